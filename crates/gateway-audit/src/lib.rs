@@ -1,0 +1,1 @@
+//! Audit events, canonical encoding, the Merkle log, checkpoints, receipts and verification.

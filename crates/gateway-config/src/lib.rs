@@ -1,0 +1,1 @@
+//! Raw configuration to checked configuration; every environment variable is one documented constant.

@@ -1,0 +1,1 @@
+//! Cedar schema, default policies, verdicts, remedies, why, can and who-can.

@@ -1,0 +1,1 @@
+//! The data plane: the pipeline, its phases, the upstream pool and WebSocket relay.

@@ -1,0 +1,1 @@
+//! Handles for secret values, environment texts, three-way merge and label-driven redaction of JSON replies.

@@ -1,0 +1,1 @@
+//! Composition root: listeners, background jobs, shutdown order.

@@ -1,0 +1,1 @@
+//! A simulated Convox rack for the demo and the tests.

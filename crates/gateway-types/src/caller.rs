@@ -1,0 +1,141 @@
+//! Who is calling.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::grant::Grant;
+use crate::id::{SessionId, TokenId, UserId};
+use crate::role::RoleSet;
+
+/// The kind of credential a caller presented.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// None at all.
+    None,
+    /// The web session cookie.
+    WebSession,
+    /// A CLI session token (`rgs_…`).
+    CliSession,
+    /// An API token (`rgw_…`).
+    ApiToken,
+}
+
+impl CredentialKind {
+    /// The name used in policy, the matrix and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CredentialKind::None => "none",
+            CredentialKind::WebSession => "web_session",
+            CredentialKind::CliSession => "cli_session",
+            CredentialKind::ApiToken => "api_token",
+        }
+    }
+}
+
+/// The way a request came in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The proxied rack API.
+    RackProxy,
+    /// The gateway's own JSON API.
+    Api,
+    /// The web pages.
+    Web,
+    /// A command on the server's own machine.
+    Local,
+}
+
+impl Channel {
+    /// The name used in policy and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Channel::RackProxy => "rack_proxy",
+            Channel::Api => "api",
+            Channel::Web => "web",
+            Channel::Local => "local",
+        }
+    }
+}
+
+/// Who a credential stands for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Principal {
+    /// Nobody: no credential was presented.
+    Anonymous,
+    /// A person with a session.
+    User {
+        /// The person.
+        id: UserId,
+        /// Canonical e-mail address.
+        email: Arc<str>,
+        /// Present roles.
+        roles: RoleSet,
+        /// The session presented.
+        session: SessionId,
+        /// Web or CLI.
+        kind: CredentialKind,
+    },
+    /// A machine with an API token. Its rights are its grants, cut by its role and by what its
+    /// creator may do now.
+    ApiToken {
+        /// The token.
+        id: TokenId,
+        /// Its name, as its creator chose it.
+        name: Arc<str>,
+        /// The roles it was given.
+        roles: RoleSet,
+        /// What it was granted.
+        grants: Arc<[Grant]>,
+        /// Who made it.
+        creator: UserId,
+        /// The creator's canonical e-mail address.
+        creator_email: Arc<str>,
+        /// The creator's present roles.
+        creator_roles: RoleSet,
+    },
+}
+
+impl Principal {
+    /// The kind of credential behind the principal.
+    pub const fn credential_kind(&self) -> CredentialKind {
+        match self {
+            Principal::Anonymous => CredentialKind::None,
+            Principal::User { kind, .. } => *kind,
+            Principal::ApiToken { .. } => CredentialKind::ApiToken,
+        }
+    }
+
+    /// The id of the credential's row, when there is one: what step-up windows and remembered
+    /// bases belong to.
+    pub fn credential_id(&self) -> Option<String> {
+        match self {
+            Principal::Anonymous => None,
+            Principal::User { session, .. } => Some(session.to_string()),
+            Principal::ApiToken { id, .. } => Some(id.to_string()),
+        }
+    }
+
+    /// The name for people: an e-mail address, `token:NAME`, or `anonymous`.
+    pub fn display_name(&self) -> String {
+        match self {
+            Principal::Anonymous => "anonymous".to_owned(),
+            Principal::User { email, .. } => email.to_string(),
+            Principal::ApiToken { name, .. } => format!("token:{name}"),
+        }
+    }
+}
+
+/// A caller: who, and from where.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// By which way.
+    pub channel: Channel,
+    /// From which address: the peer's, or the one a listed forwarder named.
+    pub source_ip: IpAddr,
+}

@@ -1,0 +1,101 @@
+//! Ids: UUIDv7 (RFC 9562) with one Rust type for each kind of thing, and the randomness they are made of.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// Where random bytes come from. Tests pass a seeded one.
+pub trait Entropy: Send + Sync + fmt::Debug {
+    /// Fills `bytes` with random bytes.
+    ///
+    /// # Security
+    /// An implementation for production must be a CSPRNG and must abort the process rather than
+    /// return predictable bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            // A gateway without randomness would issue guessable credentials: stopping is the safe answer.
+            std::process::abort();
+        }
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id for this moment.
+            pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(uuid_v7(now, entropy))
+            }
+
+            /// The id as a UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let mut random = [0u8; 10];
+    entropy.fill(&mut random);
+    let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+uuid_id!(
+    /// The id stamped into a gateway's database; the audience of its tokens, receipts and checkpoints.
+    GatewayId
+);
+uuid_id!(
+    /// One request, and so its audit events and its problem's `instance`.
+    RequestId
+);
+uuid_id!(
+    /// A person.
+    UserId
+);
+uuid_id!(
+    /// An API token's row (never its secret).
+    TokenId
+);
+uuid_id!(
+    /// A session's row (never its secret).
+    SessionId
+);

@@ -1,0 +1,31 @@
+//! The words every other crate speaks: ids, callers, operations, facts, verdicts, problems, the clock.
+//!
+//! Nothing here does I/O, awaits, reads the environment or knows a database. Start reading at
+//! [`operation`] (what can be asked), [`caller`] (who asks), [`facts`] (what else is known) and
+//! [`verdict`] (the answer).
+
+pub mod caller;
+pub mod clock;
+pub mod facts;
+pub mod grant;
+pub mod id;
+pub mod operation;
+pub mod problem;
+pub mod resource;
+pub mod role;
+pub mod secret;
+pub mod token;
+pub mod verdict;
+
+pub use caller::{Caller, Channel, CredentialKind, Principal};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use facts::Facts;
+pub use grant::Grant;
+pub use id::{Entropy, GatewayId, OsEntropy, RequestId, SessionId, TokenId, UserId};
+pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};
+pub use problem::{Problem, ProblemKind};
+pub use resource::{Resource, ResourceKind};
+pub use role::{Role, RoleSet};
+pub use secret::Secret;
+pub use token::{CredentialDigest, TokenKind};
+pub use verdict::{Decision, Layer, Remedy, RemedyKind, Verdict};

@@ -1,0 +1,212 @@
+//! Refusals and failures as RFC 9457 problems. One kind for each page at `/problems/{kind}`.
+
+use serde::Serialize;
+
+use crate::id::RequestId;
+use crate::verdict::{Layer, Remedy};
+
+macro_rules! problem_kinds {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $status:literal, $title:literal, $advice:literal;)*) => {
+        /// What went wrong, as a closed list. The doc of each is its meaning; [`ProblemKind::advice`]
+        /// is what its page says to do.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum ProblemKind { $($(#[$doc])* $variant,)* }
+
+        impl ProblemKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: &'static [ProblemKind] = &[$(ProblemKind::$variant,)*];
+
+            /// The last part of the problem's `type`.
+            pub const fn name(self) -> &'static str {
+                match self { $(ProblemKind::$variant => $name,)* }
+            }
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self { $(ProblemKind::$variant => $status,)* }
+            }
+
+            /// A short title that is the same for every problem of the kind.
+            pub const fn title(self) -> &'static str {
+                match self { $(ProblemKind::$variant => $title,)* }
+            }
+
+            /// What the person who meets it can do.
+            pub const fn advice(self) -> &'static str {
+                match self { $(ProblemKind::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+problem_kinds! {
+    /// The bytes are not a well-formed HTTP/1.1 request.
+    MalformedRequest, "malformed-request", 400, "The request is malformed",
+        "Send a well-formed HTTP/1.1 request. If a proxy stands in front of the gateway, look at what it rewrites.";
+    /// A parameter is unknown, twice, in the wrong place or not of its type.
+    BadParameter, "bad-parameter", 400, "A parameter is not acceptable",
+        "Correct the parameter that the detail names. The gateway forwards only what the rack's documented API takes.";
+    /// No operation has this method and path.
+    UnknownRoute, "unknown-route", 404, "No such operation",
+        "Check the path and the method. Operations that can bypass the gateway exist only when switched on in the configuration.";
+    /// The path exists, the method does not.
+    MethodNotAllowed, "method-not-allowed", 405, "The method is not allowed here",
+        "Use one of the methods of this path.";
+    /// Request line, headers or body are larger than the limit of their phase.
+    TooLarge, "too-large", 413, "The request is too large",
+        "Make the body smaller.";
+    /// Too many or too large headers.
+    HeadersTooLarge, "headers-too-large", 431, "The request headers are too large",
+        "Send fewer or smaller headers.";
+    /// The host the request names is not one this gateway answers for.
+    MisdirectedRequest, "misdirected-request", 421, "The request was sent to the wrong host",
+        "Use the gateway's own address.";
+    /// No credential, or one that is unknown, expired, revoked or locked.
+    Unauthenticated, "unauthenticated", 401, "Sign in first",
+        "Present a valid session or API token. Run `rack-gateway login`, or ask an admin for a token.";
+    /// A second factor is missing.
+    StepUpRequired, "step-up-required", 401, "A second factor is needed",
+        "Confirm with your second factor, then repeat the command.";
+    /// Policy refuses.
+    Refused, "refused", 403, "The request is refused",
+        "The remedies say what would turn this into a yes. `rack-gateway why REQUEST_ID` shows the rules and the facts.";
+    /// A WebSocket came from a page of a foreign origin.
+    ForeignOrigin, "foreign-origin", 403, "The origin is not this gateway",
+        "Open sockets from the command line or from the gateway's own pages.";
+    /// The change conflicts with one made since the caller last read.
+    Conflict, "conflict", 409, "Somebody else changed the same thing",
+        "Read the present state, then make the change again.";
+    /// A handle stands for a value that is not known any more.
+    UnknownHandle, "unknown-handle", 409, "A hidden value cannot be restored",
+        "Read the environment again and repeat the change, or give the value itself.";
+    /// Too many requests.
+    TooManyRequests, "too-many-requests", 429, "Too many requests",
+        "Wait as long as Retry-After says, then repeat.";
+    /// The gateway failed. Nothing more is said to the caller; the log has the cause.
+    Internal, "internal", 500, "The gateway failed",
+        "Repeat the request. If it fails again, give the request id to whoever runs the gateway.";
+    /// The rack answered something that could not be understood or could not be made safe.
+    BadUpstream, "bad-upstream", 502, "The rack's answer cannot be passed on",
+        "Give the request id to whoever runs the gateway.";
+    /// The rack could not be reached.
+    UpstreamUnreachable, "upstream-unreachable", 502, "The rack cannot be reached",
+        "Check that the rack is up, and RACK_HOST. `/readyz` on the second listener says more.";
+    /// The audit log or the store cannot be written, so nothing that has an effect may pass.
+    CannotRecord, "cannot-record", 503, "The request cannot be recorded",
+        "Reads may still work. Repeat when the store is back; whoever runs the gateway sees the reason at `/readyz`.";
+    /// The gateway is stopping.
+    Draining, "draining", 503, "The gateway is stopping",
+        "Repeat the request; another instance or the restarted gateway will answer.";
+}
+
+impl ProblemKind {
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<ProblemKind> {
+        ProblemKind::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+/// One refusal or failure, safe to show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Which kind.
+    pub kind: ProblemKind,
+    /// One sentence for the person, without secrets.
+    pub detail: String,
+    /// The layer that decided.
+    pub layer: Layer,
+    /// Ids of the rules that decided.
+    pub rules: Vec<String>,
+    /// What would turn it into a yes.
+    pub remedies: Vec<Remedy>,
+    /// How long to wait before a repeat, in seconds.
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of this kind, decided by `layer`, with one sentence for the person.
+    pub fn new(kind: ProblemKind, layer: Layer, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            layer,
+            rules: Vec::new(),
+            remedies: Vec::new(),
+            retry_after_seconds: None,
+        }
+    }
+
+    /// The `application/problem+json` document. `with_error` adds the member `error`, one readable
+    /// sentence, because the Convox client prints that.
+    ///
+    /// # Security
+    /// The Convox client uses the text as a printf format, so `error` holds no percent sign (API.md 2.2).
+    pub fn to_json(&self, request: RequestId, with_error: bool) -> Vec<u8> {
+        let document = ProblemDocument {
+            kind: format!("/problems/{}", self.kind.name()),
+            title: self.kind.title(),
+            status: self.kind.status(),
+            detail: &self.detail,
+            instance: request,
+            layer: self.layer.name(),
+            rules: &self.rules,
+            remedies: &self.remedies,
+            error: with_error.then(|| self.sentence(request)),
+        };
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+
+    /// One line for a terminal: the detail, the remedy and the request id; no percent sign, no control characters.
+    pub fn sentence(&self, request: RequestId) -> String {
+        let mut text = self.detail.clone();
+        if let Some(remedy) =
+            self.remedies.iter().find(|remedy| remedy.url.is_some() || remedy.command.is_some())
+        {
+            for way in [&remedy.url, &remedy.command].into_iter().flatten() {
+                text.push_str(" — ");
+                text.push_str(way);
+            }
+        }
+        text.push_str(&format!(" [{} layer, request {request}]", self.layer));
+        text.replace('%', " percent").chars().filter(|c| !c.is_control()).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct ProblemDocument<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: RequestId,
+    layer: &'static str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    rules: &'a [String],
+    remedies: &'a [Remedy],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::OsEntropy;
+
+    #[test]
+    fn the_sentence_is_safe_as_a_printf_format() {
+        let request = RequestId::new(Timestamp::from_micros(0), &OsEntropy);
+        let problem = Problem::new(ProblemKind::BadParameter, Layer::Network, "100%\u{1b}[31m\nx");
+        let sentence = problem.sentence(request);
+        assert!(!sentence.contains('%') && !sentence.chars().any(char::is_control), "{sentence}");
+    }
+
+    #[test]
+    fn kinds_have_distinct_names() {
+        for kind in ProblemKind::ALL {
+            assert_eq!(ProblemKind::parse(kind.name()), Some(*kind));
+            assert!((400..600).contains(&kind.status()));
+        }
+    }
+}
