@@ -88,6 +88,10 @@ uuid_id!(
     RequestId
 );
 uuid_id!(
+    /// One event of the audit log.
+    EventId
+);
+uuid_id!(
     /// A person.
     UserId
 );
