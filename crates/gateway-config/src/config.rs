@@ -1,0 +1,281 @@
+//! The checked configuration: what the rest of the program is given. Every value here has passed its
+//! check; nothing here knows where a value came from except [`Config::sources`], kept for people.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gateway_types::{Role, RoleSet, Secret};
+use ipnet::IpNet;
+use url::Url;
+
+use crate::fault::Origin;
+use crate::settings::Settings;
+
+/// Everything the gateway is told before it starts.
+#[derive(Clone)]
+pub struct Config {
+    /// The public listener.
+    pub listener: Listener,
+    /// The second listener (metrics, readiness). Always loopback or a private address.
+    pub admin_listener: SocketAddr,
+    /// Where the gateway keeps its own files.
+    pub data_dir: PathBuf,
+    /// `postgres://…` or `sqlite://…`. May hold a password: print [`masked_database_url`] instead.
+    ///
+    /// [`masked_database_url`]: crate::masked_database_url
+    pub database_url: String,
+    /// The rack behind the gateway.
+    pub rack: Rack,
+    /// Where the rack is offered.
+    pub proxy: Proxy,
+    /// Changes to the table of rack routes.
+    pub routes: Routes,
+    /// Directory of further Cedar policies (`*.cedar`).
+    pub policy_dir: Option<PathBuf>,
+    /// Settings given here; the database's own values come before them.
+    pub settings: Settings,
+    /// People who get a role when they are first seen.
+    pub users: Users,
+    /// Identity providers.
+    pub identity: Identity,
+    /// The key that seals secrets at rest; `None` = make one and keep it.
+    pub app_secret_key: Option<Secret<String>>,
+    /// What is not secret in an app's environment.
+    pub secrets: Secrets,
+    /// Sizes, times and rates.
+    pub limits: Limits,
+    /// The program's own log (not the audit log).
+    pub log: Log,
+    /// Every key with its value (secrets masked), where it came from and its default.
+    pub sources: Vec<Explained>,
+    /// What is allowed but should be said at start.
+    pub warnings: Vec<Warning>,
+}
+
+impl fmt::Debug for Config {
+    /// Prints the masked values only: the database URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.sources.iter().map(|entry| (&entry.key, &entry.value))).finish()
+    }
+}
+
+/// The public listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Addresses to bind, at least one, all with the same port. Port 0 = any free one.
+    pub addresses: Vec<SocketAddr>,
+    /// How TLS is done.
+    pub tls: Tls,
+    /// The gateway's public host name, lower-case, without port.
+    pub domain: Option<String>,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. May be empty: nobody's.
+    pub trusted_forwarders: Vec<IpNet>,
+}
+
+/// How the public listener does TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tls {
+    /// Not at all: a router in front ends it.
+    Off,
+}
+
+/// The rack behind the gateway.
+#[derive(Clone, Debug)]
+pub struct Rack {
+    /// `http` or `https`, host and port; the path is `/`; no credentials, query or fragment.
+    pub url: Url,
+    /// User name of the rack's Basic credential.
+    pub username: String,
+    /// The rack's password, which no caller ever sees.
+    pub token: Secret<String>,
+    /// How the rack's certificate is checked.
+    pub tls: UpstreamTls,
+    /// The rack's name for people.
+    pub name: String,
+}
+
+/// How the rack's certificate is checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UpstreamTls {
+    /// Against the machine's own list of authorities.
+    SystemRoots,
+    /// Against the authorities in this PEM file, and no others.
+    CaFile(PathBuf),
+    /// The leaf certificate must have this fingerprint; names and authorities are not looked at.
+    Pinned {
+        /// SHA-256 of the DER-encoded leaf certificate.
+        sha256: [u8; 32],
+    },
+    /// The first leaf certificate seen is kept and demanded from then on.
+    TrustOnFirstUse,
+}
+
+/// Where the rack is offered, besides [`Proxy::PREFIX`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Proxy {
+    /// Host names (lower-case, without port) on which `/` is the rack.
+    pub hosts: Vec<String>,
+}
+
+impl Proxy {
+    /// The prefix under which every host of the gateway offers the rack.
+    pub const PREFIX: &'static str = "/api/v1/rack-proxy";
+}
+
+/// Changes to the table of rack routes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Routes {
+    /// Further rows in the ten tab-separated columns of `routes.tsv`, each ended by a newline, without
+    /// a header line; empty when there are none.
+    pub extra_rows: String,
+    /// Actions of `refused` rows that are switched on, without the `convox:` prefix (`rack:mint_jwt`).
+    pub switched_on: Vec<String>,
+}
+
+/// People who get a role when they are first seen. The lists never reset a person edited since.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Users {
+    /// Canonical addresses of `ADMIN_USERS`.
+    pub admin: Vec<String>,
+    /// Canonical addresses of `DEPLOYER_USERS`.
+    pub deployer: Vec<String>,
+    /// Canonical addresses of `OPERATIONS_USERS`.
+    pub operations: Vec<String>,
+    /// Canonical addresses of `VIEWER_USERS`.
+    pub viewer: Vec<String>,
+}
+
+impl Users {
+    /// Each list with the role it gives.
+    pub fn lists(&self) -> [(Role, &[String]); 4] {
+        [
+            (Role::Admin, &self.admin),
+            (Role::Deployer, &self.deployer),
+            (Role::Ops, &self.operations),
+            (Role::Viewer, &self.viewer),
+        ]
+    }
+
+    /// The roles the lists give to a canonical address; empty when no list has it.
+    pub fn roles_of(&self, canonical_email: &str) -> RoleSet {
+        self.lists()
+            .into_iter()
+            .filter(|(_, list)| list.iter().any(|email| email == canonical_email))
+            .map(|(role, _)| role)
+            .collect()
+    }
+}
+
+/// Identity providers.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// OpenID Connect providers, in the order they are offered.
+    pub providers: Vec<OidcProvider>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Clone, Debug)]
+pub struct OidcProvider {
+    /// Its name in URLs (`/auth/callback/NAME`).
+    pub name: String,
+    /// Its issuer, exactly as it stands in its tokens.
+    pub issuer: String,
+    /// The client id it gave the gateway.
+    pub client_id: String,
+    /// The client secret it gave the gateway.
+    pub client_secret: Secret<String>,
+    /// Domains (lower-case) whose people may sign in unlisted; empty = only listed or invited people.
+    pub allowed_domains: Vec<String>,
+}
+
+/// What is not secret in an app's environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secrets {
+    /// Names of environment keys that are shown: exact, or with one `*` at the start or the end.
+    pub plain_env_keys: Vec<String>,
+}
+
+/// Sizes, times and rates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Largest request head (request line and headers).
+    pub head_size_bytes: usize,
+    /// Largest form or JSON body that is read into memory.
+    pub form_size_bytes: usize,
+    /// How long a client may take to send a request head.
+    pub head_timeout: Duration,
+    /// How long connecting to the rack may take.
+    pub rack_connect_timeout: Duration,
+    /// How long open requests may go on after the gateway was told to stop.
+    pub drain_timeout: Duration,
+    /// Connections open at one time, all clients together.
+    pub connections: usize,
+    /// Sustained requests per second of one caller.
+    pub requests_per_second: u32,
+    /// Requests one caller may send at once before the rate counts.
+    pub request_burst: u32,
+}
+
+/// The program's own log (not the audit log).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// Which lines are written, in the `tracing` filter syntax.
+    pub filter: String,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// One key as `config explain` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained {
+    /// Its name in the file, or the variable's for a value that has no place in the file.
+    pub key: String,
+    /// Its environment variable.
+    pub variable: Option<String>,
+    /// The value, `(hidden)` for a secret; `None` when there is none.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// The default, when there is one.
+    pub default: Option<String>,
+}
+
+/// What is allowed but should be said at start.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Warning {
+    /// A secret's file can be read by every user of the machine.
+    #[error("{key}: every user of this machine can read {path}; run `chmod o-r {path}`", path = path.display())]
+    SecretFileWorldReadable {
+        /// The key whose value it is.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The rack is reached without TLS over a network.
+    #[error(
+        "rack.host: {host} is reached without TLS, so the rack's token crosses the network in the clear; write https://"
+    )]
+    RackWithoutTls {
+        /// The rack's host.
+        host: String,
+    },
+    /// TLS is off on an address other machines can reach.
+    #[error(
+        "listener.tls: TLS is off on {address}; a router in front must end it and send `X-Forwarded-Proto: https` from one of listener.trusted_forwarders"
+    )]
+    ListenerWithoutTls {
+        /// The address.
+        address: SocketAddr,
+    },
+}

@@ -1,0 +1,292 @@
+//! The table of keys: the one place where a key's name, variable, type, default and meaning are
+//! written. The parser, `config explain`, `rack-gateway.toml.example` and `docs/config.md` all read it.
+
+/// How a key's value is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Switch,
+    /// An array of strings; in a variable, joined by commas.
+    List,
+    /// A string such as `10m`.
+    Duration,
+    /// A string that is never shown: the value, `env:NAME` or `file:/path`.
+    Secret,
+}
+
+impl Kind {
+    /// The name in the reference.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Integer => "integer",
+            Kind::Switch => "boolean",
+            Kind::List => "list of strings (a variable joins them with commas)",
+            Kind::Duration => "duration, such as `10m` or `1h30m`",
+            Kind::Secret => "secret: the value, `env:NAME` or `file:/path`",
+        }
+    }
+}
+
+/// What holds when nobody gives a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fallback {
+    /// This value, written as in a variable.
+    Value(&'static str),
+    /// Nothing: the gateway does not start.
+    Required {
+        /// A value for the reference.
+        example: &'static str,
+    },
+    /// Nothing, which means something.
+    Absent {
+        /// What it means, continuing "Without it, …".
+        means: &'static str,
+        /// A value for the reference.
+        example: &'static str,
+    },
+}
+
+/// One key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key {
+    /// Its dotted name in the file; `None` = it can only be given as a variable.
+    pub name: Option<&'static str>,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// Its command-line flag.
+    pub flag: Option<&'static str>,
+    /// How its value is written.
+    pub kind: Kind,
+    /// What holds without a value.
+    pub fallback: Fallback,
+    doc: &'static str,
+}
+
+impl Key {
+    /// The name in the file, or the variable's when there is none.
+    pub const fn label(&self) -> &'static str {
+        match self.name {
+            Some(name) => name,
+            None => self.variable,
+        }
+    }
+
+    /// What it means, on one line.
+    pub fn meaning(&self) -> String {
+        self.doc.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The default as it is written in a variable.
+    pub const fn default_text(&self) -> Option<&'static str> {
+        match self.fallback {
+            Fallback::Value(text) => Some(text),
+            Fallback::Required { .. } | Fallback::Absent { .. } => None,
+        }
+    }
+}
+
+macro_rules! keys {
+    ($(
+        $(#[doc = $doc:literal])+
+        $variable:ident: $name:expr, $([$flag:literal])? $kind:ident, $fallback:expr;
+    )+) => {
+        $(
+            $(#[doc = $doc])+
+            pub const $variable: Key = Key {
+                name: $name,
+                variable: variables::$variable,
+                flag: keys!(@flag $($flag)?),
+                kind: Kind::$kind,
+                fallback: $fallback,
+                doc: concat!($($doc, "\n"),+),
+            };
+        )+
+
+        /// Every key, in the order of the reference.
+        pub const ALL: &[Key] = &[$($variable),+];
+
+        /// The names of the environment variables, one constant each.
+        pub mod variables {
+            $(
+                $(#[doc = $doc])+
+                pub const $variable: &str = stringify!($variable);
+            )+
+
+            /// Path of the configuration file; the flag `--config` comes before it.
+            pub const RACK_GATEWAY_CONFIG: &str = "RACK_GATEWAY_CONFIG";
+
+            /// What the name of a setting's variable starts with: `RGW_SETTING_MFA_STEP_UP`.
+            pub const SETTING_PREFIX: &str = "RGW_SETTING_";
+
+            /// What the name of an app's setting's variable starts with:
+            /// `RGW_APP_<APP>_SETTING_DESTRUCTIVE_ACTIONS`, the app's name in capitals with `_` for `-`.
+            pub const APP_SETTING_PREFIX: &str = "RGW_APP_";
+
+            /// Every variable with a fixed name.
+            pub const ALL: &[&str] = &[$($variable,)+ RACK_GATEWAY_CONFIG];
+        }
+    };
+    (@flag $flag:literal) => { Some($flag) };
+    (@flag) => { None };
+}
+
+keys! {
+    /// Directory in which the gateway keeps its own files: the SQLite database and the key made for it.
+    /// It must be writable by the gateway and by nobody else.
+    DATA_DIR: Some("data_dir"), ["--data-dir"] Text, Fallback::Value("/var/lib/rack-gateway");
+
+    /// The database: `postgres://user:password@host/name` or `sqlite:///path/to/file`.
+    DATABASE_URL: Some("database_url"), ["--database-url"] Secret, Fallback::Absent {
+        means: "SQLite is used, in the file `gateway.db` of the data directory",
+        example: "postgres://gateway@database/gateway",
+    };
+
+    /// The key under which secrets in the database are sealed; at least 32 characters, such as the
+    /// output of `openssl rand -hex 32`. All instances of one gateway need the same one.
+    APP_SECRET_KEY: Some("app_secret_key"), Secret, Fallback::Absent {
+        means: "a key is made at the first start and kept beside the database, with a warning",
+        example: "file:/run/secrets/app-secret-key",
+    };
+
+    /// Directory of further Cedar policies; every file `*.cedar` in it is read.
+    POLICY_DIR: Some("policy_dir"), Text, Fallback::Absent {
+        means: "only the built-in policies hold",
+        example: "/etc/rack-gateway/policies",
+    };
+
+    /// IP addresses the public listener binds.
+    LISTENER_ADDRESSES: Some("listener.addresses"), List, Fallback::Value("0.0.0.0");
+
+    /// TCP port of the public listener; 0 takes any free one.
+    PORT: Some("listener.port"), ["--port"] Integer, Fallback::Value("8443");
+
+    /// The gateway's public host name, without scheme or port.
+    DOMAIN: Some("listener.domain"), Text, Fallback::Absent {
+        means: "the origin of the first sign-in by one of ADMIN_USERS is kept",
+        example: "gateway.example.com",
+    };
+
+    /// How the public listener does TLS. This version knows `off`: a router in front ends it.
+    LISTENER_TLS: Some("listener.tls"), Text, Fallback::Value("off");
+
+    /// Networks of the routers in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed,
+    /// for the client's address and for whether it came over TLS, and for nothing else. An empty list
+    /// believes nobody. Networks wider than /8 (IPv6: /7) are refused.
+    TRUSTED_FORWARDERS: Some("listener.trusted_forwarders"), List,
+        Fallback::Value("127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7");
+
+    /// IP address of the second listener (`/metrics`, `/healthz`, `/readyz`). It has no sign-in, so it
+    /// must be loopback or private: probes and scrapers reach it, the public never.
+    ADMIN_ADDRESS: Some("admin_listener.address"), Text, Fallback::Value("127.0.0.1");
+
+    /// TCP port of the second listener; 0 takes any free one.
+    ADMIN_PORT: Some("admin_listener.port"), ["--admin-port"] Integer, Fallback::Value("9443");
+
+    /// The rack's API: a host, `host:port`, or a URL without path. Without a scheme it is https.
+    RACK_HOST: Some("rack.host"), Text, Fallback::Required { example: "rack.example.com" };
+
+    /// User name of the rack's credential.
+    RACK_USERNAME: Some("rack.username"), Text, Fallback::Value("convox");
+
+    /// The rack's password (the token that Convox calls `RACK_TOKEN`). It never leaves the gateway.
+    RACK_TOKEN: Some("rack.token"), Secret, Fallback::Required { example: "file:/run/secrets/rack-token" };
+
+    /// The rack's name for people: letters, digits, dots and hyphens.
+    RACK_NAME: Some("rack.name"), Text, Fallback::Absent {
+        means: "it is the host name of the rack",
+        example: "production",
+    };
+
+    /// PEM file of the only authorities that may have signed the rack's certificate.
+    RACK_CA_FILE: Some("rack.ca_file"), Text, Fallback::Absent {
+        means: "the machine's own list of authorities is used",
+        example: "/etc/rack-gateway/rack-ca.pem",
+    };
+
+    /// SHA-256 fingerprint of the rack's own certificate, 64 hexadecimal digits, colons allowed. Only
+    /// that certificate is accepted. `openssl x509 -noout -fingerprint -sha256` prints it.
+    RACK_CERT_FINGERPRINT: Some("rack.cert_fingerprint"), Text, Fallback::Absent {
+        means: "authorities decide",
+        example: "3a:7b:0c:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd",
+    };
+
+    /// Keep the first certificate the rack shows and accept only that one from then on; for racks with
+    /// self-signed certificates whose fingerprint is not known beforehand.
+    RACK_TRUST_ON_FIRST_USE: Some("rack.trust_on_first_use"), Switch, Fallback::Value("false");
+
+    /// Actions of the rack that are refused unless they are named here, such as `rack:mint_jwt`. They
+    /// are then of class *critical*, for admins only.
+    RACK_SWITCHED_ON: Some("rack.switched_on"), List, Fallback::Value("");
+
+    /// Host names on which `/` is the rack, besides `/api/v1/rack-proxy` on every host.
+    PROXY_HOSTS: Some("proxy.hosts"), List, Fallback::Value("");
+
+    /// E-mail addresses of people who become admins when they are first seen.
+    ADMIN_USERS: Some("users.admin"), List, Fallback::Value("");
+
+    /// E-mail addresses of people who become deployers when they are first seen.
+    DEPLOYER_USERS: Some("users.deployer"), List, Fallback::Value("");
+
+    /// E-mail addresses of people who get the role `ops` when they are first seen.
+    OPERATIONS_USERS: Some("users.operations"), List, Fallback::Value("");
+
+    /// E-mail addresses of people who become viewers when they are first seen.
+    VIEWER_USERS: Some("users.viewer"), List, Fallback::Value("");
+
+    /// Client id of the Google OAuth client; needs GOOGLE_CLIENT_SECRET too.
+    GOOGLE_CLIENT_ID: None, Text, Fallback::Absent {
+        means: "Google is no identity provider",
+        example: "1234.apps.googleusercontent.com",
+    };
+
+    /// Client secret of the Google OAuth client; needs GOOGLE_CLIENT_ID too.
+    GOOGLE_CLIENT_SECRET: None, Secret, Fallback::Absent {
+        means: "Google is no identity provider",
+        example: "file:/run/secrets/google-client-secret",
+    };
+
+    /// Google Workspace domains, joined by commas, whose people may sign in without being listed.
+    GOOGLE_ALLOWED_DOMAIN: None, List, Fallback::Value("");
+
+    /// Keys of an app's environment that are not secret, exact or with one `*` at the start or the end;
+    /// every other key is. The list replaces the default one.
+    PLAIN_ENV_KEYS: Some("secrets.plain_env_keys"), List,
+        Fallback::Value("PORT,NODE_ENV,RAILS_ENV,RACK_ENV,APP_ENV,LOG_LEVEL,LANG,TZ,*_ENABLED");
+
+    /// Largest request head (request line and headers), in bytes.
+    HEAD_SIZE_BYTES: Some("limits.head_size_bytes"), Integer, Fallback::Value("65536");
+
+    /// Largest form or JSON body that is read into memory, in bytes. Uploads are streamed and not
+    /// limited by it.
+    FORM_SIZE_BYTES: Some("limits.form_size_bytes"), Integer, Fallback::Value("1048576");
+
+    /// How long a client may take to send a request head.
+    HEAD_TIMEOUT: Some("limits.head_timeout"), Duration, Fallback::Value("10s");
+
+    /// How long connecting to the rack may take.
+    RACK_CONNECT_TIMEOUT: Some("limits.rack_connect_timeout"), Duration, Fallback::Value("10s");
+
+    /// How long open requests may go on after the gateway was told to stop.
+    DRAIN_TIMEOUT: Some("limits.drain_timeout"), Duration, Fallback::Value("30s");
+
+    /// Connections open at one time, all clients together.
+    CONNECTIONS: Some("limits.connections"), Integer, Fallback::Value("4096");
+
+    /// Requests per second that one caller may send over time.
+    REQUESTS_PER_SECOND: Some("limits.requests_per_second"), Integer, Fallback::Value("20");
+
+    /// Requests that one caller may send at once before the rate counts.
+    REQUEST_BURST: Some("limits.request_burst"), Integer, Fallback::Value("100");
+
+    /// How the program's own log is written: `json`, one object a line, or `text`, for people.
+    LOG_FORMAT: Some("log.format"), Text, Fallback::Value("json");
+
+    /// Which lines the program's own log has: a level, or a `tracing` filter such as
+    /// `info,gateway_proxy=debug`.
+    LOG_FILTER: Some("log.filter"), Text, Fallback::Value("info");
+}

@@ -1,0 +1,141 @@
+//! From the three sources to a [`Config`], or to everything that is wrong with them. Nothing here
+//! reads the process environment or the disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::document::Document;
+use crate::fault::{ConfigFaults, Fault};
+use crate::keys;
+use crate::resolver::Resolver;
+use crate::secret_ref::{NoSecretFiles, SecretFiles};
+use crate::sections::storage::Database;
+use crate::sections::{network, people, rack, running, settings, storage};
+
+/// Everything a configuration is made from.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The file's path (for messages) and text.
+    pub file: Option<(PathBuf, String)>,
+    /// Environment variables; those that are not the gateway's are not looked at.
+    pub environment: BTreeMap<String, String>,
+    /// Command-line flags.
+    pub flags: Flags,
+}
+
+/// The command-line flags that stand for keys. They come before the environment and the file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Flags {
+    /// `--port`.
+    pub port: Option<u16>,
+    /// `--admin-port`.
+    pub admin_port: Option<u16>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--database-url`.
+    pub database_url: Option<String>,
+}
+
+impl Flags {
+    fn texts(&self) -> BTreeMap<&'static str, String> {
+        let texts = [
+            (keys::PORT.flag, self.port.map(|port| port.to_string())),
+            (keys::ADMIN_PORT.flag, self.admin_port.map(|port| port.to_string())),
+            (keys::DATA_DIR.flag, self.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned())),
+            (keys::DATABASE_URL.flag, self.database_url.clone()),
+        ];
+        texts.into_iter().filter_map(|(flag, text)| Some((flag?, text?))).collect()
+    }
+}
+
+/// Checks the sources. `file:` references to secrets are faults here, because nothing is read from
+/// the disk; [`parse_with`] takes a reader for them and [`load`](crate::load) gives it the disk.
+///
+/// # Errors
+/// [`ConfigFaults`]: every fault, not only the first.
+pub fn parse(sources: Sources) -> Result<Config, ConfigFaults> {
+    parse_with(sources, &NoSecretFiles)
+}
+
+/// Checks the sources, reading the files of secrets through `files`.
+///
+/// # Errors
+/// [`ConfigFaults`]: every fault, not only the first.
+pub fn parse_with(sources: Sources, files: &dyn SecretFiles) -> Result<Config, ConfigFaults> {
+    resolve(sources, files, config)
+}
+
+/// Checks only where the gateway's data are: for the commands that work on the database alone
+/// (`migrate`, `audit verify`), which need no rack. The rest of the file must still be valid TOML
+/// with known keys.
+///
+/// # Errors
+/// [`ConfigFaults`]: every fault of the keys `data_dir` and `database_url` and of the file's shape.
+pub fn parse_database(sources: Sources, files: &dyn SecretFiles) -> Result<Database, ConfigFaults> {
+    resolve(sources, files, storage::database)
+}
+
+fn resolve<T>(
+    sources: Sources,
+    files: &dyn SecretFiles,
+    section: impl FnOnce(&mut Resolver<'_>) -> Option<T>,
+) -> Result<T, ConfigFaults> {
+    let mut document =
+        sources.file.as_ref().map(|(path, text)| Document::read(path, text)).unwrap_or_default();
+    let shape_faults: Vec<Fault> = std::mem::take(&mut document.faults);
+    let flags = sources.flags.texts();
+    let mut resolver = Resolver {
+        document: &document,
+        environment: &sources.environment,
+        flags: &flags,
+        files,
+        faults: shape_faults,
+        warnings: Vec::new(),
+        explained: Vec::new(),
+    };
+    let value = section(&mut resolver);
+    match value {
+        Some(value) if resolver.faults.is_empty() => Ok(value),
+        _ => Err(ConfigFaults(resolver.faults)),
+    }
+}
+
+/// Reads every section before it gives up on any.
+fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
+    let database = storage::database(resolver);
+    let app_secret_key = storage::app_secret_key(resolver);
+    let policy_dir = storage::policy_dir(resolver);
+    let listener = network::listener(resolver);
+    let admin_listener = network::admin_listener(resolver);
+    let rack = rack::rack(resolver);
+    let routes = rack::routes(resolver);
+    let proxy = network::proxy(resolver);
+    let users = people::users(resolver);
+    let identity = people::identity(resolver);
+    let secrets = running::secrets(resolver);
+    let limits = running::limits(resolver);
+    let log = running::log(resolver);
+    let settings = settings::settings(resolver);
+    let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
+    network::check_apart(resolver, &listener, admin_listener)?;
+    Some(Config {
+        listener,
+        admin_listener,
+        data_dir: database.data_dir,
+        database_url: database.url,
+        rack: rack?,
+        proxy: proxy?,
+        routes: routes?,
+        policy_dir: policy_dir?,
+        settings,
+        users: users?,
+        identity: identity?,
+        app_secret_key: app_secret_key?,
+        secrets: secrets?,
+        limits: limits?,
+        log: log?,
+        sources: std::mem::take(&mut resolver.explained),
+        warnings: std::mem::take(&mut resolver.warnings),
+    })
+}

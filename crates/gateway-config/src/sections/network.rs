@@ -1,0 +1,125 @@
+//! The two listeners, and the hosts on which the rack is offered.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::config::{Listener, Proxy, Tls, Warning};
+use crate::fault::FaultKind;
+use crate::host::canonical_host;
+use crate::keys;
+use crate::resolver::Resolver;
+
+pub(crate) fn listener(resolver: &mut Resolver<'_>) -> Option<Listener> {
+    let addresses = resolver.many(&keys::LISTENER_ADDRESSES, ip_address);
+    let port = resolver.integer(&keys::PORT, 0, u16::MAX);
+    let domain = resolver.optional(&keys::DOMAIN, host);
+    let tls = resolver.one(&keys::LISTENER_TLS, tls);
+    let trusted_forwarders = resolver.many(&keys::TRUSTED_FORWARDERS, trusted_network);
+    let (addresses, port) = (addresses?, port?);
+    if addresses.is_empty() {
+        let origin = resolver.origin(&keys::LISTENER_ADDRESSES);
+        resolver.fault(&keys::LISTENER_ADDRESSES, origin, FaultKind::Empty);
+        return None;
+    }
+    let addresses: Vec<SocketAddr> =
+        addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+    let reachable = addresses.iter().find(|address| !address.ip().is_loopback());
+    if let (Some(Tls::Off), Some(address)) = (tls, reachable) {
+        resolver.warnings.push(Warning::ListenerWithoutTls { address: *address });
+    }
+    Some(Listener { addresses, tls: tls?, domain: domain?, trusted_forwarders: trusted_forwarders? })
+}
+
+pub(crate) fn admin_listener(resolver: &mut Resolver<'_>) -> Option<SocketAddr> {
+    let address = resolver.one(&keys::ADMIN_ADDRESS, |text| {
+        let address = ip_address(text)?;
+        if is_private(address) {
+            Ok(address)
+        } else {
+            Err(FaultKind::NotPrivate { address: address.to_string() })
+        }
+    });
+    let port = resolver.integer(&keys::ADMIN_PORT, 0, u16::MAX);
+    Some(SocketAddr::new(address?, port?))
+}
+
+/// The two listeners must not want the same port of the same address.
+pub(crate) fn check_apart(resolver: &mut Resolver<'_>, listener: &Listener, admin: SocketAddr) -> Option<()> {
+    let same = |address: &SocketAddr| {
+        address.port() == admin.port() && (address.ip() == admin.ip() || address.ip().is_unspecified())
+    };
+    if admin.port() != 0 && listener.addresses.iter().any(same) {
+        let origin = resolver.origin(&keys::ADMIN_PORT);
+        resolver.fault(
+            &keys::ADMIN_PORT,
+            origin,
+            FaultKind::Conflict { other: "the same port in listener.port" },
+        );
+        return None;
+    }
+    Some(())
+}
+
+pub(crate) fn proxy(resolver: &mut Resolver<'_>) -> Option<Proxy> {
+    resolver.many(&keys::PROXY_HOSTS, host).map(|hosts| Proxy { hosts })
+}
+
+fn tls(text: &str) -> Result<Tls, FaultKind> {
+    match text {
+        "off" => Ok(Tls::Off),
+        "acme" | "files" => Err(FaultKind::NotAvailable {
+            value: text.to_owned(),
+            instead: "write off and end TLS in a router in front of the gateway",
+        }),
+        _ => Err(FaultKind::Malformed { value: text.to_owned(), expected: "a way of doing TLS; write off" }),
+    }
+}
+
+fn host(text: &str) -> Result<String, FaultKind> {
+    canonical_host(text).ok_or_else(|| FaultKind::Malformed {
+        value: text.to_owned(),
+        expected: "a host name without scheme, port or path, such as gateway.example.com",
+    })
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, FaultKind> {
+    text.parse().map_err(|_| FaultKind::Malformed {
+        value: text.to_owned(),
+        expected: "an IP address without port, such as 127.0.0.1 or ::1",
+    })
+}
+
+fn trusted_network(text: &str) -> Result<IpNet, FaultKind> {
+    let network: IpNet = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+        FaultKind::Malformed { value: text.to_owned(), expected: "a network, such as 10.0.0.0/8 or fd00::/8" }
+    })?;
+    let narrowest_allowed = match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 7,
+    };
+    if network.prefix_len() < narrowest_allowed {
+        return Err(FaultKind::TooWide { network: network.to_string() });
+    }
+    Ok(network.trunc())
+}
+
+/// Loopback, private, link-local, and the shared range that overlay networks use; never a wildcard.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_loopback() || is_unique_local(v6) || v6.is_unicast_link_local(),
+    }
+}
+
+/// 100.64.0.0/10 (RFC 6598), which Tailscale gives to its machines.
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, _, _] = address.octets();
+    first == 100 && second & 0b1100_0000 == 0b0100_0000
+}
+
+/// fc00::/7 (RFC 4193).
+fn is_unique_local(address: Ipv6Addr) -> bool {
+    let [first, ..] = address.octets();
+    first & 0xfe == 0xfc
+}

@@ -1,0 +1,27 @@
+# Sugar only: everything here is one plain command, and nothing needs `just`.
+
+# List the recipes
+default:
+    @just --list
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# What the lints say; warnings are errors
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Everything that CI runs; `just test --full` for the long sizes
+test *options:
+    ./scripts/test {{options}}
+
+# A whole gateway on this machine, with a simulated rack and users of every role
+demo *flags:
+    cargo run --locked -p rack-gateway -- demo {{flags}}
+
+# Write the generated documents anew, then build the code's own documentation
+docs:
+    cargo run --locked -p gateway-config --example reference
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
