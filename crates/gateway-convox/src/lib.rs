@@ -1,1 +1,25 @@
-//! The Convox API as a closed grammar: routes, parameters, secret labels, handles and exec framing.
+//! The Convox rack API as a closed grammar.
+//!
+//! A request is parsed into a typed route with typed parameters ([`RackRequest`]); policy, audit and the
+//! upstream request are derived from that value, and the upstream request is serialised from it. A byte
+//! that was not parsed here never reaches a rack.
+//!
+//! Pure: no I/O, no clock, no async. It knows nothing of callers, credentials or policy. Start reading at
+//! [`table`] (which routes exist), then [`request`] (what a request may carry).
+
+pub mod error;
+pub mod exec;
+pub mod method;
+pub mod parameter;
+pub mod path;
+pub mod request;
+pub mod table;
+pub mod template;
+pub mod upstream;
+pub mod urlencoded;
+
+pub use error::{EncodingFault, ParameterError, PathFault, RouteError, RowFault, TableError};
+pub use parameter::{Parameter, ParameterSpec, Place, Secrecy, ValueType};
+pub use request::{Identified, RackRequest};
+pub use table::{BodyKind, RequestKind, RouteTable, Row};
+pub use upstream::{UpstreamBody, UpstreamRequest};
