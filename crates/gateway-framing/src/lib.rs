@@ -6,3 +6,6 @@
 
 pub mod http1;
 pub mod websocket;
+
+#[cfg(test)]
+mod segments;

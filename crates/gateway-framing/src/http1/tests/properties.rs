@@ -6,6 +6,7 @@ use proptest::sample::{Index, select};
 
 use super::{Verdict, feed};
 use crate::http1::{Limits, RequestGuard};
+use crate::segments::cut_at;
 
 /// Pieces that a fuzzer would need long to find. Random concatenations of them are far likelier to
 /// get past the request line than random bytes are.
@@ -100,18 +101,9 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
     vec(select(FRAGMENTS), 0..12).prop_map(|fragments| fragments.concat().into_bytes())
 }
 
-/// `bytes` cut at these places.
-fn segments<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-    ends.push(bytes.len());
-    ends.sort_unstable();
-    let mut start = 0;
-    ends.into_iter().map(|end| &bytes[std::mem::replace(&mut start, end)..end]).collect()
-}
-
 fn cut_verdicts_agree(bytes: &[u8], cuts: &[Index]) -> Verdict {
     let whole = feed(Limits::default(), [bytes]);
-    assert_eq!(feed(Limits::default(), segments(bytes, cuts)), whole);
+    assert_eq!(feed(Limits::default(), cut_at(bytes, cuts)), whole);
     assert_eq!(feed(Limits::default(), bytes.chunks(1)), whole);
     whole
 }

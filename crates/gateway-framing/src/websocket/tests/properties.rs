@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::{LIMIT, feed};
+use crate::segments::cut_at;
 use crate::websocket::{
     MAX_CONTROL_PAYLOAD_BYTES, Opcode, Sender, encode_client_frame, encode_server_frame, unmask,
 };
@@ -17,19 +18,10 @@ fn message() -> impl Strategy<Value = (Opcode, Vec<u8>)> {
     ]
 }
 
-/// `bytes` cut at these places.
-fn segments<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-    ends.push(bytes.len());
-    ends.sort_unstable();
-    let mut start = 0;
-    ends.into_iter().map(|end| &bytes[std::mem::replace(&mut start, end)..end]).collect()
-}
-
 fn cuts_agree(sender: Sender, bytes: &[u8], cuts: &[Index]) {
     let whole = feed(sender, LIMIT, [bytes]);
     assert!(whole.forwarded <= bytes.len());
-    assert_eq!(feed(sender, LIMIT, segments(bytes, cuts)), whole);
+    assert_eq!(feed(sender, LIMIT, cut_at(bytes, cuts)), whole);
     assert_eq!(feed(sender, LIMIT, bytes.chunks(1)), whole);
 }
 
@@ -48,7 +40,7 @@ proptest! {
                 None => encode_server_frame(*opcode, payload),
             })
             .collect();
-        let outcome = feed(sender, LIMIT, segments(&bytes, &cuts));
+        let outcome = feed(sender, LIMIT, cut_at(&bytes, &cuts));
         prop_assert_eq!((outcome.forwarded, outcome.error), (bytes.len(), None));
         prop_assert!(outcome.at_message_boundary);
         let scanned: Vec<_> =
