@@ -1,0 +1,297 @@
+//! Known secret values, and how their occurrences in free texts are masked. It must not know where the
+//! values or the texts come from.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use zeroize::Zeroize;
+
+use crate::env::{EnvText, is_hidden};
+use crate::handle::{HANDLE_PREFIX, HandleKey, is_handle};
+use crate::plain::PlainKeys;
+
+/// Shorter values are not looked for, in bytes: they occur by chance, and masking them would tell them.
+const SHORTEST: usize = 6;
+
+/// Secret values with their handles. `Debug` shows their number; the values are wiped when it is dropped.
+#[derive(Clone, Default)]
+pub struct KnownValues {
+    handles: HashMap<String, String>,
+}
+
+impl KnownValues {
+    /// Adds a value and the handle to show instead. Values shorter than 6 bytes, handles, and parts of
+    /// what all handles begin with are ignored; a value that is known already keeps its handle.
+    ///
+    /// Of a value of several lines each line is looked for, without the frame lines of a PEM block.
+    pub fn insert(&mut self, value: &str, handle: &str) {
+        self.insert_one(value, handle);
+        if value.contains('\n') {
+            let lines = value.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+            for line in lines {
+                self.insert_one(line, handle);
+            }
+        }
+    }
+
+    fn insert_one(&mut self, value: &str, handle: &str) {
+        if value.len() < SHORTEST || is_handle(value) || HANDLE_PREFIX.contains(value) {
+            return;
+        }
+        if !self.handles.contains_key(value) {
+            self.handles.insert(value.to_owned(), handle.to_owned());
+        }
+    }
+
+    /// Adds all secret values of an environment.
+    pub fn insert_env(&mut self, env: &EnvText, key: &HandleKey, plain: &PlainKeys) {
+        for (name, value) in env.entries().iter().filter(|(name, value)| is_hidden(plain, name, value)) {
+            self.insert(value, &key.handle(name, value));
+        }
+    }
+
+    /// How many values are looked for.
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Whether no value is looked for.
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// The text with each occurrence of a known value replaced by its handle.
+    pub fn mask(&self, text: &str) -> String {
+        self.scanner(&KnownValues::default()).mask(text).map_or_else(|| text.to_owned(), |masked| masked.text)
+    }
+
+    /// What finds the values of both sets.
+    pub(crate) fn scanner<'a>(&'a self, more: &'a KnownValues) -> Scanner<'a> {
+        Scanner::new(
+            more.handles.iter().chain(&self.handles).map(|(value, handle)| (value.as_str(), handle.as_str())),
+        )
+    }
+}
+
+impl fmt::Debug for KnownValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownValues({})", self.handles.len())
+    }
+}
+
+impl Drop for KnownValues {
+    fn drop(&mut self) {
+        for (mut value, _) in self.handles.drain() {
+            value.zeroize();
+        }
+    }
+}
+
+/// A text with secrets masked.
+pub(crate) struct Masked {
+    pub(crate) text: String,
+    pub(crate) count: usize,
+}
+
+/// Finds many values in a text at once.
+pub(crate) struct Scanner<'a> {
+    /// Sorted by value, so that the values a text can begin with are found by a binary search.
+    patterns: Vec<Pattern<'a>>,
+    /// Which first bytes some value has. Almost every position of a text is dismissed by this alone.
+    beginnings: Beginnings,
+}
+
+struct Pattern<'a> {
+    value: &'a str,
+    handle: &'a str,
+    /// The longest other value that this one begins with.
+    shorter: Option<usize>,
+}
+
+impl<'a> Scanner<'a> {
+    /// Of equal values the first handle counts.
+    fn new(known: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut pairs: Vec<(&str, &str)> = known.collect();
+        pairs.sort_by_key(|(value, _)| *value);
+        pairs.dedup_by_key(|(value, _)| *value);
+        let mut beginnings = Beginnings::default();
+        let mut patterns: Vec<Pattern<'a>> = Vec::with_capacity(pairs.len());
+        for (value, handle) in pairs {
+            beginnings.add(value.as_bytes());
+            let mut shorter = patterns.len().checked_sub(1);
+            while let Some(pattern) = shorter.and_then(|position| patterns.get(position)) {
+                if value.starts_with(pattern.value) {
+                    break;
+                }
+                shorter = pattern.shorter;
+            }
+            patterns.push(Pattern { value, handle, shorter });
+        }
+        Self { patterns, beginnings }
+    }
+
+    /// The text with each occurrence replaced, or `None` when there is none. Occurrences that overlap are
+    /// replaced together by the handle of the longest, so that no piece of a secret is left over.
+    pub(crate) fn mask(&self, text: &str) -> Option<Masked> {
+        let mut found: Option<Masked> = None;
+        let mut copied = 0;
+        let mut run: Option<Run<'_>> = None;
+        for start in 0..text.len() {
+            if let Some(ended) = run.take_if(|run| run.end <= start) {
+                ended.write(text, &mut copied, &mut found);
+            }
+            let Some(pattern) = self.longest_at(text, start) else { continue };
+            let run = run.get_or_insert(Run { start, end: start, longest: pattern });
+            run.end = run.end.max(start + pattern.value.len());
+            if pattern.value.len() > run.longest.value.len() {
+                run.longest = pattern;
+            }
+        }
+        if let Some(last) = run {
+            last.write(text, &mut copied, &mut found);
+        }
+        if let Some(masked) = &mut found {
+            masked.text.push_str(text.get(copied..).unwrap_or_default());
+        }
+        found
+    }
+
+    /// The longest value that stands at this position.
+    fn longest_at(&self, text: &str, start: usize) -> Option<&Pattern<'a>> {
+        let rest = text.as_bytes().get(start..)?;
+        if !self.beginnings.may_begin(rest) {
+            return None;
+        }
+        // Every value the rest begins with sorts at or before the rest, and is a beginning of the last
+        // value that does. So they are that value and those it leads to.
+        let after = self.patterns.partition_point(|pattern| pattern.value.as_bytes() <= rest);
+        let mut candidate = self.patterns.get(after.checked_sub(1)?)?;
+        let shared =
+            candidate.value.bytes().zip(rest).take_while(|(of_value, of_text)| of_value == *of_text).count();
+        while candidate.value.len() > shared {
+            candidate = self.patterns.get(candidate.shorter?)?;
+        }
+        Some(candidate)
+    }
+}
+
+/// Overlapping occurrences.
+struct Run<'a> {
+    start: usize,
+    end: usize,
+    longest: &'a Pattern<'a>,
+}
+
+impl Run<'_> {
+    fn write(self, text: &str, copied: &mut usize, found: &mut Option<Masked>) {
+        let masked =
+            found.get_or_insert_with(|| Masked { text: String::with_capacity(text.len()), count: 0 });
+        masked.text.push_str(text.get(*copied..self.start).unwrap_or_default());
+        masked.text.push_str(self.longest.handle);
+        masked.count += 1;
+        *copied = self.end;
+    }
+}
+
+/// A small set of hashed first bytes, with false positives.
+struct Beginnings([u64; 128]);
+
+impl Default for Beginnings {
+    fn default() -> Self {
+        Self([0; 128])
+    }
+}
+
+impl Beginnings {
+    fn add(&mut self, value: &[u8]) {
+        if let Some((word, bit)) = Self::place(value)
+            && let Some(word) = self.0.get_mut(word)
+        {
+            *word |= bit;
+        }
+    }
+
+    fn may_begin(&self, text: &[u8]) -> bool {
+        Self::place(text).is_some_and(|(word, bit)| self.0.get(word).is_some_and(|word| word & bit != 0))
+    }
+
+    fn place(text: &[u8]) -> Option<(usize, u64)> {
+        let first = u32::from_le_bytes(*text.first_chunk::<4>()?);
+        let hash = first.wrapping_mul(0x9E37_79B1) >> 19;
+        Some(((hash >> 6) as usize, 1 << (hash & 63)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(values: &[&str], text: &str, expected: &str) {
+        let mut known = KnownValues::default();
+        for (position, value) in values.iter().enumerate() {
+            known.insert(value, &format!("<{position}>"));
+        }
+        assert_eq!(known.mask(text), expected, "{values:?} in {text:?}");
+    }
+
+    #[test]
+    fn occurrences_are_replaced() {
+        check(&[], "some text", "some text");
+        check(&["secret"], "", "");
+        check(&["secret"], "secret", "<0>");
+        check(&["secret"], "a secret, a secret", "a <0>, a <0>");
+        check(&["secret"], "secretsecret", "<0><0>");
+        check(&["secret"], "secre", "secre");
+        check(&["short", "longer"], "short longer", "short <1>");
+        check(&["pässwörd"], "ä pässwörd ä", "ä <0> ä");
+    }
+
+    #[test]
+    fn the_longest_counts() {
+        check(&["secret", "secret-key", "secret-key-2"], "secret-key-2", "<2>");
+        check(&["secret", "secret-key", "secret-key-2"], "secret-key-3 secret-kez", "<1>-3 <0>-kez");
+        check(&["abcdef", "abcdeg", "abcdefgh"], "abcdefgg", "<0>gg");
+        check(&["abcdef12", "cdef12345678"], "xabcdef12345678x", "x<1>x");
+        check(&["aaaaaa"], "aaaaaaaaa", "<0>");
+    }
+
+    #[test]
+    fn some_values_are_not_looked_for() {
+        check(&["", "12345"], "12345", "12345");
+        check(&["hidden", "-hidden"], "hidden rgw-hidden-x", "hidden rgw-hidden-x");
+        check(&["rgw-hidden-abcdefghijklmn27"], "rgw-hidden-abcdefghijklmn27", "rgw-hidden-abcdefghijklmn27");
+    }
+
+    #[test]
+    fn each_line_of_a_value_is_looked_for() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B==\n-----END PRIVATE KEY-----";
+        check(&[key], "key: |\n  MIIEvQIBADAN\n  BgkqhkiG9w0B==\n", "key: |\n  <0>\n  <0>\n");
+        check(&[key], "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----");
+        check(&[key], key, "<0>");
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let mut known = KnownValues::default();
+        known.insert("topsecret", "<0>");
+        assert_eq!(format!("{known:?}"), "KnownValues(1)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_is_left(
+            values in proptest::collection::vec("[ab]{6,9}", 1..6),
+            text in "[abc]{0,60}",
+        ) {
+            let mut known = KnownValues::default();
+            for value in &values {
+                known.insert(value, "#");
+            }
+            let masked = known.mask(&text);
+            prop_assert!(values.iter().all(|value| !masked.contains(value.as_str())), "{masked}");
+            prop_assert_eq!(masked.contains('#'), values.iter().any(|value| text.contains(value.as_str())));
+        }
+    }
+}
