@@ -16,6 +16,7 @@ struct Row {
 }
 
 /// A log as a store has it, with honest checkpoints of the sizes asked for.
+#[derive(Clone)]
 struct Log {
     rows: Vec<Row>,
     head: Head,
@@ -100,24 +101,13 @@ fn an_honest_log_verifies() {
 
 #[test]
 fn a_flipped_bit_names_its_index() {
-    for index in 0..8u64 {
-        let at = usize::try_from(index).unwrap();
-        let bytes = log(8, &[8]).rows[at].bytes.clone().unwrap();
-        for byte in 0..bytes.len() {
-            for bit in 0..8 {
-                let flipped = log_with_flip(at, byte, bit);
-                check_fault(&flipped, "LeafHash", Some((index, index)));
-            }
-            if index > 0 {
-                break; // every byte of the first entry, one of each other
-            }
-        }
+    let honest = log(8, &[8]);
+    let length = honest.rows[3].bytes.as_ref().unwrap().len();
+    let bits = (0..length * 8).map(|bit| (3, bit)).chain((0..8).map(|at| (at, 100 * at)));
+    for (at, bit) in bits {
+        let flip = |rows: &mut Vec<Row>| rows[at].bytes.as_mut().unwrap()[bit / 8] ^= 1 << (bit % 8);
+        check_fault(&honest.clone().alter(flip), "LeafHash", Some((at as u64, at as u64)));
     }
-}
-
-fn log_with_flip(at: usize, byte: usize, bit: u32) -> Log {
-    let flip = |rows: &mut Vec<Row>| rows[at].bytes.as_mut().unwrap()[byte] ^= 1 << bit;
-    log(8, &[8]).alter(flip)
 }
 
 #[test]
@@ -143,7 +133,7 @@ fn a_deleted_row_names_its_index() {
 #[test]
 fn an_inserted_row_names_the_index_it_disturbs() {
     for at in 0..8 {
-        let log = log(8, &[8]).alter(|rows| rows.insert(at, row(at as u64, &event(99))));
+        let log = log(8, &[]).alter(|rows| rows.insert(at, row(at as u64, &event(99))));
         check_fault(&log, "Gap", Some((at as u64 + 1, at as u64 + 1)));
     }
 }
