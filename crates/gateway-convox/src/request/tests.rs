@@ -1,7 +1,7 @@
 use super::*;
 use crate::RequestKind;
-use crate::RouteTable;
 use crate::error::EncodingFault;
+use crate::table::tests::BUILTIN;
 use crate::upstream::{UpstreamBody, UpstreamRequest};
 
 mod generator;
@@ -36,7 +36,7 @@ impl Given<'_> {
         let (method, target) = self.line.split_once(' ').unwrap();
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let identified = RouteTable::builtin().unwrap().identify(method, path, self.kind).unwrap();
+        let identified = BUILTIN.identify(method, path, self.kind).unwrap();
         let headers = self.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
         identified.complete(query, headers, self.content_type, self.form.map(str::as_bytes))
     }

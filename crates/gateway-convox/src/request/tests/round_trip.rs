@@ -5,6 +5,7 @@ use proptest::test_runner::TestRunner;
 
 use super::generator::requests;
 use crate::request::RackRequest;
+use crate::table::tests::ALL;
 use crate::table::{RequestKind, RouteTable};
 use crate::upstream::UpstreamBody;
 
@@ -26,11 +27,11 @@ fn parse_back(table: &RouteTable, request: &RackRequest) -> RackRequest {
 
 #[test]
 fn every_row_reads_back_what_it_writes() {
-    let table = crate::table::tests::all_switched_on();
+    let table = &*ALL;
     for row in table.rows() {
         let mut runner = TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
         let outcome = runner.run(&requests(row), |request| {
-            prop_assert_eq!(&parse_back(&table, &request), &request);
+            prop_assert_eq!(&parse_back(table, &request), &request);
             Ok(())
         });
         outcome.unwrap_or_else(|failure| panic!("{}: {failure}", row.operation.route));
@@ -80,7 +81,7 @@ proptest! {
 
     #[test]
     fn a13_no_path_leads_outside_its_row(path in odd_paths(), method in "GET|POST|PUT|DELETE", is_socket: bool) {
-        let table = crate::table::tests::all_switched_on();
+        let table = &*ALL;
         let kind = if is_socket { RequestKind::Socket } else { RequestKind::Plain };
         let Ok(identified) = table.identify(&method, &path, kind) else { return Ok(()) };
         let request = identified.complete_with(std::iter::empty());
