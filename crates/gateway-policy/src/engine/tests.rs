@@ -1,0 +1,521 @@
+use std::fmt::Write as _;
+
+use gateway_types::{Channel, Cicd, Class, CredentialKind, Grant, LowestRole, Role, RoleSet, StepUp};
+
+use super::*;
+use crate::sample::{
+    ALICE, BOB, ENGINE, anonymous, critical_grant, engine, enrolled, operations, person, resource_of, role,
+    row, source, stepped_up, token, word,
+};
+
+/// Asks about the row's usual resource.
+fn decide(engine: &PolicyEngine, caller: &Caller, route: &str, facts: &Facts) -> Verdict {
+    let operation = row(route);
+    engine.decide(caller, &operation, &resource_of(&operation), facts)
+}
+
+fn check(caller: &Caller, route: &str, facts: &Facts, expected: &str) {
+    let verdict = decide(&ENGINE, caller, route, facts);
+    let policies = verdict.rules.join(",");
+    assert_eq!(format!("{} by {policies}", word(&verdict)), expected, "{route}: {}", verdict.reason);
+    assert_eq!(verdict.policy_version, ENGINE.version());
+    assert!(!verdict.reason.contains('%') && verdict.reason.ends_with('.'), "{}", verdict.reason);
+}
+
+#[test]
+fn people_by_role() {
+    let none = Facts::default();
+    check(&person(role(Role::Viewer)), "GET /apps", &none, "allow by viewer");
+    check(&person(role(Role::Admin)), "GET /apps", &none, "allow by viewer");
+    check(&person(RoleSet::EMPTY), "GET /apps", &none, "role by ");
+    check(&person(role(Role::Auditor)), "GET /apps", &none, "role by ");
+    check(&person(role(Role::Viewer)), "GET /apps/{app}/releases", &none, "role by ");
+    check(&person(role(Role::Ops)), "GET /apps/{app}/releases", &none, "allow by ops");
+    check(&person(role(Role::Admin)), "GET /audit", &none, "role by ");
+    check(&person(role(Role::Admin).with(Role::Auditor)), "GET /audit", &none, "allow by auditor");
+}
+
+#[test]
+fn cicd_is_nothing_to_a_person() {
+    let approved = Facts { approval_matches: true, ..stepped_up() };
+    check(&person(role(Role::Cicd)), "POST /apps/{app}/releases/{id}/promote", &approved, "role by ");
+    check(&person(role(Role::Cicd)), "GET /apps", &approved, "role by ");
+}
+
+#[test]
+fn nobody_without_a_credential_but_where_it_is_open() {
+    check(&anonymous(), "GET /auth/login", &Facts::default(), "allow by public");
+    check(&anonymous(), "GET /apps", &stepped_up(), "signin by sign-in-first");
+    check(
+        &anonymous(),
+        "GET /me",
+        &Facts { own_object: true, ..Facts::default() },
+        "signin by sign-in-first",
+    );
+    let verdict = decide(&ENGINE, &anonymous(), "GET /apps", &Facts::default());
+    assert_eq!(verdict.layer, Layer::Authentication);
+    assert!(verdict.remedies.is_empty());
+}
+
+#[test]
+fn step_up_within_the_window() {
+    let (deployer, route) = (person(role(Role::Deployer)), "POST /apps/{app}/releases");
+    check(&deployer, route, &enrolled(), "step_up by step-up");
+    check(&deployer, route, &Facts::default(), "enrol by step-up");
+    check(&deployer, route, &Facts { mfa_window: true, ..enrolled() }, "allow by deployer");
+    check(&deployer, route, &Facts { mfa_bound: true, ..enrolled() }, "allow by deployer");
+    check(&deployer, route, &Facts { mfa_off: true, ..Facts::default() }, "allow by deployer");
+    assert_eq!(decide(&ENGINE, &deployer, route, &enrolled()).layer, Layer::Mfa);
+    // A factor would not help a viewer, so none is asked for.
+    check(&person(role(Role::Viewer)), route, &enrolled(), "role by ");
+    let verdict = decide(&ENGINE, &person(role(Role::Viewer)), route, &enrolled());
+    assert_eq!(verdict.layer, Layer::Authorization);
+    assert_eq!(verdict.reason, "This needs the role deployer.");
+}
+
+#[test]
+fn step_up_for_this_very_action() {
+    let (admin, route) = (person(role(Role::Admin)), "POST /users");
+    check(&admin, route, &enrolled(), "step_up_bound by step-up-bound");
+    check(&admin, route, &Facts { mfa_window: true, ..enrolled() }, "step_up_bound by step-up-bound");
+    check(&admin, route, &Facts::default(), "enrol by step-up-bound");
+    check(&admin, route, &stepped_up(), "allow by admin");
+    check(&admin, route, &Facts { mfa_off: true, ..Facts::default() }, "allow by admin");
+    let verdict = decide(&ENGINE, &admin, route, &Facts::default());
+    assert_eq!(
+        verdict.reason,
+        "This needs a second factor confirmed for this very action. You have no second factor yet: enrol one first."
+    );
+}
+
+#[test]
+fn the_first_factor_needs_no_factor() {
+    let own = Facts { own_object: true, ..Facts::default() };
+    let route = "POST /me/factors/{kind}";
+    check(&person(RoleSet::EMPTY), route, &own, "allow by own");
+    let second = Facts { mfa_enrolled: true, ..own.clone() };
+    check(&person(RoleSet::EMPTY), route, &second, "step_up by step-up");
+    check(&person(RoleSet::EMPTY), "PUT /me/factors/{id}", &own, "enrol by step-up");
+}
+
+#[test]
+fn deleting_an_app_takes_a_factor_and_a_setting() {
+    let (admin, route) = (person(role(Role::Admin)), "DELETE /apps/{app}");
+    check(&admin, route, &enrolled(), "step_up_bound+setting by destructive,step-up-bound");
+    check(&admin, route, &stepped_up(), "setting by destructive");
+    let allowed = Facts { destructive_allowed: true, ..enrolled() };
+    check(&admin, route, &allowed, "step_up_bound by step-up-bound");
+    check(&admin, route, &Facts { destructive_allowed: true, ..stepped_up() }, "allow by admin");
+    assert_eq!(decide(&ENGINE, &admin, route, &enrolled()).layer, Layer::Authorization);
+    assert_eq!(
+        decide(&ENGINE, &admin, route, &enrolled()).reason,
+        "This needs a second factor confirmed for this very action; and destructive actions switched on in the settings of this app."
+    );
+    check(&person(role(Role::Deployer)), route, &stepped_up(), "role by ");
+}
+
+#[test]
+fn parameters_that_ask_for_more() {
+    let with = |name: &str| Facts { sensitive_parameters: [name.to_owned()].into(), ..stepped_up() };
+    let admin = person(role(Role::Admin));
+    let (build, start) = ("POST /apps/{app}/builds", "POST /apps/{app}/services/{service}/processes");
+    check(&admin, build, &stepped_up(), "allow by deployer");
+    check(&admin, build, &with("external"), "setting by external-build");
+    let switched = Facts { external_builds_allowed: true, ..with("external") };
+    check(&admin, build, &switched, "allow by deployer");
+    check(&admin, build, &with("foreign-url"), "role by build-source");
+    for name in ["image", "volumes", "privileged", "environment"] {
+        check(&admin, start, &with(name), "role by process-start-parameters");
+    }
+    check(&admin, start, &with("somethingelse"), "allow by ops");
+    check(&admin, "POST /apps/{app}/objects/{key*}", &with("public"), "role by object-public");
+    let ci = token(role(Role::Cicd), &[Grant::everything()], role(Role::Admin));
+    let approved = Facts { approval_matches: true, ..with("image") };
+    check(&ci, start, &approved, "role by process-start-parameters");
+}
+
+#[test]
+fn one_s_own_and_others() {
+    let own = Facts { own_object: true, ..stepped_up() };
+    let viewer = person(role(Role::Viewer));
+    check(&viewer, "GET /me", &own, "allow by own");
+    check(&viewer, "GET /me", &stepped_up(), "role by ");
+    check(&person(RoleSet::EMPTY), "GET /me", &own, "allow by own");
+    check(&viewer, "GET /tokens", &stepped_up(), "role by ");
+    check(&person(role(Role::Admin)), "GET /tokens", &stepped_up(), "allow by admin-others");
+    check(&viewer, "GET /audit", &own, "allow by own-records");
+    check(&viewer, "GET /recordings", &own, "allow by own-records");
+    check(&viewer, "GET /audit/{index}", &own, "role by ");
+    check(
+        &person(role(Role::Auditor)),
+        "GET /policy/why/{request_id}",
+        &stepped_up(),
+        "allow by auditor-why",
+    );
+    check(&person(role(Role::Ops)), "POST /policy/can", &stepped_up(), "allow by ops-can");
+    check(&viewer, "POST /policy/can", &stepped_up(), "role by ");
+    check(&person(role(Role::Auditor)), "GET /log/checkpoint", &Facts::default(), "allow by signed-in");
+    check(&person(role(Role::Deployer)), "POST /tokens", &own, "allow by deployer");
+    check(&person(role(Role::Deployer)), "POST /tokens", &stepped_up(), "role by token-for-others");
+    check(&person(role(Role::Admin)), "POST /tokens", &stepped_up(), "allow by deployer");
+    let approve = "POST /approvals/{id}/approve";
+    check(&person(role(Role::Admin)), approve, &own, "role by requester-is-not-approver");
+    check(&person(role(Role::Admin)), approve, &stepped_up(), "allow by admin");
+}
+
+#[test]
+fn tokens_end_where_their_grants_end() {
+    let admin = role(Role::Admin);
+    let limited = |grants: &[Grant]| token(admin, grants, admin);
+    let on = |actions: &str, apps: &[&str]| Grant {
+        actions: actions.to_owned(),
+        apps: apps.iter().map(|app| (*app).to_owned()).collect(),
+        critical: false,
+    };
+    let none = Facts::default();
+    check(&limited(&[]), "GET /apps", &none, "role by token-grant");
+    check(&limited(&[on("convox:app:list", &[])]), "GET /apps", &none, "allow by viewer");
+    check(&limited(&[on("convox:app:*", &["myapp"])]), "GET /apps/{app}", &none, "allow by viewer");
+    check(&limited(&[on("convox:app:*", &["other"])]), "GET /apps/{app}", &none, "role by token-grant");
+    check(&limited(&[on("convox:app:*", &["myapp"])]), "GET /apps", &none, "role by token-grant");
+    check(&limited(&[]), "GET /auth/login", &none, "allow by public");
+    // Machines have no factor: a change takes a grant, and what is said about factors is not believed.
+    check(&limited(&[Grant::everything()]), "POST /apps/{app}/releases", &none, "allow by deployer");
+    let destructive = Facts { destructive_allowed: true, ..stepped_up() };
+    let route = "DELETE /apps/{app}";
+    check(&limited(&[Grant::everything()]), route, &destructive, "role by token-critical-grant");
+    check(&limited(&[critical_grant()]), route, &destructive, "allow by admin");
+    check(&limited(&[critical_grant()]), route, &none, "setting by destructive");
+}
+
+#[test]
+fn tokens_end_where_their_creator_ends() {
+    let all = [critical_grant()];
+    let made_by = |creator| token(role(Role::Admin), &all, creator);
+    let none = Facts::default();
+    let route = "POST /apps/{app}/releases";
+    check(&made_by(role(Role::Deployer)), route, &none, "allow by deployer");
+    check(&made_by(role(Role::Ops)), route, &none, "role by token-within-creator");
+    check(&made_by(RoleSet::EMPTY), "GET /apps", &none, "role by token-within-creator");
+    check(&made_by(role(Role::Cicd)), "GET /apps", &none, "role by token-within-creator");
+    check(&token(role(Role::Viewer), &all, role(Role::Admin)), route, &none, "role by ");
+}
+
+#[test]
+fn cicd_tokens() {
+    let ci = |creator| token(role(Role::Cicd), &[Grant::everything()], creator);
+    let (none, approved) = (Facts::default(), Facts { approval_matches: true, ..Facts::default() });
+    let promote = "POST /apps/{app}/releases/{id}/promote";
+    let deployer = role(Role::Deployer);
+    check(&ci(deployer), "GET /apps", &none, "allow by cicd");
+    check(&ci(deployer), promote, &none, "approval by ");
+    check(&ci(deployer), promote, &approved, "allow by cicd-approved");
+    check(&ci(role(Role::Ops)), promote, &approved, "role by token-within-creator");
+    check(&ci(role(Role::Viewer)), "GET /apps", &none, "allow by cicd");
+    check(&ci(deployer), "POST /apps/{app}/releases", &approved, "role by ");
+    check(&ci(deployer), "POST /approvals", &none, "allow by cicd");
+    check(&ci(deployer), "GET /approvals/{id}", &none, "role by ");
+    let own = Facts { own_object: true, ..Facts::default() };
+    check(&ci(deployer), "GET /approvals/{id}", &own, "allow by own-records");
+    let verdict = decide(&ENGINE, &ci(deployer), promote, &none);
+    assert_eq!(verdict.reason, "This needs an approval of this deploy.");
+    assert_eq!(verdict.layer, Layer::Authorization);
+}
+
+#[test]
+fn some_things_are_for_people() {
+    let machine = token(role(Role::Admin), &[critical_grant()], role(Role::Admin));
+    let own = Facts { own_object: true, ..stepped_up() };
+    check(&machine, "POST /tokens", &own, "role by people-only");
+    check(&machine, "POST /approvals/{id}/approve", &stepped_up(), "role by people-only");
+    for route in ["DELETE /me/factors/{id}", "POST /me/backup-codes", "DELETE /me/trusted-devices/{id}"] {
+        check(&machine, route, &own, "role by factors-are-for-people");
+    }
+    check(&machine, "POST /tokens/{id}/rotate", &own, "allow by own");
+}
+
+#[test]
+fn unknown_operations_are_refused() {
+    let admin = person(role(Role::Admin));
+    let known = row("GET /apps");
+    let mut invented = vec![Operation { route: "GET /invented".into(), ..known.clone() }];
+    // The row of another name, and a row of the right name that claims other properties.
+    invented.push(Operation { action: ActionName::new("convox:app:invented"), ..known.clone() });
+    invented.push(Operation { lowest_role: LowestRole::Public, class: Class::Open, ..known.clone() });
+    invented.push(Operation { cicd: Cicd::No, ..known.clone() });
+    invented.push(Operation { step_up: StepUp::Window, ..known });
+    for operation in invented {
+        let verdict = ENGINE.decide(&admin, &operation, &Resource::rack(), &stepped_up());
+        assert!(!verdict.is_allowed(), "{operation:?}");
+        assert_eq!(verdict.reason, reason::UNKNOWN);
+    }
+}
+
+/// `9223372036854775807 + 1` overflows in Cedar when it is evaluated.
+const OVERFLOW: &str = "9223372036854775807 + 1 > 0";
+
+#[test]
+fn a_policy_that_fails_refuses() {
+    let facts = stepped_up();
+    for effect in ["permit", "forbid"] {
+        let broken = engine(&format!(
+            "@id(\"broken\") {effect}(principal, action in Action::\"convox:app:list\", resource) when {{ {OVERFLOW} }};"
+        ));
+        for caller in [
+            person(role(Role::Admin)),
+            anonymous(),
+            token(role(Role::Admin), &[critical_grant()], role(Role::Admin)),
+        ] {
+            let verdict = decide(&broken, &caller, "GET /apps", &facts);
+            assert!(!verdict.is_allowed());
+            assert_eq!((verdict.reason.as_str(), verdict.rules), (reason::FAILED, vec!["broken".to_owned()]));
+        }
+        // It is out of the slice of everything else.
+        assert!(decide(&broken, &person(role(Role::Admin)), "GET /system", &facts).is_allowed());
+    }
+    // It fails only once a factor is given: the first verdict must not promise that a factor helps.
+    let late = engine(&format!(
+        "@id(\"late\") forbid(principal, action in Action::\"convox:release:create\", resource) when {{ context.mfa_window && {OVERFLOW} }};"
+    ));
+    let verdict = decide(&late, &person(role(Role::Admin)), "POST /apps/{app}/releases", &enrolled());
+    assert_eq!((word(&verdict).as_str(), verdict.reason.as_str()), ("role", reason::FAILED));
+    // A policy that fails for the creator fails the token.
+    let creator = engine(&format!(
+        "@id(\"creator\") forbid(principal == User::\"{BOB}\", action, resource) when {{ {OVERFLOW} }};"
+    ));
+    let machine = token(role(Role::Admin), &[critical_grant()], role(Role::Admin));
+    assert_eq!(decide(&creator, &machine, "GET /apps", &facts).rules, ["creator"]);
+    assert!(decide(&creator, &person(role(Role::Admin)), "GET /apps", &facts).is_allowed());
+}
+
+#[test]
+fn a_forbid_for_one_person_beats_every_permit() {
+    let denied = engine(&format!(
+        "@id(\"deny-alice\") forbid(principal == User::\"{ALICE}\", action, resource);
+         @id(\"more\") permit(principal, action, resource);"
+    ));
+    for operation in denied.operations() {
+        let verdict =
+            denied.decide(&person(role(Role::Admin)), operation, &resource_of(operation), &stepped_up());
+        assert_eq!((word(&verdict).as_str(), verdict.rules), ("role", vec!["deny-alice".to_owned()]));
+        assert_eq!(verdict.reason, "Forbidden by deny-alice.");
+    }
+    // And her tokens with her.
+    let bob = engine(&format!("@id(\"deny-bob\") forbid(principal == User::\"{BOB}\", action, resource);"));
+    let machine = token(role(Role::Admin), &[critical_grant()], role(Role::Admin));
+    assert_eq!(decide(&bob, &machine, "GET /apps", &stepped_up()).rules, ["token-within-creator"]);
+}
+
+#[test]
+fn extra_permits_and_forbids() {
+    let more = engine(&format!(
+        "@id(\"alice-promotes\")
+         permit(principal == User::\"{ALICE}\", action in Action::\"convox:release:promote\", resource == App::\"myapp\");
+         @id(\"frozen\") @remedy(\"approval\") @needs(\"an approval while the app is frozen\")
+         forbid(principal, action in Action::\"class:change\", resource == App::\"frozen\")
+         unless {{ context.approval_matches }};
+         @id(\"no-web\") forbid(principal, action in Action::\"convox:process:exec\", resource)
+         when {{ context.channel == \"web\" && principal is User && principal.email like \"*@example.com\" }};"
+    ));
+    let viewer = person(role(Role::Viewer));
+    let promote = row("POST /apps/{app}/releases/{id}/promote");
+    let ask = |app: &str, facts: &Facts| more.decide(&viewer, &promote, &Resource::app(app), facts);
+    assert_eq!(ask("myapp", &stepped_up()).rules, ["alice-promotes"]);
+    assert_eq!(word(&ask("myapp", &enrolled())), "step_up");
+    assert_eq!(word(&ask("other", &stepped_up())), "role");
+
+    let verdict = more.decide(&person(role(Role::Deployer)), &promote, &Resource::app("frozen"), &enrolled());
+    assert_eq!((word(&verdict).as_str(), verdict.layer), ("step_up+approval", Layer::Authorization));
+    assert_eq!(verdict.rules, ["frozen", "step-up"]);
+
+    let mut ops = person(role(Role::Ops));
+    let exec = "SOCKET /apps/{app}/processes/{pid}/exec";
+    assert!(decide(&more, &ops, exec, &stepped_up()).is_allowed());
+    ops.channel = Channel::Web;
+    assert_eq!(decide(&more, &ops, exec, &stepped_up()).rules, ["no-web"]);
+}
+
+#[test]
+fn a_remedy_is_only_promised_when_it_works() {
+    // A forbid that a factor lifts, but that does not say so.
+    let silent = engine(
+        "@id(\"silent\") forbid(principal, action in Action::\"convox:app:list\", resource) unless { context.mfa_window };",
+    );
+    let verdict = decide(&silent, &person(role(Role::Admin)), "GET /apps", &enrolled());
+    assert_eq!((word(&verdict).as_str(), verdict.rules), ("role", vec!["silent".to_owned()]));
+    // A remedy that does not lift its forbid.
+    let lying = engine(
+        "@id(\"lying\") @remedy(\"step_up\") forbid(principal, action in Action::\"convox:app:list\", resource);",
+    );
+    assert_eq!(word(&decide(&lying, &person(role(Role::Admin)), "GET /apps", &enrolled())), "role");
+}
+
+fn refused(extra: &str) -> PolicyError {
+    PolicyEngine::new(operations(), &[source(extra)]).unwrap_err()
+}
+
+#[test]
+fn bad_policies_are_refused_with_a_reason() {
+    for (extra, expected) in [
+        ("permit(principal, action, resource);", "has no @id"),
+        ("@id(\"a b\") permit(principal, action, resource);", "the @id `a b` must be"),
+        ("@id(\"viewer\") permit(principal, action, resource);", "`viewer` is used in `default.cedar`"),
+        (
+            "@id(\"x\") permit(principal, action, resource); @id(\"x\") forbid(principal, action, resource);",
+            "`x` is used in `extra.cedar` and again in `extra.cedar`",
+        ),
+        ("@id(\"x\") permit(principal, action, resource", "not well-formed Cedar"),
+        ("@id(\"x\") permit(principal == ?principal, action, resource);", "template"),
+        ("@id(\"x\") @remedy(\"wish\") permit(principal, action, resource);", "unknown @remedy `wish`"),
+        ("@id(\"x\") @remedy(\"role\") permit(principal, action, resource);", "unknown @remedy `role`"),
+        ("@id(\"x\") @needs(\"100%s\") permit(principal, action, resource);", "@needs must be"),
+        ("@id(\"x\") @needs(\"a\\nb\") permit(principal, action, resource);", "@needs must be"),
+        ("@id(\"x\") permit(principal, action == Action::\"convox:app:fly\", resource);", "no operation"),
+        ("@id(\"x\") permit(principal, action in Action::\"for:king\", resource);", "no operation"),
+        ("@id(\"x\") permit(principal, action == Action::\"convox:object:read\", resource);", "`action in`"),
+        ("@id(\"x\") permit(principal, action == Action::\"class:read\", resource);", "`action in`"),
+        (
+            "@id(\"x\") permit(principal == Person::\"x\", action, resource);",
+            "does not agree with the schema",
+        ),
+        ("@id(\"x\") permit(principal, action, resource) when { context.sudo };", "does not agree"),
+        ("@id(\"x\") permit(principal, action, resource) when { context.channel };", "does not agree"),
+        (
+            "@id(\"x\") permit(principal is User, action, resource) when { principal.name == \"a\" };",
+            "does not agree",
+        ),
+        ("@id(\"x\") forbid(principal, action, resource) when { principal is Rack };", "is not accepted"),
+    ] {
+        let error = refused(extra);
+        assert!(error.to_string().contains(expected), "{extra}: {error}");
+    }
+}
+
+#[test]
+fn an_action_with_one_kind_of_row_can_be_named_outright() {
+    let more = engine(
+        "@id(\"x\") permit(principal, action == Action::\"convox:registry:list\", resource);
+         @id(\"y\") permit(principal, action == Action::\"convox:object:read@HEAD /apps/{app}/objects/{key*}\", resource);",
+    );
+    let nobody = person(RoleSet::EMPTY);
+    assert_eq!(decide(&more, &nobody, "GET /registries", &enrolled()).rules, ["x"]);
+    assert_eq!(decide(&more, &nobody, "HEAD /apps/{app}/objects/{key*}", &enrolled()).rules, ["y"]);
+    assert_eq!(word(&decide(&more, &nobody, "GET /apps/{app}/objects/{key*}", &enrolled())), "role");
+}
+
+#[test]
+fn two_rows_may_not_claim_one_name() {
+    let mut operations = operations();
+    operations.push(operations[0].clone());
+    assert!(PolicyEngine::new(operations.clone(), &[]).is_ok());
+    operations.push(Operation { lowest_role: LowestRole::Public, ..operations[0].clone() });
+    let error = PolicyEngine::new(operations, &[]).unwrap_err();
+    assert!(matches!(error, PolicyError::DuplicateOperation { .. }), "{error}");
+}
+
+#[test]
+fn the_version_is_of_the_content() {
+    let base = PolicyEngine::new(operations(), &[]).unwrap();
+    assert_eq!(base.version().len(), 16);
+    assert_eq!(base.version(), ENGINE.version(), "an empty source is nothing");
+    let mut reversed = operations();
+    reversed.reverse();
+    assert_eq!(PolicyEngine::new(reversed, &[]).unwrap().version(), base.version());
+    let (x, y) = (
+        "@id(\"x\") permit(principal, action, resource);",
+        "@id(\"y\") forbid(principal, action, resource);",
+    );
+    assert_eq!(engine(&format!("{x}\n{y}")).version(), engine(&format!("{y}\n{x}")).version());
+    let fewer = operations().into_iter().filter(|row| &*row.route != "GET /racks").collect();
+    let others = [
+        engine(x).version().to_owned(),
+        engine(y).version().to_owned(),
+        engine(&x.replace("permit", "forbid")).version().to_owned(),
+        PolicyEngine::new(fewer, &[]).unwrap().version().to_owned(),
+        base.version().to_owned(),
+    ];
+    let distinct: BTreeSet<&String> = others.iter().collect();
+    assert_eq!(distinct.len(), others.len(), "{others:?}");
+}
+
+#[test]
+fn ten_thousand_policies_about_others_cost_nothing() {
+    let mut extra = String::new();
+    for n in 0..2_500 {
+        writeln!(
+            extra,
+            "@id(\"u{n}\") permit(principal == User::\"other-{n}\", action, resource);
+             @id(\"a{n}\") forbid(principal, action in Action::\"class:change\", resource == App::\"other-{n}\");
+             @id(\"b{n}\") permit(principal == User::\"{ALICE}\", action, resource == App::\"other-{n}\");
+             @id(\"c{n}\") permit(principal is User in User::\"other-{n}\", action, resource in App::\"myapp\");"
+        )
+        .unwrap();
+    }
+    let many = engine(&extra);
+    let considered = |engine: &PolicyEngine, app: &str| {
+        let operation = row("POST /apps/{app}/releases");
+        let (place, _) = engine.place(&operation).unwrap();
+        let caller = person(role(Role::Deployer));
+        let key = DecisionKey::new(&caller, place, &Resource::app(app), &Facts::default());
+        engine.evaluator.policies(&key).count()
+    };
+    let base = considered(&ENGINE, "myapp");
+    assert!(base <= 12, "{base} policies for one decision of the default set");
+    assert_eq!(considered(&many, "myapp"), base);
+    assert_eq!(considered(&many, "other-7"), base + 2);
+    let caller = person(role(Role::Deployer));
+    let verdict =
+        many.decide(&caller, &row("POST /apps/{app}/releases"), &Resource::app("other-7"), &stepped_up());
+    assert_eq!(verdict.rules, ["a7"]);
+}
+
+/// Cutting by scope must never change an answer: the slice and the uncut set say the same, for every row.
+#[test]
+fn slices_leave_out_nothing_that_matters() {
+    let cut = engine(&format!(
+        "@id(\"a\") permit(principal == User::\"{ALICE}\", action in Action::\"class:read\", resource);
+         @id(\"b\") forbid(principal in User::\"{ALICE}\", action, resource == App::\"myapp\") unless {{ context.mfa_bound }};
+         @id(\"c\") forbid(principal is User in Role::\"ops\", action in Action::\"convox:log:read\", resource in App::\"myapp\");
+         @id(\"d\") permit(principal is ApiToken, action in Action::\"class:change\", resource is App in Rack::\"rack\");
+         @id(\"e\") permit(principal, action in [Action::\"class:open\", Action::\"convox:rack:read\"], resource == Rack::\"rack\");"
+    ));
+    let whole = cedar_policy::PolicySet::from_policies(cut.rules().map(|rule| rule.policy.clone())).unwrap();
+    let admin = role(Role::Admin);
+    let callers = [anonymous(), person(admin), person(role(Role::Viewer)), token(admin, &[], admin)];
+    let mut asked = BTreeSet::new();
+    for (place, operation) in cut.operations().iter().enumerate() {
+        for (caller, facts) in
+            callers.iter().flat_map(|caller| [(caller, enrolled()), (caller, stepped_up())])
+        {
+            let key = DecisionKey::new(caller, place, &resource_of(operation), &facts);
+            asked.extend(cut.evaluator.policies(&key).map(|policy| policy.id().to_string()));
+            assert!(cut.evaluator.agrees_with(&key, &whole), "{} for {caller:?}", operation.route);
+        }
+    }
+    let all: BTreeSet<String> = cut.rules().map(|rule| rule.id.clone()).collect();
+    assert_eq!(asked, all, "each policy is in the slice of something");
+}
+
+#[test]
+fn verdicts_are_kept_under_everything_they_saw() {
+    let engine = PolicyEngine::new(operations(), &[]).unwrap();
+    let route = "POST /apps/{app}/releases";
+    let ask = |caller: &Caller, facts: &Facts| word(&decide(&engine, caller, route, facts));
+    for _again in 0..2 {
+        assert_eq!(ask(&person(role(Role::Deployer)), &stepped_up()), "allow");
+        assert_eq!(ask(&person(role(Role::Deployer)), &enrolled()), "step_up");
+        assert_eq!(ask(&person(role(Role::Viewer)), &stepped_up()), "role");
+        let all = [Grant::everything()];
+        assert_eq!(ask(&token(role(Role::Deployer), &all, role(Role::Admin)), &enrolled()), "allow");
+        assert_eq!(ask(&token(role(Role::Deployer), &all, role(Role::Viewer)), &enrolled()), "role");
+        assert_eq!(ask(&token(role(Role::Deployer), &[], role(Role::Admin)), &enrolled()), "role");
+    }
+    engine.verdicts.run_pending_tasks();
+    assert_eq!(engine.verdicts.entry_count(), 6);
+    // Neither the session nor the kind of credential nor the address is seen by policy.
+    let mut elsewhere = crate::sample::person_with(CredentialKind::WebSession, role(Role::Deployer));
+    elsewhere.source_ip = "192.0.2.1".parse().unwrap();
+    assert_eq!(ask(&elsewhere, &stepped_up()), "allow");
+    engine.verdicts.run_pending_tasks();
+    assert_eq!(engine.verdicts.entry_count(), 6);
+}

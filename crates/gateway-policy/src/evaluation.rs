@@ -1,0 +1,234 @@
+//! One question to Cedar and its answer.
+//!
+//! Its job: entities, context and slice of a decision, and what Cedar made of them. It must not know
+//! remedies, sentences or the cache.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, Policy, PolicySet, Request,
+    RestrictedExpression, Schema,
+};
+use gateway_types::{Class, Facts, Operation, ResourceKind};
+
+use crate::decision_key::{DecisionKey, Seen};
+use crate::error::PolicyError;
+use crate::schema::Leaf;
+use crate::slices::Slices;
+use crate::vocabulary::{PrincipalKind, Vocabulary};
+
+/// What Cedar made of one question. The sets hold rule ids.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// These permit, and nothing forbids.
+    Permitted(BTreeSet<String>),
+    /// These forbid.
+    Forbidden(BTreeSet<String>),
+    /// Nothing permits and nothing forbids.
+    Unpermitted,
+    /// These could not be evaluated (none: the question could not be put). A refusal, whatever the
+    /// others say: Cedar skips a policy that fails, and a skipped forbid would be a yes.
+    Failed(BTreeSet<String>),
+}
+
+/// What only the engine knows about a token.
+#[derive(Clone, Copy, Default)]
+struct TokenFacts {
+    granted: bool,
+    granted_critical: bool,
+    creator_may: bool,
+}
+
+/// Everything that evaluation needs and that never changes.
+#[derive(Debug)]
+pub(crate) struct Evaluator {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) leaves: Vec<Leaf>,
+    vocabulary: Vocabulary,
+    schema: Schema,
+    /// By operation: its action with its groups, and the roles. Only principal and resource are added
+    /// for a decision.
+    bases: Vec<Entities>,
+    slices: Slices,
+    authorizer: Authorizer,
+}
+
+impl Evaluator {
+    pub(crate) fn new(
+        operations: Vec<Operation>,
+        leaves: Vec<Leaf>,
+        vocabulary: Vocabulary,
+        schema: Schema,
+        slices: Slices,
+    ) -> Result<Self, PolicyError> {
+        let bases =
+            leaves.iter().map(|leaf| base(leaf, &vocabulary)).collect::<Result<Vec<_>, PolicyError>>()?;
+        Ok(Self { operations, leaves, vocabulary, schema, bases, slices, authorizer: Authorizer::new() })
+    }
+
+    /// Whether an operation can be about this kind of resource.
+    pub(crate) fn is_about(&self, operation: usize, kind: ResourceKind) -> bool {
+        self.leaves.get(operation).is_some_and(|leaf| leaf.kinds.contains(&kind))
+    }
+
+    /// Evaluates a decision. For a token its creator is asked first, as a person with every second factor
+    /// given: the token's rights end where its creator's present rights do.
+    pub(crate) fn evaluate(&self, key: &DecisionKey) -> Outcome {
+        let Seen::ApiToken { grants, creator, creator_email, creator_roles, .. } = &key.seen else {
+            return self.evaluate_alone(key, TokenFacts::default());
+        };
+        let Some(operation) = self.operations.get(key.operation) else {
+            return Outcome::Failed(BTreeSet::new());
+        };
+        let as_creator = DecisionKey {
+            seen: Seen::person(*creator, Arc::clone(creator_email), *creator_roles),
+            facts: Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..key.facts.clone() },
+            ..key.clone()
+        };
+        let creator = self.evaluate_alone(&as_creator, TokenFacts::default());
+        let covers = |class| grants.iter().any(|grant| grant.covers(&operation.action, class, &key.resource));
+        let token = |creator_may| TokenFacts {
+            granted: covers(Class::Read) || covers(Class::Critical),
+            granted_critical: covers(Class::Critical),
+            creator_may,
+        };
+        match creator {
+            Outcome::Permitted(_) => self.evaluate_alone(key, token(true)),
+            Outcome::Unpermitted => self.evaluate_alone(key, token(false)),
+            Outcome::Failed(_) => creator,
+            // What forbids it to the creator may forbid it to the token in its own name; then that is the
+            // answer, and saying that the creator may not either would only mislead.
+            Outcome::Forbidden(creators) => match self.evaluate_alone(key, token(true)) {
+                Outcome::Forbidden(own) if own.is_superset(&creators) => Outcome::Forbidden(own),
+                failed @ Outcome::Failed(_) => failed,
+                Outcome::Forbidden(_) | Outcome::Permitted(_) | Outcome::Unpermitted => {
+                    self.evaluate_alone(key, token(false))
+                }
+            },
+        }
+    }
+
+    fn evaluate_alone(&self, key: &DecisionKey, token: TokenFacts) -> Outcome {
+        self.answer(key, token, &self.slice(key))
+    }
+
+    fn answer(&self, key: &DecisionKey, token: TokenFacts, sets: &[&PolicySet]) -> Outcome {
+        let Some((request, entities)) = self.question(key, token) else {
+            return Outcome::Failed(BTreeSet::new());
+        };
+        let mut permits = BTreeSet::new();
+        let mut forbids = BTreeSet::new();
+        let mut failures = BTreeSet::new();
+        for set in sets {
+            let response = self.authorizer.is_authorized(&request, set, &entities);
+            let diagnostics = response.diagnostics();
+            failures.extend(
+                diagnostics
+                    .errors()
+                    .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().to_string()),
+            );
+            let reasons = diagnostics.reason().map(ToString::to_string);
+            match response.decision() {
+                Decision::Allow => permits.extend(reasons),
+                Decision::Deny => forbids.extend(reasons),
+            }
+        }
+        if !failures.is_empty() {
+            Outcome::Failed(failures)
+        } else if !forbids.is_empty() {
+            Outcome::Forbidden(forbids)
+        } else if !permits.is_empty() {
+            Outcome::Permitted(permits)
+        } else {
+            Outcome::Unpermitted
+        }
+    }
+
+    /// Whether the slice and `whole`, the uncut set, answer alike.
+    #[cfg(test)]
+    pub(crate) fn agrees_with(&self, key: &DecisionKey, whole: &PolicySet) -> bool {
+        let token = TokenFacts { granted: true, granted_critical: true, creator_may: true };
+        self.evaluate_alone(key, token) == self.answer(key, token, &[whole])
+    }
+
+    /// The policies whose scope can match this decision.
+    pub(crate) fn policies(&self, key: &DecisionKey) -> impl Iterator<Item = &Policy> {
+        self.slice(key).into_iter().flat_map(PolicySet::policies)
+    }
+
+    fn slice(&self, key: &DecisionKey) -> Vec<&PolicySet> {
+        let principal = self.vocabulary.principal_uid(&key.seen);
+        let resource = self.vocabulary.resource_uid(&key.resource);
+        self.slices.select(key.operation, kind_of(&key.seen), &principal, &resource)
+    }
+
+    /// The question in Cedar's terms; `None` when it does not agree with the schema.
+    fn question(&self, key: &DecisionKey, token: TokenFacts) -> Option<(Request, Entities)> {
+        let leaf = self.leaves.get(key.operation)?;
+        let request = Request::new(
+            self.vocabulary.principal_uid(&key.seen),
+            self.vocabulary.action(&leaf.name),
+            self.vocabulary.resource_uid(&key.resource),
+            context(key, token)?,
+            Some(&self.schema),
+        )
+        .ok()?;
+        let added = [self.vocabulary.principal(&key.seen)?, self.vocabulary.resource(&key.resource)];
+        let entities = self.bases.get(key.operation)?.clone().add_entities(added, None).ok()?;
+        Some((request, entities))
+    }
+}
+
+fn base(leaf: &Leaf, vocabulary: &Vocabulary) -> Result<Entities, PolicyError> {
+    let groups = leaf.groups.iter().map(|group| vocabulary.action(group)).collect();
+    let action = cedar_policy::Entity::new_no_attrs(vocabulary.action(&leaf.name), groups);
+    Entities::from_entities(vocabulary.roles().into_iter().chain([action]), None)
+        .map_err(|error| PolicyError::Entities(Box::new(error)))
+}
+
+const fn kind_of(seen: &Seen) -> PrincipalKind {
+    match seen {
+        Seen::Anonymous => PrincipalKind::Anonymous,
+        Seen::User { .. } => PrincipalKind::User,
+        Seen::ApiToken { .. } => PrincipalKind::ApiToken,
+    }
+}
+
+fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
+    // Taken apart without `..`, so that a new fact cannot be forgotten here.
+    let Facts {
+        mfa_window,
+        mfa_bound,
+        mfa_enrolled,
+        mfa_off,
+        own_object,
+        approval_matches,
+        destructive_allowed,
+        external_builds_allowed,
+        sensitive_parameters,
+    } = &key.facts;
+    let booleans = [
+        ("mfa_window", *mfa_window),
+        ("mfa_bound", *mfa_bound),
+        ("mfa_enrolled", *mfa_enrolled),
+        ("mfa_off", *mfa_off),
+        ("own_object", *own_object),
+        ("approval_matches", *approval_matches),
+        ("destructive_allowed", *destructive_allowed),
+        ("external_builds_allowed", *external_builds_allowed),
+        ("granted", token.granted),
+        ("granted_critical", token.granted_critical),
+        ("creator_may", token.creator_may),
+    ];
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let parameters = RestrictedExpression::new_set(sensitive_parameters.iter().map(|name| text(name)));
+    let pairs = booleans
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)))
+        .chain([
+            ("channel".to_owned(), text(key.channel.name())),
+            ("sensitive_parameters".to_owned(), parameters),
+        ]);
+    Context::from_pairs(pairs).ok()
+}
