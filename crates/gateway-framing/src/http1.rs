@@ -71,8 +71,8 @@ enum State {
     Chunked(Chunked),
     /// After a WebSocket request: no HTTP any more.
     Opaque,
-    /// After a violation.
-    Failed(Violation),
+    /// After a violation, in the body of a request or before the end of a head.
+    Failed { violation: Violation, in_body: bool },
 }
 
 impl RequestGuard {
@@ -107,7 +107,7 @@ impl RequestGuard {
                 Ok(0) => return Ok(released),
                 Ok(count) => released += count,
                 Err(violation) => {
-                    self.state = State::Failed(violation);
+                    self.fail(violation);
                     return if released == 0 { Err(violation) } else { Ok(released) };
                 }
             }
@@ -124,16 +124,33 @@ impl RequestGuard {
         matches!(self.state, State::Opaque)
     }
 
+    /// Whether there was a violation in a body, after its head had been released: the request it
+    /// belongs to is under way then, and its body must be seen to fail, not to end. False after a
+    /// violation in a head, of which nothing was released.
+    pub fn failed_in_body(&self) -> bool {
+        matches!(self.state, State::Failed { in_body: true, .. })
+    }
+
     /// Whether the last request was released to its end and no byte of a next one was seen. True on
     /// a new connection. Here, and only here, an idle connection may be closed without a reply.
     pub fn is_between_requests(&self) -> bool {
         matches!(&self.state, State::Head(head) if head.is_untouched())
     }
 
+    /// A violation that was there already stays where it was.
+    fn fail(&mut self, violation: Violation) {
+        let in_body = match self.state {
+            State::Failed { in_body, .. } => in_body,
+            State::Counted { .. } | State::Chunked(_) => true,
+            State::Head(_) | State::Opaque => false,
+        };
+        self.state = State::Failed { violation, in_body };
+    }
+
     /// Releases the next piece: a head, a run of body bytes, or a line of chunked framing.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
         let (count, next) = match &mut self.state {
-            State::Failed(violation) => return Err(*violation),
+            State::Failed { violation, .. } => return Err(*violation),
             State::Opaque => return Ok(bytes.len()),
             State::Head(head) => match head.advance(bytes, &self.limits)? {
                 Some((length, framing)) => (length, Some(State::after_head(framing))),

@@ -469,6 +469,24 @@ fn pipelined_requests() {
 }
 
 #[test]
+fn a_violation_in_a_body_is_told_from_one_in_a_head() {
+    let check = |bytes: &[u8], expected: bool| {
+        let mut guard = RequestGuard::new(Limits::default());
+        assert!(!guard.failed_in_body());
+        let released = guard.advance(bytes).unwrap_or_default();
+        for _ in 0..2 {
+            assert!(guard.advance(&bytes[released..]).is_err());
+            assert_eq!(guard.failed_in_body(), expected, "{}", bytes.escape_ascii());
+        }
+    };
+    check(&chunked("3\r\nabcd").1, true);
+    check(&chunked("0\r\nHost: b\r\n").1, true);
+    check(&chunked("0\r\n\r\n(").1, false);
+    check(&with("X-A : b\r\n"), false);
+    check(&[&with("Content-Length: 2\r\n")[..], b"ab("].concat(), false);
+}
+
+#[test]
 fn websocket_upgrades_are_opaque() {
     let head = with(
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: 4NmX9q3wemP5OTJ2PmolxQ==\r\nSec-WebSocket-Version: 13\r\n",
