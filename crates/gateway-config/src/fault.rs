@@ -174,6 +174,12 @@ pub enum FaultKind {
         /// The file.
         path: PathBuf,
     },
+    /// A row or an action that the table of rack routes does not take.
+    #[error("{reason}")]
+    Route {
+        /// The table's own words.
+        reason: String,
+    },
     /// A setting that has one value for the whole gateway, given for an app.
     #[error("cannot differ between apps; write it as settings.{setting} or {variable}")]
     NotPerApp {

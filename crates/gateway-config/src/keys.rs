@@ -253,10 +253,23 @@ keys! {
     /// Google Workspace domains, joined by commas, whose people may sign in without being listed.
     GOOGLE_ALLOWED_DOMAIN: None, List, Fallback::Value("");
 
-    /// Keys of an app's environment that are not secret, exact or with one `*` at the start or the end;
-    /// every other key is. The list replaces the default one.
-    PLAIN_ENV_KEYS: Some("secrets.plain_env_keys"), List,
-        Fallback::Value("PORT,NODE_ENV,RAILS_ENV,RACK_ENV,APP_ENV,LOG_LEVEL,LANG,TZ,*_ENABLED");
+    /// Keys of an app's environment, and parameters of apps and racks, that are not secret; every other
+    /// one is. Exact or with one `*` at the start or the end, without regard to case. The list replaces
+    /// the default one.
+    PLAIN_ENV_KEYS: Some("secrets.plain_env_keys"), List, Fallback::Value(
+        "PORT,HOST,TZ,LANG,LC_*,NODE_ENV,RAILS_ENV,RACK_ENV,APP_ENV,GO_ENV,MIX_ENV,FLASK_ENV,\
+            DJANGO_SETTINGS_MODULE,ASPNETCORE_ENVIRONMENT,ENVIRONMENT,LOG_LEVEL,LOGLEVEL,RUST_LOG,\
+            DEBUG,VERBOSE,*_ENABLED,*_DISABLED,AWS_REGION,AWS_DEFAULT_REGION,WEB_CONCURRENCY,\
+            RAILS_MAX_THREADS,RAILS_LOG_TO_STDOUT,RAILS_SERVE_STATIC_FILES,\
+            NODE_OPTIONS_MAX_OLD_SPACE_SIZE,PYTHONUNBUFFERED,PYTHONDONTWRITEBYTECODE,Autoscale,\
+            AvailabilityZones,availability_zones,BuildCpu,BuildMemory,BuildInstance,build_node_type,\
+            build_node_min_count,cert_duration,cidr,gpu_tag_enable,high_availability,\
+            HighAvailability,idle_timeout,instance_type,InstanceType,InstanceCount,Internal,\
+            InternalOnly,k8s_version,LogRetention,max_on_demand_count,min_on_demand_count,name,\
+            node_capacity_type,node_disk,node_type,Private,proxy_protocol,region,release,\
+            schedule_rack_scale_down,schedule_rack_scale_up,ssl_ciphers,ssl_protocols,SwapSize,\
+            telemetry,Tenancy,Version,VolumeSize,vpc_id"
+    );
 
     /// Largest request head (request line and headers), in bytes.
     HEAD_SIZE_BYTES: Some("limits.head_size_bytes"), Integer, Fallback::Value("65536");

@@ -1,7 +1,7 @@
 //! Raw configuration to checked configuration; every environment variable is one documented constant.
 //!
-//! [`keys`] is the table of everything that can be configured: start reading there. [`load`] is the one
-//! place that reads the process environment and the disk; [`parse`] is pure and reports every fault at
+//! [`keys`] is the table of everything that can be configured: start reading there. [`load()`] is the one
+//! place that reads the process environment and the disk; [`parse()`] is pure and reports every fault at
 //! once. Nothing here opens a socket or a database, and nothing here knows what the values are used for.
 
 pub mod config;

@@ -25,7 +25,7 @@ pub fn load(config_path: Option<PathBuf>, flags: Flags) -> Result<Config, Config
     parse_with(sources(config_path, flags)?, &Disk)
 }
 
-/// As [`load`], for the commands that work on the database alone: only `data_dir` and `database_url`
+/// As [`load()`], for the commands that work on the database alone: only `data_dir` and `database_url`
 /// are checked.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ impl Flags {
 }
 
 /// Checks the sources. `file:` references to secrets are faults here, because nothing is read from
-/// the disk; [`parse_with`] takes a reader for them and [`load`](crate::load) gives it the disk.
+/// the disk; [`parse_with`] takes a reader for them and [`load`](crate::load()) gives it the disk.
 ///
 /// # Errors
 /// [`ConfigFaults`]: every fault, not only the first.

@@ -12,6 +12,9 @@ pub const EXAMPLE: &str = include_str!("../../../rack-gateway.toml.example");
 /// How wide comments are.
 const WIDTH: usize = 100;
 
+/// What continued lines of a value start with, unlike comments for people.
+const INDENT: &str = "    ";
+
 /// The sections of the file with what they are about; `""` is what stands before the first section.
 const SECTIONS: [(&str, &str); 9] = [
     ("", "Where the gateway keeps what it knows."),
@@ -70,7 +73,25 @@ fn example_key(text: &mut String, key: &Key) {
     text.push('\n');
     comment(text, &format!("{}{remark}", key.meaning()));
     comment(text, &places(key));
-    text.push_str(&format!("#{last} = {}\n", toml_value(key.kind, value)));
+    let line = format!("{last} = {}", toml_value(key.kind, value));
+    if line.len() < WIDTH {
+        text.push_str(&format!("#{line}\n"));
+    } else {
+        long_line(text, &line);
+    }
+}
+
+/// A long array over several lines, which one uncomments together.
+fn long_line(text: &mut String, line: &str) {
+    let mut rest = line;
+    let mut indent = "";
+    while rest.len() > WIDTH {
+        let at = rest.get(..WIDTH).and_then(|start| start.rfind(", ")).map_or(rest.len(), |comma| comma + 1);
+        let (start, end) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        text.push_str(&format!("#{indent}{start}\n"));
+        (rest, indent) = (end.trim_start(), INDENT);
+    }
+    text.push_str(&format!("#{indent}{rest}\n"));
 }
 
 fn places(key: &Key) -> String {
@@ -145,7 +166,7 @@ fn markdown_key(text: &mut String, key: &Key) {
     text.push_str(&format!("- type: {}\n", key.kind.name()));
     let value = match key.fallback {
         Fallback::Value("") => "- default: empty".to_owned(),
-        Fallback::Value(value) => format!("- default: `{value}`"),
+        Fallback::Value(value) => format!("- default: `{}`", value.replace(',', ", ")),
         Fallback::Required { example } => format!("- required, such as `{example}`"),
         Fallback::Absent { means, example } => format!("- without it, {means}; example: `{example}`"),
     };

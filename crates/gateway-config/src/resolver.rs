@@ -227,7 +227,9 @@ fn split(kind: Kind, text: &str) -> Vec<String> {
         Kind::List => {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         }
-        _ => vec![text.trim().to_owned()],
+        // Blanks at the ends of a secret may belong to it.
+        Kind::Secret => vec![text.to_owned()],
+        Kind::Text | Kind::Integer | Kind::Switch | Kind::Duration => vec![text.trim().to_owned()],
     }
 }
 

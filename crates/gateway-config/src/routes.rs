@@ -1,7 +1,9 @@
-//! `[[rack.route]]`: further rows for the table of rack routes, written as tables in the file. Only the
-//! shape is checked here; the grammar of paths and parameters is `gateway-convox`'s.
+//! `[[rack.route]]`: further rows for the table of rack routes, written as tables in the file. The shape
+//! is checked here; what the columns mean is `gateway-convox`'s, whose table each row is tried in.
 
 use std::collections::BTreeMap;
+
+use gateway_convox::{RouteTable, TableError};
 
 use crate::document::{Located, Raw};
 use crate::fault::{Fault, FaultKind, Origin};
@@ -92,16 +94,66 @@ pub(crate) const FIELDS: [Field; 10] = [
     Field { name: "notes", meaning: "a note for people", default: Some(""), shape: Shape::Note },
 ];
 
-/// The rows as tab-separated text, each ended by a newline; what is wrong goes to `faults`.
-pub(crate) fn rows(routes: &[RawRoute], faults: &mut Vec<Fault>) -> String {
-    let mut text = String::new();
-    for route in routes {
+/// The built-in table with the operator's rows, one after the other, so that each fault has its line.
+pub(crate) struct Extended {
+    table: Option<RouteTable>,
+    rows: String,
+}
+
+impl Extended {
+    /// The built-in table without further rows.
+    pub(crate) fn builtin() -> Self {
+        Self { table: RouteTable::builtin().ok(), rows: String::new() }
+    }
+
+    /// Adds one row; what is wrong with it goes to `faults`.
+    pub(crate) fn add(&mut self, route: &RawRoute, faults: &mut Vec<Fault>) {
+        let before = faults.len();
         unknown_fields(route, faults);
         let cells: Vec<String> = FIELDS.iter().map(|field| cell(route, field, faults)).collect();
-        text.push_str(&cells.join("\t"));
-        text.push('\n');
+        if faults.len() > before {
+            return;
+        }
+        let row = cells.join("\t") + "\n";
+        match self.table.clone().map(|table| table.with_rows(&row)) {
+            Some(Ok(table)) => {
+                self.table = Some(table);
+                self.rows.push_str(&row);
+            }
+            refused => {
+                let kind = FaultKind::Route { reason: reason(refused.and_then(Result::err)) };
+                faults.push(Fault { key: "rack.route".to_owned(), origin: route.origin.clone(), kind });
+            }
+        }
     }
-    text
+
+    /// An action to switch on, without the `convox:` prefix.
+    ///
+    /// # Errors
+    /// A name that is no action of a refused row.
+    pub(crate) fn switchable(&self, text: &str) -> Result<String, FaultKind> {
+        let action = text.strip_prefix("convox:").unwrap_or(text).to_owned();
+        match self.table.clone().map(|table| table.switched_on(std::slice::from_ref(&action))) {
+            Some(Ok(_)) => Ok(action),
+            refused => Err(FaultKind::Route { reason: reason(refused.and_then(Result::err)) }),
+        }
+    }
+
+    /// The operator's rows as tab-separated text, each ended by a newline.
+    pub(crate) fn into_rows(self) -> String {
+        self.rows
+    }
+}
+
+fn reason(error: Option<TableError>) -> String {
+    match error {
+        // Each row is read alone: its line within the table says nothing.
+        Some(TableError::Row { fault, .. }) => fault.to_string(),
+        Some(other @ (TableError::UnknownAction { .. } | TableError::NotRefused { .. })) => other.to_string(),
+        None => {
+            "the built-in route table cannot be read; this program is damaged, install it anew".to_owned()
+        }
+    }
 }
 
 fn unknown_fields(route: &RawRoute, faults: &mut Vec<Fault>) {
@@ -174,7 +226,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Whether `text` is `noun:verb` in lower case, as actions are written in `routes.tsv`.
-pub(crate) fn is_action(text: &str) -> bool {
+fn is_action(text: &str) -> bool {
     let is_name = |name: &str| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };

@@ -17,7 +17,7 @@ pub struct SecretFile {
     pub mode: u32,
 }
 
-/// Where `file:/path` references are read: the disk in [`load`](crate::load), a map in tests.
+/// Where `file:/path` references are read: the disk in [`load`](crate::load()), a map in tests.
 pub trait SecretFiles {
     /// The file at `path`.
     ///

@@ -8,7 +8,7 @@ use crate::config::{Rack, Routes, UpstreamTls, Warning};
 use crate::fault::FaultKind;
 use crate::keys::{self, Key};
 use crate::resolver::Resolver;
-use crate::routes;
+use crate::routes::Extended;
 
 const EXPECTED_RACK: &str = "the rack's address; write a host, host:port, or a URL without path, query or credentials, such as https://rack.example.com (the password goes to RACK_TOKEN)";
 
@@ -28,15 +28,12 @@ pub(crate) fn rack(resolver: &mut Resolver<'_>) -> Option<Rack> {
 }
 
 pub(crate) fn routes(resolver: &mut Resolver<'_>) -> Option<Routes> {
-    let extra_rows = routes::rows(&resolver.document.routes, &mut resolver.faults);
-    let switched_on = resolver.many(&keys::RACK_SWITCHED_ON, |text| {
-        let action = text.strip_prefix("convox:").unwrap_or(text);
-        if routes::is_action(action) {
-            return Ok(action.to_owned());
-        }
-        let expected = "an action of the rack by its full name, such as rack:mint_jwt";
-        Err(FaultKind::Malformed { value: text.to_owned(), expected })
-    });
+    let mut table = Extended::builtin();
+    for route in &resolver.document.routes {
+        table.add(route, &mut resolver.faults);
+    }
+    let switched_on = resolver.many(&keys::RACK_SWITCHED_ON, |text| table.switchable(text));
+    let extra_rows = table.into_rows();
     Some(Routes { extra_rows, switched_on: switched_on? })
 }
 

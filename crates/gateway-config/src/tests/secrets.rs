@@ -1,0 +1,112 @@
+//! Secrets by reference, and that none is ever shown.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gateway_types::Secret;
+
+use super::*;
+use crate::{ConfigFaults, SecretFile, SecretFiles, Warning, masked_database_url, parse_with};
+
+struct Files(BTreeMap<PathBuf, (&'static str, u32)>);
+
+impl SecretFiles for Files {
+    fn read(&self, path: &Path) -> Result<SecretFile, io::ErrorKind> {
+        let (content, mode) = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(SecretFile { content: Secret::new((*content).to_owned()), mode: *mode })
+    }
+}
+
+fn token(reference: &str) -> Result<Config, ConfigFaults> {
+    let files = [
+        ("/s/plain", ("abc\n", 0o100_600)),
+        ("/s/two-lines", ("abc\n\n", 0o100_600)),
+        ("/s/windows", ("abc\r\n", 0o100_600)),
+        ("/s/empty", ("\n", 0o100_600)),
+        ("/s/reference", ("env:OTHER", 0o100_600)),
+        ("/s/readable", ("abc", 0o100_644)),
+        ("/s/writable", ("abc", 0o100_606)),
+    ];
+    let files = Files(files.into_iter().map(|(path, file)| (PathBuf::from(path), file)).collect());
+    let environment = [("RACK_HOST", "r"), ("RACK_TOKEN", reference), ("OTHER", "xyz")];
+    parse_with(sources(&environment, ""), &files)
+}
+
+fn resolves(reference: &str, expected: &str) {
+    assert_eq!(token(reference).unwrap().rack.token.expose(), expected, "{reference}");
+}
+
+fn fails(reference: &str, expected: &str) {
+    let faults = token(reference).unwrap_err().to_string();
+    assert!(faults.contains(expected), "{reference}: {faults}");
+}
+
+#[test]
+fn references_are_followed_once() {
+    resolves("abc", "abc");
+    resolves("env:OTHER", "xyz");
+    resolves("file:/s/plain", "abc");
+    resolves("file:/s/windows", "abc");
+    resolves("file:/s/reference", "env:OTHER");
+    fails("env:NONE", "refers to the variable NONE, which is not set");
+    fails("file:/s/none", "refers to /s/none, which cannot be read: entity not found");
+    fails("file:relative", "is not an absolute path");
+    fails("file:/s/empty", "is set but empty");
+    fails("file:/s/two-lines", "on one line without control characters");
+    fails("file:/s/writable", "run `chmod o-w /s/writable`");
+    fails(
+        "vault:secret/rack#token",
+        "`vault:…` is not available in this version; write env:NAME or file:/path",
+    );
+}
+
+#[test]
+fn a_readable_file_is_a_warning() {
+    let config = token("file:/s/readable").unwrap();
+    let expected =
+        Warning::SecretFileWorldReadable { key: "rack.token".to_owned(), path: "/s/readable".into() };
+    assert!(config.warnings.contains(&expected));
+    assert_eq!(token("file:/s/plain").unwrap().warnings.len() + 1, config.warnings.len());
+}
+
+#[test]
+fn parse_reads_no_files() {
+    refused(
+        &[("APP_SECRET_KEY", "file:/etc/hostname")],
+        "",
+        "app_secret_key (variable APP_SECRET_KEY): refers to /etc/hostname, which cannot be read: unsupported",
+    );
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let environment = [
+        ("APP_SECRET_KEY", "hunter2hunter2hunter2hunter2hunter2"),
+        ("DATABASE_URL", "postgres://u:hunter2@db/g?password=hunter2"),
+        ("GOOGLE_CLIENT_ID", "id"),
+        ("GOOGLE_CLIENT_SECRET", "hunter2"),
+    ];
+    let config = config(&environment, "");
+    let shown = format!("{config:?} {:?} {:?} {:?}", config.sources, config.identity, config.rack);
+    assert!(!shown.contains("hunter2") && !shown.contains("t0ken"), "{shown}");
+    assert!(shown.contains("postgres://u:hidden@db/g"), "{shown}");
+
+    for (variable, value) in [
+        ("APP_SECRET_KEY", "hunter2"),
+        ("DATABASE_URL", "hunter2"),
+        ("DATABASE_URL", "postgres://u:hunter2@"),
+        ("RACK_HOST", "https://convox:hunter2@rack.example.com"),
+        ("RACK_TOKEN", "hunter2\u{7}"),
+    ] {
+        let faults = faults(&[(variable, value)], "");
+        assert!(!faults.contains("hunter2") && faults.contains("not shown"), "{variable}: {faults}");
+    }
+}
+
+#[test]
+fn database_urls_are_masked() {
+    assert_eq!(masked_database_url("postgres://u@h/db?sslmode=require"), "postgres://u@h/db");
+    assert_eq!(masked_database_url("sqlite:///a/b"), "sqlite:///a/b");
+    assert_eq!(masked_database_url("secret"), "(hidden)");
+}

@@ -1,0 +1,266 @@
+//! What each section takes and refuses.
+
+use super::*;
+use crate::{LogFormat, UpstreamTls, Warning};
+
+const FINGERPRINT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn rack(host: &str, expected: Option<&str>) {
+    let environment = [("RACK_HOST", host), ("RACK_TOKEN", "t")];
+    let url = parse(sources(&environment, "")).ok().map(|config| config.rack.url.to_string());
+    assert_eq!(url.as_deref(), expected, "{host}");
+}
+
+#[test]
+fn rack_addresses() {
+    rack("rack.example.com", Some("https://rack.example.com/"));
+    rack("rack.example.com:5443", Some("https://rack.example.com:5443/"));
+    rack("10.1.2.3:5443", Some("https://10.1.2.3:5443/"));
+    rack("[fd00::1]:5443", Some("https://[fd00::1]:5443/"));
+    rack("https://rack.example.com/", Some("https://rack.example.com/"));
+    rack("http://127.0.0.1:5443", Some("http://127.0.0.1:5443/"));
+    rack("ftp://rack.example.com", None);
+    rack("https://convox:token@rack.example.com", None);
+    rack("convox@rack.example.com", None);
+    rack("https://rack.example.com/prefix", None);
+    rack("https://rack.example.com/?a=b", None);
+    rack("https://rack.example.com/#a", None);
+    rack("rack.example.com:0", None);
+    rack("rack.example.com:99999", None);
+    rack("rack example.com", None);
+    rack("rack.\texample.com", None);
+    rack("https:\\\\rack.example.com", None);
+    rack("fd00::1", None);
+    rack("https://", None);
+}
+
+#[test]
+fn a_rack_without_tls_is_said() {
+    let warned = |host| {
+        let config = config(&[("RACK_HOST", host)], "");
+        config.warnings.iter().any(|warning| matches!(warning, Warning::RackWithoutTls { .. }))
+    };
+    assert!(warned("http://rack.example.com"));
+    assert!(!warned("http://localhost:5443"));
+    assert!(!warned("http://[::1]:5443"));
+    assert!(!warned("rack.example.com"));
+}
+
+#[test]
+fn rack_certificates() {
+    let tls = |environment: &[(&str, &str)]| config(environment, "").rack.tls;
+    assert_eq!(tls(&[]), UpstreamTls::SystemRoots);
+    assert_eq!(tls(&[("RACK_CA_FILE", "/ca.pem")]), UpstreamTls::CaFile("/ca.pem".into()));
+    assert_eq!(tls(&[("RACK_TRUST_ON_FIRST_USE", "true")]), UpstreamTls::TrustOnFirstUse);
+    let UpstreamTls::Pinned { sha256 } = tls(&[("RACK_CERT_FINGERPRINT", FINGERPRINT)]) else {
+        panic!("pinned")
+    };
+    assert_eq!(sha256[..3], [0x00, 0x11, 0x22]);
+    let openssl = format!("sha256 Fingerprint={}", FINGERPRINT.to_uppercase().replace("AA", "AA:"));
+    assert_eq!(tls(&[("RACK_CERT_FINGERPRINT", &openssl)]), UpstreamTls::Pinned { sha256 });
+
+    let short = FINGERPRINT.get(2..).unwrap();
+    for wrong in [short, &format!("+1{short}"), &FINGERPRINT.replace('a', "g"), &"é".repeat(32)] {
+        assert!(faults(&[("RACK_CERT_FINGERPRINT", wrong)], "").contains("64 hexadecimal digits"), "{wrong}");
+    }
+    refused(
+        &[("RACK_CA_FILE", "/ca.pem"), ("RACK_TRUST_ON_FIRST_USE", "true")],
+        "",
+        "rack.trust_on_first_use (variable RACK_TRUST_ON_FIRST_USE): cannot be combined with rack.ca_file; keep one of the two",
+    );
+    refused(
+        &[("RACK_HOST", "http://localhost"), ("RACK_CERT_FINGERPRINT", FINGERPRINT)],
+        "",
+        "rack.cert_fingerprint (variable RACK_CERT_FINGERPRINT): cannot be combined with an http:// rack, which has no certificate; keep one of the two",
+    );
+}
+
+#[test]
+fn user_names_cannot_move_the_border_to_the_password() {
+    assert!(faults(&[("RACK_USERNAME", "a:b")], "").contains("without a colon"));
+}
+
+fn trusts(networks: &str, expected: &str) {
+    let result = parse(sources(&[&REQUIRED[..], &[("TRUSTED_FORWARDERS", networks)]].concat(), ""));
+    let text = match result {
+        Ok(config) => {
+            let networks: Vec<String> =
+                config.listener.trusted_forwarders.iter().map(ToString::to_string).collect();
+            networks.join(",")
+        }
+        Err(faults) => faults.to_string(),
+    };
+    assert!(text.contains(expected) && (!expected.is_empty() || text.is_empty()), "{networks}: {text}");
+}
+
+#[test]
+fn trusted_networks_are_never_everybody() {
+    trusts("", "");
+    trusts("10.1.2.3", "10.1.2.3/32");
+    trusts("10.1.2.3/8", "10.0.0.0/8");
+    trusts("0.0.0.0/0", "0.0.0.0/0 is too wide");
+    trusts("::/0", "::/0 is too wide");
+    trusts("128.0.0.0/1", "128.0.0.0/1 is too wide");
+    trusts("2000::/3", "2000::/3 is too wide");
+    trusts("everyone", "`everyone` is not a network");
+}
+
+fn admin(address: &str, allowed: bool) {
+    let result = parse(sources(&[&REQUIRED[..], &[("ADMIN_ADDRESS", address)]].concat(), ""));
+    assert_eq!(result.is_ok(), allowed, "{address}");
+}
+
+#[test]
+fn the_second_listener_is_never_public() {
+    admin("127.0.0.1", true);
+    admin("::1", true);
+    admin("10.0.0.5", true);
+    admin("100.64.0.1", true);
+    admin("fd12::1", true);
+    admin("0.0.0.0", false);
+    admin("::", false);
+    admin("::ffff:0.0.0.0", false);
+    admin("::ffff:8.8.8.8", false);
+    admin("8.8.8.8", false);
+    admin("100.128.0.1", false);
+    admin("2001:db8::1", false);
+    refused(
+        &[("ADMIN_ADDRESS", "0.0.0.0")],
+        "",
+        "admin_listener.address (variable ADMIN_ADDRESS): 0.0.0.0 may be public and this listener never is; write 127.0.0.1 or the private address that your probes use",
+    );
+}
+
+#[test]
+fn the_listeners_stay_apart() {
+    assert!(
+        faults(&[("PORT", "9443")], "").contains("cannot be combined with the same port in listener.port")
+    );
+    config(&[("PORT", "0"), ("ADMIN_PORT", "0")], "");
+    config(&[("PORT", "9443"), ("LISTENER_ADDRESSES", "10.0.0.1")], "");
+}
+
+#[test]
+fn listener_addresses() {
+    let listener = config(&[("LISTENER_ADDRESSES", "127.0.0.1, ::1"), ("PORT", "0")], "").listener;
+    assert_eq!(listener.addresses, ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()]);
+    assert!(faults(&[("LISTENER_ADDRESSES", "")], "").contains("is set but empty"));
+    assert!(faults(&[("LISTENER_ADDRESSES", "localhost")], "").contains("an IP address without port"));
+    let warns = |addresses| {
+        let config = config(&[("LISTENER_ADDRESSES", addresses)], "");
+        config.warnings.iter().any(|warning| matches!(warning, Warning::ListenerWithoutTls { .. }))
+    };
+    assert!(warns("0.0.0.0") && warns("127.0.0.1,10.0.0.1") && !warns("127.0.0.1,::1"));
+}
+
+#[test]
+fn tls_of_later_versions_is_named() {
+    for value in ["acme", "files"] {
+        assert!(
+            faults(&[("LISTENER_TLS", value)], "").contains("is not available in this version"),
+            "{value}"
+        );
+    }
+    assert!(faults(&[("LISTENER_TLS", "on")], "").contains("write off"));
+}
+
+#[test]
+fn hosts() {
+    assert_eq!(config(&[("PROXY_HOSTS", "Rack.Example.com")], "").proxy.hosts, ["rack.example.com"]);
+    for wrong in ["https://a.example.com", "a.example.com:443", "a..b", "-a", "a/b", "*.example.com"] {
+        assert!(faults(&[("DOMAIN", wrong)], "").contains("a host name without scheme"), "{wrong}");
+    }
+}
+
+#[test]
+fn google_needs_both_values() {
+    let incomplete = |environment: &[(&str, &str)]| faults(environment, "");
+    assert!(incomplete(&[("GOOGLE_CLIENT_ID", "a")]).contains("needs GOOGLE_CLIENT_SECRET too"));
+    assert!(incomplete(&[("GOOGLE_CLIENT_SECRET", "a")]).contains("needs GOOGLE_CLIENT_ID too"));
+    assert!(incomplete(&[("GOOGLE_ALLOWED_DOMAIN", "a.com")]).contains("needs GOOGLE_CLIENT_ID too"));
+    assert!(config(&[], "").identity.providers.is_empty());
+}
+
+#[test]
+fn limits_and_log() {
+    let config =
+        config(&[("HEAD_TIMEOUT", "1m30s"), ("LOG_FORMAT", "text")], "[limits]\nconnections = 100\n");
+    assert_eq!(config.limits.head_timeout.as_secs(), 90);
+    assert_eq!(config.limits.connections, 100);
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert!(
+        faults(&[("HEAD_TIMEOUT", "1h")], "").contains("1h is out of range; write a value from 1s to 2m")
+    );
+    assert!(faults(&[("HEAD_TIMEOUT", "10")], "").contains("10 is out of range"));
+    assert!(faults(&[("CONNECTIONS", "99999999999999999999999")], "").contains("is out of range"));
+    assert!(faults(&[("CONNECTIONS", "-5")], "").contains("is out of range"));
+    assert!(faults(&[], "[limits]\nconnections = \"5\"\n").contains("a whole number without quotes"));
+    assert!(faults(&[], "[limits]\nhead_timeout = 5\n").contains("a duration in double quotes"));
+}
+
+#[test]
+fn plain_keys_are_names_not_everything() {
+    assert_eq!(
+        config(&[("PLAIN_ENV_KEYS", "A,*_ON,LC_*")], "").secrets.plain_env_keys,
+        ["A", "*_ON", "LC_*"]
+    );
+    assert!(config(&[("PLAIN_ENV_KEYS", "")], "").secrets.plain_env_keys.is_empty());
+    for wrong in ["*", "**", "_*", "*A*", "A*B", "A-B"] {
+        assert!(
+            faults(&[("PLAIN_ENV_KEYS", wrong)], "").contains("the name of an environment key"),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn the_default_plain_keys_are_those_that_the_secrets_crate_shows() {
+    let plain = gateway_secrets::PlainKeys::default();
+    for pattern in config(&[], "").secrets.plain_env_keys {
+        assert!(plain.is_plain(&pattern.replace('*', "X")), "{pattern}");
+    }
+}
+
+const ROUTE: &str = "[[rack.route]]\nmethod = \"GET\"\npath = \"/things/{name}\"\naction = \"thing:read\"\nclass = \"read\"\n";
+
+#[test]
+fn further_routes_become_rows() {
+    let file = format!(
+        "{ROUTE}role = \"viewer\"\nparams = [\"a@query:string\", \"b@query:int\"]\nsecrets = [\"x\", \"y\"]\n"
+    );
+    assert_eq!(
+        config(&[], &file).routes.extra_rows,
+        "GET\t/things/{name}\tthing:read\tread\tviewer\tno\tx,y\ta@query:string b@query:int\t\t\n"
+    );
+    assert_eq!(
+        config(&[], ROUTE).routes.extra_rows,
+        "GET\t/things/{name}\tthing:read\tread\tadmin\tno\t\t\t\t\n"
+    );
+}
+
+#[test]
+fn bad_routes_are_refused_with_their_line() {
+    let wrong = |from: &str, to: &str, expected: &str| {
+        let faults = faults(&[], &ROUTE.replace(from, to));
+        assert!(faults.contains(expected), "{to}: {faults}");
+    };
+    wrong("method = \"GET\"\n", "", "rack.route.method (rack-gateway.toml line 1): is not set");
+    wrong("\"read\"\n", "\"open\"\n", "rack.route.class (rack-gateway.toml line 5): `open` is not a class");
+    wrong("/things/{name}", "/a\\tb", "`/a\\tb` is not a path from the root");
+    wrong("thing:read", "thing", "is not an action");
+    wrong("class", "clas", "did you mean `class`?");
+    wrong("/things/{name}", "/apps", "already in the table");
+    wrong("[[rack.route]]", "[rack.route]", "must be tables written as [[rack.route]], not a table");
+    assert!(
+        faults(&[], &format!("{ROUTE}params = [\"a\"]\n")).contains("rack.route (rack-gateway.toml line 1)")
+    );
+    assert!(faults(&[], &format!("{ROUTE}{ROUTE}")).contains("already in the table"));
+}
+
+#[test]
+fn refused_actions_are_switched_on_by_name() {
+    let routes = config(&[("RACK_SWITCHED_ON", "convox:rack:mint_jwt,kubernetes:any")], "").routes;
+    assert_eq!(routes.switched_on, ["rack:mint_jwt", "kubernetes:any"]);
+    assert!(faults(&[("RACK_SWITCHED_ON", "rack:nothing")], "").contains("no route has the action"));
+    assert!(faults(&[("RACK_SWITCHED_ON", "app:list")], "").contains("is not refused"));
+}
