@@ -1,1 +1,54 @@
 //! The application functions that the API, the web pages and the command line all call.
+//!
+//! It knows neither HTTP nor SQL. Start reading at [`control`], the seam between the data plane, which
+//! decides and records, and whatever serves the gateway's own operations after that; [`tokens`] and
+//! [`explain`] are what people ask for.
+
+pub mod control;
+pub mod error;
+pub mod explain;
+pub mod log;
+pub mod people;
+pub mod tokens;
+
+pub use error::AppError;
+
+use gateway_audit::{Actor, Event, Phase};
+use gateway_store::Store;
+use gateway_types::{ActionName, Channel, Clock, Entropy, EventId, Resource};
+
+/// Who changes something, by which way, and what time and randomness they have: the context of every
+/// application function that leaves an event.
+#[derive(Clone, Debug)]
+pub struct Operator<'a> {
+    /// Who.
+    pub actor: Actor,
+    /// By which way.
+    pub channel: Channel,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Randomness.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl<'a> Operator<'a> {
+    /// A person with a shell on the server's own machine, who by that is beyond policy but not beyond the log.
+    pub fn local(name: &str, clock: &'a dyn Clock, entropy: &'a dyn Entropy) -> Self {
+        Self { actor: Actor::local_operator(name), channel: Channel::Local, clock, entropy }
+    }
+
+    fn event(&self, action: &str) -> Event {
+        let id = EventId::new(self.clock.now(), self.entropy);
+        let action = ActionName::new(action);
+        let mut event = Event::new(self.clock.now(), id, action, Resource::gateway(), self.actor.clone());
+        event.phase = Phase::Single;
+        event.channel = Some(self.channel);
+        event
+    }
+}
+
+/// Records the intent of a change of the gateway's own, durably, before it is made.
+pub(crate) async fn record(store: &Store, event: Event) -> Result<(), AppError> {
+    store.audit().append(event).await?;
+    Ok(())
+}

@@ -1,1 +1,24 @@
-//! The data plane: the pipeline, its phases, the upstream pool and WebSocket relay.
+//! The data plane: one pipeline that every request passes, the way to the rack, and WebSockets.
+//!
+//! Start reading at [`pipeline`]; each phase is a module of [`phases`] and proves what it did with a
+//! type that only it can make. This crate knows no web page, no JSON API and no SQL.
+
+pub mod body;
+pub mod connection;
+pub mod flow;
+pub mod outcome;
+pub mod phases;
+pub mod pipeline;
+pub mod plane;
+pub mod refusals;
+pub mod reply;
+pub mod upstream;
+
+mod environment;
+mod guarded;
+mod known;
+
+pub use connection::serve_connection;
+pub use flow::{Flow, Reply};
+pub use plane::{DataPlane, DataPlaneParts};
+pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

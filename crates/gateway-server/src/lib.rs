@@ -1,1 +1,15 @@
-//! Composition root: listeners, background jobs, shutdown order.
+//! Composition root: it makes every part, starts the listeners and the background work, and stops
+//! them in order. It sees all other crates; none of them sees it.
+//!
+//! Start reading at [`server`].
+
+pub mod own;
+pub mod readiness;
+pub mod server;
+pub mod settings;
+
+mod admin;
+mod error;
+
+pub use error::StartError;
+pub use server::{Running, Surroundings, policy_engine, route_table, start};

@@ -1,0 +1,55 @@
+//! What can go wrong in an application function, as facts.
+
+use gateway_audit::Fault;
+use gateway_store::StoreError;
+
+/// Why an application function did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store said no or cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No person has this address.
+    #[error("nobody has the address `{email}`; list the person in ADMIN_USERS or one of the other lists, or invite them")]
+    UnknownPerson {
+        /// The address, canonical.
+        email: String,
+    },
+    /// No token has this id or name.
+    #[error("no token is `{0}`; `rack-gateway tokens list` shows them")]
+    UnknownToken(String),
+    /// More than one token has this name.
+    #[error("{count} live tokens are called `{name}`; name one by its id")]
+    AmbiguousToken {
+        /// The name.
+        name: String,
+        /// How many have it.
+        count: usize,
+    },
+    /// A token needs a name of visible characters.
+    #[error("a token's name has 1 to 100 letters, digits, blanks and any of `._:@/-`")]
+    BadTokenName,
+    /// A token needs a role.
+    #[error("a token needs at least one role")]
+    NoRole,
+    /// Nothing has this action.
+    #[error("no operation is called `{action}`; actions look like `convox:app:list`{hint}")]
+    UnknownAction {
+        /// What was asked for.
+        action: String,
+        /// ` (did you mean …?)`, or nothing.
+        hint: String,
+    },
+    /// No event belongs to this request.
+    #[error("the log has no event of request {0}; plain probes leave none, and plain reads appear within a second")]
+    UnknownRequest(String),
+    /// The log does not verify.
+    #[error("the audit log does not verify: {0}")]
+    Log(#[from] Fault),
+    /// A stored checkpoint does not verify.
+    #[error("a stored checkpoint does not verify")]
+    Checkpoint(#[from] gateway_audit::NoteError),
+    /// The export could not be written.
+    #[error("the export could not be written")]
+    Write(#[from] std::io::Error),
+}

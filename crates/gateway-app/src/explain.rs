@@ -1,0 +1,142 @@
+//! Why, can, who-can: the same engine that decides requests, asked about one that was, or one that might be.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use gateway_audit::Event;
+use gateway_policy::{PolicyEngine, can as engine_can, who_can as engine_who_can};
+use gateway_store::{ApiToken, Store, TokenFilter, User};
+use gateway_types::{
+    Caller, Channel, CredentialKind, Facts, Principal, RequestId, Resource, SessionId, Verdict,
+};
+use uuid::Uuid;
+
+use crate::error::AppError;
+use crate::tokens;
+
+/// Everything the log has of one request, in order.
+///
+/// # Errors
+/// [`AppError::UnknownRequest`] when it has nothing.
+pub async fn why(store: &Store, request: RequestId) -> Result<Vec<(u64, Event)>, AppError> {
+    let events = store.events().by_request(request).await?;
+    if events.is_empty() { Err(AppError::UnknownRequest(request.to_string())) } else { Ok(events) }
+}
+
+/// Who a question is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// The person with this address.
+    Person(String),
+    /// The token with this id or name.
+    Token(String),
+}
+
+/// Whether `subject` may do `action` on `resource`, if they asked now.
+///
+/// # Errors
+/// [`AppError::UnknownPerson`], [`AppError::UnknownToken`], [`AppError::UnknownAction`].
+pub async fn can(
+    store: &Store,
+    engine: &PolicyEngine,
+    subject: &Subject,
+    action: &str,
+    resource: &Resource,
+    facts: &Facts,
+) -> Result<Verdict, AppError> {
+    let caller = match subject {
+        Subject::Person(email) => {
+            let user = store.users().by_email(email).await?;
+            person(&user.ok_or_else(|| AppError::UnknownPerson { email: email.clone() })?)
+        }
+        Subject::Token(name) => {
+            let token = tokens::find(store, name).await?;
+            machine(store, &token).await?
+        }
+    };
+    engine_can(engine, &caller, action, resource, facts).map_err(|_| unknown_action(engine, action))
+}
+
+/// Everybody who may do `action` on `resource`, with the verdict each gets; those who may after a
+/// second factor are among them.
+///
+/// # Errors
+/// [`AppError::UnknownAction`].
+pub async fn who_can(
+    store: &Store,
+    engine: &PolicyEngine,
+    action: &str,
+    resource: &Resource,
+    facts: &Facts,
+) -> Result<Vec<(Caller, Verdict)>, AppError> {
+    if engine.operation(action).is_none() {
+        return Err(unknown_action(engine, action));
+    }
+    let candidates = candidates(store).await?;
+    Ok(engine_who_can(engine, &candidates, action, resource, facts)
+        .into_iter()
+        .filter_map(|(index, verdict)| candidates.get(index).map(|caller| (caller.clone(), verdict)))
+        .collect())
+}
+
+async fn candidates(store: &Store) -> Result<Vec<Caller>, AppError> {
+    let mut candidates = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.users().list(None, cursor.as_deref(), 1000).await?;
+        candidates.extend(page.items.iter().filter(|user| !user.locked).map(person));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut filter = TokenFilter { live_only: true, limit: 1000, ..TokenFilter::default() };
+    loop {
+        let page = store.tokens().list(&filter).await?;
+        for token in &page.items {
+            candidates.push(machine(store, token).await?);
+        }
+        filter.cursor = page.next;
+        if filter.cursor.is_none() {
+            return Ok(candidates);
+        }
+    }
+}
+
+fn unknown_action(engine: &PolicyEngine, action: &str) -> AppError {
+    let tail = action.rsplit(':').next().unwrap_or_default();
+    let near = engine
+        .operations()
+        .iter()
+        .map(|operation| operation.action.as_str())
+        .find(|name| name.ends_with(&format!(":{action}")) || (!tail.is_empty() && name.ends_with(&format!(":{tail}"))));
+    let hint = near.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    AppError::UnknownAction { action: action.to_owned(), hint }
+}
+
+fn person(user: &User) -> Caller {
+    asking(Principal::User {
+        id: user.id,
+        email: user.email.as_str().into(),
+        roles: user.roles,
+        session: SessionId::from(Uuid::nil()),
+        kind: CredentialKind::CliSession,
+    })
+}
+
+async fn machine(store: &Store, token: &ApiToken) -> Result<Caller, AppError> {
+    let creator = store.users().by_id(token.creator).await?.filter(|creator| !creator.locked);
+    Ok(asking(Principal::ApiToken {
+        id: token.id,
+        name: token.name.as_str().into(),
+        roles: token.roles,
+        grants: token.grants.clone().into(),
+        creator: token.creator,
+        creator_email: creator.as_ref().map(|creator| creator.email.as_str()).unwrap_or_default().into(),
+        creator_roles: creator.map(|creator| creator.roles).unwrap_or_default(),
+    }))
+}
+
+/// A caller as policy would see it on the rack proxy. The address is not a fact that any default rule reads.
+fn asking(principal: Principal) -> Caller {
+    Caller { principal, channel: Channel::RackProxy, source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+}

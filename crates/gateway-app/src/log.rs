@@ -1,0 +1,69 @@
+//! The audit log as people use it: verified, exported.
+
+use std::io::Write;
+
+use gateway_audit::{ExportHeader, ExportWriter, LogVerifier, Report, origin_of};
+use gateway_store::Store;
+
+use crate::error::AppError;
+
+/// Leaves read at once.
+const PAGE: u64 = 2000;
+
+/// Recomputes the whole log from its stored bytes and compares it with the stored tree head and every
+/// stored checkpoint.
+///
+/// # Errors
+/// [`AppError::Log`] naming the first bad index; [`AppError::Checkpoint`] when a checkpoint was not
+/// signed by this gateway.
+pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Report, AppError> {
+    let head = store.audit().head().await?;
+    let verifier = store.audit().verifier();
+    let mut log = LogVerifier::new(&origin_of(store.gateway_id()));
+    for stored in store.events().checkpoints(u32::MAX).await? {
+        let checkpoint = verifier.verify(&stored.note)?;
+        // A checkpoint signed while this reads may cover leaves that are not read.
+        if checkpoint.size <= head.size {
+            log.checkpoint(&checkpoint)?;
+        }
+    }
+    let mut next = 0;
+    while next < head.size {
+        let rows = store.events().leaves(next, head.size.min(next + PAGE)).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            log.entry(row.index, &row.bytes, &row.hash)?;
+            next = row.index + 1;
+        }
+        progress(next, head.size);
+    }
+    Ok(log.finish(&head)?)
+}
+
+/// Writes the whole log in the export format, which verifies without the database.
+///
+/// # Errors
+/// The store's, or [`AppError::Write`].
+pub async fn export(store: &Store, out: impl Write) -> Result<u64, AppError> {
+    let note = store.audit().checkpoint().await?;
+    let verifier = store.audit().verifier();
+    let checkpoint = verifier.verify(&note)?;
+    let head = gateway_audit::Head { size: checkpoint.size, root: checkpoint.root };
+    let mut writer = ExportWriter::new(out, &ExportHeader::new(store.gateway_id(), &verifier, &head))?;
+    let mut next = 0;
+    while next < head.size {
+        let rows = store.events().leaves(next, head.size.min(next + PAGE)).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            writer.entry(row.index, Some(&row.bytes), &row.hash)?;
+            next = row.index + 1;
+        }
+    }
+    writer.checkpoint(&note)?;
+    writer.finish()?;
+    Ok(head.size)
+}

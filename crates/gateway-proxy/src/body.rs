@@ -1,0 +1,213 @@
+//! Bodies: what goes up, what comes down, and how both are counted.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+
+use crate::outcome::{End, OutcomeGuard};
+
+/// What can go wrong with a body on its way.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The other side broke off or sent a malformed body.
+    #[error("the body ended early")]
+    Broken(#[source] hyper::Error),
+    /// More bytes than the phase allows.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
+}
+
+/// The body of a request to the rack.
+pub enum RequestBody {
+    /// Nothing.
+    Empty,
+    /// A complete body that we serialised.
+    Whole(Full<Bytes>),
+    /// The client's body, passed on as it comes.
+    Stream {
+        /// The client's body.
+        body: Incoming,
+        /// Bytes passed on so far.
+        counter: Arc<AtomicU64>,
+    },
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RequestBody::Empty => "Empty",
+            RequestBody::Whole(_) => "Whole(…)",
+            RequestBody::Stream { .. } => "Stream(…)",
+        })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            RequestBody::Empty => Poll::Ready(None),
+            RequestBody::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            RequestBody::Stream { body, counter } => {
+                let polled = Pin::new(body).poll_frame(context).map_err(BodyError::Broken);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Whole(body) => body.is_end_stream(),
+            RequestBody::Stream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Whole(body) => body.size_hint(),
+            RequestBody::Stream { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+/// The body of a reply to the client. It carries the outcome guard, so that the outcome is written
+/// when the last byte went out, or when the client left before.
+pub struct ReplyBody {
+    source: Source,
+    guard: Option<OutcomeGuard>,
+}
+
+enum Source {
+    Empty(Empty<Bytes>),
+    Whole(Full<Bytes>),
+    Upstream(Incoming),
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplyBody(…)")
+    }
+}
+
+impl ReplyBody {
+    /// No body.
+    pub fn empty() -> Self {
+        Self { source: Source::Empty(Empty::new()), guard: None }
+    }
+
+    /// A complete body.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { source: Source::Whole(Full::new(bytes.into())), guard: None }
+    }
+
+    /// The rack's body, passed on as it comes.
+    pub fn upstream(body: Incoming) -> Self {
+        Self { source: Source::Upstream(body), guard: None }
+    }
+
+    /// Hands the outcome guard over: from here on it is the body's end that decides the outcome.
+    pub fn guarded(&mut self, guard: OutcomeGuard) {
+        self.guard = Some(guard);
+        if self.is_end_stream() {
+            self.finish(End::Completed);
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        if let Some(guard) = self.guard.take() {
+            guard.finish(end);
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.source {
+            Source::Empty(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Source::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(data), Some(guard)) = (frame.data_ref(), this.guard.as_mut()) {
+                    guard.count_out(data.len() as u64);
+                }
+                // hyper stops polling once the announced length went out, so the end is noticed here.
+                if this.is_end_stream() {
+                    this.finish(End::Completed);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => this.finish(End::UpstreamLost),
+            Poll::Ready(None) => this.finish(End::Completed),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty(_) => true,
+            Source::Whole(body) => body.is_end_stream(),
+            Source::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty(body) => body.size_hint(),
+            Source::Whole(body) => body.size_hint(),
+            Source::Upstream(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Reads a whole body into memory.
+///
+/// # Errors
+/// [`BodyError::TooLarge`] as soon as more than `limit_bytes` came; what was read is dropped.
+pub async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > limit_bytes as u64 {
+        return Err(BodyError::TooLarge { limit_bytes });
+    }
+    let mut first: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
+        if joined.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit_bytes {
+            return Err(BodyError::TooLarge { limit_bytes });
+        }
+        match first.take() {
+            // Most bodies are one piece, which is then not copied.
+            None if joined.is_empty() => first = Some(data),
+            None => joined.extend_from_slice(&data),
+            Some(piece) => {
+                joined.extend_from_slice(&piece);
+                joined.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| joined.freeze()))
+}

@@ -1,0 +1,58 @@
+//! One connection of a client: framing guard, HTTP/1.1, pipeline.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gateway_framing::http1::{Limits, RequestGuard};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::guarded::{GuardedStream, ViolationSlot};
+use crate::pipeline::handle;
+use crate::plane::DataPlane;
+
+/// The other end of a client's connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Where the framing guard leaves what was wrong with a malformed request.
+    pub(crate) violation: ViolationSlot,
+}
+
+/// Serves one client connection until either side ends it.
+///
+/// When `shutdown` is cancelled the request in hand is finished and the connection closes; open
+/// sockets are not touched.
+pub async fn serve_connection<S>(plane: Arc<DataPlane>, stream: S, address: SocketAddr, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let violation = ViolationSlot::default();
+    let peer = Peer { address, violation: violation.clone() };
+    let limits = Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() };
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(plane.parts.head_limit).max_buf_size(2 * limits.head_bytes).max_headers(limits.header_count);
+    let stream = GuardedStream::new(stream, RequestGuard::new(limits), violation);
+    let service = service_fn(move |request| {
+        let (plane, peer) = (plane.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(handle(plane, peer, request).await) }
+    });
+    let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        // Clients come and go; this is of interest only to whoever looks for it.
+        tracing::debug!(%address, error = &error as &dyn std::error::Error, "a client connection ended early");
+    }
+}

@@ -1,0 +1,140 @@
+//! The client's connection as hyper sees it: only bytes that [`RequestGuard`] released.
+//!
+//! hyper accepts more than RFC 9112 allows (bare LF, a Content-Length beside Transfer-Encoding, equal
+//! duplicates), which is how desynchronisation starts. Nothing of a request reaches hyper before its
+//! head is complete and well-formed.
+//!
+//! A malformed request is answered in its place: hyper is given a stand-in request of the method
+//! [`STAND_IN`], which no client can send, since the guard refuses it. So the reply comes after the
+//! replies of well-formed requests before it, and the connection ends.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use gateway_framing::http1::{RequestGuard, Violation};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much is read from the socket at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The method of the request that stands for a malformed one.
+pub(crate) const STAND_IN: &str = "X-MALFORMED";
+
+const STAND_IN_HEAD: &[u8] = b"X-MALFORMED / HTTP/1.1\r\nhost: malformed\r\n\r\n";
+
+/// Where the guard leaves the violation for the pipeline.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ViolationSlot(Arc<Mutex<Option<Violation>>>);
+
+impl ViolationSlot {
+    fn put(&self, violation: Violation) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(violation);
+    }
+
+    /// Takes the violation that the present stand-in request stands for.
+    pub(crate) fn take(&self) -> Option<Violation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A stream whose reads pass the guard.
+pub(crate) struct GuardedStream<S> {
+    inner: S,
+    guard: RequestGuard,
+    /// Received bytes; the first `released` of them may be read.
+    buffer: BytesMut,
+    released: usize,
+    violation: ViolationSlot,
+    ended: bool,
+}
+
+impl<S> GuardedStream<S> {
+    pub(crate) fn new(inner: S, guard: RequestGuard, violation: ViolationSlot) -> Self {
+        Self { inner, guard, buffer: BytesMut::new(), released: 0, violation, ended: false }
+    }
+
+    /// Lets the guard look at what was received and not yet released.
+    fn look(&mut self) {
+        loop {
+            let unseen = self.buffer.get(self.released..).unwrap_or_default();
+            match self.guard.advance(unseen) {
+                Ok(0) => return,
+                Ok(count) => self.released += count,
+                Err(violation) => return self.fail(violation),
+            }
+        }
+    }
+
+    fn fail(&mut self, violation: Violation) {
+        self.ended = true;
+        self.buffer.truncate(self.released);
+        // In the middle of a body no request can be put in its place; the end of the stream makes the
+        // body fail, and the request it belongs to is refused.
+        if !self.guard.failed_in_body() {
+            self.buffer.extend_from_slice(STAND_IN_HEAD);
+            self.released = self.buffer.len();
+        }
+        self.violation.put(violation);
+    }
+}
+
+impl<S: AsyncRead + Unpin> GuardedStream<S> {
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.buffer.reserve(READ_BYTES);
+        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.inner), context, &mut self.buffer))?;
+        self.ended |= count == 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.released > 0 {
+                let count = this.released.min(out.remaining());
+                out.put_slice(this.buffer.get(..count).unwrap_or_default());
+                this.buffer.advance(count);
+                this.released -= count;
+                return Poll::Ready(Ok(()));
+            }
+            if this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if this.guard.is_opaque() && this.buffer.is_empty() {
+                return Pin::new(&mut this.inner).poll_read(context, out);
+            }
+            ready!(this.poll_fill(context))?;
+            this.look();
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+    }
+}

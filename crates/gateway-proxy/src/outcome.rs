@@ -1,0 +1,196 @@
+//! The outcome of a request: one guard made at its start, which writes what became of it on every
+//! path, also when the client leaves, the rack breaks off or a handler panics.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+pub use gateway_audit::End;
+use gateway_audit::{Actor, Event, EventId, Phase, VerdictRecord};
+use gateway_types::{ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, RequestId, Resource, Timestamp, Verdict};
+
+use crate::plane::DataPlane;
+
+/// Whether the request leaves events at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Recording {
+    /// Its outcome is an event.
+    Events,
+    /// A probe (`/machines`, `/racks`, health): no event, whatever happens.
+    Silent,
+}
+
+/// Collects what is known of a request and writes its outcome exactly once.
+pub struct OutcomeGuard {
+    plane: Arc<DataPlane>,
+    started: Instant,
+    time: Timestamp,
+    pub(crate) request_id: RequestId,
+    pub(crate) recording: Recording,
+    channel: Channel,
+    source_ip: IpAddr,
+    actor: Actor,
+    anonymous: bool,
+    action: ActionName,
+    resource: Resource,
+    route: Option<Arc<str>>,
+    parameters: BTreeMap<String, String>,
+    layer: Option<Layer>,
+    verdict: Option<VerdictRecord>,
+    intent: Option<u64>,
+    status: Option<u16>,
+    bytes_in: Arc<AtomicU64>,
+    bytes_out: u64,
+    reason: Option<String>,
+    refused: bool,
+    finished: bool,
+}
+
+impl OutcomeGuard {
+    pub(crate) fn begin(plane: &Arc<DataPlane>, source_ip: IpAddr) -> Self {
+        Self {
+            started: Instant::now(),
+            time: plane.parts.clock.now(),
+            request_id: plane.new_request_id(),
+            recording: Recording::Events,
+            channel: Channel::Api,
+            source_ip,
+            actor: Actor::anonymous(),
+            anonymous: true,
+            action: ActionName::new("gateway:request:unknown"),
+            resource: Resource::gateway(),
+            route: None,
+            parameters: BTreeMap::new(),
+            layer: None,
+            verdict: None,
+            intent: None,
+            status: None,
+            bytes_in: Arc::default(),
+            bytes_out: 0,
+            reason: None,
+            refused: false,
+            finished: false,
+            plane: plane.clone(),
+        }
+    }
+
+    pub(crate) fn identified(&mut self, channel: Channel, operation: &Operation, resource: Resource) {
+        self.channel = channel;
+        self.action = operation.action.clone();
+        self.route = Some(operation.route.clone());
+        self.resource = resource;
+    }
+
+    pub(crate) fn on_channel(&mut self, channel: Channel) {
+        self.channel = channel;
+    }
+
+    pub(crate) fn authenticated(&mut self, caller: &Caller) {
+        self.actor = Actor::of(&caller.principal);
+        self.anonymous = matches!(caller.principal, Principal::Anonymous);
+    }
+
+    pub(crate) fn inspected(&mut self, operation: &Operation, parameters: BTreeMap<String, String>) {
+        self.action = operation.action.clone();
+        self.parameters = parameters;
+    }
+
+    pub(crate) fn decided(&mut self, verdict: &Verdict, facts: &Facts) {
+        self.layer = Some(verdict.layer);
+        self.verdict = Some(VerdictRecord::new(verdict, facts));
+    }
+
+    pub(crate) fn recorded(&mut self, intent: u64) {
+        self.intent = Some(intent);
+    }
+
+    pub(crate) fn problem(&mut self, problem: &Problem) {
+        self.layer = Some(problem.layer);
+        self.reason = Some(problem.detail.clone());
+        self.refused = true;
+    }
+
+    pub(crate) fn note(&mut self, reason: impl Into<String>) {
+        self.reason = Some(reason.into());
+    }
+
+    pub(crate) fn status(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    pub(crate) fn count_out(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    pub(crate) fn counter_in(&self) -> Arc<AtomicU64> {
+        self.bytes_in.clone()
+    }
+
+    /// The event of this moment: the intent, before the effect.
+    pub(crate) fn intent_event(&self) -> Event {
+        self.event(Phase::Intent)
+    }
+
+    /// Takes the guard over to whoever goes on with the request; what stays behind writes nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        let mut left_behind = OutcomeGuard::begin(&self.plane, self.source_ip);
+        left_behind.recording = Recording::Silent;
+        left_behind.request_id = self.request_id;
+        std::mem::replace(self, left_behind)
+    }
+
+    /// Writes the outcome. Later calls do nothing.
+    pub(crate) fn finish(mut self, end: End) {
+        self.write(end);
+    }
+
+    fn event(&self, phase: Phase) -> Event {
+        let plane = &self.plane.parts;
+        let id = EventId::new(plane.clock.now(), &*plane.entropy);
+        let mut event = Event::new(plane.clock.now(), id, self.action.clone(), self.resource.clone(), self.actor.clone());
+        event.phase = phase;
+        event.request_id = Some(self.request_id);
+        event.channel = Some(self.channel);
+        event.source_ip = Some(self.source_ip);
+        event.route = self.route.as_deref().map(str::to_owned);
+        // An outcome points at its intent, which holds these; they are not written twice.
+        if self.intent.is_none() || phase == Phase::Intent {
+            event.parameters = self.parameters.clone();
+            event.verdict = self.verdict.clone();
+        }
+        event.layer = self.layer;
+        event
+    }
+
+    fn write(&mut self, end: End) {
+        if self.finished || self.recording == Recording::Silent {
+            return;
+        }
+        self.finished = true;
+        let mut event = self.event(if self.intent.is_some() { Phase::Outcome } else { Phase::Single });
+        event.intent = self.intent;
+        event.status = self.status;
+        event.bytes_in = Some(self.bytes_in.load(Ordering::Relaxed));
+        event.bytes_out = Some(self.bytes_out);
+        event.duration_us = u64::try_from(self.started.elapsed().as_micros()).ok();
+        event.end = Some(if self.refused && end == End::Completed { End::Refused } else { end });
+        event.reason = self.reason.take();
+        if self.anonymous && self.refused && self.intent.is_none() {
+            // A scan must not fill the disk: one event for each source and minute, with a count.
+            if let Some(event) = self.plane.refusals.count(self.source_ip, self.time, event) {
+                self.plane.parts.store.audit().queue(event);
+            }
+        } else {
+            self.plane.parts.store.audit().queue(event);
+        }
+    }
+}
+
+impl Drop for OutcomeGuard {
+    fn drop(&mut self) {
+        // Whoever drops the guard without finishing it was cut off: by the client, or by a panic.
+        self.write(if std::thread::panicking() { End::Panicked } else { End::AbortedByClient });
+    }
+}

@@ -1,0 +1,13 @@
+//! The phases of [`crate::pipeline`], each with the proof it makes.
+//!
+//! A proof has private fields, so that the only way to `forward` leads through every phase before it.
+
+pub mod admit;
+pub mod authenticate;
+pub mod authorize;
+pub mod forward;
+pub mod identify;
+pub mod inspect;
+pub mod record;
+pub mod reveal;
+pub mod websocket;

@@ -1,0 +1,104 @@
+//! Phase 1: where from, and is it one well-formed request for this gateway.
+//!
+//! Framing was checked by [`crate::guarded`] before the request existed; what is left here needs the
+//! whole head.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use gateway_types::{Layer, Problem, ProblemKind};
+use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
+use http::{HeaderMap, Method, Request, Version};
+use hyper::body::Incoming;
+
+use crate::connection::Peer;
+use crate::flow::{Flow, refuse};
+use crate::guarded::STAND_IN;
+
+/// A well-formed request from an admitted source.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) request: Request<Incoming>,
+    pub(super) source_ip: IpAddr,
+    /// The host the request is for, without port, in lower case.
+    pub(super) host: String,
+    pub(super) socket: bool,
+}
+
+/// Admits a request.
+pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
+    if request.method().as_str() == STAND_IN {
+        return refuse(malformed(peer));
+    }
+    if request.version() == Version::HTTP_09 || request.uri().authority().is_some() {
+        return refuse(Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the request line must hold a path that begins with a slash",
+        ));
+    }
+    let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned) else {
+        return refuse(Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the Host header is missing"));
+    };
+    let socket = asks_for_socket(request.method(), request.headers());
+    if socket && !origin_is_own(request.headers(), &host) {
+        return refuse(Problem::new(
+            ProblemKind::ForeignOrigin,
+            Layer::Network,
+            "sockets are opened by the command line or by this gateway's own pages only",
+        ));
+    }
+    let host = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
+    });
+    let host = host.to_ascii_lowercase();
+    ControlFlow::Continue(Admitted { source_ip: peer.address.ip(), host, socket, request })
+}
+
+fn malformed(peer: &Peer) -> Problem {
+    match peer.violation.take() {
+        Some(violation) => {
+            let kind = match violation.status {
+                405 => ProblemKind::MethodNotAllowed,
+                431 | 414 => ProblemKind::HeadersTooLarge,
+                _ => ProblemKind::MalformedRequest,
+            };
+            Problem::new(kind, Layer::Network, violation.to_string())
+        }
+        None => Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the request is malformed"),
+    }
+}
+
+/// Whether the rack would treat the request as a socket: exactly `Upgrade: websocket`, in lower case,
+/// as racks compare it (API.md 1.2).
+fn asks_for_socket(method: &Method, headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(UPGRADE).is_some_and(|value| value.as_bytes() == b"websocket");
+    let connection = headers.get(CONNECTION).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+    });
+    method == Method::GET && upgrade && connection
+}
+
+/// Whether the `Origin` of a socket is this gateway, by host and port.
+///
+/// The Convox client sends the gateway's own address. A client that sends none is no browser
+/// (every browser sends one), unless it says so.
+fn origin_is_own(headers: &HeaderMap, host: &str) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let Some(origin) = origins.next() else { return !looks_like_browser(headers) };
+    if origins.next().is_some() {
+        return false;
+    }
+    let Ok(origin) = origin.to_str() else { return false };
+    origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"))
+        .is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+fn looks_like_browser(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+        || headers
+            .get(http::header::USER_AGENT)
+            .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+}

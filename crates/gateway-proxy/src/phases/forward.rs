@@ -1,0 +1,216 @@
+//! Phase 8: the effect. The upstream request is serialised from the typed value; nothing else goes up.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_audit::Receipt;
+use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
+use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::inspect::{Asked, Inspected};
+use super::record::Recorded;
+use super::reveal;
+use crate::body::{ReplyBody, RequestBody};
+use crate::environment;
+use crate::flow::{Flow, refuse};
+use crate::outcome::OutcomeGuard;
+use crate::plane::DataPlane;
+use crate::reply::Asker;
+use crate::upstream::UpstreamError;
+use super::websocket;
+
+/// The header in which the rack is told who acts; racks log it (API.md 2.1).
+pub(crate) const ACTOR_HEADER: HeaderName = HeaderName::from_static("convox-actor");
+
+/// Carries the request out.
+pub(crate) async fn forward(
+    plane: &Arc<DataPlane>,
+    recorded: Recorded,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Response<ReplyBody>> {
+    let (inspected, receipt) = recorded.into_parts();
+    let mut response = match inspected.asked {
+        Asked::Own { .. } => own(plane, inspected, outcome).await?,
+        Asked::Rack { ref request, .. } if request.row().answered_here => answer_here(plane, request)?,
+        Asked::Rack { .. } if inspected.socket => websocket::open(plane, inspected, outcome, asker).await?,
+        Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
+    };
+    if let Some(value) = receipt.as_ref().map(Receipt::header_value).and_then(|text| HeaderValue::try_from(text).ok()) {
+        response.headers_mut().insert(HeaderName::from_static("audit-receipt"), value);
+    }
+    ControlFlow::Continue(response)
+}
+
+async fn own(plane: &Arc<DataPlane>, inspected: Inspected, outcome: &OutcomeGuard) -> Flow<Response<ReplyBody>> {
+    let Asked::Own { route, body } = inspected.asked else { return refuse(no_such_operation()) };
+    let request = OwnRequest {
+        operation: route.operation,
+        parameters: route.parameters,
+        query: inspected.head.uri.query().map(str::to_owned),
+        caller: inspected.caller,
+        request_id: outcome.request_id,
+        body,
+    };
+    match plane.parts.control.serve(request).await {
+        Ok(OwnReply { status, content_type, body }) => {
+            let mut response = Response::new(ReplyBody::whole(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            ControlFlow::Continue(response)
+        }
+        Err(problem) => refuse(problem),
+    }
+}
+
+/// The few rack operations that the gateway answers itself (API.md 0.9, 2.5).
+fn answer_here(plane: &DataPlane, request: &RackRequest) -> Flow<Response<ReplyBody>> {
+    let text = |status, content_type, body: String| {
+        let mut response = Response::new(ReplyBody::whole(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        ControlFlow::Continue(response)
+    };
+    match request.operation().action.as_str() {
+        "convox:session:check" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned()),
+        "convox:health" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok".to_owned()),
+        "convox:client:racks" => {
+            let list = serde_json::json!([{
+                "Name": plane.parts.rack_name,
+                "Organization": {"Name": "rack-gateway"},
+                "Provider": "rack-gateway",
+                "Status": "running",
+            }]);
+            text(StatusCode::OK, "application/json", list.to_string())
+        }
+        "convox:client:probe" => {
+            let mut response = Response::new(ReplyBody::empty());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            ControlFlow::Continue(response)
+        }
+        _ => refuse(no_such_operation()),
+    }
+}
+
+fn no_such_operation() -> Problem {
+    Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path")
+}
+
+async fn rack(plane: &Arc<DataPlane>, inspected: Inspected, outcome: &mut OutcomeGuard) -> Flow<Response<ReplyBody>> {
+    let Inspected { caller, asked, head, .. } = inspected;
+    let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
+    set_actor(&mut request, &caller.principal)?;
+    // Held until the rack has answered, so that two writers of one environment come one after the other.
+    let lease = match environment::restore(plane, &caller.principal, &mut request).await {
+        Ok(lease) => lease,
+        Err(problem) => return refuse(problem),
+    };
+    let upstream = request.serialise();
+    let labelled = !request.row().secrets.is_empty();
+    let body = request_body(&upstream, body, outcome);
+    let sent = match build(&upstream, &caller, &head.headers, labelled, body) {
+        Ok(built) => plane.parts.upstream.send(built, &upstream.target).await,
+        Err(error) => Err(UpstreamError::Address(error)),
+    };
+    if let Some(lease) = lease {
+        environment::release(lease).await;
+    }
+    match sent {
+        Ok(response) => reveal::reveal(plane, &caller, &request, response).await,
+        Err(error) => refuse(unreachable(&error, outcome)),
+    }
+}
+
+/// `ack_by` is who acted, in the rack's own log; a caller does not choose it (API.md 4).
+fn set_actor(request: &mut RackRequest, principal: &Principal) -> Flow<()> {
+    let takes_actor = request.row().parameters.iter().any(|parameter| parameter.is_named("ack_by"));
+    match takes_actor.then(|| request.set("ack_by", principal.display_name())) {
+        Some(Err(fault)) => refuse(super::inspect::parameter_problem(&fault)),
+        Some(Ok(())) | None => ControlFlow::Continue(()),
+    }
+}
+
+fn request_body(upstream: &UpstreamRequest, client: Option<Incoming>, outcome: &OutcomeGuard) -> RequestBody {
+    match (&upstream.body, client) {
+        (UpstreamBody::Form(form), _) => RequestBody::Whole(Full::new(form.clone().into())),
+        (UpstreamBody::Stream { .. }, Some(body)) => {
+            RequestBody::Stream { body, counter: outcome.counter_in() }
+        }
+        (UpstreamBody::Stream { .. }, None) | (UpstreamBody::None, _) => RequestBody::Empty,
+    }
+}
+
+/// The upstream request from the typed one, with an allow-list of headers.
+pub(crate) fn build(
+    upstream: &UpstreamRequest,
+    caller: &Caller,
+    client: &HeaderMap,
+    labelled: bool,
+    body: RequestBody,
+) -> Result<Request<RequestBody>, http::Error> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::from_bytes(upstream.method.as_bytes())?;
+    let headers = request.headers_mut();
+    for (name, value) in &upstream.headers {
+        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::try_from(value)?);
+    }
+    match &upstream.body {
+        UpstreamBody::Form(_) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        }
+        UpstreamBody::Stream { content_type } => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        UpstreamBody::None => {}
+    }
+    let json = client.get(ACCEPT).is_some_and(|value| value.as_bytes() == b"application/json");
+    headers.insert(ACCEPT, HeaderValue::from_static(if json { "application/json" } else { "*/*" }));
+    // What has to be read here is asked for uncompressed.
+    let gzip = !labelled
+        && client.get(ACCEPT_ENCODING).is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"gzip").is_some());
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(if gzip { "gzip" } else { "identity" }));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("rack-gateway/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(ACTOR_HEADER, actor_value(&caller.principal));
+    Ok(request)
+}
+
+/// The caller's name for the rack's log: visible ASCII, at most 256 characters.
+pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
+    let name: String = match principal {
+        Principal::ApiToken { name, creator_email, .. } => format!("{creator_email} (token {name})"),
+        Principal::User { .. } | Principal::Anonymous => principal.display_name(),
+    };
+    let visible: String = name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(256).collect();
+    HeaderValue::try_from(visible).unwrap_or(HeaderValue::from_static("rack-gateway"))
+}
+
+/// The problem of a rack that could not be asked; the cause goes to the log only.
+pub(crate) fn unreachable(error: &UpstreamError, outcome: &mut OutcomeGuard) -> Problem {
+    tracing::warn!(error = error as &dyn std::error::Error, request_id = %outcome.request_id, "the rack could not be asked");
+    let broken_by_client = is_client_body_error(error);
+    if broken_by_client {
+        return Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the request body is malformed or ended early");
+    }
+    Problem::new(
+        ProblemKind::UpstreamUnreachable,
+        Layer::Network,
+        "the rack cannot be reached, or broke off before it answered; whether a change took effect is not known",
+    )
+}
+
+/// Whether the exchange failed because the client's own body did.
+fn is_client_body_error(error: &UpstreamError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<crate::body::BodyError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

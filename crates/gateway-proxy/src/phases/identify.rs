@@ -1,0 +1,117 @@
+//! Phase 2: which operation is asked for. What has no row does not exist.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use gateway_convox::{RequestKind, RouteError};
+use gateway_policy::{OwnRoute, OwnRouteError};
+use gateway_types::{Channel, Layer, Operation, Problem, ProblemKind, Resource};
+
+use super::admit::Admitted;
+use crate::flow::{Flow, refuse};
+use crate::outcome::{OutcomeGuard, Recording};
+use crate::plane::DataPlane;
+use crate::reply::Asker;
+
+/// Below this path the rack is found on every host.
+pub(crate) const RACK_PREFIX: &str = "/api/v1/rack-proxy";
+
+/// Rack rows that are answered here and leave no event: the client's throwaway requests and probes.
+const SILENT_ACTIONS: [&str; 3] = ["convox:client:probe", "convox:client:racks", "convox:health"];
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// An operation of the rack.
+    Rack(Box<gateway_convox::Identified>),
+    /// One of the gateway's own.
+    Own(OwnRoute),
+}
+
+impl Target {
+    pub(crate) fn operation(&self) -> &Operation {
+        match self {
+            Target::Rack(route) => route.operation(),
+            Target::Own(route) => &route.operation,
+        }
+    }
+
+    pub(crate) fn resource(&self) -> Resource {
+        match self {
+            Target::Rack(route) => route.resource(),
+            Target::Own(_) => Resource::gateway(),
+        }
+    }
+}
+
+/// A request whose operation is known.
+#[derive(Debug)]
+pub struct Identified {
+    pub(super) admitted: Admitted,
+    pub(super) target: Target,
+    pub(super) channel: Channel,
+}
+
+/// Finds the operation.
+pub(crate) fn identify(
+    plane: &Arc<DataPlane>,
+    admitted: Admitted,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Identified> {
+    let path = admitted.request.uri().path();
+    let rack_path = path
+        .strip_prefix(RACK_PREFIX)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .or_else(|| plane.parts.rack_hosts.contains(&admitted.host).then_some(path));
+    let (target, channel) = match rack_path {
+        Some(rack_path) => {
+            outcome.on_channel(Channel::RackProxy);
+            asker.channel = Channel::RackProxy;
+            (rack_target(plane, &admitted, rack_path)?, Channel::RackProxy)
+        }
+        None => (own_target(plane, &admitted, path)?, Channel::Api),
+    };
+    if SILENT_ACTIONS.contains(&target.operation().action.as_str()) || target.operation().action.as_str() == "gateway:meta:health" {
+        outcome.recording = Recording::Silent;
+    }
+    outcome.identified(channel, target.operation(), target.resource());
+    asker.route_known(&target);
+    ControlFlow::Continue(Identified { admitted, target, channel })
+}
+
+fn rack_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
+    let kind = if admitted.socket { RequestKind::Socket } else { RequestKind::Plain };
+    match plane.parts.routes.identify(admitted.request.method().as_str(), path, kind) {
+        Ok(route) => ControlFlow::Continue(Target::Rack(Box::new(route))),
+        Err(fault) => refuse(route_problem(&fault)),
+    }
+}
+
+fn route_problem(fault: &RouteError) -> Problem {
+    let kind = match fault {
+        RouteError::UnknownRoute => ProblemKind::UnknownRoute,
+        RouteError::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
+        RouteError::MalformedPath { .. } | RouteError::BadPathParameter { .. } => ProblemKind::BadParameter,
+    };
+    Problem::new(kind, Layer::Network, fault.to_string())
+}
+
+fn own_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
+    if admitted.socket {
+        return refuse(no_such_operation());
+    }
+    match plane.parts.own.identify(admitted.request.method().as_str(), path) {
+        Ok(route) if plane.parts.control.serves(&route.operation) => ControlFlow::Continue(Target::Own(route)),
+        Ok(_) | Err(OwnRouteError::Unknown) => refuse(no_such_operation()),
+        Err(OwnRouteError::MethodNotAllowed { allowed }) => refuse(Problem::new(
+            ProblemKind::MethodNotAllowed,
+            Layer::Network,
+            format!("this path takes {}", allowed.join(", ")),
+        )),
+    }
+}
+
+fn no_such_operation() -> Problem {
+    Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path")
+}

@@ -1,0 +1,212 @@
+//! Phase 5: the request is completed to a typed value, and the facts are gathered.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy};
+use gateway_policy::OwnRoute;
+use gateway_secrets::{HandleKey, mask_env_for_log, mask_for_log};
+use gateway_types::{Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use hyper::body::Incoming;
+
+use super::admit::Admitted;
+use super::authenticate::Authenticated;
+use super::identify::Target;
+use crate::body::{BodyError, collect};
+use crate::flow::{Flow, refuse};
+use crate::outcome::OutcomeGuard;
+use crate::plane::DataPlane;
+
+/// The largest body of one of the gateway's own operations, in bytes.
+const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// A request that is complete: every parameter typed, every fact known.
+#[derive(Debug)]
+pub struct Inspected {
+    pub(super) caller: gateway_types::Caller,
+    pub(super) credential: Option<super::authenticate::Credential>,
+    pub(super) asked: Asked,
+    pub(super) facts: Facts,
+    /// The request's head; what is still of use of it is named by each later phase.
+    pub(super) head: http::request::Parts,
+    pub(super) socket: bool,
+}
+
+/// What is asked, complete.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Of the rack.
+    Rack {
+        /// The typed request.
+        request: Box<RackRequest>,
+        /// The client's body, for rows that stream one.
+        body: Option<Incoming>,
+    },
+    /// Of the gateway.
+    Own {
+        /// The route.
+        route: OwnRoute,
+        /// The complete body.
+        body: Bytes,
+    },
+}
+
+impl Asked {
+    pub(crate) fn operation(&self) -> &Operation {
+        match self {
+            Asked::Rack { request, .. } => request.operation(),
+            Asked::Own { route, .. } => &route.operation,
+        }
+    }
+
+    pub(crate) fn resource(&self) -> Resource {
+        match self {
+            Asked::Rack { request, .. } => request.resource(),
+            Asked::Own { .. } => Resource::gateway(),
+        }
+    }
+}
+
+/// Completes the request.
+pub(crate) async fn inspect(
+    plane: &Arc<DataPlane>,
+    authenticated: Authenticated,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Inspected> {
+    let Authenticated { identified, caller, credential } = authenticated;
+    let Admitted { request, socket, .. } = identified.admitted;
+    let (head, body) = request.into_parts();
+    let asked = match identified.target {
+        Target::Own(route) => match collect(body, OWN_BODY_LIMIT_BYTES).await {
+            Ok(body) => Asked::Own { route, body },
+            Err(error) => return refuse(body_problem(&error)),
+        },
+        Target::Rack(route) => {
+            let (form, rest) = form_of(plane, route.body_kind(), &head.headers, body).await?;
+            match complete(*route, &head, form.as_deref()) {
+                Ok(request) => Asked::Rack { request: Box::new(request), body: rest },
+                Err(fault) => return refuse(parameter_problem(&fault)),
+            }
+        }
+    };
+    let facts = facts(plane, &caller.principal, &asked);
+    outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
+    ControlFlow::Continue(Inspected { caller, credential, asked, facts, head, socket })
+}
+
+fn complete(
+    route: gateway_convox::Identified,
+    head: &http::request::Parts,
+    form: Option<&[u8]>,
+) -> Result<RackRequest, ParameterError> {
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    route.complete(head.uri.query(), headers, content_type, form)
+}
+
+/// Reads the body of rows that take a form; leaves the body of rows that stream one.
+async fn form_of(
+    plane: &DataPlane,
+    kind: BodyKind,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Flow<(Option<Bytes>, Option<Incoming>)> {
+    let announced = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    match kind {
+        BodyKind::Stream | BodyKind::Json => ControlFlow::Continue((None, Some(body))),
+        BodyKind::None | BodyKind::Form if !announced => ControlFlow::Continue((None, None)),
+        BodyKind::None => refuse(Problem::new(
+            ProblemKind::BadParameter,
+            Layer::Network,
+            "this operation takes no body",
+        )),
+        BodyKind::Form => match collect(body, plane.parts.form_limit_bytes).await {
+            Ok(form) => ControlFlow::Continue((Some(form), None)),
+            Err(error) => refuse(body_problem(&error)),
+        },
+    }
+}
+
+fn body_problem(error: &BodyError) -> Problem {
+    match error {
+        BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
+        BodyError::Broken(_) => Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the request body is malformed or ended early"),
+    }
+}
+
+pub(crate) fn parameter_problem(fault: &ParameterError) -> Problem {
+    Problem::new(ProblemKind::BadParameter, Layer::Network, fault.to_string())
+}
+
+/// What policy is told beside who, what and on what.
+pub(crate) fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked) -> Facts {
+    let settings = &plane.parts.settings;
+    let resource = asked.resource();
+    Facts {
+        mfa_window: false,
+        mfa_bound: false,
+        mfa_enrolled: false,
+        mfa_off: !settings.mfa_step_up(),
+        own_object: plane.parts.control.is_own(principal, asked.own()),
+        approval_matches: false,
+        destructive_allowed: settings.destructive_actions(resource.app_name()),
+        external_builds_allowed: settings.external_builds(resource.app_name()),
+        sensitive_parameters: match asked {
+            Asked::Rack { request, .. } => request.sensitive_parameters(),
+            Asked::Own { .. } => Default::default(),
+        },
+    }
+}
+
+impl Asked {
+    fn own(&self) -> Option<&OwnRoute> {
+        match self {
+            Asked::Rack { .. } => None,
+            Asked::Own { route, .. } => Some(route),
+        }
+    }
+}
+
+/// The parameters as the log keeps them: secret ones as handles.
+fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
+    match asked {
+        Asked::Own { route, .. } => route.parameters.iter().cloned().collect(),
+        Asked::Rack { request, .. } => {
+            let resource = request.resource();
+            let scope = resource.app_name().unwrap_or(RACK_SCOPE);
+            let key = plane.parts.keyring.scope(scope);
+            let known = plane.known.of(scope);
+            request
+                .parameters()
+                .iter()
+                .map(|parameter| {
+                    let value = match parameter.secrecy {
+                        Secrecy::Plain => parameter.value.clone(),
+                        Secrecy::Scanned => known.mask(&parameter.value),
+                        Secrecy::Secret if parameter.name == "env" => {
+                            mask_env_for_log(&key, &plane.parts.plain_keys, &parameter.value)
+                        }
+                        Secrecy::Secret => mask_for_log(&key, &parameter.name, &parameter.value),
+                        Secrecy::SecretValues => masked_map(&key, request, parameter),
+                    };
+                    (parameter.name.clone(), gateway_audit::bounded(&value))
+                })
+                .collect()
+        }
+    }
+}
+
+/// The scope of handles of values that belong to no app.
+pub(crate) const RACK_SCOPE: &str = "rack";
+
+fn masked_map(key: &HandleKey, request: &RackRequest, parameter: &Parameter) -> String {
+    let pairs = request.map(&parameter.name).unwrap_or_default();
+    let masked: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{name}={}", mask_for_log(key, name, value))).collect();
+    masked.join("&")
+}

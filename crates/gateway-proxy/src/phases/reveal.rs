@@ -1,0 +1,138 @@
+//! Phase 9: what comes back. Labelled values become handles; everything else streams.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use gateway_convox::RackRequest;
+use gateway_secrets::{Redaction, redact_json};
+use gateway_types::{Caller, Layer, Problem, ProblemKind};
+use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
+use hyper::body::Incoming;
+
+use super::inspect::RACK_SCOPE;
+use crate::body::{ReplyBody, collect};
+use crate::environment;
+use crate::flow::{Flow, refuse};
+use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
+
+/// The longest error text of a rack that is passed on, in bytes.
+const ERROR_LIMIT_BYTES: usize = 64 * 1024;
+
+/// Makes the rack's reply fit to be passed on.
+pub(crate) async fn reveal(
+    plane: &DataPlane,
+    caller: &Caller,
+    request: &RackRequest,
+    response: Response<Incoming>,
+) -> Flow<Response<ReplyBody>> {
+    let status = response.status();
+    match status.as_u16() {
+        401 => refuse(bad_upstream(
+            "the rack refused the gateway's own credential; whoever runs the gateway must look at RACK_TOKEN",
+        )),
+        100..=199 | 300..=399 => refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for")),
+        400.. => error_reply(plane, response).await,
+        _ if request.row().secrets.is_empty() => ControlFlow::Continue(stream(request, response)),
+        _ => labelled(plane, caller, request, response).await,
+    }
+}
+
+fn bad_upstream(detail: &str) -> Problem {
+    Problem::new(ProblemKind::BadUpstream, Layer::Network, detail)
+}
+
+/// A reply without labels, as it comes.
+fn stream(request: &RackRequest, response: Response<Incoming>) -> Response<ReplyBody> {
+    let (head, body) = response.into_parts();
+    let mut reply = Response::new(ReplyBody::upstream(body));
+    *reply.status_mut() = head.status;
+    copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
+    copy(&head.headers, reply.headers_mut(), CONTENT_ENCODING);
+    copy(&head.headers, reply.headers_mut(), CONTENT_DISPOSITION);
+    if request.row().operation.route.starts_with("HEAD ") {
+        copy(&head.headers, reply.headers_mut(), CONTENT_LENGTH);
+    }
+    reply
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap, name: http::HeaderName) {
+    if let Some(value) = from.get(&name) {
+        to.insert(name, value.clone());
+    }
+}
+
+/// An error text of the rack, kept as it is for the client, which prints it; the rack's password is not.
+async fn error_reply(plane: &DataPlane, response: Response<Incoming>) -> Flow<Response<ReplyBody>> {
+    let (head, body) = response.into_parts();
+    let body = if head.headers.contains_key(CONTENT_ENCODING) {
+        Bytes::new()
+    } else {
+        collect(body, ERROR_LIMIT_BYTES).await.unwrap_or_default()
+    };
+    let credential = plane.parts.upstream.credential();
+    if !credential.is_empty() && memchr::memmem::find(&body, credential.as_bytes()).is_some() {
+        tracing::error!("an error text of the rack held the rack's own credential; it was not passed on");
+        return refuse(bad_upstream("the rack's error text cannot be shown"));
+    }
+    let mut reply = Response::new(ReplyBody::whole(body));
+    *reply.status_mut() = head.status;
+    copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
+    ControlFlow::Continue(reply)
+}
+
+async fn labelled(
+    plane: &DataPlane,
+    caller: &Caller,
+    request: &RackRequest,
+    response: Response<Incoming>,
+) -> Flow<Response<ReplyBody>> {
+    let (head, body) = response.into_parts();
+    let coding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| coding != b"identity") {
+        return refuse(bad_upstream("the rack compressed a reply that may hold secrets, though it was asked not to"));
+    }
+    let Ok(body) = collect(body, LABELLED_REPLY_LIMIT_BYTES).await else {
+        return refuse(bad_upstream("the rack's reply ended early or is too large"));
+    };
+    let body = if says_nothing(&body) { body } else { redacted(plane, caller, request, body).await? };
+    let mut reply = Response::new(ReplyBody::whole(body));
+    *reply.status_mut() = head.status;
+    copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
+    ControlFlow::Continue(reply)
+}
+
+/// Whether a reply is the plain `ok` of an action, or empty.
+fn says_nothing(body: &[u8]) -> bool {
+    matches!(body.trim_ascii(), b"" | b"ok" | b"OK")
+}
+
+async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, body: Bytes) -> Flow<Bytes> {
+    let Some(labels) = plane.labels_of(&request.row().secrets) else {
+        return refuse(bad_upstream("the reply's secret labels are not known"));
+    };
+    let resource = request.resource();
+    let scope = resource.app_name().unwrap_or(RACK_SCOPE);
+    environment::learn(plane, caller, request, &body).await;
+    let known = match request.row().secrets.contains('~') {
+        true => environment::known_values(plane, caller, resource.app_name()).await,
+        false => plane.known.of(scope),
+    };
+    let redaction = Redaction {
+        labels,
+        keyring: &plane.parts.keyring,
+        scope,
+        item_scope_field: (resource.app_name().is_none() && request.operation().action.as_str() == "convox:app:list")
+            .then_some("name"),
+        plain: &plane.parts.plain_keys,
+        known: &known,
+    };
+    match redact_json(&body, &redaction) {
+        Ok(redacted) => ControlFlow::Continue(redacted.body.into()),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a reply that may hold secrets could not be read");
+            refuse(bad_upstream("the rack's reply may hold secrets and could not be read, so it is not passed on"))
+        }
+    }
+}
+

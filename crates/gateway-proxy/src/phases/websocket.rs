@@ -1,0 +1,118 @@
+//! Sockets: opened only after the rack opened its side, relayed as frames, ended so that the client
+//! never mistakes a broken connection for success.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gateway_types::{Problem, ProblemKind, Layer};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderValue, Response, StatusCode};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+
+use crate::body::{ReplyBody, RequestBody};
+use crate::flow::{Flow, refuse};
+use crate::outcome::{End, OutcomeGuard};
+use super::forward::{build, unreachable};
+use super::inspect::{Asked, Inspected};
+use super::reveal;
+use crate::plane::DataPlane;
+use crate::reply::{Asker, ClientSocket, switching};
+use crate::upstream::UpstreamError;
+
+mod relay;
+mod standing;
+
+use relay::{Manners, relay};
+use standing::Standing;
+
+/// Opens a socket to the rack, then to the client.
+pub(crate) async fn open(
+    plane: &Arc<DataPlane>,
+    inspected: Inspected,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Response<ReplyBody>> {
+    let Some(socket) = asker.take_socket() else {
+        return refuse(Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "a socket needs one Sec-WebSocket-Key and Sec-WebSocket-Version 13",
+        ));
+    };
+    let key = new_key(plane);
+    let Asked::Rack { request, .. } = &inspected.asked else {
+        return refuse(Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path"));
+    };
+    let upstream = request.serialise();
+    let built = build(&upstream, &inspected.caller, &inspected.head.headers, true, RequestBody::Empty)
+        .map(|mut built| {
+            let headers = built.headers_mut();
+            headers.remove(http::header::ACCEPT_ENCODING);
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+            built
+        })
+        .map_err(UpstreamError::Address);
+    let sent = match built {
+        Ok(built) => plane.parts.upstream.send_upgrade(built, &upstream.target).await,
+        Err(error) => Err(error),
+    };
+    let mut response = match sent {
+        Ok(response) => response,
+        Err(error) => return put_back(asker, socket, unreachable(&error, outcome)),
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return reveal::reveal(plane, &inspected.caller, request, response).await;
+    }
+    if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
+        let problem = Problem::new(ProblemKind::BadUpstream, Layer::Network, "the rack answered the socket wrongly");
+        return put_back(asker, socket, problem);
+    }
+    let rack = match hyper::upgrade::on(&mut response).await {
+        Ok(rack) => rack,
+        Err(error) => return put_back(asker, socket, unreachable(&UpstreamError::Exchange(error), outcome)),
+    };
+    let manners = Manners { tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent() };
+    let standing = Standing::of(plane, inspected);
+    let mut outcome = outcome.take();
+    outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+    let accept = socket.accept.clone();
+    tokio::spawn(run(socket, rack, manners, standing, outcome));
+    Flow::Continue(switching(accept))
+}
+
+/// A refusal after all: it is told in the socket, which therefore goes back.
+fn put_back<Next>(asker: &mut Asker, socket: ClientSocket, problem: Problem) -> Flow<Next> {
+    asker.put_back(socket);
+    refuse(problem)
+}
+
+async fn run(socket: ClientSocket, rack: Upgraded, manners: Manners, standing: Standing, mut outcome: OutcomeGuard) {
+    match socket.upgrade.await {
+        Ok(client) => {
+            let end = relay(TokioIo::new(client), TokioIo::new(rack), manners, standing, &mut outcome).await;
+            outcome.finish(end);
+        }
+        // The client left between its request and the 101.
+        Err(_) => outcome.finish(End::AbortedByClient),
+    }
+}
+
+fn new_key(plane: &DataPlane) -> HeaderValue {
+    let mut random = [0u8; 16];
+    plane.parts.entropy.fill(&mut random);
+    HeaderValue::try_from(STANDARD.encode(random)).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn accept_of(key: &HeaderValue) -> HeaderValue {
+    // RFC 6455, section 1.3. SHA-1 here only shows that the peer speaks the protocol.
+    let mut input = key.as_bytes().to_vec();
+    input.extend_from_slice(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let accept = STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &input));
+    HeaderValue::try_from(accept).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,38 @@
+//! The life of a request, phase by phase. [`phases`] names them in order and does nothing else.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::body::ReplyBody;
+use crate::connection::Peer;
+use crate::flow::Flow;
+use crate::outcome::OutcomeGuard;
+use crate::phases::{admit, authenticate, authorize, forward, identify, inspect, record};
+use crate::plane::DataPlane;
+use crate::reply::{Asker, render};
+
+/// Answers one request.
+pub async fn handle(plane: Arc<DataPlane>, peer: Peer, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
+    let mut asker = Asker::of(&mut request);
+    let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;
+    render(flow, asker, outcome)
+}
+
+async fn phases(
+    plane: &Arc<DataPlane>,
+    peer: &Peer,
+    request: Request<Incoming>,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Response<ReplyBody>> {
+    let admitted = admit::admit(peer, request)?;
+    let identified = identify::identify(plane, admitted, outcome, asker)?;
+    let authenticated = authenticate::authenticate(plane, identified, outcome).await?;
+    let inspected = inspect::inspect(plane, authenticated, outcome).await?;
+    let authorized = authorize::authorize(plane, inspected, outcome)?;
+    let recorded = record::record(plane, authorized, outcome).await?;
+    forward::forward(plane, recorded, outcome, asker).await
+}

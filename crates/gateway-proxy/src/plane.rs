@@ -1,0 +1,115 @@
+//! What the pipeline works with: one value of narrow handles, made once by the composition root.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gateway_app::control::ControlPlane;
+use gateway_convox::RouteTable;
+use gateway_policy::{OwnTable, PolicyEngine};
+use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
+use gateway_store::Store;
+use gateway_types::{Clock, Entropy, RequestId};
+
+use crate::known::KnownSecrets;
+use crate::refusals::RefusalCounter;
+use crate::upstream::Upstream;
+
+/// The largest reply that is read into memory because it may hold secrets, in bytes.
+pub const LABELLED_REPLY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What the composition root provides.
+#[derive(Debug)]
+pub struct DataPlaneParts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Users, credentials, settings, the audit log.
+    pub store: Arc<Store>,
+    /// The rack's operations.
+    pub routes: RouteTable,
+    /// The gateway's own operations.
+    pub own: OwnTable,
+    /// Policy.
+    pub policy: Arc<ArcSwap<PolicyEngine>>,
+    /// The way to the rack.
+    pub upstream: Upstream,
+    /// Makes handles of secret values.
+    pub keyring: HandleKeyring,
+    /// Environment keys that are not secret.
+    pub plain_keys: PlainKeys,
+    /// The rack's name, for the list that a console-mode client asks for.
+    pub rack_name: String,
+    /// Hosts on which `/` is the rack.
+    pub rack_hosts: Vec<String>,
+    /// Settings in force.
+    pub settings: Arc<dyn LiveSettings>,
+    /// The largest form body that is read into memory, in bytes.
+    pub form_limit_bytes: usize,
+    /// The largest request head, in bytes.
+    pub head_limit_bytes: usize,
+    /// How long a request head may take.
+    pub head_limit: Duration,
+    /// Serves the gateway's own operations after the verdict.
+    pub control: Arc<dyn ControlPlane>,
+}
+
+/// Settings that become facts. Asked anew for each request.
+pub trait LiveSettings: fmt::Debug + Send + Sync {
+    /// Second factors are asked for.
+    fn mfa_step_up(&self) -> bool;
+
+    /// How long a second factor counts.
+    fn step_up_window(&self) -> Duration;
+
+    /// Destructive actions are switched on for `app` (`None`: the rack itself).
+    fn destructive_actions(&self, app: Option<&str>) -> bool;
+
+    /// External builds are switched on for `app`.
+    fn external_builds(&self, app: Option<&str>) -> bool;
+}
+
+/// The data plane.
+#[derive(Debug)]
+pub struct DataPlane {
+    pub(crate) parts: DataPlaneParts,
+    pub(crate) known: KnownSecrets,
+    pub(crate) refusals: RefusalCounter,
+    /// Parsed secret labels by the column's text, so that no reply parses them again.
+    labels: BTreeMap<String, Labels>,
+}
+
+impl DataPlane {
+    /// Makes the data plane.
+    ///
+    /// # Errors
+    /// When a row's secret labels cannot be understood: then no reply of that row could be made safe.
+    pub fn new(parts: DataPlaneParts) -> Result<Arc<Self>, gateway_secrets::LabelError> {
+        let labels = parts
+            .routes
+            .rows()
+            .iter()
+            .map(|row| Ok((row.secrets.clone(), Labels::parse(&row.secrets)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self { parts, known: KnownSecrets::new(), refusals: RefusalCounter::default(), labels }))
+    }
+
+    pub(crate) fn labels_of(&self, column: &str) -> Option<&Labels> {
+        self.labels.get(column)
+    }
+
+    pub(crate) fn new_request_id(&self) -> RequestId {
+        RequestId::new(self.parts.clock.now(), &*self.parts.entropy)
+    }
+
+    /// Writes the counts of refused callers without a credential that have come together since the
+    /// last call. Called each minute and at shutdown.
+    pub fn flush_refusals(&self) {
+        for event in self.refusals.drain(self.parts.clock.now(), &*self.parts.entropy) {
+            self.parts.store.audit().queue(event);
+        }
+    }
+}

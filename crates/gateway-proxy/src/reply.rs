@@ -1,0 +1,230 @@
+//! How a decision is told to whoever asked: problem documents, and the few socket replies that the
+//! Convox client understands (API.md 2.2).
+
+use gateway_convox::exec;
+use gateway_framing::websocket::{Opcode, encode_server_frame};
+use gateway_types::{Channel, Problem, ProblemKind, RequestId, RemedyKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tungstenite::handshake::derive_accept_key;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Duration, timeout};
+
+use crate::body::ReplyBody;
+use crate::flow::{Flow, Reply};
+use crate::outcome::OutcomeGuard;
+use crate::phases::identify::Target;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// How long a refused socket is kept open for the client to read why.
+const DENIAL_GRACE: Duration = Duration::from_secs(5);
+
+/// A socket that a client asked for and that is not open yet.
+#[derive(Debug)]
+pub(crate) struct ClientSocket {
+    pub(crate) upgrade: OnUpgrade,
+    /// The answer to the client's key.
+    pub(crate) accept: HeaderValue,
+}
+
+/// What rendering needs to know of the request after its phases took it apart.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) channel: Channel,
+    socket: Option<ClientSocket>,
+    is_upgrade: bool,
+    /// The refusal is told inside the socket, with the exit marker.
+    tells_in_socket: bool,
+}
+
+impl Asker {
+    /// Notes how the request wants to be answered.
+    pub(crate) fn of(request: &mut Request<Incoming>) -> Self {
+        let is_upgrade = request.headers().contains_key(UPGRADE);
+        let socket = websocket_accept(request.headers())
+            .filter(|_| is_upgrade)
+            .map(|accept| ClientSocket { upgrade: hyper::upgrade::on(request), accept });
+        Self { channel: Channel::Api, socket, is_upgrade, tells_in_socket: false }
+    }
+
+    /// Once the route is known, it is known how its client reads a refusal: exec-like sockets print
+    /// text and take the exit code from a marker; for log sockets a plain status is better, since the
+    /// client reconnects each second otherwise (API.md 3.5).
+    pub(crate) fn route_known(&mut self, target: &Target) {
+        let Target::Rack(route) = target else { return };
+        let action = route.operation().action.as_str();
+        self.tells_in_socket = matches!(
+            action,
+            "convox:process:exec" | "convox:instance:shell" | "convox:resource:console"
+        ) || (action == "convox:build:read" && route.row().operation.route.starts_with("SOCKET"));
+    }
+
+    /// Takes the socket that the client asked for.
+    pub(crate) fn take_socket(&mut self) -> Option<ClientSocket> {
+        self.socket.take()
+    }
+
+    /// Gives the socket back, for a refusal that is told inside it.
+    pub(crate) fn put_back(&mut self, socket: ClientSocket) {
+        self.socket = Some(socket);
+    }
+
+    /// Whether a refusal is told inside the socket, with the exit marker.
+    pub(crate) fn tells_in_socket(&self) -> bool {
+        self.tells_in_socket
+    }
+}
+
+/// The answer to a request's websocket key (RFC 6455, section 4.2.2); `None` without exactly one
+/// plausible key and version 13.
+fn websocket_accept(headers: &HeaderMap) -> Option<HeaderValue> {
+    let one = |name: &HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())
+    };
+    let key = one(&SEC_WEBSOCKET_KEY)?;
+    let version = one(&SEC_WEBSOCKET_VERSION)?;
+    let plausible = key.len() == 24 && STANDARD.decode(key).is_ok() && version.as_bytes() == b"13";
+    plausible.then(|| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()).flatten()
+}
+
+/// Makes the response of what the phases decided, and hands the outcome to its body.
+pub(crate) fn render(flow: Flow<Response<ReplyBody>>, asker: Asker, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
+    let mut response = match flow {
+        Flow::Continue(response) | Flow::Break(Reply::Ready(response)) => response,
+        Flow::Break(Reply::Problem(problem)) => {
+            outcome.problem(&problem);
+            return refusal(&problem, asker, outcome);
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // The relay took the outcome over; what is left of it here writes nothing.
+        return response;
+    }
+    if asker.is_upgrade {
+        // What follows on the connection might be frames of a socket that was not opened.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    finish(response, outcome)
+}
+
+fn finish(mut response: Response<ReplyBody>, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
+    common_headers(response.headers_mut(), outcome.request_id);
+    outcome.status(response.status().as_u16());
+    response.body_mut().guarded(outcome);
+    response
+}
+
+fn common_headers(headers: &mut HeaderMap, request_id: RequestId) {
+    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
+}
+
+fn refusal(problem: &Problem, mut asker: Asker, outcome: OutcomeGuard) -> Response<ReplyBody> {
+    if asker.tells_in_socket
+        && problem.kind != ProblemKind::ForeignOrigin
+        && let Some(socket) = asker.take_socket()
+    {
+        return deny_in_socket(problem, socket, outcome);
+    }
+    let mut response = document(problem, asker.channel, outcome.request_id);
+    if asker.is_upgrade || problem.kind == ProblemKind::MalformedRequest {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    finish(response, outcome)
+}
+
+/// The problem as a document.
+pub(crate) fn document(problem: &Problem, channel: Channel, request_id: RequestId) -> Response<ReplyBody> {
+    let on_rack = channel == Channel::RackProxy;
+    let mut response = Response::new(ReplyBody::whole(problem.to_json(request_id, on_rack)));
+    *response.status_mut() = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after_seconds {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    match problem.kind {
+        ProblemKind::Unauthenticated => {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rack-gateway\""));
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rack-gateway\""));
+        }
+        ProblemKind::StepUpRequired => step_up_headers(problem, headers),
+        _ => {}
+    }
+    response
+}
+
+/// RFC 9470, section 3, and the two headers of older clients.
+fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
+    let bound = problem.remedies.iter().any(|remedy| remedy.kind == RemedyKind::StepUpBound);
+    let challenge = if bound {
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"a second factor for this very action is needed\", max_age=0"
+    } else {
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"a second factor is needed\", max_age=600"
+    };
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    headers.insert(HeaderName::from_static("x-mfa-required"), HeaderValue::from_static("true"));
+    let level = if bound { "always" } else { "step_up" };
+    headers.insert(HeaderName::from_static("x-mfa-level"), HeaderValue::from_static(level));
+}
+
+/// Opens the socket only to say why it is refused: text, exit code 1, end of input.
+fn deny_in_socket(
+    problem: &Problem,
+    socket: ClientSocket,
+    mut outcome: OutcomeGuard,
+) -> Response<ReplyBody> {
+    let frames = denial_frames(&problem.sentence(outcome.request_id));
+    outcome.status(problem.kind.status());
+    tokio::spawn(async move {
+        if let Ok(upgraded) = socket.upgrade.await {
+            let mut client = TokioIo::new(upgraded);
+            let told = client.write_all(&frames).await.is_ok() && client.flush().await.is_ok();
+            outcome.count_out(frames.len() as u64);
+            outcome.finish(crate::outcome::End::Completed);
+            if told {
+                // What the client still sends goes nowhere; it closes once it has read the reason.
+                let _ended = timeout(DENIAL_GRACE, drain(&mut client)).await;
+            }
+        }
+    });
+    switching(socket.accept)
+}
+
+async fn drain(client: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    let mut bin = [0u8; 1024];
+    while client.read(&mut bin).await.is_ok_and(|count| count > 0) {}
+}
+
+/// The frames that end an exec-like socket with a reason and exit code 1.
+pub(crate) fn denial_frames(reason: &str) -> Vec<u8> {
+    let mut frames = encode_server_frame(Opcode::Text, exec::error_text(reason).as_bytes());
+    frames.extend(encode_server_frame(Opcode::Text, exec::marker_text(1).as_bytes()));
+    frames.extend(encode_server_frame(Opcode::Binary, b""));
+    frames
+}
+
+/// The reply that opens a socket.
+pub(crate) fn switching(accept: HeaderValue) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}

@@ -1,0 +1,235 @@
+//! The way to the rack: pooled HTTP/1.1 with the rack's own credential, and one connection for each socket.
+//!
+//! # Security
+//! The credential is added here, after everything else; no caller of this module can read it. TLS is
+//! always verified: by system roots, a CA file, or a pinned certificate.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gateway_types::Secret;
+use http::header::{AUTHORIZATION, HOST};
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::body::RequestBody;
+
+mod stream;
+mod tls;
+
+use stream::RackStream;
+pub use tls::{RackTls, TlsError};
+
+/// How long an idle pooled connection is kept. Below the rack's own idle limit of 120 s (API.md 2.3).
+const POOL_IDLE: Duration = Duration::from_secs(90);
+
+/// Where the rack is and how to sign in to it.
+pub struct RackTarget {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+    /// The rack's user name; racks accept any but `jwt`.
+    pub username: String,
+    /// The rack's password.
+    pub password: Secret<String>,
+    /// How the rack's certificate is checked.
+    pub tls: RackTls,
+    /// How long a TCP connection and a TLS handshake may take together.
+    pub connect_limit: Duration,
+}
+
+impl fmt::Debug for RackTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RackTarget").field("scheme", &self.scheme).field("authority", &self.authority).finish()
+    }
+}
+
+/// Why the rack could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The address in the configuration cannot be used.
+    #[error("the rack's address or credential cannot be used in a request")]
+    Address(#[from] http::Error),
+    /// The credential holds characters that no header can.
+    #[error("the rack's credential cannot be used in a request")]
+    Credential(#[from] http::header::InvalidHeaderValue),
+    /// The TLS settings cannot be used.
+    #[error("the TLS settings for the rack cannot be used")]
+    Tls(#[from] TlsError),
+    /// No connection within the limit.
+    #[error("the rack did not accept a connection within {limit:?}")]
+    ConnectTimeout {
+        /// The limit.
+        limit: Duration,
+    },
+    /// No connection.
+    #[error("the rack cannot be connected to")]
+    Connect(#[source] std::io::Error),
+    /// A request was not answered.
+    #[error("the rack did not answer")]
+    Exchange(#[source] hyper::Error),
+    /// A pooled request was not answered.
+    #[error("the rack did not answer")]
+    Pooled(#[source] hyper_util::client::legacy::Error),
+}
+
+/// The rack, ready to be asked.
+pub struct Upstream {
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    authorization: HeaderValue,
+    credential: Secret<String>,
+    client: Client<RackConnector, RequestBody>,
+    connector: RackConnector,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Prepares the way to `target`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the credential cannot be put in a header or the TLS settings cannot be used.
+    pub fn new(target: RackTarget) -> Result<Self, UpstreamError> {
+        let credential = format!("{}:{}", target.username, target.password.expose());
+        let mut authorization = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(&credential)))?;
+        authorization.set_sensitive(true);
+        let connector = RackConnector::new(&target)?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(connector.clone());
+        Ok(Self {
+            host: HeaderValue::from_str(target.authority.as_str())?,
+            scheme: target.scheme,
+            authority: target.authority,
+            authorization,
+            credential: target.password,
+            client,
+            connector,
+        })
+    }
+
+    /// Host and port of the rack, for logs and `/readyz`.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The password itself, for the scan that keeps it out of error texts.
+    pub(crate) fn credential(&self) -> &str {
+        self.credential.expose()
+    }
+
+    /// Sends a request over a pooled connection. `target` is `/path?query`.
+    ///
+    /// # Errors
+    /// When the rack cannot be reached or breaks off before its reply's head is complete.
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        target: &str,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        *request.uri_mut() = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(target)
+            .build()?;
+        self.sign(&mut request);
+        self.client.request(request).await.map_err(UpstreamError::Pooled)
+    }
+
+    /// Sends a request that may become a socket, over a connection of its own, which is never pooled.
+    ///
+    /// # Errors
+    /// As [`Upstream::send`].
+    pub async fn send_upgrade(
+        &self,
+        mut request: Request<RequestBody>,
+        target: &str,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let stream = self.connector.connect().await?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(UpstreamError::Exchange)?;
+        // The connection lives as long as the exchange, then as the socket made of it.
+        tokio::spawn(connection.with_upgrades());
+        *request.uri_mut() = Uri::builder().path_and_query(target).build()?;
+        self.sign(&mut request);
+        sender.send_request(request).await.map_err(UpstreamError::Exchange)
+    }
+
+    fn sign(&self, request: &mut Request<RequestBody>) {
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+    }
+}
+
+/// Makes connections to the one rack there is, whatever address the client library asks for.
+#[derive(Clone)]
+struct RackConnector {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<Arc<tls::RackTlsConnector>>,
+    limit: Duration,
+}
+
+impl RackConnector {
+    fn new(target: &RackTarget) -> Result<Self, TlsError> {
+        let secure = target.scheme == Scheme::HTTPS;
+        let host = target.authority.host();
+        let tls = if secure { Some(Arc::new(tls::RackTlsConnector::new(&target.tls, host)?)) } else { None };
+        Ok(Self {
+            host: host.trim_start_matches('[').trim_end_matches(']').into(),
+            port: target.authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            tls,
+            limit: target.connect_limit,
+        })
+    }
+
+    async fn connect(&self) -> Result<RackStream, UpstreamError> {
+        let limit = self.limit;
+        timeout(limit, self.dial()).await.map_err(|_| UpstreamError::ConnectTimeout { limit })?.map_err(UpstreamError::Connect)
+    }
+
+    async fn dial(&self) -> std::io::Result<RackStream> {
+        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
+        tcp.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(RackStream::Plain(tcp)),
+            Some(connector) => connector.secure(tcp).await.map(|tls| RackStream::Tls(Box::new(tls))),
+        }
+    }
+}
+
+impl tower_service::Service<Uri> for RackConnector {
+    type Response = TokioIo<RackStream>;
+    type Error = UpstreamError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { connector.connect().await.map(TokioIo::new) })
+    }
+}

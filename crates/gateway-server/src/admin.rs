@@ -1,0 +1,65 @@
+//! The second listener: for probes, never public.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_store::Store;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::readiness;
+
+/// What the second listener tells about.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    pub(crate) store: Arc<Store>,
+    pub(crate) rack: (String, u16),
+    pub(crate) notes: Vec<String>,
+}
+
+/// Serves one connection.
+pub(crate) async fn serve(probes: Arc<Probes>, stream: TcpStream) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let probes = probes.clone();
+        async move { Ok::<_, Infallible>(answer(&probes, &request).await) }
+    });
+    let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    if let Err(error) = served {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a probe connection ended early");
+    }
+}
+
+async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+    }
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "alive\n"),
+        "/readyz" => {
+            let readiness =
+                readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &probes.notes).await;
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
+            reply(status, "application/json", body)
+        }
+        _ => text(StatusCode::NOT_FOUND, "this listener has /healthz and /readyz\n"),
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    reply(status, "text/plain; charset=utf-8", body)
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,58 @@
+//! Why a gateway does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gateway_convox::TableError;
+use gateway_policy::{OwnTableError, PolicyError};
+use gateway_proxy::UpstreamError;
+use gateway_secrets::{LabelError, PlainKeysError};
+use gateway_store::StoreError;
+
+/// Why a gateway does not start. Each names what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot listen on {address}; another program may use the port, or a lower port may need rights")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// A route table is wrong.
+    #[error("the table of rack routes cannot be used; look at rack.route and rack.switched_on in the configuration")]
+    Routes(#[from] TableError),
+    /// The gateway's own table is wrong.
+    #[error("the gateway's own table of operations cannot be used")]
+    Own(#[from] OwnTableError),
+    /// A policy is wrong.
+    #[error("the policies cannot be used")]
+    Policy(#[from] PolicyError),
+    /// A policy file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    PolicyFile {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The rack's address, credential or TLS settings cannot be used.
+    #[error("the way to the rack cannot be used; look at RACK_HOST, RACK_TOKEN and rack.tls")]
+    Rack(#[from] UpstreamError),
+    /// The rack's address has no host.
+    #[error("RACK_HOST names no host")]
+    RackHost,
+    /// A row's secret labels are wrong.
+    #[error("the secret labels of a rack route cannot be understood")]
+    Labels(#[from] LabelError),
+    /// The list of plain environment keys is wrong.
+    #[error("secrets.plain_env_keys cannot be used")]
+    PlainKeys(#[from] PlainKeysError),
+}

@@ -1,0 +1,335 @@
+//! Making a gateway out of its configuration, running it, stopping it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gateway_config::{Config, UpstreamTls};
+use gateway_convox::RouteTable;
+use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
+use gateway_proxy::{DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
+use gateway_secrets::{HandleKeyring, PlainKeys};
+use gateway_store::{Access, Store, StoreError, StoreOptions};
+use gateway_types::{Clock, Entropy};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{self, Probes};
+use crate::error::StartError;
+use crate::own::OwnOperations;
+use crate::settings::InForce;
+
+/// Connections to the store.
+const STORE_CONNECTIONS: u32 = 8;
+
+/// How often refusals of unknown callers are summed up and a checkpoint is signed.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// At latest when a changed setting takes effect.
+const SETTINGS_POLL: Duration = Duration::from_secs(2);
+
+/// What the world provides: replaced in tests.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// Where its second listener is.
+    pub admin_address: SocketAddr,
+    /// Its store.
+    pub store: Arc<Store>,
+    plane: Arc<DataPlane>,
+    draining: CancellationToken,
+    stopping: CancellationToken,
+    connections: TaskTracker,
+    background: TaskTracker,
+    drain_limit: Duration,
+}
+
+/// The rack's routes as configured.
+///
+/// # Errors
+/// [`StartError::Routes`] when a row that the operator added is wrong.
+pub fn route_table(config: &Config) -> Result<RouteTable, StartError> {
+    let table = RouteTable::builtin()?;
+    let table = if config.routes.extra_rows.is_empty() { table } else { table.with_rows(&config.routes.extra_rows)? };
+    Ok(table.switched_on(&config.routes.switched_on)?)
+}
+
+/// The policy engine as configured: the compiled-in policies and the files of `policy_dir`.
+///
+/// # Errors
+/// [`StartError::Policy`] and [`StartError::PolicyFile`]: a gateway with half of its policies does not start.
+pub fn policy_engine(config: &Config, routes: &RouteTable, own: &OwnTable) -> Result<PolicyEngine, StartError> {
+    let mut operations = routes.operations();
+    operations.extend(own.operations());
+    let extra = match &config.policy_dir {
+        Some(directory) => policy_files(directory)?,
+        None => Vec::new(),
+    };
+    Ok(PolicyEngine::new(operations, &extra)?)
+}
+
+fn policy_files(directory: &Path) -> Result<Vec<PolicySource>, StartError> {
+    let unreadable = |path: &Path, source| StartError::PolicyFile { path: path.to_owned(), source };
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|source| unreadable(directory, source))? {
+        let path = entry.map_err(|source| unreadable(directory, source))?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            let text = std::fs::read_to_string(&path).map_err(|source| unreadable(&path, source))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            sources.push(PolicySource { name, text });
+        }
+    }
+    sources.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(sources)
+}
+
+/// Starts a gateway. When this returns, it answers.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running, StartError> {
+    let routes = route_table(&config)?;
+    let own = OwnTable::builtin()?;
+    let engine = policy_engine(&config, &routes, &own)?;
+    let upstream = Upstream::new(rack_target(&config)?)?;
+    // Ports are bound before the store is opened, so that a second start of the same gateway says
+    // what is in its way and leaves the first alone.
+    let listeners = bind_all(&config.listener.addresses).await?;
+    let admin_listener = bind(config.admin_listener).await?;
+    let store = open_store(&config, &surroundings).await?;
+    let settings = InForce::read(&store, config.settings.clone()).await?;
+    let plane = DataPlane::new(DataPlaneParts {
+        clock: surroundings.clock,
+        entropy: surroundings.entropy,
+        keyring: HandleKeyring::new(&store.derive_key("handles/v1")),
+        plain_keys: PlainKeys::new(config.secrets.plain_env_keys.iter().cloned())?,
+        routes,
+        own,
+        policy: Arc::new(ArcSwap::from_pointee(engine)),
+        upstream,
+        rack_name: config.rack.name.clone(),
+        rack_hosts: config.proxy.hosts.clone(),
+        settings: settings.clone(),
+        control: Arc::new(OwnOperations::new(store.clone(), config.rack.name.clone())),
+        form_limit_bytes: config.limits.form_size_bytes,
+        head_limit_bytes: config.limits.head_size_bytes,
+        head_limit: config.limits.head_timeout,
+        store: store.clone(),
+    })?;
+    let running = Running {
+        addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+        admin_address: admin_listener.local_addr().map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
+        store: store.clone(),
+        plane: plane.clone(),
+        draining: CancellationToken::new(),
+        stopping: CancellationToken::new(),
+        connections: TaskTracker::new(),
+        background: TaskTracker::new(),
+        drain_limit: config.limits.drain_timeout,
+    };
+    let places = Arc::new(Semaphore::new(config.limits.connections));
+    for listener in listeners {
+        running.accept(listener, places.clone());
+    }
+    running.probe(admin_listener, probes(&config, &store));
+    running.each(MINUTE, minute(plane, store.clone()));
+    running.each(SETTINGS_POLL, refresh(store, settings));
+    Ok(running)
+}
+
+fn probes(config: &Config, store: &Arc<Store>) -> Arc<Probes> {
+    let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    if store.made_its_own_secret() {
+        notes.push("APP_SECRET_KEY is not given; one was made and is kept in the database, so whoever reads the database reads what it seals".to_owned());
+    }
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
+    let host = config.rack.url.host_str().unwrap_or_default();
+    let rack = (
+        host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        config.rack.url.port_or_known_default().unwrap_or(443),
+    );
+    Arc::new(Probes { store: store.clone(), rack, notes })
+}
+
+fn rack_target(config: &Config) -> Result<RackTarget, StartError> {
+    let url = &config.rack.url;
+    let host = url.host_str().ok_or(StartError::RackHost)?;
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    Ok(RackTarget {
+        scheme: if url.scheme() == "http" { http::uri::Scheme::HTTP } else { http::uri::Scheme::HTTPS },
+        authority: authority.parse().map_err(|_| StartError::RackHost)?,
+        username: config.rack.username.clone(),
+        password: config.rack.token.clone(),
+        connect_limit: config.limits.rack_connect_timeout,
+        tls: match &config.rack.tls {
+            UpstreamTls::SystemRoots => RackTls::SystemRoots,
+            UpstreamTls::CaFile(path) => RackTls::CaFile(path.clone()),
+            UpstreamTls::Pinned { sha256 } => RackTls::Pinned(*sha256),
+            UpstreamTls::TrustOnFirstUse => RackTls::TrustOnFirstUse,
+        },
+    })
+}
+
+async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<Store>, StoreError> {
+    Store::open(StoreOptions {
+        url: config.database_url.clone(),
+        clock: surroundings.clock.clone(),
+        entropy: surroundings.entropy.clone(),
+        max_connections: STORE_CONNECTIONS,
+        access: Access::Serve,
+        app_secret_key: config.app_secret_key.clone(),
+    })
+    .await
+}
+
+async fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for address in addresses {
+        // With port 0 all addresses share the port that the first one was given.
+        let port = listeners.first().and_then(|first| first.local_addr().ok()).map_or(address.port(), |first| first.port());
+        listeners.push(bind(SocketAddr::new(address.ip(), port)).await?);
+    }
+    Ok(listeners)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+impl Running {
+    /// Accepts clients. A connection takes a place; without one free, accepting waits, so that a
+    /// flood is held in the system's queue and not in memory.
+    fn accept(&self, listener: TcpListener, places: Arc<Semaphore>) {
+        let (plane, draining, connections) = (self.plane.clone(), self.draining.clone(), self.connections.clone());
+        self.background.spawn(async move {
+            loop {
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = draining.cancelled() => return,
+                };
+                match accepted {
+                    Ok((stream, address)) => {
+                        let (plane, draining) = (plane.clone(), draining.clone());
+                        connections.spawn(async move {
+                            // Small replies must not wait for acknowledgements.
+                            let _best_effort = stream.set_nodelay(true);
+                            serve_connection(plane, stream, address, draining).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => out_of_handles(&error).await,
+                }
+            }
+        });
+    }
+
+    fn probe(&self, listener: TcpListener, probes: Arc<Probes>) {
+        let (stopping, background) = (self.stopping.clone(), self.background.clone());
+        self.background.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = stopping.cancelled() => return,
+                };
+                match accepted {
+                    Ok((stream, _)) => {
+                        let (probes, stopping) = (probes.clone(), stopping.clone());
+                        background.spawn(async move {
+                            tokio::select! {
+                                () = admin::serve(probes, stream) => {}
+                                () = stopping.cancelled() => {}
+                            }
+                        });
+                    }
+                    Err(error) => out_of_handles(&error).await,
+                }
+            }
+        });
+    }
+
+    fn each<F, W>(&self, period: Duration, mut work: F)
+    where
+        F: FnMut() -> W + Send + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let stopping = self.stopping.clone();
+        self.background.spawn(async move {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await;
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => work().await,
+                    () = stopping.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// Stops: no new connections, requests in hand are finished within the drain limit, then the log is closed.
+    pub async fn stop(self) {
+        self.draining.cancel();
+        self.connections.close();
+        if timeout(self.drain_limit, self.connections.wait()).await.is_err() {
+            tracing::warn!(open = self.connections.len(), "connections were still open at the end of the drain limit");
+        }
+        self.stopping.cancel();
+        self.background.close();
+        self.background.wait().await;
+        self.plane.flush_refusals();
+        self.store.close().await;
+    }
+}
+
+/// Accepting fails when the process or the machine is out of file handles; trying again at once would only burn time.
+async fn out_of_handles(error: &std::io::Error) {
+    tracing::error!(error = error as &dyn std::error::Error, "a connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let (plane, store) = (plane.clone(), store.clone());
+        Box::pin(async move {
+            plane.flush_refusals();
+            if let Err(error) = store.audit().checkpoint().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
+            }
+        })
+    }
+}
+
+fn refresh(store: Arc<Store>, settings: Arc<InForce>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let (store, settings) = (store.clone(), settings.clone());
+        Box::pin(async move {
+            if let Err(error) = settings.refresh(&store).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "settings could not be read again; the last ones hold");
+            }
+        })
+    }
+}
