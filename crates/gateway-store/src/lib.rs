@@ -1,1 +1,42 @@
 //! The store over SQLite and PostgreSQL: one module per aggregate; nobody else writes SQL.
+//!
+//! Every statement is written once, in the subset both databases share through `sqlx::Any`: `$n`
+//! parameters, no booleans, no arrays. It knows rows and rules that must hold in the database; it
+//! knows nothing of HTTP, policy or pages. Start reading at [`store`] (opening), then [`callers`]
+//! (the hot path) and [`audit`] (the log).
+
+pub mod audit;
+pub mod bases;
+pub mod callers;
+pub mod changes;
+mod database;
+pub mod error;
+pub mod events;
+mod files;
+pub mod leases;
+mod migrate;
+mod row;
+mod runs;
+mod secrets;
+pub mod sessions;
+pub mod settings;
+mod statement;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+pub mod users;
+
+pub use audit::{AuditHealth, AuditLog};
+pub use bases::{Bases, ServedBase};
+pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};
+pub use error::StoreError;
+pub use events::{EventFilter, Events, LeafRow, StoredCheckpoint};
+pub use leases::{Lease, Leases};
+pub use migrate::AppliedMigration;
+pub use row::Page;
+pub use sessions::{NewSession, Session, Sessions};
+pub use settings::{Setting, SettingScope, Settings};
+pub use store::{Access, Store, StoreOptions};
+pub use tokens::{ApiToken, NewToken, TokenFilter, Tokens};
+pub use users::{NewUser, User, Users, canonical_email};

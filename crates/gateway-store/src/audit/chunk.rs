@@ -1,0 +1,167 @@
+//! One transaction of the log: lock the head, add leaves, write the new head.
+
+use std::collections::HashSet;
+
+use gateway_audit::{Frontier, Hash, Head};
+use sqlx::{AnyConnection, Row};
+
+use super::pending::Pending;
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::statement::Statement;
+
+/// What a chunk of events became: an index for each (`None` when an earlier attempt had already
+/// written it), and the head after them.
+pub(super) struct Written {
+    pub(super) indices: Vec<Option<u64>>,
+    pub(super) head: Head,
+}
+
+/// A count of leaves as a column has it.
+pub(crate) fn to_column(size: u64) -> Result<i64, StoreError> {
+    i64::try_from(size).map_err(|_huge| StoreError::OutOfRange { field: "the log's size" })
+}
+
+/// A count of leaves as read from a column.
+pub(crate) fn from_column(size: i64) -> Result<u64, StoreError> {
+    u64::try_from(size).map_err(|_negative| StoreError::Corrupt { what: "log size" })
+}
+
+/// The head as committed.
+pub(crate) async fn read_head(database: &Database) -> Result<Head, StoreError> {
+    let row = sqlx::query("SELECT size, root FROM audit_head WHERE id = 1")
+        .fetch_optional(database.pool())
+        .await?
+        .ok_or(StoreError::Corrupt { what: "tree head" })?;
+    let root =
+        Hash::from_slice(&row.try_get::<Vec<u8>, _>(1)?).ok_or(StoreError::Corrupt { what: "tree head" })?;
+    Ok(Head { size: from_column(row.try_get(0)?)?, root })
+}
+
+/// Makes the head of an empty log where there is none, and checks that it has as many leaves as it says.
+pub(super) async fn prepare_head(database: &Database) -> Result<Head, StoreError> {
+    let empty = Frontier::new();
+    let mut tx = database.begin().await?;
+    sqlx::query(
+        "INSERT INTO audit_head (id, size, root, frontier) VALUES (1, 0, $1, $2) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(empty.root().as_bytes().to_vec())
+    .bind(empty.to_bytes())
+    .execute(tx.connection())
+    .await?;
+    let frontier = lock_head(tx.connection()).await?;
+    let row =
+        sqlx::query("SELECT COALESCE(max(idx) + 1, 0) FROM audit_leaves").fetch_one(tx.connection()).await?;
+    if from_column(row.try_get(0)?)? != frontier.size() {
+        return Err(StoreError::Corrupt { what: "tree head" });
+    }
+    tx.commit().await?;
+    Ok(frontier.head())
+}
+
+/// Writes the events after whatever is in the log now. `after`: the head must be at least this.
+/// `perhaps_written`: an earlier attempt may have committed, so look before writing again.
+pub(super) async fn write(
+    database: &Database,
+    events: &[Pending],
+    after: &Head,
+    perhaps_written: bool,
+) -> Result<Written, StoreError> {
+    let mut tx = database.begin().await?;
+    let mut frontier = lock_head(tx.connection()).await?;
+    let found = frontier.head();
+    if found.size < after.size || (found.size == after.size && found.root != after.root) {
+        return Err(StoreError::LogWentBack { written: after.size, found: found.size });
+    }
+    let written =
+        if perhaps_written { written_before(tx.connection(), events).await? } else { HashSet::new() };
+    let mut indices = Vec::with_capacity(events.len());
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        if written.contains(&event.leaf.hash) {
+            indices.push(None);
+            continue;
+        }
+        let index = frontier.size();
+        frontier.push(event.leaf.hash);
+        indices.push(Some(index));
+        rows.push((to_column(index)?, event));
+    }
+    insert_leaves(tx.connection(), &rows).await?;
+    insert_blobs(tx.connection(), &rows).await?;
+    let head = frontier.head();
+    sqlx::query("UPDATE audit_head SET size = $1, root = $2, frontier = $3 WHERE id = 1")
+        .bind(to_column(head.size)?)
+        .bind(head.root.as_bytes().to_vec())
+        .bind(frontier.to_bytes())
+        .execute(tx.connection())
+        .await?;
+    tx.commit().await?;
+    Ok(Written { indices, head })
+}
+
+/// Takes the lock that keeps one order: a row lock on PostgreSQL, the write lock on SQLite, where
+/// this must be the transaction's first statement.
+async fn lock_head(connection: &mut AnyConnection) -> Result<Frontier, StoreError> {
+    let corrupt = || StoreError::Corrupt { what: "tree head" };
+    let row = sqlx::query("UPDATE audit_head SET size = size WHERE id = 1 RETURNING size, root, frontier")
+        .fetch_optional(connection)
+        .await?
+        .ok_or_else(corrupt)?;
+    let frontier = Frontier::from_bytes(&row.try_get::<Vec<u8>, _>(2)?).map_err(|_bad| corrupt())?;
+    let size_agrees = from_column(row.try_get(0)?)? == frontier.size();
+    let root_agrees = row.try_get::<Vec<u8>, _>(1)? == frontier.root().as_bytes();
+    if size_agrees && root_agrees { Ok(frontier) } else { Err(corrupt()) }
+}
+
+async fn written_before(
+    connection: &mut AnyConnection,
+    events: &[Pending],
+) -> Result<HashSet<Hash>, StoreError> {
+    let mut statement = Statement::new("SELECT hash FROM audit_leaves WHERE hash IN (");
+    for (position, event) in events.iter().enumerate() {
+        statement.sql(if position == 0 { "" } else { ", " });
+        statement.bytes(event.leaf.hash.as_bytes().to_vec());
+    }
+    statement.sql(")");
+    let mut written = HashSet::new();
+    for row in statement.query().fetch_all(connection).await? {
+        written.extend(Hash::from_slice(&row.try_get::<Vec<u8>, _>(0)?));
+    }
+    Ok(written)
+}
+
+/// Inserts in groups whose sizes are powers of two, so that few different statements are ever prepared.
+async fn insert_leaves(connection: &mut AnyConnection, rows: &[(i64, &Pending)]) -> Result<(), StoreError> {
+    let mut rest = rows;
+    while let Some(size) = rest.len().checked_ilog2() {
+        let (group, after) = rest.split_at(1 << size);
+        let mut statement = Statement::new(
+            "INSERT INTO audit_leaves \
+             (idx, hash, bytes, time, request_id, actor, action, resource, app, phase, decision) VALUES ",
+        );
+        for (position, (index, event)) in group.iter().enumerate() {
+            let columns = &event.columns;
+            statement.sql(if position == 0 { "(" } else { ", (" }).number(*index).sql(", ");
+            statement.bytes(event.leaf.hash.as_bytes().to_vec()).sql(", ").bytes(event.leaf.bytes.clone());
+            statement.sql(", ").number(columns.time).sql(", ").text(&columns.request_id);
+            statement.sql(", ").text(&columns.actor).sql(", ").text(&columns.action);
+            statement.sql(", ").text(&columns.resource).sql(", ").optional_text(columns.app.as_deref());
+            statement.sql(", ").text(columns.phase).sql(", ").optional_text(columns.decision).sql(")");
+        }
+        statement.query().execute(&mut *connection).await?;
+        rest = after;
+    }
+    Ok(())
+}
+
+async fn insert_blobs(connection: &mut AnyConnection, rows: &[(i64, &Pending)]) -> Result<(), StoreError> {
+    for (hash, bytes) in rows.iter().flat_map(|(_index, event)| &event.leaf.blobs) {
+        sqlx::query("INSERT INTO audit_blobs (hash, bytes) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
+            .bind(hash.as_bytes().to_vec())
+            .bind(bytes.clone())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

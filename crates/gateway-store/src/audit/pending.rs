@@ -1,0 +1,73 @@
+//! An event on its way into the log: its leaf, and the columns it can be found by.
+
+use gateway_audit::{Event, Leaf, Receipt};
+use gateway_types::{Decision, Entropy};
+use tokio::sync::oneshot;
+
+use crate::error::StoreError;
+
+/// The longest text of a column that is searched, in bytes: an index row has little room. The
+/// leaf has the whole text.
+const LONGEST_COLUMN: usize = 512;
+
+/// How an event is treated when it cannot be written at once.
+pub(super) enum Urgency {
+    /// Somebody waits for the commit; a failure is reported and the event forgotten.
+    Durable(oneshot::Sender<Result<Receipt, StoreError>>),
+    /// It is kept until it is written.
+    Kept,
+    /// It is kept while there is room.
+    Droppable,
+}
+
+/// What a leaf can be found by. A convenience: the leaf's bytes are what counts.
+pub(super) struct Columns {
+    pub(super) time: i64,
+    pub(super) request_id: String,
+    pub(super) actor: String,
+    pub(super) action: String,
+    pub(super) resource: String,
+    pub(super) app: Option<String>,
+    pub(super) phase: &'static str,
+    pub(super) decision: Option<&'static str>,
+}
+
+/// An event on its way into the log.
+pub(super) struct Pending {
+    pub(super) leaf: Leaf,
+    pub(super) columns: Columns,
+    pub(super) urgency: Urgency,
+}
+
+impl Pending {
+    pub(super) fn new(event: &Event, entropy: &dyn Entropy, urgency: Urgency) -> Result<Pending, StoreError> {
+        let mut nonce = [0u8; 16];
+        entropy.fill(&mut nonce);
+        let leaf = event.to_leaf(nonce).map_err(|source| StoreError::Encode { source })?;
+        let columns = Columns {
+            time: event.time.micros(),
+            request_id: event.request_id.map(|id| id.to_string()).unwrap_or_default(),
+            actor: column(&event.actor.name),
+            action: column(event.action.as_str()),
+            resource: column(&event.resource.to_string()),
+            app: event.resource.app_name().map(column),
+            phase: event.phase.name(),
+            decision: decision(event),
+        };
+        Ok(Pending { leaf, columns, urgency })
+    }
+}
+
+/// A refusal by a layer before policy has no verdict, but names its layer.
+fn decision(event: &Event) -> Option<&'static str> {
+    match (event.verdict.as_ref().map(|verdict| verdict.decision), event.layer) {
+        (Some(Decision::Allow), _) => Some("allow"),
+        (Some(Decision::Refuse), _) | (None, Some(_)) => Some("refuse"),
+        (None, None) => None,
+    }
+}
+
+/// A text as a searched column: short, and without the one character PostgreSQL cannot keep.
+pub(crate) fn column(text: &str) -> String {
+    text.get(..text.floor_char_boundary(LONGEST_COLUMN)).unwrap_or_default().replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,151 @@
+//! Which releases were last served to a credential for an app: what an environment that it posts
+//! whole was based on, since the client does not say (DESIGN 6.1). What is done with a base is not known here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_types::{EventId, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::error::StoreError;
+use crate::row::storable;
+use crate::store::Core;
+
+/// How long a base is remembered. Somebody may leave an editor open over lunch.
+pub const BASE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How long after a list of one release a read of that release counts as of the newest. The client
+/// sends both within milliseconds; a roll-back reads a release without the list before it.
+pub const LIST_LIFETIME: Duration = Duration::from_secs(10);
+
+/// How many bases of one credential and app are told, newest first.
+const MOST_BASES: i64 = 16;
+
+/// A release that was served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServedBase {
+    id: String,
+    /// The release.
+    pub release: String,
+    /// It was served as the newest one: a write based on it is merged with later changes. Otherwise
+    /// the write means exactly what it says, as a roll-back does.
+    pub newest: bool,
+}
+
+/// The remembered bases.
+#[derive(Clone, Debug)]
+pub struct Bases {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Bases {
+    /// Notes that a list of one release named `release` as the newest.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn listed(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.insert(credential, app, "listed", release, false, now).await
+    }
+
+    /// Notes that `release` was read whole; right after a list that named it, it is the newest.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn read(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<(), StoreError> {
+        let newest = self.take_listed(credential, app, release, now).await?;
+        self.insert(credential, app, "read", release, newest, now).await
+    }
+
+    /// The releases that were read, newest read first.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn served(&self, credential: &str, app: &str) -> Result<Vec<ServedBase>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, release_id, newest FROM served_bases \
+             WHERE credential_id = $1 AND app = $2 AND kind = 'read' AND served >= $3 \
+             ORDER BY served DESC, id DESC LIMIT $4",
+        )
+        .bind(credential.to_owned())
+        .bind(app.to_owned())
+        .bind(before(self.core.clock.now(), BASE_LIFETIME))
+        .bind(MOST_BASES)
+        .fetch_all(self.core.database.pool())
+        .await?;
+        rows.iter().map(base).collect()
+    }
+
+    /// Forgets a base, because a write was made of it.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn consume(&self, base: &ServedBase) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query("DELETE FROM served_bases WHERE id = $1")
+            .bind(base.id.clone())
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn take_listed(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        let taken = sqlx::query(
+            "DELETE FROM served_bases WHERE id IN (SELECT id FROM served_bases \
+             WHERE credential_id = $1 AND app = $2 AND kind = 'listed' AND release_id = $3 AND served >= $4 \
+             ORDER BY served LIMIT 1) RETURNING id",
+        )
+        .bind(credential.to_owned())
+        .bind(app.to_owned())
+        .bind(release.to_owned())
+        .bind(before(now, LIST_LIFETIME))
+        .fetch_optional(self.core.database.pool())
+        .await?;
+        Ok(taken.is_some())
+    }
+
+    async fn insert(
+        &self,
+        credential: &str,
+        app: &str,
+        kind: &str,
+        release: &str,
+        newest: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (field, text) in [("the credential id", credential), ("the app", app), ("the release", release)] {
+            storable(field, text)?;
+        }
+        let id = EventId::new(now, &*self.core.entropy).to_string();
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query(
+            "INSERT INTO served_bases (id, credential_id, app, kind, release_id, newest, served) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(id)
+        .bind(credential.to_owned())
+        .bind(app.to_owned())
+        .bind(kind.to_owned())
+        .bind(release.to_owned())
+        .bind(i64::from(newest))
+        .bind(now.micros())
+        .execute(self.core.database.pool())
+        .await?;
+        sqlx::query("DELETE FROM served_bases WHERE credential_id = $1 AND app = $2 AND served < $3")
+            .bind(credential.to_owned())
+            .bind(app.to_owned())
+            .bind(before(now, BASE_LIFETIME))
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(())
+    }
+}
+
+fn base(row: &AnyRow) -> Result<ServedBase, StoreError> {
+    Ok(ServedBase { id: row.try_get(0)?, release: row.try_get(1)?, newest: row.try_get::<i64, _>(2)? != 0 })
+}
+
+fn before(now: Timestamp, lifetime: Duration) -> i64 {
+    now.micros().saturating_sub(i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX))
+}

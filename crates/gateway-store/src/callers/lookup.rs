@@ -1,0 +1,100 @@
+//! The two queries behind a credential. Each reads the credential and the person behind it in one
+//! statement, so that no half-changed state is seen.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use gateway_types::{CredentialDigest, CredentialKind, Principal, RoleSet, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{CallerFault, KnownCaller};
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::row::{moment, optional_moment, parsed};
+use crate::secrets::digest_text;
+use crate::{sessions, tokens};
+
+const TOKEN: &str = "SELECT t.id, t.name, t.roles, t.grants, t.creator, t.expires, t.last_used, t.revoked, \
+     u.email AS creator_email, u.roles AS creator_roles, u.locked AS creator_locked \
+     FROM api_tokens AS t LEFT JOIN users AS u ON u.id = t.creator WHERE t.digest = $1";
+
+const SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, s.last_seen, s.revoked, \
+     u.email, u.roles, u.locked FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.digest = $1";
+
+pub(super) async fn token(
+    database: &Database,
+    digest: &CredentialDigest,
+) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
+    let Some(row) = one(database, TOKEN, digest).await? else { return Ok(Err(CallerFault::Unknown)) };
+    let locked: Option<i64> = row.try_get("creator_locked")?;
+    let Some(locked) = locked else { return Ok(Err(CallerFault::Revoked)) };
+    if let Some(fault) = ended(&row, locked)? {
+        return Ok(Err(fault));
+    }
+    let creator_email: String = row.try_get("creator_email")?;
+    let name: String = row.try_get("name")?;
+    let principal = Principal::ApiToken {
+        id: parsed(&row, "id", "token id")?,
+        name: name.into(),
+        roles: parsed::<RoleSet>(&row, "roles", "set of roles")?,
+        grants: tokens::grants(&row.try_get::<String, _>("grants")?)?.into(),
+        creator: parsed(&row, "creator", "user id")?,
+        creator_email: creator_email.into(),
+        creator_roles: parsed::<RoleSet>(&row, "creator_roles", "set of roles")?,
+    };
+    let last_used = optional_moment(&row, "last_used")?.map_or(0, Timestamp::micros);
+    Ok(Ok(KnownCaller {
+        principal,
+        expires: optional_moment(&row, "expires")?,
+        idle_limit: None,
+        last_seen: AtomicI64::new(last_used),
+        last_written: AtomicI64::new(last_used),
+    }))
+}
+
+pub(super) async fn session(
+    database: &Database,
+    digest: &CredentialDigest,
+    presented_as: CredentialKind,
+) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
+    let Some(row) = one(database, SESSION, digest).await? else { return Ok(Err(CallerFault::Unknown)) };
+    if let Some(fault) = ended(&row, row.try_get("locked")?)? {
+        return Ok(Err(fault));
+    }
+    let kind = sessions::kind(&row.try_get::<String, _>("kind")?)?;
+    if kind != presented_as {
+        return Ok(Err(CallerFault::Unknown));
+    }
+    let email: String = row.try_get("email")?;
+    let principal = Principal::User {
+        id: parsed(&row, "user_id", "user id")?,
+        email: Arc::from(email),
+        roles: parsed(&row, "roles", "set of roles")?,
+        session: parsed(&row, "id", "session id")?,
+        kind,
+    };
+    let last_seen = moment(&row, "last_seen")?.micros();
+    Ok(Ok(KnownCaller {
+        principal,
+        expires: Some(moment(&row, "expires")?),
+        idle_limit: Some(sessions::idle_limit(&row)?),
+        last_seen: AtomicI64::new(last_seen),
+        last_written: AtomicI64::new(last_seen),
+    }))
+}
+
+async fn one(
+    database: &Database,
+    sql: &'static str,
+    digest: &CredentialDigest,
+) -> Result<Option<AnyRow>, StoreError> {
+    Ok(sqlx::query(sql).bind(digest_text(digest)).fetch_optional(database.pool()).await?)
+}
+
+fn ended(row: &AnyRow, locked: i64) -> Result<Option<CallerFault>, StoreError> {
+    if optional_moment(row, "revoked")?.is_some() {
+        return Ok(Some(CallerFault::Revoked));
+    }
+    Ok((locked != 0).then_some(CallerFault::Locked))
+}

@@ -1,0 +1,72 @@
+//! Writes down when credentials were last used, off the request path and at most once a minute each.
+
+use std::net::IpAddr;
+
+use gateway_types::{Principal, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::database::Database;
+use crate::error::StoreError;
+
+/// One use to be written down.
+#[derive(Debug)]
+pub(crate) struct Touch {
+    what: Touched,
+    from: Option<IpAddr>,
+    at: Timestamp,
+}
+
+#[derive(Debug)]
+enum Touched {
+    Token(String),
+    Session(String),
+    Nothing,
+}
+
+impl Touch {
+    pub(super) fn new(principal: &Principal, from: Option<IpAddr>, at: Timestamp) -> Touch {
+        let what = match principal {
+            Principal::ApiToken { id, .. } => Touched::Token(id.to_string()),
+            Principal::User { session, .. } => Touched::Session(session.to_string()),
+            Principal::Anonymous => Touched::Nothing,
+        };
+        Touch { what, from, at }
+    }
+
+    async fn write(self, database: &Database) -> Result<(), StoreError> {
+        let _turn = database.write_turn().await;
+        let (sql, id) = match self.what {
+            Touched::Token(id) => (
+                "UPDATE api_tokens SET last_used = $1, last_used_ip = COALESCE($2, last_used_ip) \
+                 WHERE id = $3 AND (last_used IS NULL OR last_used < $1)",
+                id,
+            ),
+            Touched::Session(id) => {
+                // The address a session was opened from stays what it was.
+                sqlx::query("UPDATE sessions SET last_seen = $1 WHERE id = $2 AND last_seen < $1")
+                    .bind(self.at.micros())
+                    .bind(id)
+                    .execute(database.pool())
+                    .await?;
+                return Ok(());
+            }
+            Touched::Nothing => return Ok(()),
+        };
+        sqlx::query(sql)
+            .bind(self.at.micros())
+            .bind(self.from.map(|ip| ip.to_string()))
+            .bind(id)
+            .execute(database.pool())
+            .await?;
+        Ok(())
+    }
+}
+
+/// Writes uses down until the sender is gone.
+pub(crate) async fn write_touches(database: Database, mut touches: mpsc::Receiver<Touch>) {
+    while let Some(touch) = touches.recv().await {
+        if let Err(error) = touch.write(&database).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a use was not written down");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Forward-only migrations, applied in one transaction under a lock. Expand, then contract: a
+//! program of the version before must still run on the newest schema.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AnyConnection, Row};
+
+use crate::database::{Database, Engine, WriteTx};
+use crate::error::StoreError;
+use crate::secrets::sha256_hex;
+
+/// One step of the schema: the same text for both databases, or a text for each.
+struct Migration {
+    stamp: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const INITIAL: &str = include_str!("../migrations/20261122000000_initial.sql");
+
+const MIGRATIONS: &[Migration] = &[
+    Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
+    Migration {
+        stamp: 20_261_122_000_100,
+        name: "audit",
+        sqlite: include_str!("../migrations/20261122000100_audit.sqlite.sql"),
+        postgres: include_str!("../migrations/20261122000100_audit.postgres.sql"),
+    },
+];
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\
+     stamp BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied BIGINT NOT NULL)";
+
+/// A migration that was applied just now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AppliedMigration {
+    /// Its stamp, `YYYYMMDDHHMMSS`.
+    pub stamp: i64,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// Applies what is missing, all of it or nothing.
+pub(crate) async fn run(database: &Database, now_micros: i64) -> Result<Vec<AppliedMigration>, StoreError> {
+    let mut tx = lock(database).await?;
+    let connection = tx.connection();
+    let known = applied(connection).await?;
+    let mut done = Vec::new();
+    for migration in MIGRATIONS {
+        let text = match database.engine() {
+            Engine::Sqlite => migration.sqlite,
+            Engine::Postgres => migration.postgres,
+        };
+        let digest = sha256_hex(text.as_bytes());
+        match known.get(&migration.stamp) {
+            Some(stored) if *stored == digest => {}
+            Some(_other) => return Err(StoreError::MigrationChanged { stamp: migration.stamp }),
+            None => {
+                apply(connection, migration, text, &digest, now_micros).await?;
+                done.push(AppliedMigration { stamp: migration.stamp, name: migration.name });
+            }
+        }
+    }
+    warn_of_newer(&known);
+    if !done.is_empty() && database.engine() == Engine::Sqlite {
+        check_foreign_keys(connection).await?;
+    }
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// Begins the one transaction and takes the lock that lets a second migrator wait.
+async fn lock(database: &Database) -> Result<WriteTx, StoreError> {
+    if database.engine() == Engine::Sqlite {
+        // Outside of the transaction: where the table exists this only reads, and a transaction
+        // that reads first cannot become a writer.
+        let turn = database.write_turn().await;
+        sqlx::query(CREATE_TABLE).execute(database.pool()).await?;
+        drop(turn);
+    }
+    let mut tx = database.begin().await?;
+    match database.engine() {
+        Engine::Sqlite => {
+            sqlx::query("UPDATE migrations SET applied = applied").execute(tx.connection()).await?;
+        }
+        Engine::Postgres => {
+            // Another instance may migrate for long; the usual limit on waiting is not for this.
+            sqlx::query("SET LOCAL lock_timeout = '5min'").execute(tx.connection()).await?;
+            sqlx::query("SELECT pg_advisory_xact_lock(7018137281931)").execute(tx.connection()).await?;
+            sqlx::query(CREATE_TABLE).execute(tx.connection()).await?;
+        }
+    }
+    Ok(tx)
+}
+
+async fn applied(connection: &mut AnyConnection) -> Result<BTreeMap<i64, String>, StoreError> {
+    let rows = sqlx::query("SELECT stamp, digest FROM migrations").fetch_all(connection).await?;
+    let mut known = BTreeMap::new();
+    for row in rows {
+        known.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    Ok(known)
+}
+
+async fn apply(
+    connection: &mut AnyConnection,
+    migration: &Migration,
+    text: &'static str,
+    digest: &str,
+    now_micros: i64,
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Migration { stamp: migration.stamp, name: migration.name, source };
+    sqlx::raw_sql(text).execute(&mut *connection).await.map_err(failed)?;
+    sqlx::query("INSERT INTO migrations (stamp, name, digest, applied) VALUES ($1, $2, $3, $4)")
+        .bind(migration.stamp)
+        .bind(migration.name)
+        .bind(digest.to_owned())
+        .bind(now_micros)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// A newer program may have migrated already, as in a rolling upgrade; this one still runs.
+fn warn_of_newer(known: &BTreeMap<i64, String>) {
+    let newest = MIGRATIONS.last().map_or(0, |migration| migration.stamp);
+    if let Some((stamp, _digest)) = known.last_key_value().filter(|(stamp, _digest)| **stamp > newest) {
+        tracing::warn!(stamp, newest, "the database was migrated by a newer rack-gateway");
+    }
+}
+
+async fn check_foreign_keys(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    match sqlx::query("PRAGMA foreign_key_check").fetch_optional(connection).await? {
+        Some(row) => Err(StoreError::ForeignKeyCheck { table: row.try_get(0)? }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,225 @@
+//! Sessions of people, on the web and of the CLI. Only the SHA-256 of a session's secret is kept.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_types::{CredentialKind, Secret, SessionId, Timestamp, TokenKind, UserId};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::error::StoreError;
+use crate::row::{moment, optional_moment, optional_parsed, parsed, storable};
+use crate::secrets::{credential_digest, digest_text, random_text};
+use crate::statement::Statement;
+use crate::store::Core;
+
+/// How long the row of an ended session is kept for people to look at.
+const KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The most sessions one listing holds.
+const MOST_LISTED: i64 = 500;
+
+/// A session's row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// The row; never the secret.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Web or CLI.
+    pub kind: CredentialKind,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it ends, used or not.
+    pub expires: Timestamp,
+    /// How long it may rest unused.
+    pub idle_limit: Duration,
+    /// When it was last used, to about a minute.
+    pub last_seen: Timestamp,
+    /// What it was opened with, as the client told it.
+    pub device: String,
+    /// From which address it was opened.
+    pub ip: Option<IpAddr>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A session to be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSession {
+    /// Whose.
+    pub user: UserId,
+    /// [`CredentialKind::WebSession`] or [`CredentialKind::CliSession`]; nothing else is a session.
+    pub kind: CredentialKind,
+    /// When it ends, used or not.
+    pub expires: Timestamp,
+    /// How long it may rest unused.
+    pub idle_limit: Duration,
+    /// What it is opened with.
+    pub device: String,
+    /// From which address.
+    pub ip: Option<IpAddr>,
+}
+
+/// The sessions of this gateway.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    pub(crate) core: Arc<Core>,
+}
+
+const SELECT: &str = "SELECT id, user_id, kind, created, expires, idle_limit, last_seen, device, ip, revoked \
+     FROM sessions";
+
+impl Sessions {
+    /// Opens a session. The secret is returned here and never again: an `rgs_…` token for the CLI,
+    /// 43 base64url characters for the web.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such person.
+    pub async fn create(&self, new: NewSession) -> Result<(Session, Secret<String>), StoreError> {
+        storable("the device", &new.device)?;
+        let secret = match new.kind {
+            CredentialKind::CliSession => TokenKind::CliSession.generate(&*self.core.entropy),
+            CredentialKind::WebSession => random_text(&*self.core.entropy),
+            CredentialKind::None | CredentialKind::ApiToken => {
+                return Err(StoreError::OutOfRange { field: "the kind of session" });
+            }
+        };
+        let now = self.core.clock.now();
+        let session = Session {
+            id: SessionId::new(now, &*self.core.entropy),
+            user: new.user,
+            kind: new.kind,
+            created: now,
+            expires: new.expires,
+            idle_limit: new.idle_limit,
+            last_seen: now,
+            device: new.device,
+            ip: new.ip,
+            revoked: None,
+        };
+        self.insert(&session, &secret).await?;
+        Ok((session, secret))
+    }
+
+    async fn insert(&self, session: &Session, secret: &Secret<String>) -> Result<(), StoreError> {
+        let idle_limit = i64::try_from(session.idle_limit.as_micros())
+            .map_err(|_large| StoreError::OutOfRange { field: "the idle limit" })?;
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO sessions (id, digest, user_id, kind, created, expires, idle_limit, last_seen, device, ip) \
+             SELECT $1, $2, users.id, $4, $5, $6, $7, $5, $8, $9 FROM users WHERE users.id = $3",
+        )
+        .bind(session.id.to_string())
+        .bind(digest_text(&credential_digest(secret.expose())))
+        .bind(session.user.to_string())
+        .bind(session.kind.name())
+        .bind(session.created.micros())
+        .bind(session.expires.micros())
+        .bind(idle_limit)
+        .bind(session.device.clone())
+        .bind(session.ip.map(|ip| ip.to_string()))
+        .execute(tx.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        let kept_micros = i64::try_from(KEPT_AFTER_END.as_micros()).unwrap_or(i64::MAX);
+        sqlx::query("DELETE FROM sessions WHERE expires < $1")
+            .bind(session.created.micros().saturating_sub(kept_micros))
+            .execute(tx.connection())
+            .await?;
+        self.core.changes.commit(tx, version).await
+    }
+
+    /// A person's sessions that are neither revoked nor past their end, newest first, at most 500.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn list_for_user(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        let mut statement = Statement::new(SELECT);
+        statement.sql(" WHERE user_id = ").text(&user.to_string());
+        statement.sql(" AND revoked IS NULL AND expires > ").number(self.core.clock.now().micros());
+        statement.sql(" ORDER BY id DESC LIMIT ").number(MOST_LISTED);
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
+        rows.iter().map(session).collect()
+    }
+
+    /// The session with this id.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let mut statement = Statement::new(SELECT);
+        statement.sql(" WHERE id = ").text(&id.to_string());
+        let row = statement.query().fetch_optional(self.core.database.pool()).await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// Ends a session. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn revoke(&self, id: SessionId) -> Result<(), StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let revoked = sqlx::query("UPDATE sessions SET revoked = COALESCE(revoked, $1) WHERE id = $2")
+            .bind(self.core.clock.now().micros())
+            .bind(id.to_string())
+            .execute(tx.connection())
+            .await?;
+        if revoked.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        self.core.changes.commit(tx, version).await
+    }
+
+    /// Ends all sessions of a person; returns how many were live.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn revoke_all(&self, user: UserId) -> Result<u64, StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let now = self.core.clock.now().micros();
+        let revoked = sqlx::query(
+            "UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL AND expires > $1",
+        )
+        .bind(now)
+        .bind(user.to_string())
+        .execute(tx.connection())
+        .await?;
+        self.core.changes.commit(tx, version).await?;
+        Ok(revoked.rows_affected())
+    }
+}
+
+/// The kind of session a stored name stands for.
+pub(crate) fn kind(name: &str) -> Result<CredentialKind, StoreError> {
+    [CredentialKind::WebSession, CredentialKind::CliSession]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or(StoreError::Corrupt { what: "kind of session" })
+}
+
+/// A stored idle limit.
+pub(crate) fn idle_limit(row: &AnyRow) -> Result<Duration, StoreError> {
+    u64::try_from(row.try_get::<i64, _>("idle_limit")?)
+        .map(Duration::from_micros)
+        .map_err(|_negative| StoreError::Corrupt { what: "idle limit" })
+}
+
+fn session(row: &AnyRow) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: parsed(row, "id", "session id")?,
+        user: parsed(row, "user_id", "user id")?,
+        kind: kind(&row.try_get::<String, _>("kind")?)?,
+        created: moment(row, "created")?,
+        expires: moment(row, "expires")?,
+        idle_limit: idle_limit(row)?,
+        last_seen: moment(row, "last_seen")?,
+        device: row.try_get("device")?,
+        ip: optional_parsed(row, "ip", "address")?,
+        revoked: optional_moment(row, "revoked")?,
+    })
+}

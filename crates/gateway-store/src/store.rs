@@ -1,0 +1,269 @@
+//! Opening and closing the store, and the way to each aggregate.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gateway_audit::{NoteSigner, PreviousShutdown, origin_of};
+use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
+use tokio::task::JoinHandle;
+
+use crate::audit::AuditLog;
+use crate::bases::Bases;
+use crate::callers::{Callers, write_touches};
+use crate::changes::{self, Changes};
+use crate::database::{Database, Location};
+use crate::error::StoreError;
+use crate::events::Events;
+use crate::files::{self, ServeLock};
+use crate::leases::{Leases, LocalNames};
+use crate::migrate::{self, AppliedMigration};
+use crate::runs::Run;
+use crate::secrets::{self, Stamp};
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+use crate::tokens::Tokens;
+use crate::users::Users;
+
+/// What the signing key of the checkpoints is derived for.
+const CHECKPOINT_KEY: &str = "audit-checkpoint-signing/v1";
+
+/// Who opens the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// `serve`. On SQLite there is one at a time; it records its start and stop.
+    Serve,
+    /// A command on the server's machine; may run beside a `serve`.
+    Tool,
+}
+
+/// How to open the store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// `sqlite:///path/file.db` or `postgres://…`. In-memory SQLite is refused.
+    pub url: String,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where random bytes come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Connections of the pool, at least 2.
+    pub max_connections: u32,
+    /// Who opens it.
+    pub access: Access,
+    /// `APP_SECRET_KEY`. `None` or empty: one is made and kept in the database, see
+    /// [`Store::made_its_own_secret`].
+    pub app_secret_key: Option<Secret<String>>,
+}
+
+/// What every aggregate needs.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) database: Database,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) lease_names: LocalNames,
+}
+
+/// The store of one gateway.
+pub struct Store {
+    core: Arc<Core>,
+    callers: Callers,
+    audit: AuditLog,
+    stamp: Stamp,
+    run: Option<Run>,
+    lock: Mutex<Option<ServeLock>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("gateway_id", &self.stamp.gateway_id).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects, migrates, stamps the database at first use, checks the key against the stamp, and
+    /// for [`Access::Serve`] records the start.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] for a second `serve` on one SQLite file, [`StoreError::WrongSecretKey`]
+    /// or [`StoreError::SecretKeyMissing`] for a database of another key, and whatever keeps the
+    /// database from being used.
+    pub async fn open(options: StoreOptions) -> Result<Arc<Store>, StoreError> {
+        let serving = options.access == Access::Serve;
+        let (location, lock) = prepare(&options.url, serving)?;
+        let database = Database::connect(&location, options.max_connections).await?;
+        let now = options.clock.now();
+        migrate::run(&database, now.micros()).await?;
+        let stamp = secrets::stamp(&database, options.app_secret_key, now, &*options.entropy).await?;
+        let changes = Arc::new(Changes::new(database.version().await?));
+        let (callers, touches) =
+            Callers::new(database.clone(), Arc::clone(&changes), options.max_connections);
+        let mut tasks = Vec::new();
+        if serving {
+            let listen_url = match &location {
+                Location::Postgres { url } => Some(url.clone()),
+                Location::Sqlite { .. } => None,
+            };
+            tasks.push(tokio::spawn(changes::watch(database.clone(), Arc::clone(&changes), listen_url)));
+            tasks.push(tokio::spawn(write_touches(database.clone(), touches)));
+        }
+        let core = Arc::new(Core {
+            database,
+            changes,
+            clock: options.clock,
+            entropy: options.entropy,
+            lease_names: LocalNames::default(),
+        });
+        let signer = signer(&stamp)?;
+        let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
+        let mut store = Store { core, callers, audit, stamp, run: None, lock: Mutex::new(lock), tasks };
+        if serving {
+            store.run = Some(store.begin_run(&location, now).await?);
+        }
+        Ok(Arc::new(store))
+    }
+
+    async fn begin_run(&self, location: &Location, now: Timestamp) -> Result<Run, StoreError> {
+        let core = &self.core;
+        let (run, previous) = Run::begin(&core.database, location, now, &*core.entropy).await?;
+        if previous == PreviousShutdown::Unclean {
+            tracing::warn!("the previous run did not shut down cleanly");
+        }
+        self.audit.record_start(previous).await?;
+        Ok(run)
+    }
+
+    /// Applies what is missing of the schema; returns what was applied, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`]; nothing is then changed.
+    pub async fn migrate(url: &str, clock: &dyn Clock) -> Result<Vec<AppliedMigration>, StoreError> {
+        let (location, _no_lock) = prepare(url, false)?;
+        let database = Database::connect(&location, 2).await?;
+        let applied = migrate::run(&database, clock.now().micros()).await;
+        database.pool().close().await;
+        applied
+    }
+
+    /// The id stamped into the database.
+    pub const fn gateway_id(&self) -> GatewayId {
+        self.stamp.gateway_id
+    }
+
+    /// Whether no `APP_SECRET_KEY` was given and the database keeps one of its own: whoever can read
+    /// the database can then derive every key of this gateway.
+    pub const fn made_its_own_secret(&self) -> bool {
+        self.stamp.own_secret
+    }
+
+    /// 32 bytes for this purpose, the same ones each time: HKDF-SHA256 of the app secret key.
+    /// Name purposes like `audit-checkpoint-signing/v1`.
+    pub fn derive_key(&self, purpose: &str) -> Secret<Vec<u8>> {
+        self.stamp.derive(purpose)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.core.database.ping().await
+    }
+
+    /// Writes everything out, records the stop, and lets go of the database. Closing again does
+    /// nothing.
+    pub async fn close(&self) {
+        match self.audit.close().await {
+            Ok(()) => {
+                if let Some(run) = &self.run
+                    && let Err(error) = run.end(&self.core.database).await
+                {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "the end was not noted");
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the audit log did not close cleanly"
+                );
+            }
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.core.database.pool().close().await;
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The people.
+    pub fn users(&self) -> Users {
+        Users { core: Arc::clone(&self.core) }
+    }
+
+    /// The API tokens.
+    pub fn tokens(&self) -> Tokens {
+        Tokens { core: Arc::clone(&self.core) }
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> Sessions {
+        Sessions { core: Arc::clone(&self.core) }
+    }
+
+    /// The settings kept in the database.
+    pub fn settings(&self) -> Settings {
+        Settings { core: Arc::clone(&self.core) }
+    }
+
+    /// From credentials to callers.
+    pub const fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
+    /// The remembered bases of environment merges.
+    pub fn bases(&self) -> Bases {
+        Bases { core: Arc::clone(&self.core) }
+    }
+
+    /// Mutual exclusion across instances.
+    pub fn leases(&self) -> Leases {
+        Leases { core: Arc::clone(&self.core) }
+    }
+
+    /// The audit log, for writing.
+    pub const fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    /// The audit log, for reading.
+    pub fn events(&self) -> Events {
+        Events { core: Arc::clone(&self.core) }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Makes the SQLite file ready and takes its lock where one is needed.
+fn prepare(url: &str, serving: bool) -> Result<(Location, Option<ServeLock>), StoreError> {
+    let location = Location::parse(url)?;
+    let lock = match &location {
+        Location::Sqlite { path, .. } => {
+            files::prepare(path)?;
+            if serving { Some(ServeLock::take(path)?) } else { None }
+        }
+        Location::Postgres { .. } => None,
+    };
+    Ok((location, lock))
+}
+
+fn signer(stamp: &Stamp) -> Result<NoteSigner, StoreError> {
+    NoteSigner::from_seed(&origin_of(stamp.gateway_id), &stamp.derive(CHECKPOINT_KEY))
+        .map_err(|_bad| StoreError::Crypto { doing: "the checkpoint signing key" })
+}

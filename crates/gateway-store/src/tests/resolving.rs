@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use gateway_types::{Clock, CredentialKind, Grant, Principal, Role, RoleSet, TokenKind};
+
+use super::{Place, TestClock, add_session, add_user};
+use crate::{Access, CallerFault, NewToken, ResolveError, Store};
+
+async fn fault(store: &Store, credential: &str, clock: &TestClock) -> Option<CallerFault> {
+    match store.callers().resolve(credential, clock.now()).await {
+        Ok(_known) => None,
+        Err(ResolveError::Refused(fault)) => Some(fault),
+        Err(ResolveError::Store(error)) => panic!("{error:?}"),
+    }
+}
+
+/// Waits for the other instance to learn of a change: two poll intervals at the most.
+async fn learns(store: &Store, credential: &str, clock: &TestClock, expected: CallerFault) {
+    let mut changes = store.callers().subscribe_changes();
+    let waited = tokio::time::timeout(Duration::from_secs(4), async {
+        while fault(store, credential, clock).await != Some(expected) {
+            changes.changed().await.unwrap();
+        }
+    });
+    assert!(waited.await.is_ok(), "the other instance did not learn of it: {expected}");
+}
+
+#[tokio::test]
+async fn a_revoked_locked_or_demoted_caller_is_known_at_once_here_and_soon_elsewhere() {
+    for place in Place::both() {
+        // The one that learns must be a serve: a tool does not listen.
+        let (there, here) = place.open_two().await;
+        let clock = &place.clock;
+        let ann = add_user(&here, "ann@example.com", &[Role::Admin]).await;
+        add_user(&here, "root@example.com", &[Role::Admin]).await;
+        let (session, secret) = add_session(&here, &place, ann.id, CredentialKind::CliSession).await;
+        let new = NewToken {
+            name: "ci".into(),
+            roles: RoleSet::of(Role::Cicd),
+            grants: vec![Grant::everything()],
+            creator: ann.id,
+            expires: None,
+        };
+        let (token, token_secret) = here.tokens().create(new).await.unwrap();
+        let token_secret = token_secret.expose();
+        for store in [&here, &there] {
+            let known = store.callers().resolve(&secret, clock.now()).await.unwrap();
+            assert!(
+                matches!(&known.principal, Principal::User { email, .. } if &**email == "ann@example.com")
+            );
+            let known = store.callers().resolve(token_secret, clock.now()).await.unwrap();
+            let Principal::ApiToken { creator_roles, .. } = &known.principal else { panic!("{known:?}") };
+            assert!(creator_roles.contains(Role::Admin));
+        }
+
+        let ann = here.users().set_roles(ann.id, RoleSet::of(Role::Viewer), ann.version).await.unwrap();
+        let known = here.callers().resolve(token_secret, clock.now()).await.unwrap();
+        let Principal::ApiToken { creator_roles, .. } = &known.principal else { panic!("{known:?}") };
+        assert_eq!(*creator_roles, RoleSet::of(Role::Viewer));
+
+        here.users().set_locked(ann.id, true, ann.version).await.unwrap();
+        for credential in [&secret, token_secret] {
+            assert_eq!(fault(&here, credential, clock).await, Some(CallerFault::Locked));
+            learns(&there, credential, clock, CallerFault::Locked).await;
+        }
+        here.users().set_locked(ann.id, false, ann.version + 1).await.unwrap();
+        assert_eq!(fault(&here, &secret, clock).await, None);
+
+        here.sessions().revoke(session.id).await.unwrap();
+        here.tokens().revoke(token.id).await.unwrap();
+        for credential in [&secret, token_secret] {
+            assert_eq!(fault(&here, credential, clock).await, Some(CallerFault::Revoked));
+            learns(&there, credential, clock, CallerFault::Revoked).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn notification_is_faster_than_the_poll() {
+    let place = Place::postgres();
+    let (here, there) = place.open_two().await;
+    let mut changes = there.callers().subscribe_changes();
+    // A change is heard before the poll could have noticed it: the fastest of ten is far below it.
+    let mut fastest = Duration::MAX;
+    for n in 0..10 {
+        changes.mark_unchanged();
+        let started = tokio::time::Instant::now();
+        add_user(&here, &format!("u{n}@example.com"), &[]).await;
+        tokio::time::timeout(Duration::from_secs(4), changes.changed()).await.unwrap().unwrap();
+        fastest = fastest.min(started.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(500), "{fastest:?}");
+}
+
+#[tokio::test]
+async fn sessions_end_by_time_and_by_rest() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let clock = &place.clock;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let (_idle, idle_secret) = add_session(&store, &place, ann.id, CredentialKind::WebSession).await;
+        let (_used, used_secret) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        assert_eq!(fault(&store, &idle_secret, clock).await, None);
+        // Used every 20 minutes, a session with 30 minutes of rest lives for its 12 hours.
+        for _twenty_minutes in 0..35 {
+            clock.advance(Duration::from_secs(20 * 60));
+            assert_eq!(fault(&store, &used_secret, clock).await, None);
+        }
+        assert_eq!(fault(&store, &idle_secret, clock).await, Some(CallerFault::Idle));
+        clock.advance(Duration::from_secs(20 * 60));
+        assert_eq!(fault(&store, &used_secret, clock).await, Some(CallerFault::Expired));
+    }
+}
+
+#[tokio::test]
+async fn removing_a_person_ends_what_they_made() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let (_session, secret) = add_session(&store, &place, ann.id, CredentialKind::WebSession).await;
+        let new = NewToken {
+            name: "ci".into(),
+            roles: RoleSet::of(Role::Cicd),
+            grants: vec![],
+            creator: ann.id,
+            expires: Some(place.clock.now().saturating_add(Duration::from_secs(60))),
+        };
+        let (_token, token) = store.tokens().create(new).await.unwrap();
+        assert_eq!(fault(&store, token.expose(), &place.clock).await, None);
+        place.clock.advance(Duration::from_secs(60));
+        assert_eq!(fault(&store, token.expose(), &place.clock).await, Some(CallerFault::Expired));
+        store.users().remove(ann.id).await.unwrap();
+        assert_eq!(fault(&store, &secret, &place.clock).await, Some(CallerFault::Unknown));
+        assert_eq!(fault(&store, token.expose(), &place.clock).await, Some(CallerFault::Revoked));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_unknown() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let made_up = TokenKind::Api.generate(&gateway_types::OsEntropy);
+        let join = TokenKind::Join.generate(&gateway_types::OsEntropy);
+        let no_bits = "A".repeat(43);
+        for credential in ["", "rgw_", "x", made_up.expose(), join.expose(), &no_bits, "rgw_\0"] {
+            assert_eq!(
+                fault(&store, credential, &place.clock).await,
+                Some(CallerFault::Unknown),
+                "{credential}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_use_is_written_down_with_its_address() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let new = NewToken {
+            name: "ci".into(),
+            roles: RoleSet::of(Role::Cicd),
+            grants: vec![],
+            creator: ann.id,
+            expires: None,
+        };
+        let (token, secret) = store.tokens().create(new).await.unwrap();
+        let from = "192.0.2.9".parse().unwrap();
+        store.callers().resolve_from(secret.expose(), Some(from), place.clock.now()).await.unwrap();
+        let written = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                let token = store.tokens().by_id(token.id).await.unwrap().unwrap();
+                if token.last_used.is_some() {
+                    return token;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let written = written.await.unwrap();
+        assert_eq!(written.last_used, Some(place.clock.now()));
+        assert_eq!(written.last_used_ip, Some(from));
+    }
+}

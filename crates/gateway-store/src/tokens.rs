@@ -1,0 +1,209 @@
+//! API tokens: what machines present. Only the SHA-256 of a token is kept.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, TokenKind, UserId};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::error::StoreError;
+use crate::row::{Page, moment, optional_moment, optional_parsed, page_size, parsed, storable};
+use crate::secrets::{credential_digest, digest_text};
+use crate::statement::Statement;
+use crate::store::Core;
+
+/// An API token's row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiToken {
+    /// The row; never the secret.
+    pub id: TokenId,
+    /// Its name, as its creator chose it.
+    pub name: String,
+    /// The roles it was given.
+    pub roles: RoleSet,
+    /// What it was granted.
+    pub grants: Vec<Grant>,
+    /// Who made it.
+    pub creator: UserId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends by itself; `None` = never.
+    pub expires: Option<Timestamp>,
+    /// When it was last used, to about a minute.
+    pub last_used: Option<Timestamp>,
+    /// From which address it was last used.
+    pub last_used_ip: Option<IpAddr>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// An API token to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewToken {
+    /// Its name.
+    pub name: String,
+    /// The roles it gets.
+    pub roles: RoleSet,
+    /// What it is granted.
+    pub grants: Vec<Grant>,
+    /// Who makes it.
+    pub creator: UserId,
+    /// When it ends by itself; `None` = never.
+    pub expires: Option<Timestamp>,
+}
+
+/// Which tokens a listing holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenFilter {
+    /// Only those this person made.
+    pub creator: Option<UserId>,
+    /// Only those whose name contains this.
+    pub search: Option<String>,
+    /// Only those that are neither revoked nor expired.
+    pub live_only: bool,
+    /// Where the page begins: [`Page::next`] of the page before.
+    pub cursor: Option<String>,
+    /// Rows of one page, at most 1000.
+    pub limit: u32,
+}
+
+impl Default for TokenFilter {
+    fn default() -> Self {
+        Self { creator: None, search: None, live_only: false, cursor: None, limit: 100 }
+    }
+}
+
+/// The API tokens of this gateway.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub(crate) core: Arc<Core>,
+}
+
+const SELECT: &str = "SELECT id, name, roles, grants, creator, created, expires, last_used, last_used_ip, \
+     revoked FROM api_tokens";
+
+impl Tokens {
+    /// Makes a token. The secret is returned here and never again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the creator has no row.
+    pub async fn create(&self, new: NewToken) -> Result<(ApiToken, Secret<String>), StoreError> {
+        storable("the name", &new.name)?;
+        let grants = serde_json::to_string(&new.grants).map_err(|source| StoreError::Json { source })?;
+        storable("the grants", &grants)?;
+        let now = self.core.clock.now();
+        let id = TokenId::new(now, &*self.core.entropy);
+        let secret = TokenKind::Api.generate(&*self.core.entropy);
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires) \
+             SELECT $1, $2, $3, $4, $5, users.id, $7, $8 FROM users WHERE users.id = $6",
+        )
+        .bind(id.to_string())
+        .bind(digest_text(&credential_digest(secret.expose())))
+        .bind(new.name.clone())
+        .bind(new.roles.to_string())
+        .bind(grants)
+        .bind(new.creator.to_string())
+        .bind(now.micros())
+        .bind(new.expires.map(Timestamp::micros))
+        .execute(tx.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        self.core.changes.commit(tx, version).await?;
+        let token = ApiToken {
+            id,
+            name: new.name,
+            roles: new.roles,
+            grants: new.grants,
+            creator: new.creator,
+            created: now,
+            expires: new.expires,
+            last_used: None,
+            last_used_ip: None,
+            revoked: None,
+        };
+        Ok((token, secret))
+    }
+
+    /// One page of tokens, newest first.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn list(&self, filter: &TokenFilter) -> Result<Page<ApiToken>, StoreError> {
+        let limit = page_size(filter.limit);
+        let mut statement = Statement::new(SELECT);
+        statement.sql(" WHERE 1 = 1");
+        if let Some(creator) = filter.creator {
+            statement.sql(" AND creator = ").text(&creator.to_string());
+        }
+        if let Some(search) = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+            statement.sql(" AND ").contains("lower(name)", &search.replace('\0', ""));
+        }
+        if filter.live_only {
+            statement.sql(" AND revoked IS NULL AND (expires IS NULL OR expires > ");
+            statement.number(self.core.clock.now().micros()).sql(")");
+        }
+        if let Some(cursor) = filter.cursor.as_deref().and_then(|cursor| cursor.parse::<TokenId>().ok()) {
+            statement.sql(" AND id < ").text(&cursor.to_string());
+        }
+        // Ids are UUIDv7: their order is the order of creation.
+        statement.sql(" ORDER BY id DESC LIMIT ").number(i64::from(limit) + 1);
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
+        let tokens = rows.iter().map(token).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(tokens, limit, |token| token.id.to_string()))
+    }
+
+    /// The token with this id.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        let mut statement = Statement::new(SELECT);
+        statement.sql(" WHERE id = ").text(&id.to_string());
+        let row = statement.query().fetch_optional(self.core.database.pool()).await?;
+        row.as_ref().map(token).transpose()
+    }
+
+    /// Ends a token. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn revoke(&self, id: TokenId) -> Result<(), StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let revoked = sqlx::query("UPDATE api_tokens SET revoked = COALESCE(revoked, $1) WHERE id = $2")
+            .bind(self.core.clock.now().micros())
+            .bind(id.to_string())
+            .execute(tx.connection())
+            .await?;
+        if revoked.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        self.core.changes.commit(tx, version).await
+    }
+}
+
+/// Reads stored grants. Unreadable grants are a fault, never an empty or a full set.
+pub(crate) fn grants(text: &str) -> Result<Vec<Grant>, StoreError> {
+    serde_json::from_str(text).map_err(|_bad| StoreError::Corrupt { what: "list of grants" })
+}
+
+fn token(row: &AnyRow) -> Result<ApiToken, StoreError> {
+    Ok(ApiToken {
+        id: parsed(row, "id", "token id")?,
+        name: row.try_get("name")?,
+        roles: parsed(row, "roles", "set of roles")?,
+        grants: grants(&row.try_get::<String, _>("grants")?)?,
+        creator: parsed(row, "creator", "user id")?,
+        created: moment(row, "created")?,
+        expires: optional_moment(row, "expires")?,
+        last_used: optional_moment(row, "last_used")?,
+        last_used_ip: optional_parsed(row, "last_used_ip", "address")?,
+        revoked: optional_moment(row, "revoked")?,
+    })
+}
