@@ -68,7 +68,7 @@ impl EnvText {
     /// It is read as a part of the value here, because otherwise the end of a private key would be shown
     /// as a name.
     pub fn parse_stored(text: &str) -> Result<Self, EnvError> {
-        let mut reader = StoredReader::default();
+        let mut reader = StoredReader::for_text(text);
         for (line, content) in numbered_lines(text) {
             reader.read(line, content)?;
         }
@@ -77,15 +77,10 @@ impl EnvText {
 
     /// The text: one variable a line, in order, without a newline at the end.
     pub fn to_text(&self) -> String {
-        let mut text =
-            String::with_capacity(self.entries.iter().map(|(key, value)| key.len() + value.len() + 2).sum());
-        for (key, value) in &self.entries {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(key);
-            text.push('=');
-            text.push_str(value);
+        let length = self.entries.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        let mut text = String::with_capacity(length);
+        for (name, value) in &self.entries {
+            write_line(&mut text, name, value);
         }
         text
     }
@@ -108,17 +103,8 @@ impl EnvText {
     /// The same environment with handles for all values that are not plain. Empty values and values that
     /// are handles already stay.
     pub fn redact(&self, key: &HandleKey, plain: &PlainKeys) -> EnvText {
-        self.redact_with(plain, |name, value| key.handle(name, value))
-    }
-
-    /// Like [`EnvText::redact`], with the handles made by `handle`.
-    pub(crate) fn redact_with(
-        &self,
-        plain: &PlainKeys,
-        mut handle: impl FnMut(&str, &str) -> String,
-    ) -> EnvText {
         let hide = |(name, value): &(String, String)| {
-            let shown = if is_hidden(plain, name, value) { handle(name, value) } else { value.clone() };
+            let shown = if is_hidden(plain, name, value) { key.handle(name, value) } else { value.clone() };
             (name.clone(), shown)
         };
         Self { entries: self.entries.iter().map(hide).collect() }
@@ -170,16 +156,21 @@ impl EnvText {
 }
 
 /// Reads a stored text line by line.
-#[derive(Default)]
-struct StoredReader {
+struct StoredReader<'t> {
     env: EnvText,
-    positions: HashMap<String, usize>,
+    positions: HashMap<&'t str, usize>,
     present: Option<usize>,
     in_block: bool,
 }
 
-impl StoredReader {
-    fn read(&mut self, line: usize, content: &str) -> Result<(), EnvError> {
+impl<'t> StoredReader<'t> {
+    fn for_text(text: &str) -> Self {
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        let env = EnvText { entries: Vec::with_capacity(lines) };
+        Self { env, positions: HashMap::with_capacity(lines), present: None, in_block: false }
+    }
+
+    fn read(&mut self, line: usize, content: &'t str) -> Result<(), EnvError> {
         if content.trim().is_empty() {
             self.in_block = false;
             return Ok(());
@@ -192,10 +183,10 @@ impl StoredReader {
         Ok(())
     }
 
-    fn set(&mut self, name: &str, value: &str) {
+    fn set(&mut self, name: &'t str, value: &str) {
         self.in_block = false;
         let entries = &mut self.env.entries;
-        let position = *self.positions.entry(name.to_owned()).or_insert(entries.len());
+        let position = *self.positions.entry(name).or_insert(entries.len());
         self.present = Some(position);
         match entries.get_mut(position) {
             Some((_, old)) => {
@@ -246,6 +237,16 @@ impl Drop for EnvText {
             value.zeroize();
         }
     }
+}
+
+/// Adds a variable to a text.
+pub(crate) fn write_line(text: &mut String, name: &str, value: &str) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(name);
+    text.push('=');
+    text.push_str(value);
 }
 
 fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {

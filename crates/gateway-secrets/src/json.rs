@@ -32,6 +32,22 @@ impl Kind {
     }
 }
 
+/// A whole document. A list is read into its items at once, which saves reading everything twice.
+pub(crate) enum Top<'a> {
+    List(Vec<&'a RawValue>),
+    Value(&'a RawValue),
+}
+
+impl<'a> Top<'a> {
+    /// Reads a document of exactly one value, however deep it is nested.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        match text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
+            true => serde_json::from_str(text).map(Top::List),
+            false => serde_json::from_str(text).map(Top::Value),
+        }
+    }
+}
+
 /// Where a value begins in the body it is a slice of.
 pub(crate) fn offset_in(body: &str, value: &RawValue) -> usize {
     (value.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize)
@@ -90,23 +106,36 @@ impl<'de> Deserialize<'de> for Text<'de> {
 /// Writes a string the way Go's encoder does, so that the parts of a text that did not change look as
 /// the rack wrote them.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
+    let mut json = String::with_capacity(text.len() + text.len() / 16 + 2);
     json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
+    let mut copied = 0;
+    for position in
+        text.bytes().enumerate().filter(|(_, byte)| may_need_escape(*byte)).map(|(position, _)| position)
+    {
+        let Some(character) = text.get(position..).and_then(|rest| rest.chars().next()) else { continue };
+        let escape = match character {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
             '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                json.push_str(&format!("\\u{:04x}", u32::from(character)));
+                &format!("\\u{:04x}", u32::from(character))
             }
-            other => json.push(other),
-        }
+            _ => continue,
+        };
+        json.push_str(text.get(copied..position).unwrap_or_default());
+        json.push_str(escape);
+        copied = position + character.len_utf8();
     }
+    json.push_str(text.get(copied..).unwrap_or_default());
     json.push('"');
     json
+}
+
+/// Whether a character that begins with this byte may have to be escaped.
+fn may_need_escape(first: u8) -> bool {
+    matches!(first, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ use crate::plain::PlainKeys;
 /// Shorter values are not looked for, in bytes: they occur by chance, and masking them would tell them.
 const SHORTEST: usize = 6;
 
+/// Longer values are looked for in pieces, in bytes. It bounds what one position of a text can cost, so
+/// that no text and no value, however they are made, take more than time linear in the text.
+const LONGEST: usize = 128;
+
 /// Secret values with their handles. `Debug` shows their number; the values are wiped when it is dropped.
 #[derive(Clone, Default)]
 pub struct KnownValues {
@@ -111,7 +115,8 @@ struct Pattern<'a> {
 impl<'a> Scanner<'a> {
     /// Of equal values the first handle counts.
     fn new(known: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut pairs: Vec<(&str, &str)> = known.collect();
+        let pieces = known.flat_map(|(value, handle)| pieces_of(value).map(move |piece| (piece, handle)));
+        let mut pairs: Vec<(&str, &str)> = pieces.collect();
         pairs.sort_by_key(|(value, _)| *value);
         pairs.dedup_by_key(|(value, _)| *value);
         let mut beginnings = Beginnings::default();
@@ -137,10 +142,10 @@ impl<'a> Scanner<'a> {
         let mut copied = 0;
         let mut run: Option<Run<'_>> = None;
         for start in 0..text.len() {
-            if let Some(ended) = run.take_if(|run| run.end <= start) {
+            let Some(pattern) = self.longest_at(text, start) else { continue };
+            if let Some(ended) = run.take_if(|run| !run.goes_on_with(pattern, start)) {
                 ended.write(text, &mut copied, &mut found);
             }
-            let Some(pattern) = self.longest_at(text, start) else { continue };
             let run = run.get_or_insert(Run { start, end: start, longest: pattern });
             run.end = run.end.max(start + pattern.value.len());
             if pattern.value.len() > run.longest.value.len() {
@@ -166,8 +171,11 @@ impl<'a> Scanner<'a> {
         // value that does. So they are that value and those it leads to.
         let after = self.patterns.partition_point(|pattern| pattern.value.as_bytes() <= rest);
         let mut candidate = self.patterns.get(after.checked_sub(1)?)?;
-        let shared =
-            candidate.value.bytes().zip(rest).take_while(|(of_value, of_text)| of_value == *of_text).count();
+        if rest.starts_with(candidate.value.as_bytes()) {
+            return Some(candidate);
+        }
+        let alike = |(value, text): &(u8, &u8)| value == *text;
+        let shared = candidate.value.bytes().zip(rest).take_while(alike).count();
         while candidate.value.len() > shared {
             candidate = self.patterns.get(candidate.shorter?)?;
         }
@@ -175,7 +183,19 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Overlapping occurrences.
+/// The value in pieces of at most [`LONGEST`] bytes, which together cover it. The last one ends with it.
+fn pieces_of(value: &str) -> impl Iterator<Item = &str> {
+    let last = value.ceil_char_boundary(value.len().saturating_sub(LONGEST));
+    let mut start = Some(0);
+    std::iter::from_fn(move || {
+        let from = start?.min(last);
+        let end = value.floor_char_boundary(from + LONGEST);
+        start = (from < last).then_some(end);
+        value.get(from..end)
+    })
+}
+
+/// Occurrences that overlap, or pieces of one value that follow each other.
 struct Run<'a> {
     start: usize,
     end: usize,
@@ -183,6 +203,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn goes_on_with(&self, pattern: &Pattern<'_>, start: usize) -> bool {
+        let next_piece = pattern.value.len() >= LONGEST - 3 && pattern.handle == self.longest.handle;
+        start < self.end || (start == self.end && next_piece)
+    }
+
     fn write(self, text: &str, copied: &mut usize, found: &mut Option<Masked>) {
         let masked =
             found.get_or_insert_with(|| Masked { text: String::with_capacity(text.len()), count: 0 });
@@ -270,6 +295,31 @@ mod tests {
         check(&[key], "key: |\n  MIIEvQIBADAN\n  BgkqhkiG9w0B==\n", "key: |\n  <0>\n  <0>\n");
         check(&[key], "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----");
         check(&[key], key, "<0>");
+    }
+
+    #[test]
+    fn long_values_are_found_in_pieces() {
+        let long: String = (0..200).map(|n| format!("{n:03}ä")).collect();
+        check(&[&long], &format!("<{long}>"), "<<0>>");
+        check(&[&long], &format!("{long}{long}"), "<0>");
+        for length in [6, 127, 128, 129, 130, 133, 134, 255, 256, 257, 300] {
+            let value = &long[..long.floor_char_boundary(length)];
+            check(&[value], &format!("x{value}y"), "x<0>y");
+            assert_eq!(pieces_of(value).last().map(|piece| value.ends_with(piece)), Some(true), "{length}");
+        }
+        let (start, end) = long.split_at(500);
+        check(
+            &[&long],
+            &format!("{}.{}", &start[..100], &end[end.len() - 100..]),
+            &format!("{}.{}", &start[..100], &end[end.len() - 100..]),
+        );
+    }
+
+    #[test]
+    fn no_text_is_slow() {
+        let a = "a".repeat(50_000);
+        check(&[&format!("{a}b"), &a[..40_000]], &a, "<0>");
+        check(&[&format!("{}b", &a[..100])], &a, &a);
     }
 
     #[test]

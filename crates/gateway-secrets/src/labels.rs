@@ -151,6 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn every_column_of_the_table_is_read() {
+        let table = include_str!("../../gateway-convox/data/routes.tsv");
+        let mut labels = 0;
+        for line in table.lines().filter(|line| !line.starts_with('#')).skip(1) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            for column in [columns[6], columns[8]] {
+                labels +=
+                    Labels::parse(column).unwrap_or_else(|error| panic!("{line}: {error}")).iter().count();
+            }
+        }
+        assert!(labels >= 40, "only {labels} labels were found: are these the right columns?");
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for empty in [",", "a,", "a..b", ".a", "~", "a,,b"] {
             assert!(matches!(Labels::parse(empty), Err(LabelError::EmptyPart { .. })), "{empty}");

@@ -11,7 +11,6 @@
 //! variable's name in an environment, the parameter's name in a parameter map, and the label's last
 //! name elsewhere (`url`, `value`, `password`, …), so a value posted back is looked up under the same key.
 
-pub mod base;
 pub mod env;
 pub mod error;
 pub mod handle;
@@ -26,7 +25,6 @@ mod address;
 mod json;
 mod spelling;
 
-pub use base::{Base, ServedBase};
 pub use env::EnvText;
 pub use error::{EnvError, LabelError, MergeConflict, PlainKeysError, RedactError, UnknownHandles};
 pub use handle::{HANDLE_PREFIX, HandleKey, HandleKeyring, contains_handle, is_handle};

@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::env::EnvText;
 use crate::error::RedactError;
 use crate::handle::HandleKeyring;
+use crate::json::Top;
 use crate::known::KnownValues;
 use crate::labels::Labels;
 use crate::plain::PlainKeys;
@@ -84,10 +85,10 @@ pub fn redact_json(body: &[u8], redaction: &Redaction<'_>) -> Result<Redacted, R
     if text.starts_with('\u{feff}') {
         return Err(RedactError::ByteOrderMark);
     }
-    let top = serde_json::from_str(text)
+    let top = Top::parse(text)
         .map_err(|error| RedactError::NotJson { line: error.line(), column: error.column() })?;
     let mut walk = Walk::new(text, redaction);
-    walk.reply(top)?;
+    walk.reply(&top)?;
     let found = walk.finish();
     Ok(Redacted { body: splice(text, found.edits), replaced: found.replaced, envs: found.envs })
 }

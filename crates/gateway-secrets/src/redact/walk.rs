@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 
 use super::{Edit, FoundEnv, Redaction};
 use crate::address::replace_password;
-use crate::env::EnvText;
+use crate::env::{EnvText, is_hidden, write_line};
 use crate::error::RedactError;
 use crate::handle::{HandleKey, is_handle};
-use crate::json::{Kind, Members, Text, offset_in, quoted};
+use crate::json::{Kind, Members, Text, Top, offset_in, quoted};
 use crate::known::KnownValues;
 use crate::labels::{Label, Step, Treatment, same_name};
+use crate::plain::PlainKeys;
 
 /// How deep a labelled value may be nested.
 const DEEPEST: usize = 64;
@@ -44,10 +45,13 @@ struct Cursor<'a> {
     left: &'a [Step],
 }
 
-/// The handles of one scope. Releases repeat most of their environment, so each pair is computed once.
+/// The handles of one scope. Releases repeat most of their environment, so each variable is looked at once.
 struct Scope {
     key: HandleKey,
-    of_env: HashMap<String, HashMap<String, String>>,
+    /// Positions in `handles`, by name and value of the variable.
+    of_env: HashMap<String, HashMap<String, usize>>,
+    /// `None` for a value that is shown.
+    handles: Vec<Option<String>>,
 }
 
 /// A labelled place.
@@ -61,16 +65,29 @@ struct Place<'a, 'p> {
 
 impl Scope {
     fn new(key: HandleKey) -> Self {
-        Self { key, of_env: HashMap::new() }
+        Self { key, of_env: HashMap::new(), handles: Vec::new() }
     }
 
-    fn env_handle(&mut self, name: &str, value: &str) -> String {
-        if let Some(handle) = self.of_env.get(name).and_then(|values| values.get(value)) {
-            return handle.clone();
-        }
-        let handle = self.key.handle(name, value);
-        self.of_env.entry(name.to_owned()).or_default().insert(value.to_owned(), handle.clone());
-        handle
+    /// The handle of a variable, unless its value is shown. `made` is called with a handle not met before.
+    fn env_handle(
+        &mut self,
+        plain: &PlainKeys,
+        name: &str,
+        value: &str,
+        made: impl FnOnce(&str),
+    ) -> Option<&str> {
+        let met = self.of_env.get(name).and_then(|values| values.get(value)).copied();
+        let position = met.unwrap_or_else(|| {
+            let handle = is_hidden(plain, name, value).then(|| self.key.handle(name, value));
+            if let Some(handle) = &handle {
+                made(handle);
+            }
+            let position = self.handles.len();
+            self.handles.push(handle);
+            self.of_env.entry(name.to_owned()).or_default().insert(value.to_owned(), position);
+            position
+        });
+        self.handles.get(position)?.as_deref()
     }
 }
 
@@ -86,16 +103,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks the whole reply.
-    pub(super) fn reply(&mut self, top: &'a RawValue) -> Result<(), RedactError> {
+    pub(super) fn reply(&mut self, top: &Top<'a>) -> Result<(), RedactError> {
         let cursors: Vec<Cursor<'a>> =
             self.redaction.labels.iter().map(|label| Cursor { label, left: &label.steps }).collect();
-        if cursors.is_empty() {
-            return Ok(());
-        }
         let mut scope = Scope::new(self.redaction.keyring.scope(self.redaction.scope));
-        if Kind::of(top) != Kind::Array {
-            return self.container(top, &cursors, &mut scope);
-        }
+        let items = match top {
+            Top::Value(value) => return self.container(value, &cursors, &mut scope),
+            Top::List(items) => items,
+        };
         let inner: Vec<Cursor<'a>> = cursors
             .iter()
             .map(|cursor| match cursor.left {
@@ -103,7 +118,7 @@ impl<'a> Walk<'a> {
                 _ => *cursor,
             })
             .collect();
-        for item in self.parsed::<Vec<&'a RawValue>>(top)? {
+        for item in items {
             match self.scope_of(item)? {
                 Some(mut own) => self.container(item, &inner, &mut own)?,
                 None => self.container(item, &inner, &mut scope)?,
@@ -223,14 +238,15 @@ impl<'a> Walk<'a> {
             return self.replace(value, text, &handle, 1);
         };
         let mut count = 0;
-        let redacted = env.redact_with(self.redaction.plain, |name, value| {
-            count += 1;
-            let handle = scope.env_handle(name, value);
-            self.secrets.insert(value, &handle);
-            handle
-        });
+        let mut shown = String::with_capacity(text.len() + 16 * env.entries().len());
+        for (name, value) in env.entries() {
+            let handle = scope
+                .env_handle(self.redaction.plain, name, value, |handle| self.secrets.insert(value, handle));
+            count += usize::from(handle.is_some());
+            write_line(&mut shown, name, handle.unwrap_or(value));
+        }
         if count > 0 {
-            self.replace(value, text, &redacted.to_text(), count);
+            self.replace(value, text, &shown, count);
         }
         let (release, app) = (self.sibling(place, "id"), self.sibling(place, "app"));
         self.found.envs.push(FoundEnv { release, app, env });
