@@ -53,15 +53,17 @@ pub fn who_can(
         .collect()
 }
 
-/// How far a verdict is from a yes.
+/// How far a verdict is from a yes: a factor is near, one for this very action less so, a role far.
 fn distance(verdict: &Verdict) -> u8 {
-    if verdict.is_allowed() {
-        0
-    } else if verdict.layer == Layer::Mfa {
-        1
-    } else if verdict.remedies.iter().any(|remedy| remedy.kind != RemedyKind::Role) {
-        2
-    } else {
-        3
-    }
+    let remedies = verdict.remedies.iter().map(|remedy| match remedy.kind {
+        RemedyKind::StepUp => 1,
+        RemedyKind::StepUpBound | RemedyKind::Enrol => 2,
+        RemedyKind::Approval | RemedyKind::Setting | RemedyKind::Elevation => 3,
+        RemedyKind::Role => 4,
+    });
+    // A refusal without a remedy: nothing that this caller can do.
+    if verdict.is_allowed() { 0 } else { remedies.max().unwrap_or(5) }
 }
+
+#[cfg(test)]
+mod tests;

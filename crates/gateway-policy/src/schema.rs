@@ -201,15 +201,17 @@ fn action_names(policy: &Policy) -> BTreeSet<String> {
 
 /// One leaf for each kind that can be told apart by these names, with only these groups.
 fn representatives(leaves: &[Leaf], names: &BTreeSet<String>) -> Vec<Leaf> {
-    let mut kept: BTreeMap<(Option<&str>, BTreeSet<String>, [ResourceKind; 2]), &Leaf> = BTreeMap::new();
+    let mut apart: BTreeSet<Leaf> = BTreeSet::new();
+    let mut kept = Vec::new();
     for leaf in leaves {
-        let outright = names.contains(&leaf.name).then_some(leaf.name.as_str());
-        let groups = leaf.groups.intersection(names).cloned().collect();
-        kept.entry((outright, groups, leaf.kinds)).or_insert(leaf);
+        let groups: BTreeSet<String> = leaf.groups.intersection(names).cloned().collect();
+        // No action has an empty name, so it can stand for every name that is not spoken of.
+        let name = if names.contains(&leaf.name) { leaf.name.clone() } else { String::new() };
+        if apart.insert(Leaf { name, groups: groups.clone(), kinds: leaf.kinds }) {
+            kept.push(Leaf { name: leaf.name.clone(), groups, kinds: leaf.kinds });
+        }
     }
-    kept.into_iter()
-        .map(|((_, groups, kinds), leaf)| Leaf { name: leaf.name.clone(), groups, kinds })
-        .collect()
+    kept
 }
 
 fn validate_against(schema: Schema, policies: Vec<&Policy>) -> Result<(), PolicyError> {
@@ -265,3 +267,6 @@ pub(crate) fn scope_takes(constraint: &ActionConstraint, leaf: &Leaf, vocabulary
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ impl Row {
             action: ActionName::new(&format!("gateway:{action}")),
             class,
             lowest_role,
-            cicd: cicd(lowest_role, people_only, notes),
+            cicd: cicd(lowest_role, notes),
             people_only,
             step_up: step_up(class, notes),
         };
@@ -83,9 +83,10 @@ fn step_up(class: Class, notes: &str) -> StepUp {
 /// Whether the `cicd` role may.
 ///
 /// The table has no such column for the gateway's own operations. A note that names `cicd` says yes, and
-/// so does one that opens a row to any signed-in caller. Rows about one's own objects are open to every
-/// signed-in caller, machines too, unless they are for people. Everything else is no.
-fn cicd(lowest_role: LowestRole, people_only: bool, notes: &str) -> Cicd {
-    let own = lowest_role == LowestRole::Own && !people_only;
-    if own || notes.contains("cicd") || notes.contains("any signed-in caller") { Cicd::Yes } else { Cicd::No }
+/// so does one that opens a row to any signed-in caller. Everything else is no: rows about one's own
+/// objects too, which machines may call as every signed-in caller does, by the policy `own` and about
+/// their own objects only. A yes here would open other people's objects to them.
+fn cicd(lowest_role: LowestRole, notes: &str) -> Cicd {
+    let named = notes.contains("cicd") || notes.contains("any signed-in caller");
+    if named && matches!(lowest_role, LowestRole::Role(_)) { Cicd::Yes } else { Cicd::No }
 }

@@ -151,12 +151,12 @@ fn columns_and_notes_are_read() {
     let (viewer, deployer) = (For(Role::Viewer), For(Role::Deployer));
     for (route, expected) in [
         ("GET /auth/login", (Open, Public, Cicd::No, false, StepUp::None)),
-        ("POST /auth/logout", (Change, Own, Cicd::Yes, false, StepUp::None)),
+        ("POST /auth/logout", (Change, Own, Cicd::No, false, StepUp::None)),
         ("POST /device", (Change, Own, Cicd::No, true, StepUp::None)),
-        ("POST /step-up/{id}", (Change, Own, Cicd::Yes, false, StepUp::None)),
-        ("GET /me", (Read, Own, Cicd::Yes, false, StepUp::None)),
+        ("POST /step-up/{id}", (Change, Own, Cicd::No, false, StepUp::None)),
+        ("GET /me", (Read, Own, Cicd::No, false, StepUp::None)),
         ("POST /me/factors/{kind}", (Change, Own, Cicd::No, true, StepUp::Window)),
-        ("DELETE /me/factors/{id}", (Critical, Own, Cicd::Yes, false, StepUp::Bound)),
+        ("DELETE /me/factors/{id}", (Critical, Own, Cicd::No, false, StepUp::Bound)),
         ("POST /users", (Critical, admin, Cicd::No, false, StepUp::Bound)),
         ("POST /tokens", (Critical, deployer, Cicd::No, true, StepUp::Bound)),
         ("GET /approvals", (Read, viewer, Cicd::Yes, false, StepUp::None)),

@@ -1,0 +1,152 @@
+//! What an engine accepts, what it is made of, and how little of it a decision looks at.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::sample::{operations, source};
+
+fn refused(extra: &str) -> PolicyError {
+    PolicyEngine::new(operations(), &[source(extra)]).unwrap_err()
+}
+
+#[test]
+fn bad_policies_are_refused_with_a_reason() {
+    for (extra, expected) in [
+        ("permit(principal, action, resource);", "has no @id"),
+        ("@id(\"a b\") permit(principal, action, resource);", "the @id `a b` must be"),
+        ("@id(\"viewer\") permit(principal, action, resource);", "`viewer` is used in `default.cedar`"),
+        (
+            "@id(\"x\") permit(principal, action, resource); @id(\"x\") forbid(principal, action, resource);",
+            "`x` is used in `extra.cedar` and again in `extra.cedar`",
+        ),
+        ("@id(\"x\") permit(principal, action, resource", "not well-formed Cedar"),
+        ("@id(\"x\") permit(principal == ?principal, action, resource);", "template"),
+        ("@id(\"x\") @remedy(\"wish\") permit(principal, action, resource);", "unknown @remedy `wish`"),
+        ("@id(\"x\") @remedy(\"role\") permit(principal, action, resource);", "unknown @remedy `role`"),
+        ("@id(\"x\") @needs(\"100%s\") permit(principal, action, resource);", "@needs must be"),
+        ("@id(\"x\") @needs(\"a\\nb\") permit(principal, action, resource);", "@needs must be"),
+        ("@id(\"x\") permit(principal, action == Action::\"convox:app:fly\", resource);", "no operation"),
+        ("@id(\"x\") permit(principal, action in Action::\"for:king\", resource);", "no operation"),
+        ("@id(\"x\") permit(principal, action == Action::\"convox:object:read\", resource);", "`action in`"),
+        ("@id(\"x\") permit(principal, action == Action::\"class:read\", resource);", "`action in`"),
+        (
+            "@id(\"x\") permit(principal == Person::\"x\", action, resource);",
+            "does not agree with the schema",
+        ),
+        ("@id(\"x\") permit(principal, action, resource) when { context.sudo };", "does not agree"),
+        ("@id(\"x\") permit(principal, action, resource) when { context.channel };", "does not agree"),
+        (
+            "@id(\"x\") permit(principal is User, action, resource) when { principal.name == \"a\" };",
+            "does not agree",
+        ),
+        ("@id(\"x\") forbid(principal, action, resource) when { principal is Rack };", "is not accepted"),
+    ] {
+        let error = refused(extra);
+        assert!(error.to_string().contains(expected), "{extra}: {error}");
+    }
+}
+
+#[test]
+fn an_action_with_one_kind_of_row_can_be_named_outright() {
+    let more = engine(
+        "@id(\"x\") permit(principal, action == Action::\"convox:registry:list\", resource);
+         @id(\"y\") permit(principal, action == Action::\"convox:object:read@HEAD /apps/{app}/objects/{key*}\", resource);",
+    );
+    let nobody = person(RoleSet::EMPTY);
+    assert_eq!(decide(&more, &nobody, "GET /registries", &enrolled()).rules, ["x"]);
+    assert_eq!(decide(&more, &nobody, "HEAD /apps/{app}/objects/{key*}", &enrolled()).rules, ["y"]);
+    assert_eq!(word(&decide(&more, &nobody, "GET /apps/{app}/objects/{key*}", &enrolled())), "role");
+}
+
+#[test]
+fn two_rows_may_not_claim_one_name() {
+    let mut operations = operations();
+    operations.push(operations[0].clone());
+    assert!(PolicyEngine::new(operations.clone(), &[]).is_ok());
+    operations.push(Operation { lowest_role: LowestRole::Public, ..operations[0].clone() });
+    let error = PolicyEngine::new(operations, &[]).unwrap_err();
+    assert!(matches!(error, PolicyError::DuplicateOperation { .. }), "{error}");
+}
+
+#[test]
+fn the_version_is_of_the_content() {
+    let base = PolicyEngine::new(operations(), &[]).unwrap();
+    assert_eq!(base.version().len(), 16);
+    assert_eq!(base.version(), ENGINE.version(), "an empty source is nothing");
+    let mut reversed = operations();
+    reversed.reverse();
+    assert_eq!(PolicyEngine::new(reversed, &[]).unwrap().version(), base.version());
+    let (x, y) = (
+        "@id(\"x\") permit(principal, action, resource);",
+        "@id(\"y\") forbid(principal, action, resource);",
+    );
+    assert_eq!(engine(&format!("{x}\n{y}")).version(), engine(&format!("{y}\n{x}")).version());
+    let fewer = operations().into_iter().filter(|row| &*row.route != "GET /racks").collect();
+    let others = [
+        engine(x).version().to_owned(),
+        engine(y).version().to_owned(),
+        engine(&x.replace("permit", "forbid")).version().to_owned(),
+        PolicyEngine::new(fewer, &[]).unwrap().version().to_owned(),
+        base.version().to_owned(),
+    ];
+    let distinct: BTreeSet<&String> = others.iter().collect();
+    assert_eq!(distinct.len(), others.len(), "{others:?}");
+}
+
+#[test]
+fn ten_thousand_policies_about_others_cost_nothing() {
+    let mut extra = String::new();
+    for n in 0..2_500 {
+        writeln!(
+            extra,
+            "@id(\"u{n}\") permit(principal == User::\"other-{n}\", action, resource);
+             @id(\"a{n}\") forbid(principal, action in Action::\"class:change\", resource == App::\"other-{n}\");
+             @id(\"b{n}\") permit(principal == User::\"{ALICE}\", action, resource == App::\"other-{n}\");
+             @id(\"c{n}\") permit(principal is User in User::\"other-{n}\", action, resource in App::\"myapp\");"
+        )
+        .unwrap();
+    }
+    let many = engine(&extra);
+    let considered = |engine: &PolicyEngine, app: &str| {
+        let operation = row("POST /apps/{app}/releases");
+        let (place, _) = engine.place(&operation).unwrap();
+        let caller = person(role(Role::Deployer));
+        let key = DecisionKey::new(&caller, place, &Resource::app(app), &Facts::default());
+        engine.evaluator.policies(&key).count()
+    };
+    let base = considered(&ENGINE, "myapp");
+    assert!(base <= 12, "{base} policies for one decision of the default set");
+    assert_eq!(considered(&many, "myapp"), base);
+    assert_eq!(considered(&many, "other-7"), base + 2);
+    let caller = person(role(Role::Deployer));
+    let verdict =
+        many.decide(&caller, &row("POST /apps/{app}/releases"), &Resource::app("other-7"), &stepped_up());
+    assert_eq!(verdict.rules, ["a7"]);
+}
+
+/// Cutting by scope must never change an answer: the slice and the uncut set say the same, for every row.
+#[test]
+fn slices_leave_out_nothing_that_matters() {
+    let cut = engine(&format!(
+        "@id(\"a\") permit(principal == User::\"{ALICE}\", action in Action::\"class:read\", resource);
+         @id(\"b\") forbid(principal in User::\"{ALICE}\", action, resource == App::\"myapp\") unless {{ context.mfa_bound }};
+         @id(\"c\") forbid(principal is User in Role::\"ops\", action in Action::\"convox:log:read\", resource in App::\"myapp\");
+         @id(\"d\") permit(principal is ApiToken, action in Action::\"class:change\", resource is App in Rack::\"rack\");
+         @id(\"e\") permit(principal, action in [Action::\"class:open\", Action::\"convox:rack:read\"], resource == Rack::\"rack\");"
+    ));
+    let whole = cedar_policy::PolicySet::from_policies(cut.rules().map(|rule| rule.policy.clone())).unwrap();
+    let admin = role(Role::Admin);
+    let callers = [anonymous(), person(admin), person(role(Role::Viewer)), token(admin, &[], admin)];
+    let mut asked = BTreeSet::new();
+    for (place, operation) in cut.operations().iter().enumerate() {
+        for (caller, facts) in
+            callers.iter().flat_map(|caller| [(caller, enrolled()), (caller, stepped_up())])
+        {
+            let key = DecisionKey::new(caller, place, &resource_of(operation), &facts);
+            asked.extend(cut.evaluator.policies(&key).map(|policy| policy.id().to_string()));
+            assert!(cut.evaluator.agrees_with(&key, &whole), "{} for {caller:?}", operation.route);
+        }
+    }
+    let all: BTreeSet<String> = cut.rules().map(|rule| rule.id.clone()).collect();
+    assert_eq!(asked, all, "each policy is in the slice of something");
+}
