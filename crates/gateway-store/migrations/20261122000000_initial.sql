@@ -83,6 +83,7 @@ CREATE TABLE served_bases (
     served BIGINT NOT NULL
 );
 CREATE INDEX served_bases_credential ON served_bases (credential_id, app, kind, served);
+CREATE INDEX served_bases_served ON served_bases (served);
 
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,

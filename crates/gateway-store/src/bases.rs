@@ -44,7 +44,13 @@ impl Bases {
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn listed(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn listed(
+        &self,
+        credential: &str,
+        app: &str,
+        release: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.insert(credential, app, "listed", release, false, now).await
     }
 
@@ -52,7 +58,13 @@ impl Bases {
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn read(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn read(
+        &self,
+        credential: &str,
+        app: &str,
+        release: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let newest = self.take_listed(credential, app, release, now).await?;
         self.insert(credential, app, "read", release, newest, now).await
     }
@@ -62,6 +74,9 @@ impl Bases {
     /// # Errors
     /// Only when the database cannot be read.
     pub async fn served(&self, credential: &str, app: &str) -> Result<Vec<ServedBase>, StoreError> {
+        if storable("the credential id", credential).and(storable("the app", app)).is_err() {
+            return Ok(Vec::new());
+        }
         let rows = sqlx::query(
             "SELECT id, release_id, newest FROM served_bases \
              WHERE credential_id = $1 AND app = $2 AND kind = 'read' AND served >= $3 \
@@ -76,20 +91,27 @@ impl Bases {
         rows.iter().map(base).collect()
     }
 
-    /// Forgets a base, because a write was made of it.
+    /// Forgets a base, because a write was made of it. True if it was still there: of several that
+    /// ask at once, exactly one is told so.
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn consume(&self, base: &ServedBase) -> Result<(), StoreError> {
+    pub async fn consume(&self, base: &ServedBase) -> Result<bool, StoreError> {
         let _turn = self.core.database.write_turn().await;
-        sqlx::query("DELETE FROM served_bases WHERE id = $1")
+        let deleted = sqlx::query("DELETE FROM served_bases WHERE id = $1")
             .bind(base.id.clone())
             .execute(self.core.database.pool())
             .await?;
-        Ok(())
+        Ok(deleted.rows_affected() == 1)
     }
 
-    async fn take_listed(&self, credential: &str, app: &str, release: &str, now: Timestamp) -> Result<bool, StoreError> {
+    async fn take_listed(
+        &self,
+        credential: &str,
+        app: &str,
+        release: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let _turn = self.core.database.write_turn().await;
         let taken = sqlx::query(
             "DELETE FROM served_bases WHERE id IN (SELECT id FROM served_bases \
@@ -132,12 +154,27 @@ impl Bases {
         .bind(now.micros())
         .execute(self.core.database.pool())
         .await?;
-        sqlx::query("DELETE FROM served_bases WHERE credential_id = $1 AND app = $2 AND served < $3")
-            .bind(credential.to_owned())
-            .bind(app.to_owned())
+        self.prune(credential, app, now).await
+    }
+
+    /// Forgets what is too old, of whomever, and what this credential has so many newer ones of that
+    /// it would never be told: one that lists or reads all day fills nothing.
+    async fn prune(&self, credential: &str, app: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM served_bases WHERE served < $1 OR (kind = 'listed' AND served < $2)")
             .bind(before(now, BASE_LIFETIME))
+            .bind(before(now, LIST_LIFETIME))
             .execute(self.core.database.pool())
             .await?;
+        sqlx::query(
+            "DELETE FROM served_bases WHERE credential_id = $1 AND app = $2 AND id NOT IN \
+             (SELECT id FROM served_bases WHERE credential_id = $1 AND app = $2 \
+             ORDER BY served DESC, id DESC LIMIT $3)",
+        )
+        .bind(credential.to_owned())
+        .bind(app.to_owned())
+        .bind(2 * MOST_BASES)
+        .execute(self.core.database.pool())
+        .await?;
         Ok(())
     }
 }

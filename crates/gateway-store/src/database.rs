@@ -25,8 +25,8 @@ pub(crate) enum Engine {
     Postgres,
 }
 
-/// A parsed database URL.
-#[derive(Clone, Debug)]
+/// A parsed database URL. No `Debug`: it may hold a password.
+#[derive(Clone)]
 pub(crate) enum Location {
     /// One file on this machine.
     Sqlite { url: String, path: PathBuf },

@@ -2,7 +2,7 @@
 //! On PostgreSQL a run is alive while its session holds an advisory lock, so that a dead instance
 //! is told from one that still runs.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use gateway_audit::PreviousShutdown;
 use gateway_types::{Entropy, SessionId, Timestamp};
@@ -19,7 +19,7 @@ pub(crate) struct Run {
     id: String,
     /// Holds the advisory lock; `None` on SQLite, where the file lock says that nobody else runs.
     /// In a mutex only because a connection alone cannot be shared between threads.
-    _presence: Mutex<Option<AnyConnection>>,
+    presence: Mutex<Option<AnyConnection>>,
 }
 
 impl Run {
@@ -51,10 +51,10 @@ impl Run {
             .await?;
         drop(turn);
         let previous = bury_dead(database, presence.as_mut(), &id).await?;
-        Ok((Run { id, _presence: Mutex::new(presence) }, previous))
+        Ok((Run { id, presence: Mutex::new(presence) }, previous))
     }
 
-    /// Notes that everything was written.
+    /// Notes that everything was written, and lets go of the lock.
     pub(crate) async fn end(&self, database: &Database) -> Result<(), StoreError> {
         let _turn = database.write_turn().await;
         sqlx::query("UPDATE runs SET ended = 'clean' WHERE id = $1")
@@ -67,6 +67,7 @@ impl Run {
         .bind(KEPT_RUNS)
         .execute(database.pool())
         .await?;
+        drop(self.presence.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(())
     }
 }

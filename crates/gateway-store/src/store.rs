@@ -37,7 +37,7 @@ pub enum Access {
 }
 
 /// How to open the store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// `sqlite:///path/file.db` or `postgres://…`. In-memory SQLite is refused.
     pub url: String,
@@ -52,6 +52,13 @@ pub struct StoreOptions {
     /// `APP_SECRET_KEY`. `None` or empty: one is made and kept in the database, see
     /// [`Store::made_its_own_secret`].
     pub app_secret_key: Option<Secret<String>>,
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the URL: it may hold a password.
+        f.debug_struct("StoreOptions").field("access", &self.access).finish_non_exhaustive()
+    }
 }
 
 /// What every aggregate needs.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use gateway_types::{CredentialKind, Grant, OsEntropy, Role, RoleSet, SessionId, TokenId, UserId};
+use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet, SessionId, TokenId, UserId};
 
 use super::{Place, add_session, add_user, is_conflict};
 use crate::{Access, NewToken, NewUser, SettingScope, StoreError, TokenFilter};
@@ -85,11 +85,11 @@ async fn tokens_are_made_listed_and_revoked() {
 
         let one = TokenFilter { limit: 1, ..TokenFilter::default() };
         let page = store.tokens().list(&one).await.unwrap();
-        assert_eq!(page.items, [second.clone()]);
+        assert_eq!(page.items, std::slice::from_ref(&second));
         let next = store.tokens().list(&TokenFilter { cursor: page.next, ..one }).await.unwrap();
         assert_eq!((next.items, next.next), (vec![first.clone()], None));
         let found = TokenFilter { search: Some("depl".into()), ..TokenFilter::default() };
-        assert_eq!(store.tokens().list(&found).await.unwrap().items, [first.clone()]);
+        assert_eq!(store.tokens().list(&found).await.unwrap().items, std::slice::from_ref(&first));
 
         store.tokens().revoke(first.id).await.unwrap();
         store.tokens().revoke(first.id).await.unwrap();
@@ -134,7 +134,7 @@ async fn settings_are_compared_and_set() {
         assert_eq!(settings.get(&app, "mode").await.unwrap(), Some(second.clone()));
         assert_eq!((second.value.as_str(), second.updated_by.as_str()), ("b", "bo"));
         settings.set(&SettingScope::Global, "mode", "g", None, "ann").await.unwrap();
-        assert_eq!(settings.list(Some(&app)).await.unwrap(), [second.clone()]);
+        assert_eq!(settings.list(Some(&app)).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(settings.list(None).await.unwrap().len(), 2);
         assert!(is_conflict(settings.delete(&app, "mode", first.version).await));
         settings.delete(&app, "mode", second.version).await.unwrap();
@@ -168,8 +168,13 @@ async fn a_read_after_a_list_is_of_the_newest_and_is_forgotten_after_a_day() {
         assert_eq!(newest.iter().filter(|newest| **newest).count(), 2, "{newest:?}");
         assert_eq!(newest.len(), 4);
         assert_eq!(bases.served("other", "web").await.unwrap(), []);
-        bases.consume(&served[0]).await.unwrap();
+        let (a, b) = tokio::join!(bases.consume(&served[0]), bases.consume(&served[0]));
+        assert!(a.unwrap() != b.unwrap(), "a base is taken once");
         assert_eq!(bases.served("cred", "web").await.unwrap().len(), 3);
+        for n in 0..50 {
+            bases.read("busy", "web", &format!("R{n}"), now()).await.unwrap();
+        }
+        assert_eq!(bases.served("busy", "web").await.unwrap().len(), 16);
         place.clock.advance(Duration::from_secs(24 * 3600 + 1));
         assert_eq!(bases.served("cred", "web").await.unwrap(), []);
     }

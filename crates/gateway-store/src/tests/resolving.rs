@@ -180,3 +180,19 @@ async fn a_use_is_written_down_with_its_address() {
         assert_eq!(written.last_used_ip, Some(from));
     }
 }
+
+#[tokio::test]
+async fn while_the_rows_cannot_be_read_only_known_callers_are_answered() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let (_known, known) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        let (_other, other) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        assert_eq!(fault(&store, &known, &place.clock).await, None);
+        let pool = store.users().core.database.pool().clone();
+        sqlx::raw_sql("ALTER TABLE sessions RENAME TO hidden").execute(&pool).await.unwrap();
+        assert_eq!(fault(&store, &known, &place.clock).await, None);
+        let refused = store.callers().resolve(&other, place.clock.now()).await;
+        assert!(matches!(&refused, Err(ResolveError::Store(e)) if e.is_unavailable()), "{refused:?}");
+    }
+}
