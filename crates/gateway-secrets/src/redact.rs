@@ -70,6 +70,8 @@ struct Edit {
 ///   names each is rewritten.
 /// - `null`, `true`, `false` and empty strings stay; a number becomes a handle.
 /// - An object or array where a text is expected: every string and number in it becomes a handle.
+/// - An environment that cannot be read becomes the one variable `env` with a handle, which no post can
+///   restore, so that nobody overwrites it unawares.
 /// - Values that are handles already stay, and so does `****` in a map.
 ///
 /// # Errors

@@ -73,12 +73,21 @@ fn environments_become_handles() {
     check("env", r#"{"env":"A=\u003c&ä"}"#, r#"{"env":"A=§A:<&ä§"}"#);
     check("env", r#"{"env":""}"#, r#"{"env":""}"#);
     check("env", r#"{"env":null,"ENV":"A=x"}"#, r#"{"env":null,"ENV":"A=§A:x§"}"#);
-    check("env", r#"{"env":"no environment"}"#, r#"{"env":"§env:no environment§"}"#);
+    check("env", r#"{"env":"no environment"}"#, r#"{"env":"env=§env:no environment§"}"#);
     check(
         "[].env",
         r#"[{"env":"A=x"},{"id":1},{"env":"A=x"}, null]"#,
         r#"[{"env":"A=§A:x§"},{"id":1},{"env":"A=§A:x§"}, null]"#,
     );
+}
+
+#[test]
+fn an_environment_that_cannot_be_read_cannot_be_overwritten_by_chance() {
+    let redacted = Setting::new().redact("env", br#"{"env":"export A=secret-a"}"#, None).unwrap();
+    let shown: Value = serde_json::from_slice(&redacted.body).unwrap();
+    let posted = EnvText::parse(&format!("{}\nB=new", shown["env"].as_str().unwrap())).unwrap();
+    assert_eq!(posted.restore(|_, _| None).unwrap_err().keys, ["env"]);
+    assert!(redacted.envs.is_empty());
 }
 
 #[test]
@@ -96,7 +105,7 @@ fn manifests_lose_the_secrets_of_their_release() {
     check(
         "env,manifest~",
         r#"{"env":"bad\nA=secret-a","manifest":"-secret-a-"}"#,
-        r#"{"env":"§env:bad
+        r#"{"env":"env=§env:bad
 A=secret-a§","manifest":"-§env:bad
 A=secret-a§-"}"#,
     );
