@@ -113,11 +113,11 @@ struct Pattern<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Of equal values the first handle counts.
+    /// Of equal values or pieces the handle that sorts first counts, so that a text always looks the same.
     fn new(known: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let pieces = known.flat_map(|(value, handle)| pieces_of(value).map(move |piece| (piece, handle)));
         let mut pairs: Vec<(&str, &str)> = pieces.collect();
-        pairs.sort_by_key(|(value, _)| *value);
+        pairs.sort_unstable();
         pairs.dedup_by_key(|(value, _)| *value);
         let mut beginnings = Beginnings::default();
         let mut patterns: Vec<Pattern<'a>> = Vec::with_capacity(pairs.len());
