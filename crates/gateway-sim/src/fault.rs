@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Fault {
     /// The next request is answered with this status and a text; a socket is not upgraded.
     Status(u16),
-    /// The next request is never answered; its connection stays open.
+    /// The next request is never answered; its connection stays open until the client closes it.
     Hang,
     /// The next request's connection is closed instead of an answer.
     CloseBeforeReply,

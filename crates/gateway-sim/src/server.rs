@@ -134,7 +134,10 @@ where
     let body = read_body(wire, &head).await?;
     entry.body(&body);
     match &fault {
-        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hang) => {
+            wire.until_closed().await;
+            return Ok(After::Close);
+        }
         Some(Fault::CloseBeforeReply) => return Ok(After::Close),
         _ => {}
     }
@@ -209,7 +212,7 @@ fn listing(head: &Head, shared: &Shared) -> Reply {
 
 /// Serves a request for a socket to its end.
 async fn upgraded<R, W>(
-    wire: Wire<R>,
+    mut wire: Wire<R>,
     mut writer: W,
     head: Head,
     (path, query): (String, Vec<(String, String)>),
@@ -225,7 +228,7 @@ async fn upgraded<R, W>(
     let (entry, _open) = shared.seen.note(&head, number);
     let fault = shared.faults.take(&path, false);
     let refused = match fault {
-        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hang) => return wire.until_closed().await,
         Some(Fault::CloseBeforeReply) => return,
         Some(Fault::Status(status)) => Some(Reply::text(status, "refused\n")),
         Some(Fault::Redirect(to)) => Some(Reply::empty(302).with("Location", to)),

@@ -145,6 +145,11 @@ impl<R: AsyncRead + Unpin> Wire<R> {
         Ok(piece)
     }
 
+    /// Reads and drops everything until the peer closes.
+    pub async fn until_closed(&mut self) {
+        while self.some(PIECE).await.is_ok_and(|piece| !piece.is_empty()) {}
+    }
+
     /// Exactly `count` bytes.
     ///
     /// # Errors
@@ -155,7 +160,9 @@ impl<R: AsyncRead + Unpin> Wire<R> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        self.some(count).await
+        let taken = self.unread().get(..count).unwrap_or_default().to_vec();
+        self.at += count;
+        Ok(taken)
     }
 
     /// A line without its end.

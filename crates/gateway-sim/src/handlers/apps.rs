@@ -25,7 +25,7 @@ pub(crate) fn create(call: &Call, state: &mut State) -> Answer {
         Flavour::V3 => "3",
         Flavour::V2 => "2",
     };
-    let app = App::empty(name, generation);
+    let app = App::empty(&state.rack, name, generation);
     let reply = Reply::json(&app.shape());
     state.apps.insert(name.to_owned(), app);
     Ok(reply)

@@ -165,7 +165,7 @@ where
     };
     let (pid, env, lively) = target;
     let mut session = Session { io, fault, pid, env, lively };
-    let command = call.value("Command").or_else(|| call.value("command")).unwrap_or_default();
+    let command = call.value("command").unwrap_or_default();
     run(&mut session, command.trim(), call, state).await
 }
 
@@ -204,8 +204,9 @@ where
             return Err(Refusal::ExecFailed.into());
         }
         "flood" => {
+            let kilobyte = format!("{}\n", "x".repeat(1023));
             for _ in 0..number() {
-                session.out(vec![b'x'; 1024]).await?;
+                session.out(kilobyte.clone()).await?;
             }
         }
         "bytes" => session.noise(number()).await?,

@@ -60,6 +60,8 @@ pub(crate) fn build_line(app: &str, step: u32) -> String {
 /// An app.
 #[derive(Debug)]
 pub(crate) struct App {
+    /// The rack's name: it is part of the names of databases.
+    pub(crate) rack: String,
     pub(crate) generation: String,
     pub(crate) locked: bool,
     pub(crate) name: String,
@@ -116,8 +118,9 @@ pub(crate) struct RunProcess {
 
 impl App {
     /// An app without a release.
-    pub(crate) fn empty(name: &str, generation: &str) -> Self {
+    pub(crate) fn empty(rack: &str, name: &str, generation: &str) -> Self {
         Self {
+            rack: rack.to_owned(),
             generation: generation.to_owned(),
             locked: false,
             name: name.to_owned(),
@@ -288,7 +291,7 @@ impl App {
         }
         for name in names_below(manifest, "resources") {
             if self.resource(&name).is_err() {
-                self.resources.push(new_database(&self.name, &name, "testrack"));
+                self.resources.push(new_database(&self.rack, &self.name, &name));
             }
         }
     }
@@ -354,7 +357,7 @@ pub(super) fn new_service(app: &str, name: &str, container: Option<u16>) -> Serv
 }
 
 /// A PostgreSQL of an app.
-pub(super) fn new_database(app: &str, name: &str, rack: &str) -> Resource {
+pub(super) fn new_database(rack: &str, app: &str, name: &str) -> Resource {
     Resource {
         name: name.to_owned(),
         status: "running".to_owned(),

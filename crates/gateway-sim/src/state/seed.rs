@@ -72,7 +72,7 @@ fn generation(flavour: Flavour) -> &'static str {
 
 /// An app with one build, one release and a process for each service.
 fn app(flavour: Flavour, seed: &AppSeed<'_>) -> App {
-    let mut app = App::empty(seed.name, generation(flavour));
+    let mut app = App::empty(seed.rack, seed.name, generation(flavour));
     let build = format!("BSEED{:05}", seed.number);
     app.release = format!("RSEED{:05}", seed.number);
     app.releases.push(Release {
@@ -105,7 +105,7 @@ fn app(flavour: Flavour, seed: &AppSeed<'_>) -> App {
         app.add_process(service);
     }
     app.processes.iter_mut().for_each(|process| process.started = two_days_ago(3));
-    app.resources.push(new_database(seed.name, "db", seed.rack));
+    app.resources.push(new_database(seed.rack, seed.name, "db"));
     app
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::replay::{self, Target};
-use crate::transcript::{Ids, Transcript, groups};
+use crate::transcript::{Ids, Item, Kind, Transcript, groups};
 use crate::{SimOptions, SimRack};
 
 /// Where the simulated rack differs from the recorded one, and why.
@@ -15,6 +15,10 @@ async fn the_simulated_rack_answers_as_the_recorded_one() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway-testkit/transcripts");
     let all = Transcript::read_all(&directory).unwrap();
     assert_eq!(all.len(), 164);
+    let is_request = |item: &&Item| matches!(item.kind, Kind::Request { .. });
+    let requests: usize =
+        all.iter().map(|transcript| transcript.items.iter().filter(is_request).count()).sum();
+    let mut played = 0;
     let mut surprises = Vec::new();
     let mut met = BTreeSet::new();
     for group in groups(all) {
@@ -25,6 +29,7 @@ async fn the_simulated_rack_answers_as_the_recorded_one() {
         for transcript in &group {
             replay::prepare(transcript, &rack.state());
             let outcome = replay::play_on(transcript, &target, &mut ids).await;
+            played += outcome.exchanges.len();
             for difference in outcome.differences() {
                 let expected = EXPECTED.iter().position(|(recording, request, _)| {
                     difference.recording == *recording && difference.request.starts_with(request)
@@ -36,6 +41,7 @@ async fn the_simulated_rack_answers_as_the_recorded_one() {
             }
         }
     }
+    assert_eq!(played, requests);
     assert!(surprises.is_empty(), "{} differences:\n{}", surprises.len(), surprises.join("\n"));
     assert_eq!(met.len(), EXPECTED.len(), "an expected difference is gone");
 }
