@@ -10,7 +10,9 @@ pub enum AppError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No person has this address.
-    #[error("nobody has the address `{email}`; list the person in ADMIN_USERS or one of the other lists, or invite them")]
+    #[error(
+        "nobody has the address `{email}`; list the person in ADMIN_USERS or one of the other lists, or invite them"
+    )]
     UnknownPerson {
         /// The address, canonical.
         email: String,
@@ -41,7 +43,9 @@ pub enum AppError {
         hint: String,
     },
     /// No event belongs to this request.
-    #[error("the log has no event of request {0}; plain probes leave none, and plain reads appear within a second")]
+    #[error(
+        "the log has no event of request {0}; plain probes leave none, and plain reads appear within a second"
+    )]
     UnknownRequest(String),
     /// The log does not verify.
     #[error("the audit log does not verify: {0}")]

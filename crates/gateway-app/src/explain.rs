@@ -104,11 +104,9 @@ async fn candidates(store: &Store) -> Result<Vec<Caller>, AppError> {
 
 fn unknown_action(engine: &PolicyEngine, action: &str) -> AppError {
     let tail = action.rsplit(':').next().unwrap_or_default();
-    let near = engine
-        .operations()
-        .iter()
-        .map(|operation| operation.action.as_str())
-        .find(|name| name.ends_with(&format!(":{action}")) || (!tail.is_empty() && name.ends_with(&format!(":{tail}"))));
+    let near = engine.operations().iter().map(|operation| operation.action.as_str()).find(|name| {
+        name.ends_with(&format!(":{action}")) || (!tail.is_empty() && name.ends_with(&format!(":{tail}")))
+    });
     let hint = near.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
     AppError::UnknownAction { action: action.to_owned(), hint }
 }

@@ -9,6 +9,8 @@ pub mod error;
 pub mod explain;
 pub mod log;
 pub mod people;
+pub mod reading;
+pub mod sessions;
 pub mod tokens;
 
 pub use error::AppError;

@@ -33,7 +33,7 @@ pub async fn at_first_sight(
     match store.users().create(new).await {
         Ok(user) => Ok(user),
         // Another instance saw the person at the same moment.
-        Err(StoreError::Exists { .. }) => {
+        Err(StoreError::Exists) => {
             store.users().by_email(&email).await?.ok_or(AppError::UnknownPerson { email })
         }
         Err(error) => Err(error.into()),

@@ -80,9 +80,20 @@ pub async fn find(store: &Store, id_or_name: &str) -> Result<ApiToken, AppError>
     if let Ok(id) = id_or_name.parse::<TokenId>() {
         return store.tokens().by_id(id).await?.ok_or_else(|| AppError::UnknownToken(id_or_name.to_owned()));
     }
-    let filter = TokenFilter { search: Some(id_or_name.to_owned()), live_only: true, limit: 1000, ..TokenFilter::default() };
-    let named: Vec<ApiToken> =
-        store.tokens().list(&filter).await?.items.into_iter().filter(|token| token.name == id_or_name).collect();
+    let filter = TokenFilter {
+        search: Some(id_or_name.to_owned()),
+        live_only: true,
+        limit: 1000,
+        ..TokenFilter::default()
+    };
+    let named: Vec<ApiToken> = store
+        .tokens()
+        .list(&filter)
+        .await?
+        .items
+        .into_iter()
+        .filter(|token| token.name == id_or_name)
+        .collect();
     match named.len() {
         0 => Err(AppError::UnknownToken(id_or_name.to_owned())),
         1 => named.into_iter().next().ok_or_else(|| AppError::UnknownToken(id_or_name.to_owned())),

@@ -25,13 +25,35 @@ pub fn load(config_path: Option<PathBuf>, flags: Flags) -> Result<Config, Config
     parse_with(sources(config_path, flags)?, &Disk)
 }
 
-/// As [`load()`], for the commands that work on the database alone: only `data_dir` and `database_url`
-/// are checked.
+/// As [`load()`], for the commands that work on the database alone: only `data_dir`, `database_url` and
+/// `app_secret_key` are checked.
 ///
 /// # Errors
 /// [`ConfigFaults`]: every fault of those keys and of the file's shape.
 pub fn load_database(config_path: Option<PathBuf>, flags: Flags) -> Result<Database, ConfigFaults> {
     parse_database(sources(config_path, flags)?, &Disk)
+}
+
+/// For a program that brings its own parties (`demo`): no file is read, and each variable in `provided`
+/// has that value, or none, whatever the environment says.
+///
+/// # Errors
+/// [`ConfigFaults`]: every fault, not only the first.
+pub fn load_embedded(
+    provided: Vec<(&'static str, Option<String>)>,
+    flags: Flags,
+) -> Result<Config, ConfigFaults> {
+    let (mut environment, faults) = environment();
+    if !faults.is_empty() {
+        return Err(ConfigFaults(faults));
+    }
+    for (name, value) in provided {
+        match value {
+            Some(value) => drop(environment.insert(name.to_owned(), value)),
+            None => drop(environment.remove(name)),
+        }
+    }
+    parse_with(Sources { file: None, environment, flags }, &Disk)
 }
 
 fn sources(config_path: Option<PathBuf>, flags: Flags) -> Result<Sources, ConfigFaults> {

@@ -71,7 +71,8 @@ pub fn parse_with(sources: Sources, files: &dyn SecretFiles) -> Result<Config, C
 /// with known keys.
 ///
 /// # Errors
-/// [`ConfigFaults`]: every fault of the keys `data_dir` and `database_url` and of the file's shape.
+/// [`ConfigFaults`]: every fault of the keys `data_dir`, `database_url` and `app_secret_key` and of the
+/// file's shape.
 pub fn parse_database(sources: Sources, files: &dyn SecretFiles) -> Result<Database, ConfigFaults> {
     resolve(sources, files, storage::database)
 }
@@ -104,7 +105,6 @@ fn resolve<T>(
 /// Reads every section before it gives up on any.
 fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let database = storage::database(resolver);
-    let app_secret_key = storage::app_secret_key(resolver);
     let policy_dir = storage::policy_dir(resolver);
     let listener = network::listener(resolver);
     let admin_listener = network::admin_listener(resolver);
@@ -131,7 +131,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         settings,
         users: users?,
         identity: identity?,
-        app_secret_key: app_secret_key?,
+        app_secret_key: database.app_secret_key,
         secrets: secrets?,
         limits: limits?,
         log: log?,

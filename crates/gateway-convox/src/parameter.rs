@@ -87,7 +87,7 @@ impl ValueType {
             ValueType::Json => "one JSON document of at most 64 KiB",
             ValueType::Map => "an urlencoded map without control characters",
             ValueType::List | ValueType::Text => match place {
-                Place::Header => "visible ASCII text that is not empty",
+                Place::Header => "text that is not empty, without control characters",
                 Place::Form => "text without control characters other than tab and line ends",
                 Place::Query | Place::Path => "text without control characters",
             },
@@ -235,7 +235,7 @@ fn is_text(value: &str, place: Place) -> bool {
         // The ends of a header value are trimmed on the wire, so blanks there would not survive.
         Place::Header => {
             !value.is_empty()
-                && value.bytes().all(|c| matches!(c, b'\t' | b' '..=b'~'))
+                && value.chars().all(|c| c == '\t' || !c.is_control())
                 && value.trim_matches([' ', '\t']).len() == value.len()
         }
         Place::Form => !value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')),

@@ -28,15 +28,23 @@ pub struct Peer {
 ///
 /// When `shutdown` is cancelled the request in hand is finished and the connection closes; open
 /// sockets are not touched.
-pub async fn serve_connection<S>(plane: Arc<DataPlane>, stream: S, address: SocketAddr, shutdown: CancellationToken)
-where
+pub async fn serve_connection<S>(
+    plane: Arc<DataPlane>,
+    stream: S,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let violation = ViolationSlot::default();
     let peer = Peer { address, violation: violation.clone() };
     let limits = Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() };
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(plane.parts.head_limit).max_buf_size(2 * limits.head_bytes).max_headers(limits.header_count);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(plane.parts.head_limit)
+        .max_buf_size(2 * limits.head_bytes)
+        .max_headers(limits.header_count);
     let stream = GuardedStream::new(stream, RequestGuard::new(limits), violation);
     let service = service_fn(move |request| {
         let (plane, peer) = (plane.clone(), peer.clone());

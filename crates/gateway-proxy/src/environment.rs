@@ -64,16 +64,15 @@ pub(crate) async fn restore(
 
 /// The text in which handles are looked for: an app config's value comes as base64.
 fn decoded(name: &str, value: &str) -> String {
-    if name == "value" {
-        base64_text(value).unwrap_or_else(|| value.to_owned())
-    } else {
-        value.to_owned()
-    }
+    if name == "value" { base64_text(value).unwrap_or_else(|| value.to_owned()) } else { value.to_owned() }
 }
 
 fn base64_text(value: &str) -> Option<String> {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    base64::engine::general_purpose::STANDARD
+        .decode(value)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 async fn restore_release(
@@ -94,7 +93,9 @@ async fn restore_release(
         .map_err(|error| cannot_lock(&error))?;
     match merged(plane, principal, &app, posted).await {
         Ok(env) => {
-            request.set("env", env.to_text()).map_err(|fault| super::phases::inspect::parameter_problem(&fault))?;
+            request
+                .set("env", env.to_text())
+                .map_err(|fault| super::phases::inspect::parameter_problem(&fault))?;
             Ok(lease)
         }
         Err(problem) => {
@@ -108,7 +109,10 @@ async fn restore_release(
 pub(crate) async fn release(lease: Lease) {
     if let Err(error) = lease.release().await {
         // It ends by itself; until then other writers of this app wait.
-        tracing::warn!(error = &error as &dyn std::error::Error, "an app's environment stays locked until the lock expires");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "an app's environment stays locked until the lock expires"
+        );
     }
 }
 
@@ -129,7 +133,13 @@ async fn merged(
     posted: EnvText,
 ) -> Result<EnvText, Problem> {
     let rack = RackReader { plane, principal, app };
-    let served = plane.parts.store.bases().served(&credential_of(principal), app).await.map_err(|error| cannot_lock(&error))?;
+    let served = plane
+        .parts
+        .store
+        .bases()
+        .served(&credential_of(principal), app)
+        .await
+        .map_err(|error| cannot_lock(&error))?;
     if served.is_empty()
         && let Ok(without_handles) = posted.restore(|_, _| None)
     {
@@ -179,7 +189,10 @@ fn conflict_problem(keys: &[String]) -> Problem {
     Problem::new(
         ProblemKind::Conflict,
         Layer::Authorization,
-        format!("somebody else changed {} since you read the environment; read it again and repeat", keys.join(", ")),
+        format!(
+            "somebody else changed {} since you read the environment; read it again and repeat",
+            keys.join(", ")
+        ),
     )
 }
 
@@ -228,7 +241,8 @@ async fn restore_parameters(
     let key = plane.parts.keyring.scope(&app);
     let rack = RackReader { plane, principal, app: &app };
     let path = request.serialise().target;
-    let present: serde_json::Value = rack.read(path.split('?').next().unwrap_or_default()).await?.unwrap_or_default();
+    let present: serde_json::Value =
+        rack.read(path.split('?').next().unwrap_or_default()).await?.unwrap_or_default();
     let names: Vec<(String, Secrecy)> =
         request.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.secrecy)).collect();
     for (name, secrecy) in names {
@@ -257,7 +271,8 @@ fn restore_map(
         if !contains_handle(value) {
             continue;
         }
-        let held = present.get(name).and_then(|map| map.get(inner.as_str())).and_then(serde_json::Value::as_str);
+        let held =
+            present.get(name).and_then(|map| map.get(inner.as_str())).and_then(serde_json::Value::as_str);
         match held.filter(|held| is_handle(value) && key.handle(inner, held) == *value) {
             Some(held) => *value = held.to_owned(),
             None => unknown.push(inner.clone()),
@@ -401,12 +416,17 @@ impl RackReader<'_> {
         let actor = super::phases::forward::actor_value(self.principal);
         request.headers_mut().insert(super::phases::forward::ACTOR_HEADER, actor);
         let response = self.plane.parts.upstream.send(request, target).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the rack could not be asked for present values");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rack could not be asked for present values"
+            );
             unreachable()
         })?;
         match response.status().as_u16() {
             200 => {
-                let body = collect(response.into_body(), LABELLED_REPLY_LIMIT_BYTES).await.map_err(|_| unreachable())?;
+                let body = collect(response.into_body(), LABELLED_REPLY_LIMIT_BYTES)
+                    .await
+                    .map_err(|_| unreachable())?;
                 serde_json::from_slice(&body).map(Some).map_err(|_| unreachable())
             }
             404 => Ok(None),

@@ -84,14 +84,19 @@ impl<S> GuardedStream<S> {
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.buffer.reserve(READ_BYTES);
-        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.inner), context, &mut self.buffer))?;
+        let count =
+            ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.inner), context, &mut self.buffer))?;
         self.ended |= count == 0;
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if this.released > 0 {

@@ -19,6 +19,6 @@ mod guarded;
 mod known;
 
 pub use connection::serve_connection;
-pub use flow::{Flow, Reply};
+pub use flow::Flow;
 pub use plane::{DataPlane, DataPlaneParts};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -9,7 +9,10 @@ use std::time::Instant;
 
 pub use gateway_audit::End;
 use gateway_audit::{Actor, Event, EventId, Phase, VerdictRecord};
-use gateway_types::{ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, RequestId, Resource, Timestamp, Verdict};
+use gateway_types::{
+    ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, RequestId, Resource, Timestamp,
+    Verdict,
+};
 
 use crate::plane::DataPlane;
 
@@ -149,7 +152,8 @@ impl OutcomeGuard {
     fn event(&self, phase: Phase) -> Event {
         let plane = &self.plane.parts;
         let id = EventId::new(plane.clock.now(), &*plane.entropy);
-        let mut event = Event::new(plane.clock.now(), id, self.action.clone(), self.resource.clone(), self.actor.clone());
+        let mut event =
+            Event::new(plane.clock.now(), id, self.action.clone(), self.resource.clone(), self.actor.clone());
         event.phase = phase;
         event.request_id = Some(self.request_id);
         event.channel = Some(self.channel);

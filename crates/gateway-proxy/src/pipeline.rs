@@ -14,7 +14,11 @@ use crate::plane::DataPlane;
 use crate::reply::{Asker, render};
 
 /// Answers one request.
-pub async fn handle(plane: Arc<DataPlane>, peer: Peer, mut request: Request<Incoming>) -> Response<ReplyBody> {
+pub async fn handle(
+    plane: Arc<DataPlane>,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> Response<ReplyBody> {
     let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
     let mut asker = Asker::of(&mut request);
     let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;

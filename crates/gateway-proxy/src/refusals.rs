@@ -31,7 +31,8 @@ impl RefusalCounter {
     /// Counts one refusal. The first of a source in each minute comes back to be written at once.
     pub(crate) fn count(&self, source: IpAddr, now: Timestamp, event: Event) -> Option<Event> {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = if sources.len() < SOURCES || sources.contains_key(&Some(source)) { Some(source) } else { None };
+        let key =
+            if sources.len() < SOURCES || sources.contains_key(&Some(source)) { Some(source) } else { None };
         match sources.get_mut(&key) {
             Some(counted) => {
                 counted.further += 1;

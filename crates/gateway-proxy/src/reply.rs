@@ -1,25 +1,25 @@
 //! How a decision is told to whoever asked: problem documents, and the few socket replies that the
 //! Convox client understands (API.md 2.2).
 
-use gateway_convox::exec;
-use gateway_framing::websocket::{Opcode, encode_server_frame};
-use gateway_types::{Channel, Problem, ProblemKind, RequestId, RemedyKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_convox::exec;
+use gateway_framing::websocket::{Opcode, encode_server_frame};
+use gateway_types::{Channel, Problem, ProblemKind, RemedyKind, RequestId};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tungstenite::handshake::derive_accept_key;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, timeout};
+use tungstenite::handshake::derive_accept_key;
 
 use crate::body::ReplyBody;
-use crate::flow::{Flow, Reply};
+use crate::flow::Flow;
 use crate::outcome::OutcomeGuard;
 use crate::phases::identify::Target;
 
@@ -62,10 +62,9 @@ impl Asker {
     pub(crate) fn route_known(&mut self, target: &Target) {
         let Target::Rack(route) = target else { return };
         let action = route.operation().action.as_str();
-        self.tells_in_socket = matches!(
-            action,
-            "convox:process:exec" | "convox:instance:shell" | "convox:resource:console"
-        ) || (action == "convox:build:read" && route.row().operation.route.starts_with("SOCKET"));
+        self.tells_in_socket =
+            matches!(action, "convox:process:exec" | "convox:instance:shell" | "convox:resource:console")
+                || (action == "convox:build:read" && route.row().operation.route.starts_with("SOCKET"));
     }
 
     /// Takes the socket that the client asked for.
@@ -98,10 +97,14 @@ fn websocket_accept(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Makes the response of what the phases decided, and hands the outcome to its body.
-pub(crate) fn render(flow: Flow<Response<ReplyBody>>, asker: Asker, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
+pub(crate) fn render(
+    flow: Flow<Response<ReplyBody>>,
+    asker: Asker,
+    mut outcome: OutcomeGuard,
+) -> Response<ReplyBody> {
     let mut response = match flow {
-        Flow::Continue(response) | Flow::Break(Reply::Ready(response)) => response,
-        Flow::Break(Reply::Problem(problem)) => {
+        Flow::Continue(response) => response,
+        Flow::Break(problem) => {
             outcome.problem(&problem);
             return refusal(&problem, asker, outcome);
         }
@@ -151,7 +154,8 @@ fn refusal(problem: &Problem, mut asker: Asker, outcome: OutcomeGuard) -> Respon
 pub(crate) fn document(problem: &Problem, channel: Channel, request_id: RequestId) -> Response<ReplyBody> {
     let on_rack = channel == Channel::RackProxy;
     let mut response = Response::new(ReplyBody::whole(problem.to_json(request_id, on_rack)));
-    *response.status_mut() = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = problem.retry_after_seconds {
@@ -183,11 +187,7 @@ fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
 }
 
 /// Opens the socket only to say why it is refused: text, exit code 1, end of input.
-fn deny_in_socket(
-    problem: &Problem,
-    socket: ClientSocket,
-    mut outcome: OutcomeGuard,
-) -> Response<ReplyBody> {
+fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
     let frames = denial_frames(&problem.sentence(outcome.request_id));
     outcome.status(problem.kind.status());
     tokio::spawn(async move {

@@ -53,7 +53,10 @@ pub struct RackTarget {
 
 impl fmt::Debug for RackTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RackTarget").field("scheme", &self.scheme).field("authority", &self.authority).finish()
+        f.debug_struct("RackTarget")
+            .field("scheme", &self.scheme)
+            .field("authority", &self.authority)
+            .finish()
     }
 }
 
@@ -206,7 +209,10 @@ impl RackConnector {
 
     async fn connect(&self) -> Result<RackStream, UpstreamError> {
         let limit = self.limit;
-        timeout(limit, self.dial()).await.map_err(|_| UpstreamError::ConnectTimeout { limit })?.map_err(UpstreamError::Connect)
+        timeout(limit, self.dial())
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout { limit })?
+            .map_err(UpstreamError::Connect)
     }
 
     async fn dial(&self) -> std::io::Result<RackStream> {

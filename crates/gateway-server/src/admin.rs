@@ -30,7 +30,8 @@ pub(crate) async fn serve(probes: Arc<Probes>, stream: TcpStream) {
         let probes = probes.clone();
         async move { Ok::<_, Infallible>(answer(&probes, &request).await) }
     });
-    let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    let served =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(error = &error as &dyn std::error::Error, "a probe connection ended early");
     }

@@ -26,7 +26,9 @@ pub enum StartError {
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
     /// A route table is wrong.
-    #[error("the table of rack routes cannot be used; look at rack.route and rack.switched_on in the configuration")]
+    #[error(
+        "the table of rack routes cannot be used; look at rack.route and rack.switched_on in the configuration"
+    )]
     Routes(#[from] TableError),
     /// The gateway's own table is wrong.
     #[error("the gateway's own table of operations cannot be used")]

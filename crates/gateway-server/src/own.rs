@@ -8,9 +8,7 @@ use gateway_app::explain;
 use gateway_audit::Event;
 use gateway_policy::OwnRoute;
 use gateway_store::Store;
-use gateway_types::{
-    Layer, Operation, Principal, Problem, ProblemKind, RequestId, Role,
-};
+use gateway_types::{Layer, Operation, Principal, Problem, ProblemKind, RequestId, Role};
 use serde_json::json;
 
 /// Actions served here.
@@ -52,11 +50,17 @@ impl OwnOperations {
                 "checkpoint_key": self.store.audit().verifier().to_string(),
                 "version": env!("CARGO_PKG_VERSION"),
             }))),
-            "gateway:meta:health" => Ok(OwnReply { status: 200, content_type: "text/plain; charset=utf-8", body: Vec::new() }),
+            "gateway:meta:health" => {
+                Ok(OwnReply { status: 200, content_type: "text/plain; charset=utf-8", body: Vec::new() })
+            }
             "gateway:meta:problem" => problem_page(request.parameter("kind").unwrap_or_default()),
             "gateway:meta:security_txt" => Ok(text(SECURITY_TXT.to_owned())),
             "gateway:policy:why" => self.why(&request).await,
-            _ => Err(Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path")),
+            _ => Err(Problem::new(
+                ProblemKind::UnknownRoute,
+                Layer::Network,
+                "no operation has this method and path",
+            )),
         }
     }
 
@@ -64,7 +68,9 @@ impl OwnOperations {
         let principal = &request.caller.principal;
         let roles = match principal {
             Principal::Anonymous => Vec::new(),
-            Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => roles.iter().map(Role::name).collect(),
+            Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
+                roles.iter().map(Role::name).collect()
+            }
         };
         json!({
             "name": principal.display_name(),
@@ -77,8 +83,15 @@ impl OwnOperations {
 
     /// One's own requests; others' only for whoever reads the log (the row's note).
     async fn why(&self, request: &OwnRequest) -> Result<OwnReply, Problem> {
-        let unknown = || Problem::new(ProblemKind::UnknownRoute, Layer::Authorization, "the log has no event of this request that you may see");
-        let id: RequestId = request.parameter("request_id").unwrap_or_default().parse().map_err(|_| unknown())?;
+        let unknown = || {
+            Problem::new(
+                ProblemKind::UnknownRoute,
+                Layer::Authorization,
+                "the log has no event of this request that you may see",
+            )
+        };
+        let id: RequestId =
+            request.parameter("request_id").unwrap_or_default().parse().map_err(|_| unknown())?;
         let events = match explain::why(&self.store, id).await {
             Ok(events) => events,
             Err(AppError::UnknownRequest(_)) => return Err(unknown()),
@@ -91,7 +104,8 @@ impl OwnOperations {
         if !may_see(&request.caller.principal, &events) {
             return Err(unknown());
         }
-        let listed: Vec<_> = events.iter().map(|(index, event)| json!({"index": index, "event": event})).collect();
+        let listed: Vec<_> =
+            events.iter().map(|(index, event)| json!({"index": index, "event": event})).collect();
         Ok(json_reply(&json!({ "events": listed })))
     }
 }
@@ -103,7 +117,8 @@ fn may_see(principal: &Principal, events: &[(u64, Event)]) -> bool {
         Principal::ApiToken { .. } => false,
     };
     let credential = principal.credential_id();
-    reads_log || (credential.is_some() && events.iter().all(|(_, event)| event.actor.credential_id == credential))
+    reads_log
+        || (credential.is_some() && events.iter().all(|(_, event)| event.actor.credential_id == credential))
 }
 
 impl ControlPlane for OwnOperations {
@@ -139,10 +154,13 @@ fn json_reply(value: &serde_json::Value) -> OwnReply {
 }
 
 fn problem_page(kind: &str) -> Result<OwnReply, Problem> {
-    let kind = ProblemKind::parse(kind)
-        .ok_or_else(|| Problem::new(ProblemKind::UnknownRoute, Layer::Network, "there is no problem of this name"))?;
+    let kind = ProblemKind::parse(kind).ok_or_else(|| {
+        Problem::new(ProblemKind::UnknownRoute, Layer::Network, "there is no problem of this name")
+    })?;
     let mut body = format!("{} ({} {})\n\n{}\n", kind.title(), kind.status(), kind.name(), kind.advice());
-    body.push_str("\nEvery problem names the layer that decided and carries the request id as its instance.\n");
+    body.push_str(
+        "\nEvery problem names the layer that decided and carries the request id as its instance.\n",
+    );
     Ok(text(body))
 }
 

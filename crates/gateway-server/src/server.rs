@@ -66,7 +66,11 @@ pub struct Running {
 /// [`StartError::Routes`] when a row that the operator added is wrong.
 pub fn route_table(config: &Config) -> Result<RouteTable, StartError> {
     let table = RouteTable::builtin()?;
-    let table = if config.routes.extra_rows.is_empty() { table } else { table.with_rows(&config.routes.extra_rows)? };
+    let table = if config.routes.extra_rows.is_empty() {
+        table
+    } else {
+        table.with_rows(&config.routes.extra_rows)?
+    };
     Ok(table.switched_on(&config.routes.switched_on)?)
 }
 
@@ -74,7 +78,11 @@ pub fn route_table(config: &Config) -> Result<RouteTable, StartError> {
 ///
 /// # Errors
 /// [`StartError::Policy`] and [`StartError::PolicyFile`]: a gateway with half of its policies does not start.
-pub fn policy_engine(config: &Config, routes: &RouteTable, own: &OwnTable) -> Result<PolicyEngine, StartError> {
+pub fn policy_engine(
+    config: &Config,
+    routes: &RouteTable,
+    own: &OwnTable,
+) -> Result<PolicyEngine, StartError> {
     let mut operations = routes.operations();
     operations.extend(own.operations());
     let extra = match &config.policy_dir {
@@ -134,7 +142,9 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     })?;
     let running = Running {
         addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
-        admin_address: admin_listener.local_addr().map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
+        admin_address: admin_listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
         plane: plane.clone(),
         draining: CancellationToken::new(),
@@ -207,7 +217,10 @@ async fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartErr
     let mut listeners: Vec<TcpListener> = Vec::new();
     for address in addresses {
         // With port 0 all addresses share the port that the first one was given.
-        let port = listeners.first().and_then(|first| first.local_addr().ok()).map_or(address.port(), |first| first.port());
+        let port = listeners
+            .first()
+            .and_then(|first| first.local_addr().ok())
+            .map_or(address.port(), |first| first.port());
         listeners.push(bind(SocketAddr::new(address.ip(), port)).await?);
     }
     Ok(listeners)
@@ -221,7 +234,8 @@ impl Running {
     /// Accepts clients. A connection takes a place; without one free, accepting waits, so that a
     /// flood is held in the system's queue and not in memory.
     fn accept(&self, listener: TcpListener, places: Arc<Semaphore>) {
-        let (plane, draining, connections) = (self.plane.clone(), self.draining.clone(), self.connections.clone());
+        let (plane, draining, connections) =
+            (self.plane.clone(), self.draining.clone(), self.connections.clone());
         self.background.spawn(async move {
             loop {
                 let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -293,7 +307,10 @@ impl Running {
         self.draining.cancel();
         self.connections.close();
         if timeout(self.drain_limit, self.connections.wait()).await.is_err() {
-            tracing::warn!(open = self.connections.len(), "connections were still open at the end of the drain limit");
+            tracing::warn!(
+                open = self.connections.len(),
+                "connections were still open at the end of the drain limit"
+            );
         }
         self.stopping.cancel();
         self.background.close();
@@ -328,7 +345,10 @@ fn refresh(store: Arc<Store>, settings: Arc<InForce>) -> impl FnMut() -> Work + 
         let (store, settings) = (store.clone(), settings.clone());
         Box::pin(async move {
             if let Err(error) = settings.refresh(&store).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "settings could not be read again; the last ones hold");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "settings could not be read again; the last ones hold"
+                );
             }
         })
     }

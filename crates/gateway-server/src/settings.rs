@@ -48,7 +48,8 @@ impl InForce {
             let in_database = stored.apps.get(&(app.to_owned(), key)).copied();
             in_database.or_else(|| self.configured.app_own(key, app).map(|setting| setting.value))
         });
-        own.or_else(|| stored.gateway.get(&key).copied()).unwrap_or_else(|| self.configured.gateway(key).value)
+        own.or_else(|| stored.gateway.get(&key).copied())
+            .unwrap_or_else(|| self.configured.gateway(key).value)
     }
 
     fn is_on(&self, key: SettingKey, app: Option<&str>) -> bool {
@@ -89,7 +90,11 @@ async fn stored(store: &Store) -> Result<Stored, StoreError> {
                 SettingScope::App(app) => drop(stored.apps.insert((app, key), value)),
             },
             Err(fault) => {
-                tracing::error!(key = key.name(), error = &fault as &dyn std::error::Error, "a stored setting is not of its type");
+                tracing::error!(
+                    key = key.name(),
+                    error = &fault as &dyn std::error::Error,
+                    "a stored setting is not of its type"
+                );
             }
         }
     }

@@ -141,6 +141,18 @@ impl Store {
         Ok(run)
     }
 
+    /// Whether there is a database at this address: for commands that would rather say that there is
+    /// none than make one. A server's databases are taken to be there; opening says more.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`].
+    pub fn is_there(url: &str) -> Result<bool, StoreError> {
+        Ok(match Location::parse(url)? {
+            Location::Sqlite { path, .. } => path.exists(),
+            Location::Postgres { .. } => true,
+        })
+    }
+
     /// Applies what is missing of the schema; returns what was applied, oldest first.
     ///
     /// # Errors

@@ -1,1 +1,20 @@
-//! TestGateway, the fake clock, recorded-traffic replay and raw-socket clients for the tests.
+//! What the end-to-end tests stand on: a whole gateway with its own database in front of a simulated
+//! rack, a clock that only moves when told, and clients that send exactly the bytes they are given.
+//!
+//! Only tests use this crate; it panics where a test would.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test kit fails the test that uses it"
+)]
+
+pub mod clock;
+pub mod gateway;
+pub mod raw;
+pub mod socket;
+
+pub use clock::FakeClock;
+pub use gateway::{Database, TestGateway, TestGatewayBuilder};
+pub use raw::{RawClient, Reply};
+pub use socket::Socket;

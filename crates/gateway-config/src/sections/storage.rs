@@ -22,6 +22,8 @@ pub struct Database {
     pub data_dir: PathBuf,
     /// `postgres://…` or `sqlite://…`. May hold a password: print [`masked_database_url`] instead.
     pub url: String,
+    /// The key that seals secrets at rest; `None` = the one kept in the database.
+    pub app_secret_key: Option<Secret<String>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -29,14 +31,15 @@ impl std::fmt::Debug for Database {
         f.debug_struct("Database")
             .field("data_dir", &self.data_dir)
             .field("url", &masked_database_url(&self.url))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 pub(crate) fn database(resolver: &mut Resolver<'_>) -> Option<Database> {
     let data_dir = resolver.one(&keys::DATA_DIR, |text| Ok(PathBuf::from(text)));
     let given = resolver.secret(&keys::DATABASE_URL);
-    let (data_dir, given) = (data_dir?, given?);
+    let app_secret_key = app_secret_key(resolver);
+    let (data_dir, given, app_secret_key) = (data_dir?, given?, app_secret_key?);
     let url = match given {
         Some(url) => match check_url(url.expose()) {
             Ok(()) => url.expose().clone(),
@@ -49,10 +52,10 @@ pub(crate) fn database(resolver: &mut Resolver<'_>) -> Option<Database> {
         None => sqlite_url(&data_dir.join(SQLITE_FILE)),
     };
     resolver.show(&keys::DATABASE_URL, masked_database_url(&url));
-    Some(Database { data_dir, url })
+    Some(Database { data_dir, url, app_secret_key })
 }
 
-pub(crate) fn app_secret_key(resolver: &mut Resolver<'_>) -> Option<Option<Secret<String>>> {
+fn app_secret_key(resolver: &mut Resolver<'_>) -> Option<Option<Secret<String>>> {
     let key = resolver.secret(&keys::APP_SECRET_KEY)?;
     if key.as_ref().is_some_and(|key| key.expose().len() < LEAST_KEY_LENGTH) {
         let origin = resolver.origin(&keys::APP_SECRET_KEY);

@@ -93,10 +93,8 @@ impl Intake<'_> {
             if value.is_empty() {
                 return Ok(());
             }
-            let text = std::str::from_utf8(value).map_err(|_| ParameterError::BadValue {
-                name: spec.name.clone(),
-                expected: "visible ASCII",
-            })?;
+            let text = std::str::from_utf8(value)
+                .map_err(|_| ParameterError::BadValue { name: spec.name.clone(), expected: "UTF-8 text" })?;
             return self.take(Place::Header, name, text);
         }
         match SECOND_HOMES.iter().find(|home| home.eq_ignore_ascii_case(name)) {

@@ -218,8 +218,8 @@ fn values_must_be_of_their_type() {
         "the parameter `env` must be text without control characters other than tab and line ends",
     );
     fails(
-        &socket(EXEC, &[("Command", "é")]),
-        "the parameter `Command` must be visible ASCII text that is not empty",
+        &socket(EXEC, &[("Command", "a\u{85}b")]),
+        "the parameter `Command` must be text that is not empty, without control characters",
     );
     fails(
         &form("PUT /apps/a", "parameters=a%3D1%26a%3D2"),

@@ -159,11 +159,10 @@ fn check_name(name: &[u8]) -> Result<(), ViolationKind> {
 }
 
 fn check_value(value: &[u8]) -> Result<(), ViolationKind> {
-    match value.iter().find(|byte| !matches!(byte, b'\t' | 0x20..=0x7E)) {
+    match value.iter().find(|byte| !matches!(byte, b'\t' | 0x20..=0x7E | 0x80..)) {
         None => Ok(()),
         Some(0) => Err(ViolationKind::Nul),
         Some(b'\r') => Err(ViolationKind::BareCr),
-        Some(0x80..) => Err(ViolationKind::NonAsciiInValue),
         Some(_) => Err(ViolationKind::ControlInValue),
     }
 }

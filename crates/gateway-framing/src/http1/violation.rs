@@ -104,9 +104,6 @@ pub enum ViolationKind {
     /// Another control character in a header value (RFC 9110, section 5.5).
     #[error("a header value holds a control character; remove it or encode it")]
     ControlInValue,
-    /// A byte of 0x80 to 0xFF in a header value.
-    #[error("a header value holds a byte outside ASCII; send it as a form or query parameter instead")]
-    NonAsciiInValue,
 
     /// Nothing stands before the request line, not even an empty line.
     #[error("an empty line stands before the request line; remove it")]
@@ -227,7 +224,6 @@ impl ViolationKind {
             | ViolationKind::BareCr
             | ViolationKind::Nul
             | ViolationKind::ControlInValue
-            | ViolationKind::NonAsciiInValue
             | ViolationKind::LeadingEmptyLine
             | ViolationKind::RequestLineShape
             | ViolationKind::MethodSyntax

@@ -37,8 +37,13 @@ pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
             "the request line must hold a path that begins with a slash",
         ));
     }
-    let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned) else {
-        return refuse(Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the Host header is missing"));
+    let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    else {
+        return refuse(Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the Host header is missing",
+        ));
     };
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !origin_is_own(request.headers(), &host) {
@@ -73,9 +78,10 @@ fn malformed(peer: &Peer) -> Problem {
 /// as racks compare it (API.md 1.2).
 fn asks_for_socket(method: &Method, headers: &HeaderMap) -> bool {
     let upgrade = headers.get(UPGRADE).is_some_and(|value| value.as_bytes() == b"websocket");
-    let connection = headers.get(CONNECTION).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-    });
+    let connection = headers
+        .get(CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")));
     method == Method::GET && upgrade && connection
 }
 

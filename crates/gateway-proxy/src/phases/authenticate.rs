@@ -104,14 +104,17 @@ fn presented(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
 }
 
 fn credential_of(value: &HeaderValue) -> Result<Credential, Problem> {
-    let text = value.to_str().map_err(|_| malformed("the Authorization header holds characters that it cannot"))?;
-    let (scheme, rest) = text.split_once(' ').ok_or_else(|| malformed("the Authorization header has no credential"))?;
+    let text =
+        value.to_str().map_err(|_| malformed("the Authorization header holds characters that it cannot"))?;
+    let (scheme, rest) =
+        text.split_once(' ').ok_or_else(|| malformed("the Authorization header has no credential"))?;
     let credential = if scheme.eq_ignore_ascii_case("bearer") {
         rest.to_owned()
     } else if scheme.eq_ignore_ascii_case("basic") {
         let decoded = STANDARD.decode(rest).map_err(|_| malformed("the Basic credential is not base64"))?;
         let pair = String::from_utf8(decoded).map_err(|_| malformed("the Basic credential is not text"))?;
-        let (_, password) = pair.split_once(':').ok_or_else(|| malformed("the Basic credential has no password"))?;
+        let (_, password) =
+            pair.split_once(':').ok_or_else(|| malformed("the Basic credential has no password"))?;
         password.to_owned()
     } else {
         return Err(malformed("the Authorization scheme is neither Bearer nor Basic"));

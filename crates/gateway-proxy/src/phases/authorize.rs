@@ -15,7 +15,10 @@ use crate::plane::DataPlane;
 #[derive(Debug)]
 pub struct Authorized {
     inspected: Inspected,
-    #[expect(dead_code, reason = "the proof carries its reason; the outcome guard has copied what is logged")]
+    #[expect(
+        dead_code,
+        reason = "the proof carries its reason; the outcome guard has copied what is logged"
+    )]
     verdict: Verdict,
 }
 

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
 use super::reveal;
+use super::websocket;
 use crate::body::{ReplyBody, RequestBody};
 use crate::environment;
 use crate::flow::{Flow, refuse};
@@ -22,7 +23,6 @@ use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
 use crate::upstream::UpstreamError;
-use super::websocket;
 
 /// The header in which the rack is told who acts; racks log it (API.md 2.1).
 pub(crate) const ACTOR_HEADER: HeaderName = HeaderName::from_static("convox-actor");
@@ -41,13 +41,19 @@ pub(crate) async fn forward(
         Asked::Rack { .. } if inspected.socket => websocket::open(plane, inspected, outcome, asker).await?,
         Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
     };
-    if let Some(value) = receipt.as_ref().map(Receipt::header_value).and_then(|text| HeaderValue::try_from(text).ok()) {
+    if let Some(value) =
+        receipt.as_ref().map(Receipt::header_value).and_then(|text| HeaderValue::try_from(text).ok())
+    {
         response.headers_mut().insert(HeaderName::from_static("audit-receipt"), value);
     }
     ControlFlow::Continue(response)
 }
 
-async fn own(plane: &Arc<DataPlane>, inspected: Inspected, outcome: &OutcomeGuard) -> Flow<Response<ReplyBody>> {
+async fn own(
+    plane: &Arc<DataPlane>,
+    inspected: Inspected,
+    outcome: &OutcomeGuard,
+) -> Flow<Response<ReplyBody>> {
     let Asked::Own { route, body } = inspected.asked else { return refuse(no_such_operation()) };
     let request = OwnRequest {
         operation: route.operation,
@@ -60,7 +66,8 @@ async fn own(plane: &Arc<DataPlane>, inspected: Inspected, outcome: &OutcomeGuar
     match plane.parts.control.serve(request).await {
         Ok(OwnReply { status, content_type, body }) => {
             let mut response = Response::new(ReplyBody::whole(body));
-            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            *response.status_mut() =
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             ControlFlow::Continue(response)
         }
@@ -101,7 +108,11 @@ fn no_such_operation() -> Problem {
     Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path")
 }
 
-async fn rack(plane: &Arc<DataPlane>, inspected: Inspected, outcome: &mut OutcomeGuard) -> Flow<Response<ReplyBody>> {
+async fn rack(
+    plane: &Arc<DataPlane>,
+    inspected: Inspected,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Response<ReplyBody>> {
     let Inspected { caller, asked, head, .. } = inspected;
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
@@ -157,7 +168,7 @@ pub(crate) fn build(
     *request.method_mut() = Method::from_bytes(upstream.method.as_bytes())?;
     let headers = request.headers_mut();
     for (name, value) in &upstream.headers {
-        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::try_from(value)?);
+        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
     }
     match &upstream.body {
         UpstreamBody::Form(_) => {
@@ -172,7 +183,9 @@ pub(crate) fn build(
     headers.insert(ACCEPT, HeaderValue::from_static(if json { "application/json" } else { "*/*" }));
     // What has to be read here is asked for uncompressed.
     let gzip = !labelled
-        && client.get(ACCEPT_ENCODING).is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"gzip").is_some());
+        && client
+            .get(ACCEPT_ENCODING)
+            .is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"gzip").is_some());
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(if gzip { "gzip" } else { "identity" }));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("rack-gateway/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACTOR_HEADER, actor_value(&caller.principal));
@@ -185,7 +198,8 @@ pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
         Principal::ApiToken { name, creator_email, .. } => format!("{creator_email} (token {name})"),
         Principal::User { .. } | Principal::Anonymous => principal.display_name(),
     };
-    let visible: String = name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(256).collect();
+    let visible: String =
+        name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(256).collect();
     HeaderValue::try_from(visible).unwrap_or(HeaderValue::from_static("rack-gateway"))
 }
 
@@ -194,7 +208,11 @@ pub(crate) fn unreachable(error: &UpstreamError, outcome: &mut OutcomeGuard) -> 
     tracing::warn!(error = error as &dyn std::error::Error, request_id = %outcome.request_id, "the rack could not be asked");
     let broken_by_client = is_client_body_error(error);
     if broken_by_client {
-        return Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the request body is malformed or ended early");
+        return Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the request body is malformed or ended early",
+        );
     }
     Problem::new(
         ProblemKind::UpstreamUnreachable,

@@ -39,7 +39,7 @@ impl Target {
     pub(crate) fn resource(&self) -> Resource {
         match self {
             Target::Rack(route) => route.resource(),
-            Target::Own(_) => Resource::gateway(),
+            Target::Own(route) => route.resource(),
         }
     }
 }
@@ -72,7 +72,9 @@ pub(crate) fn identify(
         }
         None => (own_target(plane, &admitted, path)?, Channel::Api),
     };
-    if SILENT_ACTIONS.contains(&target.operation().action.as_str()) || target.operation().action.as_str() == "gateway:meta:health" {
+    if SILENT_ACTIONS.contains(&target.operation().action.as_str())
+        || target.operation().action.as_str() == "gateway:meta:health"
+    {
         outcome.recording = Recording::Silent;
     }
     outcome.identified(channel, target.operation(), target.resource());
@@ -102,7 +104,9 @@ fn own_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target
         return refuse(no_such_operation());
     }
     match plane.parts.own.identify(admitted.request.method().as_str(), path) {
-        Ok(route) if plane.parts.control.serves(&route.operation) => ControlFlow::Continue(Target::Own(route)),
+        Ok(route) if plane.parts.control.serves(&route.operation) => {
+            ControlFlow::Continue(Target::Own(route))
+        }
         Ok(_) | Err(OwnRouteError::Unknown) => refuse(no_such_operation()),
         Err(OwnRouteError::MethodNotAllowed { allowed }) => refuse(Problem::new(
             ProblemKind::MethodNotAllowed,

@@ -66,7 +66,7 @@ impl Asked {
     pub(crate) fn resource(&self) -> Resource {
         match self {
             Asked::Rack { request, .. } => request.resource(),
-            Asked::Own { .. } => Resource::gateway(),
+            Asked::Own { route, .. } => route.resource(),
         }
     }
 }
@@ -120,11 +120,9 @@ async fn form_of(
     match kind {
         BodyKind::Stream | BodyKind::Json => ControlFlow::Continue((None, Some(body))),
         BodyKind::None | BodyKind::Form if !announced => ControlFlow::Continue((None, None)),
-        BodyKind::None => refuse(Problem::new(
-            ProblemKind::BadParameter,
-            Layer::Network,
-            "this operation takes no body",
-        )),
+        BodyKind::None => {
+            refuse(Problem::new(ProblemKind::BadParameter, Layer::Network, "this operation takes no body"))
+        }
         BodyKind::Form => match collect(body, plane.parts.form_limit_bytes).await {
             Ok(form) => ControlFlow::Continue((Some(form), None)),
             Err(error) => refuse(body_problem(&error)),
@@ -135,7 +133,11 @@ async fn form_of(
 fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
-        BodyError::Broken(_) => Problem::new(ProblemKind::MalformedRequest, Layer::Network, "the request body is malformed or ended early"),
+        BodyError::Broken(_) => Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the request body is malformed or ended early",
+        ),
     }
 }
 

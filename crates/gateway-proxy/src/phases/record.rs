@@ -39,7 +39,10 @@ pub(crate) async fn record(
             ControlFlow::Continue(Recorded { authorized, receipt: Some(receipt) })
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "an intent could not be recorded; the request is refused");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "an intent could not be recorded; the request is refused"
+            );
             refuse(Problem::new(
                 ProblemKind::CannotRecord,
                 Layer::Audit,

@@ -31,7 +31,9 @@ pub(crate) async fn reveal(
         401 => refuse(bad_upstream(
             "the rack refused the gateway's own credential; whoever runs the gateway must look at RACK_TOKEN",
         )),
-        100..=199 | 300..=399 => refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for")),
+        100..=199 | 300..=399 => {
+            refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for"))
+        }
         400.. => error_reply(plane, response).await,
         _ if request.row().secrets.is_empty() => ControlFlow::Continue(stream(request, response)),
         _ => labelled(plane, caller, request, response).await,
@@ -90,7 +92,9 @@ async fn labelled(
     let (head, body) = response.into_parts();
     let coding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
     if coding.is_some_and(|coding| coding != b"identity") {
-        return refuse(bad_upstream("the rack compressed a reply that may hold secrets, though it was asked not to"));
+        return refuse(bad_upstream(
+            "the rack compressed a reply that may hold secrets, though it was asked not to",
+        ));
     }
     let Ok(body) = collect(body, LABELLED_REPLY_LIMIT_BYTES).await else {
         return refuse(bad_upstream("the rack's reply ended early or is too large"));
@@ -122,7 +126,8 @@ async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, bod
         labels,
         keyring: &plane.parts.keyring,
         scope,
-        item_scope_field: (resource.app_name().is_none() && request.operation().action.as_str() == "convox:app:list")
+        item_scope_field: (resource.app_name().is_none()
+            && request.operation().action.as_str() == "convox:app:list")
             .then_some("name"),
         plain: &plane.parts.plain_keys,
         known: &known,
@@ -130,9 +135,13 @@ async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, bod
     match redact_json(&body, &redaction) {
         Ok(redacted) => ControlFlow::Continue(redacted.body.into()),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a reply that may hold secrets could not be read");
-            refuse(bad_upstream("the rack's reply may hold secrets and could not be read, so it is not passed on"))
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a reply that may hold secrets could not be read"
+            );
+            refuse(bad_upstream(
+                "the rack's reply may hold secrets and could not be read, so it is not passed on",
+            ))
         }
     }
 }
-

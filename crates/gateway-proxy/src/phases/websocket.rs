@@ -6,18 +6,18 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway_types::{Problem, ProblemKind, Layer};
+use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
-use crate::body::{ReplyBody, RequestBody};
-use crate::flow::{Flow, refuse};
-use crate::outcome::{End, OutcomeGuard};
 use super::forward::{build, unreachable};
 use super::inspect::{Asked, Inspected};
 use super::reveal;
+use crate::body::{ReplyBody, RequestBody};
+use crate::flow::{Flow, refuse};
+use crate::outcome::{End, OutcomeGuard};
 use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
 use crate::upstream::UpstreamError;
@@ -44,7 +44,11 @@ pub(crate) async fn open(
     };
     let key = new_key(plane);
     let Asked::Rack { request, .. } = &inspected.asked else {
-        return refuse(Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path"));
+        return refuse(Problem::new(
+            ProblemKind::UnknownRoute,
+            Layer::Network,
+            "no operation has this method and path",
+        ));
     };
     let upstream = request.serialise();
     let built = build(&upstream, &inspected.caller, &inspected.head.headers, true, RequestBody::Empty)
@@ -70,14 +74,17 @@ pub(crate) async fn open(
         return reveal::reveal(plane, &inspected.caller, request, response).await;
     }
     if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
-        let problem = Problem::new(ProblemKind::BadUpstream, Layer::Network, "the rack answered the socket wrongly");
+        let problem =
+            Problem::new(ProblemKind::BadUpstream, Layer::Network, "the rack answered the socket wrongly");
         return put_back(asker, socket, problem);
     }
     let rack = match hyper::upgrade::on(&mut response).await {
         Ok(rack) => rack,
         Err(error) => return put_back(asker, socket, unreachable(&UpstreamError::Exchange(error), outcome)),
     };
-    let manners = Manners { tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent() };
+    let manners = Manners {
+        tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
+    };
     let standing = Standing::of(plane, inspected);
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
@@ -92,7 +99,13 @@ fn put_back<Next>(asker: &mut Asker, socket: ClientSocket, problem: Problem) -> 
     refuse(problem)
 }
 
-async fn run(socket: ClientSocket, rack: Upgraded, manners: Manners, standing: Standing, mut outcome: OutcomeGuard) {
+async fn run(
+    socket: ClientSocket,
+    rack: Upgraded,
+    manners: Manners,
+    standing: Standing,
+    mut outcome: OutcomeGuard,
+) {
     match socket.upgrade.await {
         Ok(client) => {
             let end = relay(TokioIo::new(client), TokioIo::new(rack), manners, standing, &mut outcome).await;

@@ -25,7 +25,11 @@ macro_rules! either {
 }
 
 impl AsyncRead for RackStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         either!(self, stream => Pin::new(stream).poll_read(context, out))
     }
 }
@@ -65,4 +69,3 @@ impl Connection for RackStream {
         Connected::new()
     }
 }
-

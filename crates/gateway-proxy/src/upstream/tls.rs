@@ -42,7 +42,9 @@ pub enum TlsError {
         source: Option<rustls::pki_types::pem::Error>,
     },
     /// The machine has no certificate authorities.
-    #[error("this machine has no certificate authorities; install ca-certificates, or give a CA file or a fingerprint")]
+    #[error(
+        "this machine has no certificate authorities; install ca-certificates, or give a CA file or a fingerprint"
+    )]
     NoSystemRoots,
     /// The host is no name that a certificate can carry.
     #[error("`{0}` is not a host name that a certificate can carry")]
@@ -61,7 +63,8 @@ pub(super) struct RackTlsConnector {
 impl RackTlsConnector {
     pub(super) fn new(tls: &RackTls, host: &str) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let config = match tls {
             RackTls::SystemRoots => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
             RackTls::CaFile(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
@@ -125,7 +128,9 @@ impl ServerCertVerifier for PinnedCertificate {
         let mut pinned = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
         match *pinned {
             Some(fingerprint) if seen.as_ref() == fingerprint => Ok(ServerCertVerified::assertion()),
-            Some(_) => Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            Some(_) => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            }
             None => {
                 tracing::warn!(
                     fingerprint = data_encoding::HEXLOWER.encode(seen.as_ref()),
@@ -143,7 +148,12 @@ impl ServerCertVerifier for PinnedCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -152,7 +162,12 @@ impl ServerCertVerifier for PinnedCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

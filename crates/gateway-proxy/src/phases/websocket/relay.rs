@@ -3,7 +3,9 @@
 
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
-use gateway_framing::websocket::{FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame};
+use gateway_framing::websocket::{
+    FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, interval, sleep_until};
@@ -188,7 +190,8 @@ impl Seen {
 
     fn judge_first(&mut self) {
         if let FirstFrame::Within(start) = &self.first {
-            self.first = if exec::is_session_blob(start) { FirstFrame::SessionBlob } else { FirstFrame::Harmless };
+            self.first =
+                if exec::is_session_blob(start) { FirstFrame::SessionBlob } else { FirstFrame::Harmless };
         }
     }
 
@@ -204,7 +207,11 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         Self { client, manners, outcome, scanner, seen: Seen::default() }
     }
 
-    async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>, mut stopped: watch::Receiver<Option<Stop>>) -> End {
+    async fn run<R: AsyncRead>(
+        mut self,
+        mut rack: ReadHalf<R>,
+        mut stopped: watch::Receiver<Option<Stop>>,
+    ) -> End {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let mut scanned = 0;
         let mut deadline: Option<Instant> = None;
@@ -237,7 +244,12 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 Err(_) => return self.rack_ended("the rack sent a malformed frame").await,
             }
             if matches!(self.seen.first, FirstFrame::SessionBlob) {
-                return self.end_with_reason("the rack offered a direct session that would bypass the gateway", End::Failed).await;
+                return self
+                    .end_with_reason(
+                        "the rack offered a direct session that would bypass the gateway",
+                        End::Failed,
+                    )
+                    .await;
             }
             if self.seen.holds_back() {
                 continue;
@@ -268,7 +280,8 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             Stop::ClientBroke(error) => {
                 self.outcome.note(format!("the client sent a malformed frame: {error}"));
                 self.pad().await;
-                let close = encode_server_frame(Opcode::Close, &close_payload(error.close_code(), "malformed frame"));
+                let close =
+                    encode_server_frame(Opcode::Close, &close_payload(error.close_code(), "malformed frame"));
                 self.write(&close).await;
                 End::Failed
             }

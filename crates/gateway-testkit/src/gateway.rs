@@ -1,0 +1,295 @@
+//! A whole gateway for one test.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_app::log;
+use gateway_audit::Event;
+use gateway_config::{Flags, Sources};
+use gateway_server::{Running, Surroundings};
+use gateway_sim::{Flavour, SimOptions, SimRack};
+use gateway_store::{EventFilter, NewSession, NewToken, NewUser, Store, User};
+use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet};
+use tempfile::TempDir;
+
+use crate::clock::FakeClock;
+
+/// The database under a test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Database {
+    /// A file of its own.
+    Sqlite,
+    /// A database of its own on this process's PostgreSQL server.
+    Postgres,
+}
+
+impl Database {
+    /// Both, for tests that must hold on each.
+    pub const BOTH: [Database; 2] = [Database::Sqlite, Database::Postgres];
+}
+
+/// How a [`TestGateway`] is started.
+#[derive(Clone, Debug)]
+pub struct TestGatewayBuilder {
+    database: Database,
+    rack: SimOptions,
+    environment: BTreeMap<String, String>,
+    file: Option<String>,
+}
+
+impl TestGatewayBuilder {
+    /// On this database instead of SQLite.
+    #[must_use]
+    pub fn database(mut self, database: Database) -> Self {
+        self.database = database;
+        self
+    }
+
+    /// In front of a rack of this flavour instead of v3.
+    #[must_use]
+    pub fn flavour(mut self, flavour: Flavour) -> Self {
+        self.rack.flavour = flavour;
+        self
+    }
+
+    /// In front of a rack started so.
+    #[must_use]
+    pub fn rack(mut self, options: SimOptions) -> Self {
+        self.rack = options;
+        self
+    }
+
+    /// With this environment variable, such as `RGW_SETTING_DESTRUCTIVE_ACTIONS`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With this configuration file.
+    #[must_use]
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestGateway {
+        let directory = TempDir::new().expect("a temporary directory");
+        let rack = SimRack::start(self.rack).await.expect("the simulated rack");
+        let database_url = match self.database {
+            Database::Sqlite => format!("sqlite://{}", directory.path().join("gateway.db").display()),
+            Database::Postgres => {
+                let server =
+                    gateway_testdb::postgres().expect("PostgreSQL; run ./scripts/test, which installs it");
+                gateway_testdb::fresh_database(server).expect("a database")
+            }
+        };
+        let mut environment = self.environment;
+        let mut set = |name: &str, value: String| {
+            environment.entry(name.to_owned()).or_insert(value);
+        };
+        set("RACK_HOST", rack.url());
+        set("RACK_TOKEN", rack.password().to_owned());
+        set("RACK_NAME", "testrack".to_owned());
+        set("DATABASE_URL", database_url.clone());
+        set("DATA_DIR", directory.path().display().to_string());
+        set("LISTENER_ADDRESSES", "127.0.0.1".to_owned());
+        set("PORT", "0".to_owned());
+        set("ADMIN_PORT", "0".to_owned());
+        set("APP_SECRET_KEY", "a test key of at least thirty-two characters".to_owned());
+        let mut gateway = TestGateway {
+            clock: Arc::new(FakeClock::default()),
+            environment,
+            file: self.file,
+            database_url,
+            people: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            running: None,
+            rack,
+            directory,
+        };
+        gateway.run().await;
+        gateway.fill().await;
+        gateway
+    }
+}
+
+/// A gateway in front of a simulated rack, with a person and a token of each role.
+#[derive(Debug)]
+pub struct TestGateway {
+    /// The rack behind it.
+    pub rack: SimRack,
+    /// Its clock.
+    pub clock: Arc<FakeClock>,
+    /// Its database's address.
+    pub database_url: String,
+    environment: BTreeMap<String, String>,
+    file: Option<String>,
+    people: BTreeMap<Role, User>,
+    tokens: BTreeMap<Role, String>,
+    running: Option<Running>,
+    directory: TempDir,
+}
+
+impl TestGateway {
+    /// The usual one: SQLite, a v3 rack in the recorded state.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// One that differs from the usual.
+    pub fn builder() -> TestGatewayBuilder {
+        TestGatewayBuilder {
+            database: Database::Sqlite,
+            rack: SimOptions::for_tests(),
+            environment: BTreeMap::new(),
+            file: None,
+        }
+    }
+
+    async fn run(&mut self) {
+        let sources = Sources {
+            file: self.file.clone().map(|text| ("rack-gateway.toml".into(), text)),
+            environment: self.environment.clone(),
+            flags: Flags::default(),
+        };
+        let config = gateway_config::parse(sources).unwrap_or_else(|faults| panic!("{faults}"));
+        let surroundings = Surroundings { clock: self.clock.clone(), entropy: Arc::new(OsEntropy) };
+        let running =
+            gateway_server::start(config, surroundings).await.unwrap_or_else(|error| panic!("{error:?}"));
+        self.running = Some(running);
+    }
+
+    async fn fill(&mut self) {
+        for role in [Role::Viewer, Role::Ops, Role::Deployer, Role::Admin, Role::Auditor] {
+            let email = format!("{role}@example.com");
+            let new = NewUser { name: email.clone(), email, roles: RoleSet::of(role) };
+            let user = self.store().users().create(new).await.expect("a person");
+            self.people.insert(role, user);
+        }
+        for role in Role::ALL {
+            let token = self.new_token(role, vec![Grant::everything()]).await;
+            self.tokens.insert(role, token);
+        }
+    }
+
+    /// Its public address.
+    pub fn addr(&self) -> SocketAddr {
+        *self.running().addresses.first().expect("an address")
+    }
+
+    /// Its second listener.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.running().admin_address
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.running().store
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("a gateway that runs")
+    }
+
+    /// Stops it and starts it again on the same database.
+    pub async fn restart(&mut self) {
+        self.running.take().expect("a gateway that runs").stop().await;
+        self.run().await;
+    }
+
+    /// The person with this role; there is none for `cicd`, which is for machines.
+    pub fn person(&self, role: Role) -> &User {
+        self.people.get(&role).expect("a person with the role")
+    }
+
+    /// An API token of this role, granted everything short of class *critical*, made by the admin.
+    pub fn token(&self, role: Role) -> &str {
+        self.tokens.get(&role).expect("a token of the role")
+    }
+
+    /// A new token of this role, made by the admin, with these grants.
+    pub async fn new_token(&self, role: Role, grants: Vec<Grant>) -> String {
+        self.new_token_of(Role::Admin, role, grants).await
+    }
+
+    /// A new token of this role, made by the person with the role `creator`.
+    pub async fn new_token_of(&self, creator: Role, role: Role, grants: Vec<Grant>) -> String {
+        let new = NewToken {
+            name: format!("{role} for tests"),
+            roles: RoleSet::of(role),
+            grants,
+            creator: self.person(creator).id,
+            expires: None,
+        };
+        self.store().tokens().create(new).await.expect("a token").1.expose().clone()
+    }
+
+    /// An admin's token that also reaches class *critical*, as a bound step-up of its creator would grant.
+    pub async fn critical_token(&self) -> String {
+        self.new_token(Role::Admin, vec![Grant { critical: true, ..Grant::everything() }]).await
+    }
+
+    /// A new CLI session of the person with this role.
+    pub async fn session(&self, role: Role) -> String {
+        let new = NewSession {
+            user: self.person(role).id,
+            kind: CredentialKind::CliSession,
+            expires: self.clock.now().saturating_add(Duration::from_secs(30 * 24 * 3600)),
+            idle_limit: Duration::from_secs(8 * 3600),
+            device: "test".to_owned(),
+            ip: None,
+        };
+        self.store().sessions().create(new).await.expect("a session").1.expose().clone()
+    }
+
+    /// Every event so far, oldest first, after what is queued was written.
+    pub async fn events(&self) -> Vec<(u64, Event)> {
+        self.store().audit().flush().await.expect("a log that can be written");
+        let mut events = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self
+                .store()
+                .events()
+                .page(&EventFilter::default(), cursor.as_deref(), 1000)
+                .await
+                .expect("a log that can be read");
+            events.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        events.sort_by_key(|(index, _)| *index);
+        events
+    }
+
+    /// Stops the gateway and verifies its whole log. Every test ends with this.
+    pub async fn finish(mut self) {
+        let running = self.running.take().expect("a gateway that runs");
+        let store = running.store.clone();
+        running.store.audit().flush().await.expect("a log that can be written");
+        log::verify(&store, |_, _| {})
+            .await
+            .unwrap_or_else(|error| panic!("the log does not verify: {error}"));
+        running.stop().await;
+    }
+
+    /// The directory of its files.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        // A test that forgets `finish` would not notice a broken log.
+        if self.running.is_some() && !std::thread::panicking() {
+            panic!("end the test with `gateway.finish().await`, which verifies the log");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A WebSocket client that sends and receives single frames, as the Convox client does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gateway_framing::websocket::{FrameScanner, Opcode, Piece, Sender, encode_client_frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::raw::{RawClient, Reply, basic};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A frame that came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Its kind.
+    pub opcode: Opcode,
+    /// Its payload.
+    pub payload: Vec<u8>,
+}
+
+/// An open socket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    scanner: FrameScanner,
+}
+
+impl Socket {
+    /// Opens a socket below the rack proxy as the Convox client does; the reply when it is not opened.
+    pub async fn open(
+        addr: SocketAddr,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Reply> {
+        let mut client = RawClient::connect(addr).await;
+        let mut request = format!(
+            "GET /api/v1/rack-proxy{path} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: convox.go/dev\r\n\
+             Authorization: {}\r\nConnection: Upgrade\r\nOrigin: http://{addr}\r\n\
+             Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n\
+             Version: dev\r\n",
+            basic(token)
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        client.send(&request).await;
+        let reply = client.reply().await.expect("a reply");
+        if reply.status != 101 {
+            return Err(reply);
+        }
+        assert_eq!(reply.header("sec-websocket-accept"), Some("34A8oBikP4xbixRWRZm/FuZaHZA="));
+        let (stream, buffer) = client.into_parts();
+        Ok(Self { stream, buffer, scanner: FrameScanner::new(Sender::Server, u64::MAX >> 1) })
+    }
+
+    /// Sends one frame.
+    pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.send_raw(&encode_client_frame(opcode, payload, [1, 2, 3, 4])).await;
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("a socket that is open");
+    }
+
+    /// The next frame; `None` when the gateway closed.
+    pub async fn frame(&mut self) -> Option<Frame> {
+        timeout(PATIENCE, self.next()).await.expect("a frame in time")
+    }
+
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, used)) = whole_frame(&self.buffer) {
+                self.scanner.advance(self.buffer.get(..used)?, |_| {}).expect("a well-formed frame");
+                self.buffer.drain(..used);
+                return Some(frame);
+            }
+            let mut bytes = [0u8; 64 * 1024];
+            match self.stream.read(&mut bytes).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.buffer.extend_from_slice(bytes.get(..count)?),
+            }
+        }
+    }
+
+    /// All frames up to and with the empty BINARY one that ends a Convox socket, or to the close.
+    pub async fn until_end(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.frame().await {
+            let last = frame.opcode == Opcode::Binary && frame.payload.is_empty();
+            frames.push(frame);
+            if last {
+                break;
+            }
+        }
+        frames
+    }
+}
+
+/// The first frame of `bytes` when it is complete, and its size.
+fn whole_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let mut scanner = FrameScanner::new(Sender::Server, u64::MAX >> 1);
+    let (mut frame, mut ended) = (None, false);
+    // One byte more at a time would be slow for large frames; so the size is taken from the head.
+    let size = frame_size(bytes)?;
+    let whole = bytes.get(..size)?;
+    let _checked_by_caller = scanner.advance(whole, |piece| match piece {
+        Piece::Head(head) => frame = Some(Frame { opcode: head.opcode, payload: Vec::new() }),
+        Piece::Payload(payload) => {
+            if let Some(frame) = &mut frame {
+                frame.payload.extend_from_slice(payload);
+            }
+        }
+        Piece::End => ended = true,
+    });
+    frame.filter(|_| ended).map(|frame| (frame, size))
+}
+
+fn frame_size(bytes: &[u8]) -> Option<usize> {
+    let short = usize::from(bytes.get(1)? & 0x7f);
+    match short {
+        126 => Some(4 + usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+        127 => Some(10 + usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
+        short => Some(2 + short),
+    }
+}

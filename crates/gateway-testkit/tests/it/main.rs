@@ -1,0 +1,3 @@
+//! End-to-end tests: a whole gateway in front of a simulated rack, driven over real sockets.
+
+mod basics;
