@@ -291,10 +291,10 @@ keys! {
     CONNECTIONS: Some("limits.connections"), Integer, Fallback::Value("4096");
 
     /// Requests per second that one caller may send over time.
-    REQUESTS_PER_SECOND: Some("limits.requests_per_second"), Integer, Fallback::Value("20");
+    REQUESTS_PER_SECOND: Some("limits.requests_per_second"), Integer, Fallback::Value("50");
 
     /// Requests that one caller may send at once before the rate counts.
-    REQUEST_BURST: Some("limits.request_burst"), Integer, Fallback::Value("100");
+    REQUEST_BURST: Some("limits.request_burst"), Integer, Fallback::Value("200");
 
     /// How the program's own log is written: `json`, one object a line, or `text`, for people.
     LOG_FORMAT: Some("log.format"), Text, Fallback::Value("json");

@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod forward;
 pub mod identify;
 pub mod inspect;
+pub mod limit;
 pub mod record;
 pub mod reveal;
 pub mod websocket;

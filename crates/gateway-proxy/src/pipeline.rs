@@ -9,7 +9,7 @@ use crate::body::ReplyBody;
 use crate::connection::Peer;
 use crate::flow::Flow;
 use crate::outcome::OutcomeGuard;
-use crate::phases::{admit, authenticate, authorize, forward, identify, inspect, record};
+use crate::phases::{admit, authenticate, authorize, forward, identify, inspect, limit, record};
 use crate::plane::DataPlane;
 use crate::reply::{Asker, render};
 
@@ -35,7 +35,8 @@ async fn phases(
     let admitted = admit::admit(peer, request)?;
     let identified = identify::identify(plane, admitted, outcome, asker)?;
     let authenticated = authenticate::authenticate(plane, identified, outcome).await?;
-    let inspected = inspect::inspect(plane, authenticated, outcome).await?;
+    let limited = limit::limit(plane, authenticated)?;
+    let inspected = inspect::inspect(plane, limited, outcome).await?;
     let authorized = authorize::authorize(plane, inspected, outcome)?;
     let recorded = record::record(plane, authorized, outcome).await?;
     forward::forward(plane, recorded, outcome, asker).await

@@ -14,6 +14,7 @@ use gateway_store::Store;
 use gateway_types::{Clock, Entropy, RequestId};
 
 use crate::known::KnownSecrets;
+use crate::phases::limit::CallerLimits;
 use crate::refusals::RefusalCounter;
 use crate::upstream::Upstream;
 
@@ -53,12 +54,19 @@ pub struct DataPlaneParts {
     pub head_limit_bytes: usize,
     /// How long a request head may take.
     pub head_limit: Duration,
+    /// Requests of one credential in each second, in the long run.
+    pub requests_per_second: u32,
+    /// Requests of one credential at once.
+    pub request_burst: u32,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }
 
 /// Settings that become facts. Asked anew for each request.
 pub trait LiveSettings: fmt::Debug + Send + Sync {
+    /// Rates are enforced.
+    fn rate_limits(&self) -> bool;
+
     /// Second factors are asked for.
     fn mfa_step_up(&self) -> bool;
 
@@ -78,6 +86,7 @@ pub struct DataPlane {
     pub(crate) parts: DataPlaneParts,
     pub(crate) known: KnownSecrets,
     pub(crate) refusals: RefusalCounter,
+    pub(crate) limits: CallerLimits,
     /// Parsed secret labels by the column's text, so that no reply parses them again.
     labels: BTreeMap<String, Labels>,
 }
@@ -94,7 +103,14 @@ impl DataPlane {
             .iter()
             .map(|row| Ok((row.secrets.clone(), Labels::parse(&row.secrets)?)))
             .collect::<Result<_, _>>()?;
-        Ok(Arc::new(Self { parts, known: KnownSecrets::new(), refusals: RefusalCounter::default(), labels }))
+        let limits = CallerLimits::new(parts.requests_per_second, parts.request_burst);
+        Ok(Arc::new(Self {
+            parts,
+            known: KnownSecrets::new(),
+            refusals: RefusalCounter::default(),
+            limits,
+            labels,
+        }))
     }
 
     pub(crate) fn labels_of(&self, column: &str) -> Option<&Labels> {
@@ -103,6 +119,11 @@ impl DataPlane {
 
     pub(crate) fn new_request_id(&self) -> RequestId {
         RequestId::new(self.parts.clock.now(), &*self.parts.entropy)
+    }
+
+    /// Forgets what the limits need no longer. Called each minute.
+    pub fn tidy_limits(&self) {
+        self.limits.tidy();
     }
 
     /// Writes the counts of refused callers without a credential that have come together since the

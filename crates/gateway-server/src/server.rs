@@ -138,6 +138,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         form_limit_bytes: config.limits.form_size_bytes,
         head_limit_bytes: config.limits.head_size_bytes,
         head_limit: config.limits.head_timeout,
+        requests_per_second: config.limits.requests_per_second,
+        request_burst: config.limits.request_burst,
         store: store.clone(),
     })?;
     let running = Running {
@@ -333,6 +335,7 @@ fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Se
         let (plane, store) = (plane.clone(), store.clone());
         Box::pin(async move {
             plane.flush_refusals();
+            plane.tidy_limits();
             if let Err(error) = store.audit().checkpoint().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
             }

@@ -58,6 +58,10 @@ impl InForce {
 }
 
 impl LiveSettings for InForce {
+    fn rate_limits(&self) -> bool {
+        self.is_on(SettingKey::RateLimits, None)
+    }
+
     fn mfa_step_up(&self) -> bool {
         self.is_on(SettingKey::MfaStepUp, None)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +29,35 @@ pub enum Database {
 impl Database {
     /// Both, for tests that must hold on each.
     pub const BOTH: [Database; 2] = [Database::Sqlite, Database::Postgres];
+
+    /// The URL of a new, empty database; a file one is in `directory`.
+    pub fn fresh(self, directory: &Path) -> String {
+        match self {
+            Database::Sqlite => format!("sqlite://{}", directory.join("gateway.db").display()),
+            Database::Postgres => {
+                let server =
+                    gateway_testdb::postgres().expect("PostgreSQL; run ./scripts/test, which installs it");
+                gateway_testdb::fresh_database(server).expect("a database")
+            }
+        }
+    }
+}
+
+/// What two instances of one gateway have in common.
+#[derive(Clone, Debug)]
+struct Shared {
+    rack: Arc<SimRack>,
+    clock: Arc<FakeClock>,
+    database_url: String,
+    people: BTreeMap<Role, User>,
+    tokens: BTreeMap<Role, String>,
 }
 
 /// How a [`TestGateway`] is started.
 #[derive(Clone, Debug)]
 pub struct TestGatewayBuilder {
     database: Database,
+    shared: Option<Shared>,
     rack: SimOptions,
     environment: BTreeMap<String, String>,
     file: Option<String>,
@@ -75,17 +99,32 @@ impl TestGatewayBuilder {
         self
     }
 
+    /// As another instance of `first`: on its database, its clock and its rack, with its people and tokens.
+    #[must_use]
+    pub fn share(mut self, first: &TestGateway) -> Self {
+        self.shared = Some(Shared {
+            rack: first.rack.clone(),
+            clock: first.clock.clone(),
+            database_url: first.database_url.clone(),
+            people: first.people.clone(),
+            tokens: first.tokens.clone(),
+        });
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestGateway {
         let directory = TempDir::new().expect("a temporary directory");
-        let rack = SimRack::start(self.rack).await.expect("the simulated rack");
-        let database_url = match self.database {
-            Database::Sqlite => format!("sqlite://{}", directory.path().join("gateway.db").display()),
-            Database::Postgres => {
-                let server =
-                    gateway_testdb::postgres().expect("PostgreSQL; run ./scripts/test, which installs it");
-                gateway_testdb::fresh_database(server).expect("a database")
-            }
+        let fill = self.shared.is_none();
+        let Shared { rack, clock, database_url, people, tokens } = match self.shared {
+            Some(shared) => shared,
+            None => Shared {
+                rack: Arc::new(SimRack::start(self.rack).await.expect("the simulated rack")),
+                clock: Arc::default(),
+                database_url: self.database.fresh(directory.path()),
+                people: BTreeMap::new(),
+                tokens: BTreeMap::new(),
+            },
         };
         let mut environment = self.environment;
         let mut set = |name: &str, value: String| {
@@ -98,21 +137,25 @@ impl TestGatewayBuilder {
         set("DATA_DIR", directory.path().display().to_string());
         set("LISTENER_ADDRESSES", "127.0.0.1".to_owned());
         set("PORT", "0".to_owned());
+        // Tests send as fast as they can; the test of the limits switches them on.
+        set("RGW_SETTING_RATE_LIMITS", "off".to_owned());
         set("ADMIN_PORT", "0".to_owned());
         set("APP_SECRET_KEY", "a test key of at least thirty-two characters".to_owned());
         let mut gateway = TestGateway {
-            clock: Arc::new(FakeClock::default()),
+            clock,
             environment,
             file: self.file,
             database_url,
-            people: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            people,
+            tokens,
             running: None,
             rack,
             directory,
         };
         gateway.run().await;
-        gateway.fill().await;
+        if fill {
+            gateway.fill().await;
+        }
         gateway
     }
 }
@@ -121,7 +164,7 @@ impl TestGatewayBuilder {
 #[derive(Debug)]
 pub struct TestGateway {
     /// The rack behind it.
-    pub rack: SimRack,
+    pub rack: Arc<SimRack>,
     /// Its clock.
     pub clock: Arc<FakeClock>,
     /// Its database's address.
@@ -144,6 +187,7 @@ impl TestGateway {
     pub fn builder() -> TestGatewayBuilder {
         TestGatewayBuilder {
             database: Database::Sqlite,
+            shared: None,
             rack: SimOptions::for_tests(),
             environment: BTreeMap::new(),
             file: None,
@@ -280,7 +324,7 @@ impl TestGateway {
     }
 
     /// The directory of its files.
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 }

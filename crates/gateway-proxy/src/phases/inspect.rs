@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use super::admit::Admitted;
 use super::authenticate::Authenticated;
 use super::identify::Target;
+use super::limit::Limited;
 use crate::body::{BodyError, collect};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -74,10 +75,10 @@ impl Asked {
 /// Completes the request.
 pub(crate) async fn inspect(
     plane: &Arc<DataPlane>,
-    authenticated: Authenticated,
+    limited: Limited,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Inspected> {
-    let Authenticated { identified, caller, credential } = authenticated;
+    let Authenticated { identified, caller, credential } = limited.into_authenticated();
     let Admitted { request, socket, .. } = identified.admitted;
     let (head, body) = request.into_parts();
     let asked = match identified.target {

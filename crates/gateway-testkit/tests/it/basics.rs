@@ -83,3 +83,25 @@ async fn a_refused_exec_says_why_and_exits_with_1() {
     assert!(gateway.rack.requests().is_empty());
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_credential_that_floods_is_told_to_wait_and_others_are_not() {
+    let gateway = TestGateway::builder()
+        .env("RGW_SETTING_RATE_LIMITS", "on")
+        .env("REQUESTS_PER_SECOND", "1")
+        .env("REQUEST_BURST", "3")
+        .start()
+        .await;
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let mut replies = Vec::new();
+    for _ in 0..8 {
+        replies.push(client.ask("GET", "/apps?", gateway.token(Role::Viewer), &[], b"").await);
+    }
+    let refused = replies.iter().find(|reply| reply.status == 429).expect("a refusal within eight requests");
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds >= 1);
+    assert_eq!(refused.json()["layer"], "network");
+    let other = client.ask("GET", "/apps?", gateway.token(Role::Ops), &[], b"").await;
+    assert_eq!(other.status, 200);
+    gateway.finish().await;
+}
