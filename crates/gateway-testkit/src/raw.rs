@@ -1,12 +1,12 @@
 //! A client that sends exactly the bytes it is given, and reads replies one by one.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long a reply may take before the test fails.
@@ -52,6 +52,15 @@ impl RawClient {
     /// Connects.
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket option");
+        Self { stream, buffer: Vec::new(), addr }
+    }
+
+    /// Connects from this loopback address, so that the gateway counts the client as a source of its own.
+    pub async fn connect_from(source: Ipv4Addr, addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from((source, 0))).expect("a loopback address");
+        let stream = socket.connect(addr).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket option");
         Self { stream, buffer: Vec::new(), addr }
     }
@@ -160,14 +169,9 @@ impl RawClient {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut bytes = [0u8; 64 * 1024];
-        match self.stream.read(&mut bytes).await {
-            Ok(0) | Err(_) => false,
-            Ok(count) => {
-                self.buffer.extend_from_slice(bytes.get(..count).expect("the bytes read"));
-                true
-            }
-        }
+        // Not into an array: it would be part of every future above this one, and overflow the stack of a test.
+        self.buffer.reserve(64 * 1024);
+        self.stream.read_buf(&mut self.buffer).await.is_ok_and(|count| count > 0)
     }
 
     async fn exactly(&mut self, count: usize) -> Vec<u8> {

@@ -81,10 +81,9 @@ impl Socket {
                 self.buffer.drain(..used);
                 return Some(frame);
             }
-            let mut bytes = [0u8; 64 * 1024];
-            match self.stream.read(&mut bytes).await {
-                Ok(0) | Err(_) => return None,
-                Ok(count) => self.buffer.extend_from_slice(bytes.get(..count)?),
+            self.buffer.reserve(64 * 1024);
+            if !self.stream.read_buf(&mut self.buffer).await.is_ok_and(|count| count > 0) {
+                return None;
             }
         }
     }
