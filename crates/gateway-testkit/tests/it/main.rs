@@ -9,4 +9,5 @@
 
 mod basics;
 mod documents;
+mod matrix;
 mod structure;
