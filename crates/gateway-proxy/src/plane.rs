@@ -12,6 +12,8 @@ use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, RequestId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::known::KnownSecrets;
 use crate::phases::limit::CallerLimits;
@@ -87,6 +89,10 @@ pub struct DataPlane {
     pub(crate) known: KnownSecrets,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: CallerLimits,
+    /// Open sockets; they outlive the connection that they came over.
+    pub(crate) sockets: TaskTracker,
+    /// Cancelled when open sockets have to end.
+    pub(crate) closing: CancellationToken,
     /// Parsed secret labels by the column's text, so that no reply parses them again.
     labels: BTreeMap<String, Labels>,
 }
@@ -109,6 +115,8 @@ impl DataPlane {
             known: KnownSecrets::new(),
             refusals: RefusalCounter::default(),
             limits,
+            sockets: TaskTracker::new(),
+            closing: CancellationToken::new(),
             labels,
         }))
     }
@@ -119,6 +127,23 @@ impl DataPlane {
 
     pub(crate) fn new_request_id(&self) -> RequestId {
         RequestId::new(self.parts.clock.now(), &*self.parts.entropy)
+    }
+
+    /// Waits until every open socket has ended by itself.
+    pub async fn sockets_ended(&self) {
+        self.sockets.close();
+        self.sockets.wait().await;
+    }
+
+    /// Ends open sockets with a reason and waits until their outcomes are written.
+    pub async fn close_sockets(&self) {
+        self.closing.cancel();
+        self.sockets_ended().await;
+    }
+
+    /// How many sockets are open.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.len()
     }
 
     /// Forgets what the limits need no longer. Called each minute.

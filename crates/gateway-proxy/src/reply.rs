@@ -10,7 +10,7 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::body::ReplyBody;
 use crate::flow::Flow;
-use crate::outcome::OutcomeGuard;
+use crate::outcome::{End, OutcomeGuard};
 use crate::phases::identify::Target;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -42,6 +42,8 @@ pub(crate) struct Asker {
     pub(crate) channel: Channel,
     socket: Option<ClientSocket>,
     is_upgrade: bool,
+    /// The body of the reply is not sent (HEAD).
+    wants_head_only: bool,
     /// The refusal is told inside the socket, with the exit marker.
     tells_in_socket: bool,
 }
@@ -53,7 +55,8 @@ impl Asker {
         let socket = websocket_accept(request.headers())
             .filter(|_| is_upgrade)
             .map(|accept| ClientSocket { upgrade: hyper::upgrade::on(request), accept });
-        Self { channel: Channel::Api, socket, is_upgrade, tells_in_socket: false }
+        let wants_head_only = request.method() == Method::HEAD;
+        Self { channel: Channel::Api, socket, is_upgrade, wants_head_only, tells_in_socket: false }
     }
 
     /// Once the route is known, it is known how its client reads a refusal: exec-like sockets print
@@ -117,13 +120,22 @@ pub(crate) fn render(
         // What follows on the connection might be frames of a socket that was not opened.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    finish(response, outcome)
+    finish(response, &asker, outcome)
 }
 
-fn finish(mut response: Response<ReplyBody>, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
+fn finish(
+    mut response: Response<ReplyBody>,
+    asker: &Asker,
+    mut outcome: OutcomeGuard,
+) -> Response<ReplyBody> {
     common_headers(response.headers_mut(), outcome.request_id);
     outcome.status(response.status().as_u16());
-    response.body_mut().guarded(outcome);
+    if asker.wants_head_only {
+        // hyper drops this body unread, which must not look as if the client had gone.
+        outcome.finish(End::Completed);
+    } else {
+        response.body_mut().guarded(outcome);
+    }
     response
 }
 
@@ -147,7 +159,7 @@ fn refusal(problem: &Problem, mut asker: Asker, outcome: OutcomeGuard) -> Respon
     if asker.is_upgrade || problem.kind == ProblemKind::MalformedRequest {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    finish(response, outcome)
+    finish(response, &asker, outcome)
 }
 
 /// The problem as a document.
@@ -195,7 +207,7 @@ fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeG
             let mut client = TokioIo::new(upgraded);
             let told = client.write_all(&frames).await.is_ok() && client.flush().await.is_ok();
             outcome.count_out(frames.len() as u64);
-            outcome.finish(crate::outcome::End::Completed);
+            outcome.finish(End::Completed);
             if told {
                 // What the client still sends goes nowhere; it closes once it has read the reason.
                 let _ended = timeout(DENIAL_GRACE, drain(&mut client)).await;

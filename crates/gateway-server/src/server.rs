@@ -31,6 +31,9 @@ const STORE_CONNECTIONS: u32 = 8;
 /// How often refusals of unknown callers are summed up and a checkpoint is signed.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// How long open sockets have to be told that the gateway is stopping.
+const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
+
 /// At latest when a changed setting takes effect.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
 
@@ -304,14 +307,26 @@ impl Running {
         });
     }
 
-    /// Stops: no new connections, requests in hand are finished within the drain limit, then the log is closed.
+    /// Stops: no new connections; requests in hand and open sockets may end within the drain limit;
+    /// what is left of the sockets is told why it ends; then the log is closed.
     pub async fn stop(self) {
         self.draining.cancel();
         self.connections.close();
-        if timeout(self.drain_limit, self.connections.wait()).await.is_err() {
+        let drained = async {
+            self.connections.wait().await;
+            self.plane.sockets_ended().await;
+        };
+        if timeout(self.drain_limit, drained).await.is_err() {
             tracing::warn!(
-                open = self.connections.len(),
-                "connections were still open at the end of the drain limit"
+                connections = self.connections.len(),
+                sockets = self.plane.open_sockets(),
+                "there was still work at the end of the drain limit"
+            );
+        }
+        if timeout(SOCKET_FAREWELL, self.plane.close_sockets()).await.is_err() {
+            tracing::warn!(
+                open = self.plane.open_sockets(),
+                "sockets did not end in time; their outcomes are not recorded"
             );
         }
         self.stopping.cancel();

@@ -89,7 +89,7 @@ pub(crate) async fn open(
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     let accept = socket.accept.clone();
-    tokio::spawn(run(socket, rack, manners, standing, outcome));
+    plane.sockets.spawn(run(socket, rack, manners, standing, outcome));
     Flow::Continue(switching(accept))
 }
 

@@ -66,13 +66,17 @@ where
     };
     let watch_standing = async {
         let mut ticks = interval(INTERVAL);
-        loop {
-            ticks.tick().await;
-            if let Err(reason) = standing.check().await {
-                stop.send_replace(Some(Stop::Withdrawn(reason)));
-                std::future::pending::<()>().await;
+        let reason = loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = standing.closing() => break "the gateway is stopping".to_owned(),
             }
-        }
+            if let Err(reason) = standing.check().await {
+                break reason;
+            }
+        };
+        stop.send_replace(Some(Stop::Withdrawn(reason)));
+        std::future::pending::<()>().await;
     };
     let down = Down::new(client_write, manners, outcome).run(rack_read, stopped);
     tokio::select! {

@@ -35,6 +35,11 @@ impl Standing {
         }
     }
 
+    /// Ends when the gateway closes its sockets.
+    pub(super) async fn closing(&self) {
+        self.plane.closing.cancelled().await;
+    }
+
     /// `Err` with the reason when the socket must end. While the store cannot be reached an open
     /// socket goes on (DESIGN 1, idea 8).
     pub(super) async fn check(&self) -> Result<(), String> {
