@@ -103,3 +103,7 @@ uuid_id!(
     /// A session's row (never its secret).
     SessionId
 );
+uuid_id!(
+    /// A second factor of a person.
+    FactorId
+);
