@@ -54,6 +54,17 @@ impl KnownValues {
         }
     }
 
+    /// Adds all values of another set; a value that is known already keeps its handle.
+    pub fn extend(&mut self, mut more: KnownValues) {
+        for (mut value, handle) in more.handles.drain() {
+            if self.handles.contains_key(&value) {
+                value.zeroize();
+            } else {
+                self.handles.insert(value, handle);
+            }
+        }
+    }
+
     /// How many values are looked for.
     pub fn len(&self) -> usize {
         self.handles.len()
