@@ -19,17 +19,22 @@ pub const BASE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// sends both within milliseconds; a roll-back reads a release without the list before it.
 pub const LIST_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How many bases of one credential and app are told, newest first.
-const MOST_BASES: i64 = 16;
+/// How many bases of one credential and app are told.
+const MOST_BASES: i64 = 32;
 
-/// A release that was served.
+/// How many reads of one credential and app are remembered. A base that is forgotten although its
+/// write is still to come is somebody's change undone, so there is room for many clients at once.
+const MOST_READS: i64 = 512;
+
+/// A release that was served, perhaps several times.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServedBase {
-    id: String,
+    credential: String,
+    app: String,
     /// The release.
     pub release: String,
-    /// It was served as the newest one: a write based on it is merged with later changes. Otherwise
-    /// the write means exactly what it says, as a roll-back does.
+    /// It was served as the newest one, as before a change; otherwise it was asked for by its id, as
+    /// before a roll-back.
     pub newest: bool,
 }
 
@@ -69,7 +74,7 @@ impl Bases {
         self.insert(credential, app, "read", release, newest, now).await
     }
 
-    /// The releases that were read, newest read first.
+    /// The releases that were read, last read first; each once, however often it was read.
     ///
     /// # Errors
     /// Only when the database cannot be read.
@@ -78,9 +83,9 @@ impl Bases {
             return Ok(Vec::new());
         }
         let rows = sqlx::query(
-            "SELECT id, release_id, newest FROM served_bases \
+            "SELECT release_id, newest FROM served_bases \
              WHERE credential_id = $1 AND app = $2 AND kind = 'read' AND served >= $3 \
-             ORDER BY served DESC, id DESC LIMIT $4",
+             GROUP BY release_id, newest ORDER BY max(served) DESC, max(id) DESC LIMIT $4",
         )
         .bind(credential.to_owned())
         .bind(app.to_owned())
@@ -88,20 +93,27 @@ impl Bases {
         .bind(MOST_BASES)
         .fetch_all(self.core.database.pool())
         .await?;
-        rows.iter().map(base).collect()
+        rows.iter().map(|row| base(row, credential, app)).collect()
     }
 
-    /// Forgets a base, because a write was made of it. True if it was still there: of several that
-    /// ask at once, exactly one is told so.
+    /// Forgets the last read of a base, because a write was made of it. True if there was one: of
+    /// several that ask at once, each is told so for a read of its own.
     ///
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn consume(&self, base: &ServedBase) -> Result<bool, StoreError> {
         let _turn = self.core.database.write_turn().await;
-        let deleted = sqlx::query("DELETE FROM served_bases WHERE id = $1")
-            .bind(base.id.clone())
-            .execute(self.core.database.pool())
-            .await?;
+        let deleted = sqlx::query(
+            "DELETE FROM served_bases WHERE id IN (SELECT id FROM served_bases \
+             WHERE credential_id = $1 AND app = $2 AND kind = 'read' AND release_id = $3 AND newest = $4 \
+             ORDER BY served DESC, id DESC LIMIT 1)",
+        )
+        .bind(base.credential.clone())
+        .bind(base.app.clone())
+        .bind(base.release.clone())
+        .bind(i64::from(base.newest))
+        .execute(self.core.database.pool())
+        .await?;
         Ok(deleted.rows_affected() == 1)
     }
 
@@ -172,15 +184,20 @@ impl Bases {
         )
         .bind(credential.to_owned())
         .bind(app.to_owned())
-        .bind(2 * MOST_BASES)
+        .bind(MOST_READS)
         .execute(self.core.database.pool())
         .await?;
         Ok(())
     }
 }
 
-fn base(row: &AnyRow) -> Result<ServedBase, StoreError> {
-    Ok(ServedBase { id: row.try_get(0)?, release: row.try_get(1)?, newest: row.try_get::<i64, _>(2)? != 0 })
+fn base(row: &AnyRow, credential: &str, app: &str) -> Result<ServedBase, StoreError> {
+    Ok(ServedBase {
+        credential: credential.to_owned(),
+        app: app.to_owned(),
+        release: row.try_get(0)?,
+        newest: row.try_get::<i64, _>(1)? != 0,
+    })
 }
 
 fn before(now: Timestamp, lifetime: Duration) -> i64 {
