@@ -5,19 +5,20 @@
 //! remembers which release it last served to that credential, and merges three ways under a lock
 //! that holds across instances.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_convox::{RackRequest, Secrecy};
 use gateway_secrets::{EnvText, HandleKey, KnownValues, contains_handle, is_handle, merge};
-use gateway_store::Lease;
+use gateway_store::{Lease, ServedBase};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
 use http::Method;
 use serde::Deserialize;
 
 use crate::body::{RequestBody, collect};
+use crate::known::Seen;
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 
 /// How long one writer may hold an app's environment. A rack answers a release in far less.
@@ -37,10 +38,33 @@ struct Release {
     env: String,
 }
 
+/// A write of an app's environment that is under way.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    lease: Lease,
+    base: Option<ServedBase>,
+}
+
+impl Writing {
+    /// Lets the next writer in. `taken`: the rack took the write, so what it was based on has served
+    /// its purpose; otherwise the client may repeat it.
+    pub(crate) async fn end(self, plane: &DataPlane, taken: bool) {
+        if let Some(base) = self.base.filter(|_| taken)
+            && let Err(error) = plane.parts.store.bases().consume(&base).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the base of a write stays remembered, although the write was made"
+            );
+        }
+        release(self.lease).await;
+    }
+}
+
 /// Puts handles back to values in a request that is about to go up, and merges a posted environment.
 ///
-/// Returns the lease of the app's environment when one is written; it must be held until the rack
-/// has answered.
+/// Returns what holds the app's environment when one is written; it must be kept until the rack
+/// has answered, and then ended.
 ///
 /// # Errors
 /// `UnknownHandle` when a handle stands for no value that is still there, `Conflict` when somebody
@@ -49,7 +73,7 @@ pub(crate) async fn restore(
     plane: &Arc<DataPlane>,
     principal: &Principal,
     request: &mut RackRequest,
-) -> Result<Option<Lease>, Problem> {
+) -> Result<Option<Writing>, Problem> {
     if request.operation().action.as_str() == "convox:release:create" && request.get("env").is_some() {
         return restore_release(plane, principal, request).await.map(Some);
     }
@@ -79,11 +103,13 @@ async fn restore_release(
     plane: &Arc<DataPlane>,
     principal: &Principal,
     request: &mut RackRequest,
-) -> Result<Lease, Problem> {
+) -> Result<Writing, Problem> {
     let app = request.resource().app_name().unwrap_or_default().to_owned();
     let posted = request.get("env").unwrap_or_default().to_owned();
     let posted = EnvText::parse(&posted)
         .map_err(|error| Problem::new(ProblemKind::BadParameter, Layer::Network, format!("env: {error}")))?;
+    // A roll-back names a build; a change of the environment does not.
+    let restates = request.get("build").is_some();
     let lease = plane
         .parts
         .store
@@ -91,13 +117,12 @@ async fn restore_release(
         .acquire(&format!("environment:{app}"), LEASE, LEASE_WAIT)
         .await
         .map_err(|error| cannot_lock(&error))?;
-    match merged(plane, principal, &app, posted).await {
-        Ok(env) => {
-            request
-                .set("env", env.to_text())
-                .map_err(|fault| super::phases::inspect::parameter_problem(&fault))?;
-            Ok(lease)
-        }
+    let merged = merged(plane, principal, &app, posted, restates).await.and_then(|(env, base)| {
+        let set = request.set("env", env.to_text());
+        set.map(|()| base).map_err(|fault| super::phases::inspect::parameter_problem(&fault))
+    });
+    match merged {
+        Ok(base) => Ok(Writing { lease, base }),
         Err(problem) => {
             release(lease).await;
             Err(problem)
@@ -105,8 +130,7 @@ async fn restore_release(
     }
 }
 
-/// Lets the next writer in.
-pub(crate) async fn release(lease: Lease) {
+async fn release(lease: Lease) {
     if let Err(error) = lease.release().await {
         // It ends by itself; until then other writers of this app wait.
         tracing::warn!(
@@ -125,13 +149,14 @@ fn cannot_lock(error: &gateway_store::StoreError) -> Problem {
     )
 }
 
-/// The environment that goes up: handles put back, and others' changes kept.
+/// The environment that goes up, with handles put back and others' changes kept, and what it was based on.
 async fn merged(
     plane: &Arc<DataPlane>,
     principal: &Principal,
     app: &str,
     posted: EnvText,
-) -> Result<EnvText, Problem> {
+    restates: bool,
+) -> Result<(EnvText, Option<ServedBase>), Problem> {
     let rack = RackReader { plane, principal, app };
     let served = plane
         .parts
@@ -143,39 +168,98 @@ async fn merged(
     if served.is_empty()
         && let Ok(without_handles) = posted.restore(|_, _| None)
     {
-        return Ok(without_handles);
+        return Ok((without_handles, None));
     }
     let newest = rack.newest().await?;
+    let bases = bases_of(&rack, served, newest.as_ref()).await?;
+    // What cannot be read as an environment has no values to put back, and nothing can be merged with it.
+    let theirs = newest.as_ref().and_then(|newest| EnvText::parse_stored(&newest.env).ok());
     let key = plane.parts.keyring.scope(app);
-    let mut bases = Vec::new();
-    for base in &served {
-        let env = match &newest {
-            Some(newest) if newest.id == base.release => newest.env.clone(),
-            _ => rack.release(&base.release).await?.map(|release| release.env).unwrap_or_default(),
-        };
-        bases.push((base, env_of(&env)));
-    }
-    let newest_env = newest.as_ref().map(|newest| env_of(&newest.env));
-    let mut sources: Vec<&EnvText> = bases.iter().map(|(_, env)| env).collect();
-    sources.extend(&newest_env);
+    let sources: Vec<&EnvText> = bases.iter().map(|(_, env)| env).chain(&theirs).collect();
     let mine = restored(&rack, &key, posted, &sources).await?;
-    // Of what was served, the post was based on what it differs from least.
-    let based_on = bases.iter().min_by_key(|(base, env)| (differing(&mine, env), !base.newest));
-    let env = match (based_on, &newest, &newest_env) {
-        (Some((base, base_env)), Some(newest), Some(theirs)) if base.newest && base.release != newest.id => {
-            merge(base_env, theirs, &mine).map_err(|conflict| conflict_problem(&conflict.keys))?
+    match (basis(&bases, &mine, restates), &newest) {
+        (Basis::Change((base, base_env)), Some(newest)) if base.release != newest.id => {
+            let theirs = theirs.as_ref().ok_or_else(unreadable)?;
+            let env = merge(base_env, theirs, &mine).map_err(|conflict| conflict_problem(&conflict.keys))?;
+            Ok((env, Some(base.clone())))
         }
-        _ => mine,
-    };
-    if let Some((base, _)) = based_on {
-        plane.parts.store.bases().consume(base).await.map_err(|error| cannot_lock(&error))?;
+        (Basis::Change((base, _)) | Basis::Copy((base, _)), _) => Ok((mine, Some(base.clone()))),
+        (Basis::Unknown, _) => Ok((mine, None)),
     }
-    Ok(env)
+}
+
+/// A release that was served, with its environment.
+type Base = (ServedBase, EnvText);
+
+/// What a posted environment is to those that were served.
+enum Basis<'a> {
+    /// It is this one as it was: a roll-back, which means exactly what it says.
+    Copy(&'a Base),
+    /// It is this one with changes, which are merged with others'.
+    Change(&'a Base),
+    /// Nothing was served.
+    Unknown,
+}
+
+/// Finds out what a post was based on, which the client does not say. `bases` has the one that was
+/// served last first; `restates`: the post names a build, as roll-backs do.
+///
+/// Several clients may share a credential, and some read without writing. So the last base is not
+/// always the one; it is the one that the post differs from least. A post that differs in nothing
+/// from some base is more likely a change of another one back to what was, than no change at all.
+fn basis<'a>(bases: &'a [Base], mine: &EnvText, restates: bool) -> Basis<'a> {
+    let last_is_newest = bases.first().is_some_and(|(base, _)| base.newest);
+    let distances: Vec<(&Base, usize)> = bases.iter().map(|base| (base, differing(mine, &base.1))).collect();
+    let copied = |&(base, distance): &(&'a Base, usize)| {
+        distance == 0 && (restates || !(base.0.newest || last_is_newest))
+    };
+    // Of equal ones the first, which was served last; of a roll-back's the one that was read by its id.
+    let copy = distances.iter().filter(|base| copied(base)).min_by_key(|(base, _)| base.0.newest);
+    let nearest = distances.iter().min_by_key(|(_, distance)| (*distance == 0, *distance));
+    match (copy, nearest) {
+        (Some((base, _)), _) => Basis::Copy(base),
+        (None, Some((base, _))) => Basis::Change(base),
+        (None, None) => Basis::Unknown,
+    }
+}
+
+/// The environments of what was served, as far as the rack still has them and they can be read.
+async fn bases_of(
+    rack: &RackReader<'_>,
+    served: Vec<ServedBase>,
+    newest: Option<&Release>,
+) -> Result<Vec<Base>, Problem> {
+    let mut read: BTreeMap<String, Option<EnvText>> = BTreeMap::new();
+    if let Some(newest) = newest {
+        read.insert(newest.id.clone(), EnvText::parse_stored(&newest.env).ok());
+    }
+    let mut bases = Vec::with_capacity(served.len());
+    for base in served {
+        let env = match read.get(&base.release) {
+            Some(env) => env.clone(),
+            None => {
+                let env = rack.release(&base.release).await?;
+                let env = env.and_then(|release| EnvText::parse_stored(&release.env).ok());
+                read.insert(base.release.clone(), env.clone());
+                env
+            }
+        };
+        bases.extend(env.map(|env| (base, env)));
+    }
+    Ok(bases)
 }
 
 fn env_of(text: &str) -> EnvText {
-    // A rack's own text that is no environment has no values to put back; the post then fails on its handles.
+    // A rack's own text that is no environment has no values to look for.
     EnvText::parse_stored(text).unwrap_or_default()
+}
+
+fn unreadable() -> Problem {
+    Problem::new(
+        ProblemKind::Conflict,
+        Layer::Authorization,
+        "somebody else changed the environment to one that cannot be read as NAME=value lines, so nothing can be merged with it; write the whole environment without reading it first",
+    )
 }
 
 /// In how many variables two environments differ.
@@ -210,7 +294,6 @@ async fn restored(
     };
     match posted.restore(|name, handle| find(sources, name, handle)) {
         Ok(env) => return Ok(env),
-        Err(unknown) if unknown.keys.is_empty() => return Err(unknown_handles(&unknown.keys)),
         Err(_) => {}
     }
     let older: Vec<EnvText> = rack.older().await?.iter().map(|release| env_of(&release.env)).collect();
@@ -320,7 +403,7 @@ pub(crate) async fn learn(plane: &DataPlane, caller: &Caller, request: &RackRequ
     let remembered = match request.operation().action.as_str() {
         "convox:release:list" => {
             let releases: Vec<Release> = serde_json::from_slice(body).unwrap_or_default();
-            learn_values(plane, &app, &releases);
+            learn_values(plane, &app, &releases, Seen::Some);
             match releases.first().filter(|_| request.get("limit") == Some("1")) {
                 Some(newest) => bases.listed(&credential, &app, &newest.id, now).await,
                 None => Ok(()),
@@ -329,11 +412,16 @@ pub(crate) async fn learn(plane: &DataPlane, caller: &Caller, request: &RackRequ
         "convox:release:read" => match serde_json::from_slice::<Release>(body) {
             Ok(release) => {
                 let remembered = bases.read(&credential, &app, &release.id, now).await;
-                learn_values(plane, &app, &[release]);
+                learn_values(plane, &app, &[release], Seen::Some);
                 remembered
             }
             Err(_) => Ok(()),
         },
+        "convox:release:create" => {
+            let created: Option<Release> = serde_json::from_slice(body).ok();
+            learn_values(plane, &app, created.as_slice(), Seen::Some);
+            Ok(())
+        }
         _ => Ok(()),
     };
     if let Err(error) = remembered {
@@ -342,13 +430,13 @@ pub(crate) async fn learn(plane: &DataPlane, caller: &Caller, request: &RackRequ
     }
 }
 
-fn learn_values(plane: &DataPlane, app: &str, releases: &[Release]) -> Arc<KnownValues> {
+fn learn_values(plane: &DataPlane, app: &str, releases: &[Release], seen: Seen) -> Arc<KnownValues> {
     let key = plane.parts.keyring.scope(app);
     let mut values = KnownValues::default();
     for release in releases {
         values.insert_env(&env_of(&release.env), &key, &plane.parts.plain_keys);
     }
-    plane.known.learn(app, values)
+    plane.known.learn(app, values, seen)
 }
 
 /// The secret values of an app, read from the rack when they were not seen lately.
@@ -362,7 +450,7 @@ pub(crate) async fn known_values(plane: &DataPlane, caller: &Caller, app: Option
     }
     let rack = RackReader { plane, principal: &caller.principal, app };
     match rack.newest().await {
-        Ok(newest) => learn_values(plane, app, newest.as_slice()),
+        Ok(newest) => learn_values(plane, app, newest.as_slice(), Seen::Newest),
         Err(_) => plane.known.of(app),
     }
 }

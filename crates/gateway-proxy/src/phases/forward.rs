@@ -7,10 +7,10 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::Receipt;
 use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
@@ -117,8 +117,8 @@ async fn rack(
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
     // Held until the rack has answered, so that two writers of one environment come one after the other.
-    let lease = match environment::restore(plane, &caller.principal, &mut request).await {
-        Ok(lease) => lease,
+    let writing = match environment::restore(plane, &caller.principal, &mut request).await {
+        Ok(writing) => writing,
         Err(problem) => return refuse(problem),
     };
     let upstream = request.serialise();
@@ -128,8 +128,9 @@ async fn rack(
         Ok(built) => plane.parts.upstream.send(built, &upstream.target).await,
         Err(error) => Err(UpstreamError::Address(error)),
     };
-    if let Some(lease) = lease {
-        environment::release(lease).await;
+    if let Some(writing) = writing {
+        let taken = sent.as_ref().is_ok_and(|response| response.status().is_success());
+        writing.end(plane, taken).await;
     }
     match sent {
         Ok(response) => reveal::reveal(plane, &caller, &request, response).await,
@@ -164,9 +165,15 @@ pub(crate) fn build(
     labelled: bool,
     body: RequestBody,
 ) -> Result<Request<RequestBody>, http::Error> {
+    let method = Method::from_bytes(upstream.method.as_bytes())?;
+    // RFC 9110, section 8.6. Routers before a rack may ask for it (411), and the client sends it too.
+    let says_empty = body.is_end_stream() && matches!(method, Method::POST | Method::PUT);
     let mut request = Request::new(body);
-    *request.method_mut() = Method::from_bytes(upstream.method.as_bytes())?;
+    *request.method_mut() = method;
     let headers = request.headers_mut();
+    if says_empty {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     for (name, value) in &upstream.headers {
         headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
     }
