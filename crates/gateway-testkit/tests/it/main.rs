@@ -9,5 +9,6 @@
 
 mod basics;
 mod documents;
+mod environment;
 mod matrix;
 mod structure;
