@@ -8,9 +8,9 @@ use gateway_framing::websocket::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, interval, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use super::standing::{INTERVAL, Standing};
+use super::standing::Standing;
 use crate::outcome::{End, OutcomeGuard};
 use crate::reply::denial_frames;
 
@@ -24,6 +24,9 @@ const FRAME_LIMIT_BYTES: u64 = 1 << 40;
 /// itself then (API.md 2.3).
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a client has to take the reason of an end that the gateway decided.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// The longest rest of a broken frame that is filled up so that a reason can follow it, in bytes.
 const PADDING_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -34,7 +37,7 @@ pub(super) struct Manners {
     pub(super) tells_exit_code: bool,
 }
 
-/// Why the relay is to stop, as seen by the direction that does not write to the client.
+/// Why the relay is to stop, as seen by whoever does not write to the client.
 #[derive(Clone, Debug)]
 enum Stop {
     ClientGone,
@@ -43,7 +46,27 @@ enum Stop {
     Withdrawn(String),
 }
 
+impl Stop {
+    /// Whether the socket ends now. When only the way up broke, what the rack still sends may say why.
+    fn ends_now(stop: &Option<Stop>) -> bool {
+        match stop {
+            Some(Stop::ClientGone | Stop::ClientBroke(_) | Stop::Withdrawn(_)) => true,
+            Some(Stop::RackGone) | None => false,
+        }
+    }
+}
+
+/// Waits until the socket has to end, and says why. Whoever could tell is gone with the client.
+async fn ending(stopped: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    let told = stopped.wait_for(Stop::ends_now).await.ok().and_then(|stop| stop.clone());
+    told.unwrap_or(Stop::ClientGone)
+}
+
 /// Relays until one side ends or the caller's standing does.
+///
+/// # Security
+/// Once the standing ends nothing more goes to the rack, and a client that does not read cannot
+/// hold the socket open: what it is told has a time limit.
 pub(super) async fn relay<C, R>(
     client: C,
     rack: R,
@@ -60,25 +83,19 @@ where
     let (stop, stopped) = watch::channel(None);
     let counter = outcome.counter_in();
     let up = async {
-        let reason = pump_up(client_read, rack_write, &counter).await;
-        stop.send_replace(Some(reason));
-        std::future::pending::<()>().await
+        let mut told = stop.subscribe();
+        tokio::select! {
+            reason = pump_up(client_read, rack_write, &counter) => drop(stop.send_replace(Some(reason))),
+            _reason = ending(&mut told) => {}
+        }
+        std::future::pending::<()>().await;
     };
     let watch_standing = async {
-        let mut ticks = interval(INTERVAL);
-        let reason = loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = standing.closing() => break "the gateway is stopping".to_owned(),
-            }
-            if let Err(reason) = standing.check().await {
-                break reason;
-            }
-        };
+        let reason = standing.lost().await;
         stop.send_replace(Some(Stop::Withdrawn(reason)));
         std::future::pending::<()>().await;
     };
-    let down = Down::new(client_write, manners, outcome).run(rack_read, stopped);
+    let down = Down::new(client_write, manners, outcome, stopped).run(rack_read);
     tokio::select! {
         end = down => end,
         () = up => End::Failed,
@@ -100,26 +117,33 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
             Ok(0) | Err(_) => return Stop::ClientGone,
             Ok(_) => {}
         }
-        let complete = match scanner.advance(&buffer, |_| {}) {
-            Ok(complete) => complete,
-            Err(error) => return Stop::ClientBroke(error),
-        };
+        let (complete, broken) = scan(&mut scanner, &buffer, |_| {});
         let pass = buffer.get(..complete).unwrap_or_default();
         if rack.write_all(pass).await.is_err() || rack.flush().await.is_err() {
             return Stop::RackGone;
         }
         counter.fetch_add(complete as u64, std::sync::atomic::Ordering::Relaxed);
         buffer.advance(complete);
+        if let Some(error) = broken {
+            return Stop::ClientBroke(error);
+        }
     }
 }
 
-/// Rack to client: the only writer to the client.
-struct Down<'a, W> {
-    client: WriteHalf<W>,
-    manners: Manners,
-    outcome: &'a mut OutcomeGuard,
-    scanner: FrameScanner,
-    seen: Seen,
+/// Scans all of `bytes`: how many of the leading ones are good, and what is wrong behind them.
+fn scan(
+    scanner: &mut FrameScanner,
+    bytes: &[u8],
+    mut on_piece: impl FnMut(Piece<'_>),
+) -> (usize, Option<FrameError>) {
+    let mut good = 0;
+    loop {
+        match scanner.advance(bytes.get(good..).unwrap_or_default(), &mut on_piece) {
+            Ok(0) => return (good, None),
+            Ok(count) => good += count,
+            Err(error) => return (good, Some(error)),
+        }
+    }
 }
 
 /// What has been seen of the rack's frames.
@@ -146,7 +170,7 @@ enum FirstFrame {
 }
 
 /// How many bytes of the first frame tell whether it is a session blob.
-const BLOB_BYTES: usize = 16;
+const BLOB_BYTES: usize = 64;
 
 impl Seen {
     fn piece(&mut self, piece: Piece<'_>) {
@@ -161,8 +185,8 @@ impl Seen {
         self.missing = head.payload_bytes;
         self.marker = (head.opcode == Opcode::Text && head.fin).then(MarkerWatch::new);
         match head.opcode {
-            Opcode::Binary if head.payload_bytes == 0 => self.ended = true,
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                self.ended = head.opcode == Opcode::Binary && head.payload_bytes == 0;
                 if matches!(self.first, FirstFrame::Expected) {
                     self.first = FirstFrame::Within(Vec::new());
                 }
@@ -194,30 +218,48 @@ impl Seen {
 
     fn judge_first(&mut self) {
         if let FirstFrame::Within(start) = &self.first {
-            self.first =
-                if exec::is_session_blob(start) { FirstFrame::SessionBlob } else { FirstFrame::Harmless };
+            self.first = match start.is_empty() {
+                // A frame without payload says nothing; the next one is judged.
+                true => FirstFrame::Expected,
+                false if exec::is_session_blob(start) => FirstFrame::SessionBlob,
+                false => FirstFrame::Harmless,
+            };
         }
     }
 
     /// Whether what was scanned must wait until the first frame is judged.
     fn holds_back(&self) -> bool {
-        matches!(&self.first, FirstFrame::Within(start) if start.first() == Some(&0))
+        matches!(&self.first, FirstFrame::Within(start) if start.first().is_none_or(|byte| *byte == 0))
     }
 }
 
+/// Rack to client: the only writer to the client.
+struct Down<'a, W> {
+    client: WriteHalf<W>,
+    manners: Manners,
+    outcome: &'a mut OutcomeGuard,
+    stopped: watch::Receiver<Option<Stop>>,
+    scanner: FrameScanner,
+    seen: Seen,
+    /// Scanned frames wait for the judgement of the first one; the client has seen nothing of them.
+    holding: bool,
+}
+
 impl<'a, W: AsyncWrite> Down<'a, W> {
-    fn new(client: WriteHalf<W>, manners: Manners, outcome: &'a mut OutcomeGuard) -> Self {
+    fn new(
+        client: WriteHalf<W>,
+        manners: Manners,
+        outcome: &'a mut OutcomeGuard,
+        stopped: watch::Receiver<Option<Stop>>,
+    ) -> Self {
         let scanner = FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES);
-        Self { client, manners, outcome, scanner, seen: Seen::default() }
+        Self { client, manners, outcome, stopped, scanner, seen: Seen::default(), holding: false }
     }
 
-    async fn run<R: AsyncRead>(
-        mut self,
-        mut rack: ReadHalf<R>,
-        mut stopped: watch::Receiver<Option<Stop>>,
-    ) -> End {
+    async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let mut scanned = 0;
+        let mut stopped = self.stopped.clone();
         let mut deadline: Option<Instant> = None;
         loop {
             buffer.reserve(READ_BYTES);
@@ -228,50 +270,66 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 }
             };
             tokio::select! {
+                biased;
+                reason = ending(&mut stopped) => return self.stop(reason).await,
                 read = rack.read_buf(&mut buffer) => if !matches!(read, Ok(count) if count > 0) {
                     return self.rack_ended("the connection to the rack was lost").await;
                 },
-                changed = stopped.changed() => {
-                    let reason = if changed.is_ok() { stopped.borrow_and_update().clone() } else { None };
-                    match reason {
-                        // What the rack still sends may say why; its end is noticed on the reading side.
-                        Some(Stop::RackGone) | None => continue,
-                        Some(reason) => return self.stop(reason).await,
-                    }
-                },
-                () = grace => return End::Completed,
+                () = grace => {
+                    self.note_exit_code();
+                    return End::Completed;
+                }
             }
-            let fresh = buffer.get(scanned..).unwrap_or_default();
             let seen = &mut self.seen;
-            match self.scanner.advance(fresh, |piece| seen.piece(piece)) {
-                Ok(count) => scanned += count,
-                Err(_) => return self.rack_ended("the rack sent a malformed frame").await,
-            }
+            let fresh = buffer.get(scanned..).unwrap_or_default();
+            let (good, broken) = scan(&mut self.scanner, fresh, |piece| seen.piece(piece));
+            scanned += good;
+            self.holding = self.seen.holds_back();
             if matches!(self.seen.first, FirstFrame::SessionBlob) {
+                self.holding = true;
                 return self
-                    .end_with_reason(
-                        "the rack offered a direct session that would bypass the gateway",
-                        End::Failed,
-                    )
+                    .end_with_reason("the rack offered a session that would bypass the gateway", End::Failed)
                     .await;
             }
-            if self.seen.holds_back() {
-                continue;
+            if !self.holding {
+                if !self.write(buffer.get(..scanned).unwrap_or_default()).await {
+                    return self.write_failed();
+                }
+                buffer.advance(scanned);
+                scanned = 0;
             }
-            if !self.write(buffer.get(..scanned).unwrap_or_default()).await {
-                return End::AbortedByClient;
-            }
-            buffer.advance(scanned);
-            scanned = 0;
-            if self.seen.ended && deadline.is_none() {
-                deadline = Some(Instant::now() + GRACE);
+            deadline = self.seen.ended.then(|| deadline.unwrap_or_else(|| Instant::now() + GRACE));
+            if broken.is_some() {
+                return self.rack_ended("the rack sent a malformed frame").await;
             }
         }
     }
 
+    /// Writes to the client, for as long as it takes; once the socket is to end, for [`FAREWELL`].
     async fn write(&mut self, bytes: &[u8]) -> bool {
         self.outcome.count_out(bytes.len() as u64);
-        self.client.write_all(bytes).await.is_ok() && self.client.flush().await.is_ok()
+        let (client, stopped) = (&mut self.client, &mut self.stopped);
+        let writing = async {
+            client.write_all(bytes).await?;
+            client.flush().await
+        };
+        tokio::pin!(writing);
+        let written = tokio::select! {
+            written = &mut writing => Ok(written),
+            _reason = ending(stopped) => timeout(FAREWELL, writing).await,
+        };
+        matches!(written, Ok(Ok(())))
+    }
+
+    /// The end of a socket whose client did not take what was written.
+    fn write_failed(&mut self) -> End {
+        match self.stopped.borrow().clone() {
+            Some(Stop::Withdrawn(reason)) => {
+                self.outcome.note(reason);
+                End::Refused
+            }
+            Some(Stop::ClientGone | Stop::ClientBroke(_) | Stop::RackGone) | None => End::AbortedByClient,
+        }
     }
 
     async fn stop(&mut self, reason: Stop) -> End {
@@ -283,10 +341,13 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             Stop::ClientGone | Stop::RackGone => End::AbortedByClient,
             Stop::ClientBroke(error) => {
                 self.outcome.note(format!("the client sent a malformed frame: {error}"));
-                self.pad().await;
-                let close =
-                    encode_server_frame(Opcode::Close, &close_payload(error.close_code(), "malformed frame"));
-                self.write(&close).await;
+                if self.pad().await {
+                    let close = encode_server_frame(
+                        Opcode::Close,
+                        &close_payload(error.close_code(), "malformed frame"),
+                    );
+                    self.write(&close).await;
+                }
                 End::Failed
             }
             Stop::Withdrawn(reason) => self.end_with_reason(&reason, End::Refused).await,
@@ -315,7 +376,12 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
     async fn end_with_reason(&mut self, reason: &str, end: End) -> End {
         self.outcome.note(reason);
         if self.manners.tells_exit_code && self.pad().await {
-            let frames = denial_frames(reason);
+            let mut frames = Vec::new();
+            if !self.holding && !self.scanner.at_message_boundary() {
+                // The message that was cut short ends here, so that what follows is one of its own.
+                frames.extend(encode_server_frame(Opcode::Continuation, b""));
+            }
+            frames.extend(denial_frames(reason));
             self.write(&frames).await;
         }
         end
@@ -323,7 +389,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
 
     /// Fills up a frame that was cut short, so that what follows is a frame again.
     async fn pad(&mut self) -> bool {
-        if self.scanner.at_boundary() {
+        if self.holding || self.scanner.at_boundary() {
             return true;
         }
         if self.seen.missing > PADDING_LIMIT_BYTES {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use gateway_store::ResolveError;
 use gateway_types::{Caller, Facts, Operation, Resource};
+use tokio::time::interval;
 
 use crate::phases::authenticate::Credential;
 use crate::phases::inspect::Inspected;
 use crate::plane::DataPlane;
 
 /// How often the question is asked. A revocation must end an open stream within 5 s.
-pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// What was allowed when the socket was opened.
 pub(super) struct Standing {
@@ -35,14 +36,23 @@ impl Standing {
         }
     }
 
-    /// Ends when the gateway closes its sockets.
-    pub(super) async fn closing(&self) {
-        self.plane.closing.cancelled().await;
+    /// Waits until the socket must end, and says why.
+    pub(super) async fn lost(&self) -> String {
+        let mut ticks = interval(INTERVAL);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.plane.closing.cancelled() => return "the gateway is stopping".to_owned(),
+            }
+            if let Err(reason) = self.check().await {
+                return reason;
+            }
+        }
     }
 
     /// `Err` with the reason when the socket must end. While the store cannot be reached an open
     /// socket goes on (DESIGN 1, idea 8).
-    pub(super) async fn check(&self) -> Result<(), String> {
+    async fn check(&self) -> Result<(), String> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let parts = &self.plane.parts;
         let known = match parts.store.callers().resolve(credential.expose(), parts.clock.now()).await {
