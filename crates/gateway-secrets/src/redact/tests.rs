@@ -169,6 +169,27 @@ fn other_labels_hide_the_whole_text() {
 }
 
 #[test]
+fn the_names_of_masked_variables_are_shown() {
+    check(
+        "[].value",
+        r#"[{"name":"cli-env-mask","value":"A,B"},{"name":"foo","value":"A,B"}]"#,
+        r#"[{"name":"cli-env-mask","value":"A,B"},{"name":"foo","value":"§value:A,B§"}]"#,
+    );
+    check(
+        "value",
+        r#"{"name":"cli-env-mask","value":"A,B"}"#,
+        r#"{"name":"cli-env-mask","value":"A,B"}"#,
+    );
+    check(
+        "value",
+        r#"{"name":"cli-env-mask","value":"v","name":"foo"}"#,
+        r#"{"name":"cli-env-mask","value":"§value:v§","name":"foo"}"#,
+    );
+    check("value,name", r#"{"name":"n","value":"v"}"#, r#"{"name":"§name:n§","value":"§value:v§"}"#);
+    check("token", r#"{"name":"cli-env-mask","token":"t"}"#, r#"{"name":"cli-env-mask","token":"§token:t§"}"#);
+}
+
+#[test]
 fn a_list_without_brackets_in_its_labels_is_walked_item_by_item() {
     let setting = Setting::new();
     let body = br#"[{"name":"a","parameters":{"P":"x"}},{"name":"b","parameters":{"P":"x"}}]"#;

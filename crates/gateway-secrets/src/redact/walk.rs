@@ -23,6 +23,9 @@ const DEEPEST: usize = 64;
 /// What racks and clients show for values they hide themselves.
 const HIDDEN_BY_THE_RACK: &str = "****";
 
+/// The app config that holds names and no values (API.md 1.4).
+const ENV_MASK_CONFIG: &str = "cli-env-mask";
+
 pub(super) struct Found {
     pub(super) edits: Vec<Edit>,
     pub(super) replaced: usize,
@@ -218,6 +221,7 @@ impl<'a> Walk<'a> {
                     }
                     Treatment::MapValue
                         if text == HIDDEN_BY_THE_RACK || self.redaction.plain.is_plain(place.name) => {}
+                    Treatment::Whole if self.is_list_of_names(place) => {}
                     Treatment::MapValue | Treatment::Whole | Treatment::Scan => {
                         self.replace(value, &text, &scope.key.handle(place.name, &text), 1);
                     }
@@ -252,6 +256,12 @@ impl<'a> Walk<'a> {
         }
         let (release, app) = (self.sibling(place, "id"), self.sibling(place, "app"));
         self.found.envs.push(FoundEnv { release, app, env });
+    }
+
+    /// Whether this is the app config in which the client keeps the names of the variables that it
+    /// masks. It reads the list and writes it back with more names in it, so a handle would end there.
+    fn is_list_of_names(&self, place: &Place<'a, '_>) -> bool {
+        place.name == "value" && self.sibling(place, "name").as_deref() == Some(ENV_MASK_CONFIG)
     }
 
     /// The text of the only member of this name.
