@@ -11,4 +11,5 @@ mod basics;
 mod documents;
 mod environment;
 mod matrix;
+mod replay;
 mod structure;
