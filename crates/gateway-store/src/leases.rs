@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct LocalNames(Mutex<HashMap<String, Arc<AsyncMutex<()>>>>);
 
 impl LocalNames {
-    fn of(&self, name: &str) -> Arc<AsyncMutex<()>> {
+    pub(crate) fn of(&self, name: &str) -> Arc<AsyncMutex<()>> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_name, mutex| Arc::strong_count(mutex) > 1);
         Arc::clone(names.entry(name.to_owned()).or_default())

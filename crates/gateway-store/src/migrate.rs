@@ -19,6 +19,8 @@ struct Migration {
 
 const INITIAL: &str = include_str!("../migrations/20261122000000_initial.sql");
 
+const FACTORS: &str = include_str!("../migrations/20261122000200_factors.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -27,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/20261122000100_audit.sqlite.sql"),
         postgres: include_str!("../migrations/20261122000100_audit.postgres.sql"),
     },
+    Migration { stamp: 20_261_122_000_200, name: "factors", sqlite: FACTORS, postgres: FACTORS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

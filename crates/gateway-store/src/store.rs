@@ -14,13 +14,16 @@ use crate::changes::{self, Changes};
 use crate::database::{Database, Location};
 use crate::error::StoreError;
 use crate::events::Events;
+use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
 use crate::runs::Run;
+use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
+use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
 use crate::users::Users;
 
@@ -69,6 +72,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lease_names: LocalNames,
+    pub(crate) step_ups: step_ups::Remembered,
 }
 
 /// The store of one gateway.
@@ -77,6 +81,7 @@ pub struct Store {
     callers: Callers,
     audit: AuditLog,
     stamp: Stamp,
+    sealer: Arc<Sealer>,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
     tasks: Vec<JoinHandle<()>>,
@@ -121,10 +126,13 @@ impl Store {
             clock: options.clock,
             entropy: options.entropy,
             lease_names: LocalNames::default(),
+            step_ups: step_ups::Remembered::default(),
         });
         let signer = signer(&stamp)?;
+        let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
-        let mut store = Store { core, callers, audit, stamp, run: None, lock: Mutex::new(lock), tasks };
+        let mut store =
+            Store { core, callers, audit, stamp, sealer, run: None, lock: Mutex::new(lock), tasks };
         if serving {
             store.run = Some(store.begin_run(&location, now).await?);
         }
@@ -228,6 +236,16 @@ impl Store {
     /// The sessions.
     pub fn sessions(&self) -> Sessions {
         Sessions { core: Arc::clone(&self.core) }
+    }
+
+    /// The second factors of people.
+    pub fn factors(&self) -> Factors {
+        Factors { core: Arc::clone(&self.core), sealer: Arc::clone(&self.sealer) }
+    }
+
+    /// The step-ups of sessions.
+    pub fn step_ups(&self) -> StepUps {
+        StepUps { core: Arc::clone(&self.core) }
     }
 
     /// The settings kept in the database.

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod concurrency;
+mod factors;
 mod log;
 mod opening;
 mod resolving;

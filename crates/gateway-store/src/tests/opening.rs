@@ -50,7 +50,7 @@ async fn without_a_key_one_is_made_and_kept() {
 async fn migrations_apply_once() {
     for place in Place::both() {
         let applied = Store::migrate(&place.url, &*place.clock).await.unwrap();
-        assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), ["initial", "audit"]);
+        assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), ["initial", "audit", "factors"]);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
     }
 }

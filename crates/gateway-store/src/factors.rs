@@ -1,0 +1,249 @@
+//! Second factors of people: authenticators and backup codes. Seeds are sealed, backup codes are keyed
+//! digests. Whether a code is right is not decided here; that it is spent once is, see [`crate::step_ups`].
+
+use std::sync::Arc;
+
+use gateway_types::{FactorId, Secret, Timestamp, UserId};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::error::StoreError;
+use crate::row::{moment, optional_moment, parsed, storable};
+use crate::sealing::Sealer;
+use crate::store::Core;
+
+/// What the key of sealed seeds is derived for.
+pub(crate) const SEALING_KEY: &str = "factor-sealing/v1";
+
+/// The most authenticators of one person.
+pub const MOST_FACTORS: i64 = 10;
+
+/// `last_step` of an authenticator whose codes are all unspent: before every step there is.
+const NO_STEP: i64 = -1;
+
+/// An authenticator's row, without its seed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Factor {
+    /// The row.
+    pub id: FactorId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its owner showed that it works; until then it counts for nothing.
+    pub confirmed: Option<Timestamp>,
+    /// When a code of it was last spent.
+    pub last_used: Option<Timestamp>,
+}
+
+/// The second factors of this gateway.
+#[derive(Clone, Debug)]
+pub struct Factors {
+    pub(crate) core: Arc<Core>,
+    pub(crate) sealer: Arc<Sealer>,
+}
+
+impl Factors {
+    /// Adds an authenticator that is not confirmed yet, in place of one that its owner never confirmed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such person, [`StoreError::Conflict`] when they have
+    /// [`MOST_FACTORS`] already.
+    pub async fn create_totp(
+        &self,
+        user: UserId,
+        name: &str,
+        seed: &Secret<Vec<u8>>,
+    ) -> Result<Factor, StoreError> {
+        storable("the factor's name", name)?;
+        let now = self.core.clock.now();
+        let id = FactorId::new(now, &*self.core.entropy);
+        let sealed = self.sealer.seal(seed, &owner(id, user), &*self.core.entropy)?;
+        let mut tx = self.core.database.begin().await?;
+        sqlx::query("DELETE FROM factors WHERE user_id = $1 AND confirmed IS NULL")
+            .bind(user.to_string())
+            .execute(tx.connection())
+            .await?;
+        let inserted = sqlx::query(
+            "INSERT INTO factors (id, user_id, kind, name, sealed, key_id, created, last_step) \
+             SELECT $1, users.id, 'totp', $3, $4, $5, $6, $7 FROM users WHERE users.id = $2 \
+             AND (SELECT count(*) FROM factors AS other WHERE other.user_id = $2) < $8",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .bind(name.to_owned())
+        .bind(sealed)
+        .bind(self.sealer.key_id().to_owned())
+        .bind(now.micros())
+        .bind(NO_STEP)
+        .bind(MOST_FACTORS)
+        .execute(tx.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let known = sqlx::query("SELECT id FROM users WHERE id = $1")
+                .bind(user.to_string())
+                .fetch_optional(tx.connection())
+                .await?;
+            tx.rollback().await?;
+            return Err(if known.is_some() { StoreError::Conflict } else { StoreError::NotFound });
+        }
+        tx.commit().await?;
+        Ok(Factor { id, user, name: name.to_owned(), created: now, confirmed: None, last_used: None })
+    }
+
+    /// Makes an authenticator count, after its owner gave the code of `step`, which is thereby spent;
+    /// `None` when nobody gave one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such factor of this person that waits for it.
+    pub async fn confirm(&self, user: UserId, id: FactorId, step: Option<i64>) -> Result<Factor, StoreError> {
+        let now = self.core.clock.now().micros();
+        let _turn = self.core.database.write_turn().await;
+        let row = sqlx::query(
+            "UPDATE factors SET confirmed = $1, last_step = $2 \
+             WHERE id = $3 AND user_id = $4 AND confirmed IS NULL \
+             RETURNING id, user_id, name, created, confirmed, last_used",
+        )
+        .bind(now)
+        .bind(step.unwrap_or(NO_STEP))
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(self.core.database.pool())
+        .await?;
+        row.as_ref().map(factor).transpose()?.ok_or(StoreError::NotFound)
+    }
+
+    /// A person's authenticators, oldest first, also the one that is not confirmed.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn list(&self, user: UserId) -> Result<Vec<Factor>, StoreError> {
+        self.rows(user).await?.iter().map(factor).collect()
+    }
+
+    /// The same with their seeds.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or [`StoreError::Corrupt`] when a seed does not open.
+    ///
+    /// # Security
+    /// Seeds are for checking a code against and for nothing else.
+    pub async fn seeds(&self, user: UserId) -> Result<Vec<(Factor, Secret<Vec<u8>>)>, StoreError> {
+        let mut seeds = Vec::new();
+        for row in self.rows(user).await? {
+            let factor = factor(&row)?;
+            let sealed: String = row.try_get("sealed")?;
+            let key_id: String = row.try_get("key_id")?;
+            let seed = self.sealer.open(&sealed, &key_id, &owner(factor.id, user))?;
+            seeds.push((factor, seed));
+        }
+        Ok(seeds)
+    }
+
+    async fn rows(&self, user: UserId) -> Result<Vec<AnyRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, user_id, name, created, confirmed, last_used, sealed, key_id \
+             FROM factors WHERE user_id = $1 AND kind = 'totp' ORDER BY id",
+        )
+        .bind(user.to_string())
+        .fetch_all(self.core.database.pool())
+        .await?;
+        Ok(rows)
+    }
+
+    /// Gives an authenticator another name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn rename(&self, user: UserId, id: FactorId, name: &str) -> Result<(), StoreError> {
+        storable("the factor's name", name)?;
+        let _turn = self.core.database.write_turn().await;
+        let renamed = sqlx::query("UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3")
+            .bind(name.to_owned())
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .execute(self.core.database.pool())
+            .await?;
+        if renamed.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
+    /// Removes an authenticator, and ends the windows that it opened, on every instance.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove(&self, user: UserId, id: FactorId) -> Result<(), StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let removed = sqlx::query("DELETE FROM factors WHERE id = $1 AND user_id = $2")
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .execute(tx.connection())
+            .await?;
+        if removed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        sqlx::query("DELETE FROM step_ups WHERE factor = $1")
+            .bind(crate::step_ups::UsedFactor::Totp(id).to_string())
+            .execute(tx.connection())
+            .await?;
+        self.core.changes.commit(tx, version).await
+    }
+
+    /// Gives a person these backup codes, as keyed digests, in place of all they had.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such person.
+    pub async fn replace_backup_codes(&self, user: UserId, digests: &[String]) -> Result<(), StoreError> {
+        let mut tx = self.core.database.begin().await?;
+        sqlx::query("DELETE FROM backup_codes WHERE user_id = $1")
+            .bind(user.to_string())
+            .execute(tx.connection())
+            .await?;
+        for digest in digests {
+            let inserted = sqlx::query(
+                "INSERT INTO backup_codes (user_id, digest, created) \
+                 SELECT users.id, $2, $3 FROM users WHERE users.id = $1",
+            )
+            .bind(user.to_string())
+            .bind(digest.clone())
+            .bind(self.core.clock.now().micros())
+            .execute(tx.connection())
+            .await?;
+            if inserted.rows_affected() == 0 {
+                tx.rollback().await?;
+                return Err(StoreError::NotFound);
+            }
+        }
+        tx.commit().await
+    }
+
+    /// How many backup codes a person has left.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn backup_codes_left(&self, user: UserId) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT count(*) FROM backup_codes WHERE user_id = $1 AND used IS NULL")
+            .bind(user.to_string())
+            .fetch_one(self.core.database.pool())
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+/// What a seed is sealed for. With the person, so that a row given to somebody else does not open.
+fn owner(id: FactorId, user: UserId) -> String {
+    format!("totp:{id}:{user}")
+}
+
+fn factor(row: &AnyRow) -> Result<Factor, StoreError> {
+    Ok(Factor {
+        id: parsed(row, "id", "factor id")?,
+        user: parsed(row, "user_id", "user id")?,
+        name: row.try_get("name")?,
+        created: moment(row, "created")?,
+        confirmed: optional_moment(row, "confirmed")?,
+        last_used: optional_moment(row, "last_used")?,
+    })
+}

@@ -1,0 +1,400 @@
+//! Step-ups: which session gave a second factor when, that each code is spent once, and how many were
+//! tried in vain. Whether a code is right, and what a step-up is needed for, is not known here.
+//!
+//! A window belongs to one session and ends with it. Start at [`StepUps::spend`].
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_types::{FactorId, SessionId, Timestamp, UserId};
+use moka::sync::Cache;
+use sqlx::Row;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::callers::KNOWN_FOR;
+use crate::database::WriteTx;
+use crate::error::StoreError;
+use crate::leases::LocalNames;
+use crate::row::{moment, optional_moment, optional_parsed, parsed};
+use crate::secrets::sha256_hex;
+use crate::store::Core;
+
+/// The most open windows kept in memory.
+const MOST_WINDOWS: u64 = 20_000;
+
+/// How far the clock of another instance may be ahead and its windows still count.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(30);
+
+/// What a window was opened with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UsedFactor {
+    /// A one-time code of this authenticator.
+    Totp(FactorId),
+    /// A backup code.
+    BackupCode,
+}
+
+impl fmt::Display for UsedFactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UsedFactor::Totp(id) => write!(f, "totp:{id}"),
+            UsedFactor::BackupCode => f.write_str("backup_code"),
+        }
+    }
+}
+
+/// The text names no factor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no factor is written so")]
+pub struct NotAFactor;
+
+impl FromStr for UsedFactor {
+    type Err = NotAFactor;
+
+    fn from_str(text: &str) -> Result<Self, NotAFactor> {
+        match text.strip_prefix("totp:") {
+            Some(id) => id.parse().map(UsedFactor::Totp).map_err(|_bad| NotAFactor),
+            None if text == "backup_code" => Ok(UsedFactor::BackupCode),
+            None => Err(NotAFactor),
+        }
+    }
+}
+
+/// When a window was opened, and with what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenWindow {
+    /// When.
+    pub opened: Timestamp,
+    /// With what.
+    pub factor: UsedFactor,
+}
+
+/// What is known of a person's second factor and of one session's window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FactorStanding {
+    /// The person has a confirmed factor.
+    pub enrolled: bool,
+    /// The session's window, when it is open.
+    pub window: Option<OpenWindow>,
+}
+
+/// A code that was found to be right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RightCode {
+    /// The one-time code of this authenticator and step.
+    Totp {
+        /// Which authenticator.
+        factor: FactorId,
+        /// Which step of 30 s.
+        step: i64,
+    },
+    /// Whatever backup code has this keyed digest; whether there is one is seen when it is spent.
+    Backup {
+        /// The digest.
+        digest: String,
+    },
+}
+
+impl RightCode {
+    fn factor(&self) -> UsedFactor {
+        match self {
+            RightCode::Totp { factor, .. } => UsedFactor::Totp(*factor),
+            RightCode::Backup { .. } => UsedFactor::BackupCode,
+        }
+    }
+
+    /// What is kept to know the same code again. A code is fully named by its authenticator and step.
+    fn digest(&self) -> String {
+        match self {
+            RightCode::Totp { factor, step } => sha256_hex(format!("totp:{factor}:{step}").as_bytes()),
+            RightCode::Backup { digest } => sha256_hex(format!("backup:{digest}").as_bytes()),
+        }
+    }
+}
+
+/// What became of a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spent {
+    /// Spent by this call, which opened the session's window: good for one bound action too.
+    Fresh(OpenWindow),
+    /// This very session spent it before; its window is what counts.
+    Before(OpenWindow),
+    /// It was spent by another session, is older than one that was spent, or is none.
+    Refused,
+}
+
+/// Whether one more code may be tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Try {
+    /// Yes; it counts as tried in vain until [`StepUps::succeeded`].
+    Allowed,
+    /// No, too many were wrong; again at this moment.
+    TooMany(Timestamp),
+}
+
+/// How many codes may be wrong before no more are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TryLimit {
+    /// This many.
+    pub most: i64,
+    /// Within this time.
+    pub within: Duration,
+}
+
+/// What this process remembers of step-ups.
+pub(crate) struct Remembered {
+    windows: Cache<SessionId, (u64, OpenWindow)>,
+    turns: LocalNames,
+}
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered").field("windows", &self.windows.entry_count()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        let windows = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(KNOWN_FOR).build();
+        Self { windows, turns: LocalNames::default() }
+    }
+}
+
+/// The step-ups of this gateway.
+#[derive(Clone, Debug)]
+pub struct StepUps {
+    pub(crate) core: Arc<Core>,
+}
+
+impl StepUps {
+    /// What is known of `user`'s second factor and of the window of `session`, where windows are open
+    /// for `length`. An open window is answered from memory, so a burst of changes asks once.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn standing(
+        &self,
+        user: UserId,
+        session: SessionId,
+        length: Duration,
+    ) -> Result<FactorStanding, StoreError> {
+        let now = self.core.clock.now();
+        let remembered = &self.core.step_ups.windows;
+        // Read before the row: what a change overtakes is remembered under a generation that is past.
+        let generation = self.core.changes.generation();
+        if let Some((_, window)) = remembered
+            .get(&session)
+            .filter(|(of, window)| *of == generation && is_open(window.opened, now, length))
+        {
+            return Ok(FactorStanding { enrolled: true, window: Some(window) });
+        }
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM factors WHERE factors.user_id = users.id \
+                     AND factors.confirmed IS NOT NULL) AS confirmed, w.opened, w.factor \
+             FROM users LEFT JOIN step_ups AS w ON w.credential_id = $2 WHERE users.id = $1",
+        )
+        .bind(user.to_string())
+        .bind(session.to_string())
+        .fetch_optional(self.core.database.pool())
+        .await?;
+        let Some(row) = row else { return Ok(FactorStanding { enrolled: false, window: None }) };
+        let enrolled = row.try_get::<i64, _>("confirmed")? > 0;
+        let opened = optional_moment(&row, "opened")?;
+        let factor: Option<UsedFactor> = optional_parsed(&row, "factor", "factor of a step-up")?;
+        let window = opened
+            .zip(factor)
+            .map(|(opened, factor)| OpenWindow { opened, factor })
+            .filter(|window| enrolled && is_open(window.opened, now, length));
+        if let Some(window) = window {
+            remembered.insert(session, (generation, window));
+        }
+        Ok(FactorStanding { enrolled, window })
+    }
+
+    /// Waits until no other request of this process tries a code of this session: requests of one
+    /// command that come at once carry the same code, and the first one opens the window for all.
+    pub async fn turn(&self, session: SessionId) -> OwnedMutexGuard<()> {
+        self.core.step_ups.turns.of(&session.to_string()).lock_owned().await
+    }
+
+    /// Asks to try one more code, and counts it at once: codes that are tried side by side, here or
+    /// on other instances, do not get around the limit.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written; then no code may be tried.
+    pub async fn begin_try(&self, session: SessionId, limit: TryLimit) -> Result<Try, StoreError> {
+        let within = i64::try_from(limit.within.as_micros())
+            .map_err(|_large| StoreError::OutOfRange { field: "the time of tries" })?;
+        let now = self.core.clock.now();
+        let over = now.micros().saturating_sub(within);
+        let turn = self.core.database.write_turn().await;
+        let counted = sqlx::query(
+            "INSERT INTO step_up_tries (credential_id, since, tries) VALUES ($1, $2, 1) \
+             ON CONFLICT (credential_id) DO UPDATE SET \
+             tries = CASE WHEN step_up_tries.since <= $3 THEN 1 ELSE step_up_tries.tries + 1 END, \
+             since = CASE WHEN step_up_tries.since <= $3 THEN $2 ELSE step_up_tries.since END \
+             WHERE step_up_tries.since <= $3 OR step_up_tries.tries < $4",
+        )
+        .bind(session.to_string())
+        .bind(now.micros())
+        .bind(over)
+        .bind(limit.most)
+        .execute(self.core.database.pool())
+        .await?;
+        drop(turn);
+        if counted.rows_affected() == 1 {
+            return Ok(Try::Allowed);
+        }
+        let row = sqlx::query("SELECT since FROM step_up_tries WHERE credential_id = $1")
+            .bind(session.to_string())
+            .fetch_optional(self.core.database.pool())
+            .await?;
+        let since = row.as_ref().map(|row| moment(row, "since")).transpose()?;
+        Ok(Try::TooMany(since.unwrap_or(now).saturating_add(limit.within)))
+    }
+
+    /// Takes back one count of [`StepUps::begin_try`]: the code was right.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn succeeded(&self, session: SessionId) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query("UPDATE step_up_tries SET tries = tries - 1 WHERE credential_id = $1 AND tries > 0")
+            .bind(session.to_string())
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// Spends a right code for `session` and opens its window, if nobody spent it before.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written; whether the code is spent is then not known.
+    ///
+    /// # Security
+    /// One statement compares and sets, so that of any number of uses at once, on any number of
+    /// instances, one succeeds. A code older than one that was spent is refused too
+    /// (RFC 6238, section 5.2).
+    pub async fn spend(
+        &self,
+        user: UserId,
+        session: SessionId,
+        code: &RightCode,
+    ) -> Result<Spent, StoreError> {
+        let generation = self.core.changes.generation();
+        let now = self.core.clock.now();
+        let mut tx = self.core.database.begin().await?;
+        if !take(&mut tx, user, code, now).await? {
+            let before = spent_before(&mut tx, session, code).await?;
+            tx.rollback().await?;
+            return Ok(before.map_or(Spent::Refused, Spent::Before));
+        }
+        let window = OpenWindow { opened: now, factor: code.factor() };
+        sqlx::query(
+            "INSERT INTO step_ups (credential_id, opened, factor, code_digest) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (credential_id) DO UPDATE SET opened = excluded.opened, \
+             factor = excluded.factor, code_digest = excluded.code_digest",
+        )
+        .bind(session.to_string())
+        .bind(now.micros())
+        .bind(window.factor.to_string())
+        .bind(code.digest())
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await?;
+        self.core.step_ups.windows.insert(session, (generation, window));
+        Ok(Spent::Fresh(window))
+    }
+}
+
+/// The one statement that can succeed only once for each code.
+async fn take(tx: &mut WriteTx, user: UserId, code: &RightCode, now: Timestamp) -> Result<bool, StoreError> {
+    let taken = match code {
+        RightCode::Totp { factor, step } => {
+            sqlx::query(
+                "UPDATE factors SET last_step = $1, last_used = $2 \
+                 WHERE id = $3 AND user_id = $4 AND confirmed IS NOT NULL AND last_step < $1",
+            )
+            .bind(*step)
+            .bind(now.micros())
+            .bind(factor.to_string())
+            .bind(user.to_string())
+            .execute(tx.connection())
+            .await?
+        }
+        RightCode::Backup { digest } => {
+            sqlx::query(
+                "UPDATE backup_codes SET used = $1 WHERE user_id = $2 AND digest = $3 AND used IS NULL",
+            )
+            .bind(now.micros())
+            .bind(user.to_string())
+            .bind(digest.clone())
+            .execute(tx.connection())
+            .await?
+        }
+    };
+    Ok(taken.rows_affected() == 1)
+}
+
+/// The window that this session opened with this very code.
+async fn spent_before(
+    tx: &mut WriteTx,
+    session: SessionId,
+    code: &RightCode,
+) -> Result<Option<OpenWindow>, StoreError> {
+    let row =
+        sqlx::query("SELECT opened, factor FROM step_ups WHERE credential_id = $1 AND code_digest = $2")
+            .bind(session.to_string())
+            .bind(code.digest())
+            .fetch_optional(tx.connection())
+            .await?;
+    let window = |row| {
+        Ok(OpenWindow {
+            opened: moment(row, "opened")?,
+            factor: parsed(row, "factor", "factor of a step-up")?,
+        })
+    };
+    row.as_ref().map(window).transpose()
+}
+
+/// Whether a window of this length is open. Its end is not part of it, so a length of nothing is never
+/// open. One from the future is of an instance whose clock is a little ahead, or was opened before
+/// this clock moved back, and then it is over.
+fn is_open(opened: Timestamp, now: Timestamp, length: Duration) -> bool {
+    match now.checked_since(opened) {
+        Some(age) => age < length,
+        None => opened.checked_since(now).is_some_and(|ahead| ahead <= CLOCK_DIFFERENCE.min(length)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_open_up_to_its_end() {
+        let second = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let check = |opened, now, length, open| {
+            let length = Duration::from_secs(length);
+            assert_eq!(is_open(second(opened), second(now), length), open, "{opened} {now} {length:?}");
+        };
+        check(100, 100, 600, true);
+        check(100, 699, 600, true);
+        check(100, 700, 600, false);
+        check(100, 100, 0, false);
+        check(130, 100, 600, true);
+        check(131, 100, 600, false);
+        check(101, 100, 0, false);
+    }
+
+    #[test]
+    fn factors_read_back() {
+        let id = FactorId::new(Timestamp::from_micros(0), &gateway_types::OsEntropy);
+        for factor in [UsedFactor::Totp(id), UsedFactor::BackupCode] {
+            assert_eq!(factor.to_string().parse(), Ok(factor));
+        }
+        assert_eq!("totp:".parse::<UsedFactor>(), Err(NotAFactor));
+    }
+}
