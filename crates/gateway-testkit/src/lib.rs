@@ -5,11 +5,15 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test kit fails the test that uses it")]
 
 pub mod clock;
+pub mod eventually;
 pub mod gateway;
 pub mod raw;
 pub mod socket;
+pub mod stub;
 
 pub use clock::FakeClock;
+pub use eventually::eventually;
 pub use gateway::{Database, TestGateway, TestGatewayBuilder};
 pub use raw::{RawClient, Reply};
 pub use socket::Socket;
+pub use stub::{StubConnection, StubRack};

@@ -55,8 +55,7 @@ impl Socket {
             return Err(reply);
         }
         assert_eq!(reply.header("sec-websocket-accept"), Some("34A8oBikP4xbixRWRZm/FuZaHZA="));
-        let (stream, buffer) = client.into_parts();
-        Ok(Self { stream, buffer, scanner: FrameScanner::new(Sender::Server, u64::MAX >> 1) })
+        Ok(Self::from(client))
     }
 
     /// Sends one frame.
@@ -99,6 +98,14 @@ impl Socket {
             }
         }
         frames
+    }
+}
+
+impl From<RawClient> for Socket {
+    /// The socket that a request opened, after its 101.
+    fn from(client: RawClient) -> Self {
+        let (stream, buffer) = client.into_parts();
+        Self { stream, buffer, scanner: FrameScanner::new(Sender::Server, u64::MAX >> 1) }
     }
 }
 
