@@ -6,19 +6,28 @@
 //!
 //! A malformed request is answered in its place: hyper is given a stand-in request of the method
 //! [`STAND_IN`], which no client can send, since the guard refuses it. So the reply comes after the
-//! replies of well-formed requests before it, and the connection ends.
+//! replies of well-formed requests before it, and the connection ends. hyper does not see that end
+//! coming: it would take it for the client's leaving, and not answer at all.
+//!
+//! A connection that ends while its client still sends is closed slowly: a close with unread bytes
+//! makes the system send a reset, which can overtake the reply and destroy it.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use gateway_framing::http1::{RequestGuard, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// How long a client is listened to after the last reply, so that it can read that reply.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The method of the request that stands for a malformed one.
 pub(crate) const STAND_IN: &str = "X-MALFORMED";
@@ -48,12 +57,33 @@ pub(crate) struct GuardedStream<S> {
     buffer: BytesMut,
     released: usize,
     violation: ViolationSlot,
-    ended: bool,
+    end: InputEnd,
+    /// Set once our side has said that no more comes.
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+/// How the input ends behind the bytes that are still to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum InputEnd {
+    /// Not yet.
+    Open,
+    /// The client said so, or a body turned out malformed.
+    Seen,
+    /// With a stand-in. Nothing is read behind it, and its reply closes the connection.
+    StandIn,
 }
 
 impl<S> GuardedStream<S> {
     pub(crate) fn new(inner: S, guard: RequestGuard, violation: ViolationSlot) -> Self {
-        Self { inner, guard, buffer: BytesMut::new(), released: 0, violation, ended: false }
+        Self {
+            inner,
+            guard,
+            buffer: BytesMut::new(),
+            released: 0,
+            violation,
+            end: InputEnd::Open,
+            linger: None,
+        }
     }
 
     /// Lets the guard look at what was received and not yet released.
@@ -69,15 +99,22 @@ impl<S> GuardedStream<S> {
     }
 
     fn fail(&mut self, violation: Violation) {
-        self.ended = true;
         self.buffer.truncate(self.released);
         // In the middle of a body no request can be put in its place; the end of the stream makes the
         // body fail, and the request it belongs to is refused.
-        if !self.guard.failed_in_body() {
+        if self.guard.failed_in_body() {
+            self.end = InputEnd::Seen;
+        } else {
+            self.end = InputEnd::StandIn;
             self.buffer.extend_from_slice(STAND_IN_HEAD);
             self.released = self.buffer.len();
         }
         self.violation.put(violation);
+    }
+
+    /// Whether the client may be in the middle of sending something.
+    fn is_within_request(&self) -> bool {
+        !self.buffer.is_empty() || !self.guard.is_between_requests()
     }
 }
 
@@ -86,7 +123,9 @@ impl<S: AsyncRead + Unpin> GuardedStream<S> {
         self.buffer.reserve(READ_BYTES);
         let count =
             ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.inner), context, &mut self.buffer))?;
-        self.ended |= count == 0;
+        if count == 0 {
+            self.end = InputEnd::Seen;
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -106,8 +145,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
                 this.released -= count;
                 return Poll::Ready(Ok(()));
             }
-            if this.ended {
-                return Poll::Ready(Ok(()));
+            match this.end {
+                InputEnd::Open => {}
+                InputEnd::Seen => return Poll::Ready(Ok(())),
+                // The reply is what wakes the connection next.
+                InputEnd::StandIn => return Poll::Pending,
             }
             if this.guard.is_opaque() && this.buffer.is_empty() {
                 return Pin::new(&mut this.inner).poll_read(context, out);
@@ -118,7 +160,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
+    /// Drops what the client still sends until it closes too, or for [`LINGER`].
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(linger) = &mut self.linger else { return Poll::Ready(()) };
+        let mut bin = [0u8; 4096];
+        loop {
+            if linger.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut bin = ReadBuf::new(&mut bin);
+            match ready!(Pin::new(&mut self.inner).poll_read(context, &mut bin)) {
+                Ok(()) if !bin.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
     }
@@ -140,6 +200,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+            if !this.is_within_request() {
+                return Poll::Ready(Ok(()));
+            }
+            this.linger = Some(Box::pin(sleep(LINGER)));
+        }
+        this.poll_linger(context).map(Ok)
     }
 }

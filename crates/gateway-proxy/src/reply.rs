@@ -20,6 +20,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::body::ReplyBody;
 use crate::flow::Flow;
+use crate::guarded::STAND_IN;
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::identify::Target;
 
@@ -41,7 +42,9 @@ pub(crate) struct ClientSocket {
 pub(crate) struct Asker {
     pub(crate) channel: Channel,
     socket: Option<ClientSocket>,
-    is_upgrade: bool,
+    /// The connection ends with this reply: what follows on it might be frames of a socket that was
+    /// not opened, or what is left of a malformed request.
+    is_last: bool,
     /// The body of the reply is not sent (HEAD).
     wants_head_only: bool,
     /// The refusal is told inside the socket, with the exit marker.
@@ -52,11 +55,13 @@ impl Asker {
     /// Notes how the request wants to be answered.
     pub(crate) fn of(request: &mut Request<Incoming>) -> Self {
         let is_upgrade = request.headers().contains_key(UPGRADE);
+        let wants_head_only = request.method() == Method::HEAD;
+        let request_is_stand_in = request.method().as_str() == STAND_IN;
         let socket = websocket_accept(request.headers())
             .filter(|_| is_upgrade)
             .map(|accept| ClientSocket { upgrade: hyper::upgrade::on(request), accept });
-        let wants_head_only = request.method() == Method::HEAD;
-        Self { channel: Channel::Api, socket, is_upgrade, wants_head_only, tells_in_socket: false }
+        let is_last = is_upgrade || request_is_stand_in;
+        Self { channel: Channel::Api, socket, is_last, wants_head_only, tells_in_socket: false }
     }
 
     /// Once the route is known, it is known how its client reads a refusal: exec-like sockets print
@@ -116,8 +121,7 @@ pub(crate) fn render(
         // The relay took the outcome over; what is left of it here writes nothing.
         return response;
     }
-    if asker.is_upgrade {
-        // What follows on the connection might be frames of a socket that was not opened.
+    if asker.is_last {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)
@@ -156,7 +160,7 @@ fn refusal(problem: &Problem, mut asker: Asker, outcome: OutcomeGuard) -> Respon
         return deny_in_socket(problem, socket, outcome);
     }
     let mut response = document(problem, asker.channel, outcome.request_id);
-    if asker.is_upgrade || problem.kind == ProblemKind::MalformedRequest {
+    if asker.is_last || problem.kind == ProblemKind::MalformedRequest {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)
@@ -176,7 +180,7 @@ pub(crate) fn document(problem: &Problem, channel: Channel, request_id: RequestI
     match problem.kind {
         ProblemKind::Unauthenticated => {
             headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rack-gateway\""));
-            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rack-gateway\""));
+            // No `Basic` challenge: a browser would keep the answer and send it for every page's requests.
         }
         ProblemKind::StepUpRequired => step_up_headers(problem, headers),
         _ => {}

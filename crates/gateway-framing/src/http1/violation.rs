@@ -120,8 +120,8 @@ pub enum ViolationKind {
     /// The target is in absolute, authority or asterisk form (RFC 9112, section 3.2).
     #[error("the request target does not begin with a slash; send only path and query")]
     TargetForm,
-    /// The target holds a byte outside 0x21 to 0x7E.
-    #[error("the request target holds a control character or a byte outside ASCII; percent-encode it")]
+    /// The target holds a byte that no path or query may hold (RFC 3986, section 2).
+    #[error("the request target holds a byte that must be percent-encoded")]
     TargetByte,
     /// The target holds a fragment, which the URI parser behind the guard would drop silently.
     #[error("the request target holds a fragment; send only path and query, with # as %23")]

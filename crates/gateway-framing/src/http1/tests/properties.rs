@@ -48,29 +48,31 @@ fn well_framed_request() -> impl Strategy<Value = Vec<u8>> {
         vec(any::<u8>(), 0..40).prop_map(|bytes| Some(Body::Counted(bytes))),
         vec(vec(any::<u8>(), 1..20), 0..4).prop_map(|chunks| Some(Body::Chunked(chunks))),
     ];
-    (method, "/[!\"$-~]{0,20}", vec(header, 0..4), body).prop_map(|(method, target, headers, body)| {
-        let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: gateway.example\r\n").into_bytes();
-        for (name, value) in headers {
-            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        }
-        match body {
-            None => bytes.extend_from_slice(b"\r\n"),
-            Some(Body::Counted(body)) => {
-                bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-                bytes.extend_from_slice(&body);
+    (method, "/[!$-;=?-\\[\\]_a-z~]{0,20}", vec(header, 0..4), body).prop_map(
+        |(method, target, headers, body)| {
+            let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: gateway.example\r\n").into_bytes();
+            for (name, value) in headers {
+                bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
             }
-            Some(Body::Chunked(chunks)) => {
-                bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-                for chunk in chunks {
-                    bytes.extend_from_slice(format!("{:X}\r\n", chunk.len()).as_bytes());
-                    bytes.extend_from_slice(&chunk);
-                    bytes.extend_from_slice(b"\r\n");
+            match body {
+                None => bytes.extend_from_slice(b"\r\n"),
+                Some(Body::Counted(body)) => {
+                    bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+                    bytes.extend_from_slice(&body);
                 }
-                bytes.extend_from_slice(b"0\r\n\r\n");
+                Some(Body::Chunked(chunks)) => {
+                    bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+                    for chunk in chunks {
+                        bytes.extend_from_slice(format!("{:X}\r\n", chunk.len()).as_bytes());
+                        bytes.extend_from_slice(&chunk);
+                        bytes.extend_from_slice(b"\r\n");
+                    }
+                    bytes.extend_from_slice(b"0\r\n\r\n");
+                }
             }
-        }
-        bytes
-    })
+            bytes
+        },
+    )
 }
 
 #[derive(Clone, Debug)]
