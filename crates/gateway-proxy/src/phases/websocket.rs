@@ -71,6 +71,8 @@ pub(crate) async fn open(
         Err(error) => return put_back(asker, socket, unreachable(&error, outcome)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // An answer that cannot be passed on is told in the socket, where the client shows the reason.
+        asker.put_back(socket);
         return reveal::reveal(plane, &inspected.caller, request, response).await;
     }
     if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
