@@ -75,9 +75,7 @@ impl Socket {
 
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some((frame, used)) = whole_frame(&self.buffer) {
-                self.scanner.advance(self.buffer.get(..used)?, |_| {}).expect("a well-formed frame");
-                self.buffer.drain(..used);
+            if let Some(frame) = self.whole_frame() {
                 return Some(frame);
             }
             self.buffer.reserve(64 * 1024);
@@ -85,6 +83,26 @@ impl Socket {
                 return None;
             }
         }
+    }
+
+    /// Takes the first frame out of what came, when it is complete.
+    fn whole_frame(&mut self) -> Option<Frame> {
+        // One byte more at a time would be slow for large frames; so the size is taken from the head.
+        let size = frame_size(&self.buffer)?;
+        let whole = self.buffer.get(..size)?;
+        let mut frame = None;
+        let take = |piece: Piece<'_>| match piece {
+            Piece::Head(head) => frame = Some(Frame { opcode: head.opcode, payload: Vec::new() }),
+            Piece::Payload(payload) => {
+                if let Some(frame) = &mut frame {
+                    frame.payload.extend_from_slice(payload);
+                }
+            }
+            Piece::End => {}
+        };
+        self.scanner.advance(whole, take).expect("a well-formed frame");
+        self.buffer.drain(..size);
+        frame
     }
 
     /// All frames up to and with the empty BINARY one that ends a Convox socket, or to the close.
@@ -107,25 +125,6 @@ impl From<RawClient> for Socket {
         let (stream, buffer) = client.into_parts();
         Self { stream, buffer, scanner: FrameScanner::new(Sender::Server, u64::MAX >> 1) }
     }
-}
-
-/// The first frame of `bytes` when it is complete, and its size.
-fn whole_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
-    let mut scanner = FrameScanner::new(Sender::Server, u64::MAX >> 1);
-    let (mut frame, mut ended) = (None, false);
-    // One byte more at a time would be slow for large frames; so the size is taken from the head.
-    let size = frame_size(bytes)?;
-    let whole = bytes.get(..size)?;
-    let _checked_by_caller = scanner.advance(whole, |piece| match piece {
-        Piece::Head(head) => frame = Some(Frame { opcode: head.opcode, payload: Vec::new() }),
-        Piece::Payload(payload) => {
-            if let Some(frame) = &mut frame {
-                frame.payload.extend_from_slice(payload);
-            }
-        }
-        Piece::End => ended = true,
-    });
-    frame.filter(|_| ended).map(|frame| (frame, size))
 }
 
 fn frame_size(bytes: &[u8]) -> Option<usize> {
