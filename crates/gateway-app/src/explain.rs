@@ -103,10 +103,11 @@ async fn candidates(store: &Store) -> Result<Vec<Caller>, AppError> {
 }
 
 fn unknown_action(engine: &PolicyEngine, action: &str) -> AppError {
-    let tail = action.rsplit(':').next().unwrap_or_default();
-    let near = engine.operations().iter().map(|operation| operation.action.as_str()).find(|name| {
-        name.ends_with(&format!(":{action}")) || (!tail.is_empty() && name.ends_with(&format!(":{tail}")))
-    });
+    let names = || engine.operations().iter().map(|operation| operation.action.as_str());
+    let ends_with = |tail: &str| names().find(|name| name.ends_with(&format!(":{tail}")));
+    // Somebody who left out the beginning is nearer than somebody who got only the verb right.
+    let verb = action.rsplit(':').next().filter(|verb| !verb.is_empty());
+    let near = ends_with(action).or_else(|| verb.and_then(ends_with));
     let hint = near.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
     AppError::UnknownAction { action: action.to_owned(), hint }
 }

@@ -1,1 +1,94 @@
-//! The command line.
+//! The command line: arguments, output for people and for programs, exit codes.
+//!
+//! It decides nothing that the gateway decides: commands call the functions of gateway-app and
+//! gateway-server and show what they answer. Start reading at [`arguments`] for what can be typed, then
+//! at the command's own module under `commands`; [`failure`] is what becomes of anything that goes wrong.
+
+pub(crate) mod arguments;
+mod commands;
+pub(crate) mod environment;
+pub(crate) mod failure;
+mod local;
+mod operator;
+mod output;
+mod program_log;
+mod stop;
+mod table;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::{Exit, Failure, Problem};
+use crate::output::Output;
+
+/// How long work that cannot be interrupted may hold up the end of the program.
+const LAST_WORK_LIMIT: Duration = Duration::from_secs(2);
+
+/// What every command is told beside its own arguments.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// `--config`.
+    pub(crate) config: Option<std::path::PathBuf>,
+    /// Where answers go.
+    pub(crate) output: Output,
+}
+
+/// Runs the program on the arguments of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let output = Output::of_process(arguments.json);
+    let context = Context { config: arguments.config, output };
+    match dispatch(&context, arguments.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.report();
+            failure.exit().code()
+        }
+    }
+}
+
+/// Help and version are answers; everything else that clap says is a fault in how it was called.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody may be there to read it; the exit code still tells.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.code() } else { ExitCode::SUCCESS }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        program_log::start_quiet();
+    }
+    match command {
+        Command::Serve(arguments) => block_on(commands::serve::run(context, arguments)),
+        Command::Demo(arguments) => block_on(commands::demo::run(context, arguments)),
+        Command::Config(arguments) => commands::config::run(context, arguments),
+        Command::Migrate(arguments) => block_on(commands::migrate::run(context, arguments)),
+        Command::Tokens(arguments) => block_on(commands::tokens::run(context, arguments)),
+        Command::Audit(arguments) => block_on(commands::audit::run(context, arguments)),
+        Command::Why(arguments) => block_on(commands::why::run(context, arguments)),
+        Command::Can(arguments) => block_on(commands::can::run(context, arguments)),
+        Command::WhoCan(arguments) => block_on(commands::who_can::run(context, arguments)),
+        Command::Convox(arguments) => commands::convox::run(arguments),
+        Command::Completion(arguments) => commands::completion::run(context, &arguments),
+    }
+}
+
+fn block_on<F>(work: F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .problem("the program's threads cannot be started")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK_LIMIT);
+    result
+}

@@ -1,6 +1,6 @@
 //! An event on its way into the log: its leaf, and the columns it can be found by.
 
-use gateway_audit::{Event, Leaf, Receipt};
+use gateway_audit::{End, Event, Leaf, Phase, Receipt};
 use gateway_types::{Decision, Entropy};
 use tokio::sync::oneshot;
 
@@ -58,12 +58,15 @@ impl Pending {
     }
 }
 
-/// A refusal by a layer before policy has no verdict, but names its layer.
+/// A refusal by a layer before policy has no verdict, but names its layer. An outcome names the layer
+/// too; its decision stands at its intent, unless it was refused after that.
 fn decision(event: &Event) -> Option<&'static str> {
+    let is_refusal = event.phase != Phase::Outcome || event.end == Some(End::Refused);
     match (event.verdict.as_ref().map(|verdict| verdict.decision), event.layer) {
         (Some(Decision::Allow), _) => Some("allow"),
-        (Some(Decision::Refuse), _) | (None, Some(_)) => Some("refuse"),
-        (None, None) => None,
+        (Some(Decision::Refuse), _) => Some("refuse"),
+        (None, Some(_)) if is_refusal => Some("refuse"),
+        (None, _) => None,
     }
 }
 

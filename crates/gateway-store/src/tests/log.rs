@@ -175,7 +175,12 @@ async fn events_are_found() {
             let mut event =
                 event(&place, if n == 0 { "gateway:user:list" } else { "convox:app:list" }, Phase::Single);
             event.request_id = (n < 2).then_some(request);
-            event.layer = (n == 4).then_some(gateway_types::Layer::Network);
+            event.layer = (n == 4 || n == 2).then_some(gateway_types::Layer::Network);
+            if n == 2 {
+                // What became of an allowed request is not a refusal, though it names the layer.
+                (event.phase, event.intent) = (Phase::Outcome, Some(1));
+                event.end = Some(gateway_audit::End::Completed);
+            }
             event.actor = gateway_audit::Actor::local_operator(if n == 3 { "Ann\0" } else { "bo" });
             store.audit().append(event).await.unwrap();
             place.clock.advance(Duration::from_secs(1));

@@ -1,0 +1,57 @@
+//! What can be typed: the commands and the flags they share. Each command's own flags are in its module.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// The single entry point in front of a Convox rack: it signs callers in, decides, records, forwards.
+#[derive(Parser, Debug)]
+#[command(
+    name = "rack-gateway",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not signed in, 4 refused, 5 gateway or rack unreachable."
+)]
+pub(crate) struct Arguments {
+    /// Configuration file [env: RACK_GATEWAY_CONFIG] [default: ./rack-gateway.toml if it exists]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
+    pub(crate) config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true, display_order = 901)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the gateway
+    Serve(commands::serve::ServeArguments),
+    /// Run everything on this machine to try it out: a gateway, a simulated rack, people and tokens
+    Demo(commands::demo::DemoArguments),
+    /// Look at the configuration without starting anything
+    Config(commands::config::ConfigArguments),
+    /// Bring the database's schema up to date (`serve` does it too)
+    Migrate(commands::migrate::MigrateArguments),
+    /// Make, list and revoke API tokens on the server's own machine
+    Tokens(commands::tokens::TokensArguments),
+    /// Verify, follow and export the audit log
+    Audit(commands::audit::AuditArguments),
+    /// Show what decided about a request: the layer, the rules and the facts
+    Why(commands::why::WhyArguments),
+    /// Ask whether a person or a token may do something
+    Can(commands::can::CanArguments),
+    /// Ask who may do something
+    WhoCan(commands::who_can::WhoCanArguments),
+    /// Run the installed `convox` client through the gateway
+    Convox(commands::convox::ConvoxArguments),
+    /// Print a completion script for a shell
+    Completion(commands::completion::CompletionArguments),
+}

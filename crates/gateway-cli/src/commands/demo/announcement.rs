@@ -1,0 +1,179 @@
+//! What a demo says once it is ready: one line for programs, a page for people.
+
+use gateway_config::{Config, Proxy};
+use gateway_server::Running;
+use gateway_types::Role;
+use serde::Serialize;
+
+use super::parties::{DataDirectory, Machine, People, Rack};
+use crate::failure::{Exit, Failure};
+
+/// Everything a demo says.
+///
+/// # Security
+/// It holds every credential of the demo, and has no `Debug` for that reason.
+#[derive(Serialize)]
+pub(super) struct Announcement<'a> {
+    gateway_url: String,
+    admin_url: String,
+    rack_url: &'a str,
+    rack_token: &'a str,
+    data_dir: String,
+    database_url: &'a str,
+    users: Vec<ListedUser<'a>>,
+    api_tokens: Vec<ListedToken<'a>>,
+    #[serde(skip)]
+    is_simulated: bool,
+    #[serde(skip)]
+    is_kept: bool,
+    #[serde(skip)]
+    program: String,
+}
+
+#[derive(Serialize)]
+struct ListedUser<'a> {
+    email: &'a str,
+    role: Role,
+    session_token: &'a str,
+}
+
+#[derive(Serialize)]
+struct ListedToken<'a> {
+    name: &'a str,
+    role: Role,
+    token: &'a str,
+}
+
+impl<'a> ListedToken<'a> {
+    fn of(machine: &'a Machine) -> Self {
+        Self { name: &machine.name, role: machine.role, token: machine.token.expose() }
+    }
+}
+
+impl<'a> Announcement<'a> {
+    pub(super) fn new(
+        running: &Running,
+        rack: &'a Rack,
+        directory: &DataDirectory,
+        config: &'a Config,
+        people: &'a People,
+    ) -> Result<Self, Failure> {
+        let port = running
+            .addresses
+            .first()
+            .map(std::net::SocketAddr::port)
+            .ok_or_else(|| Failure::new(Exit::Failed, "the gateway listens nowhere"))?;
+        let program = std::env::current_exe().map(|path| path.display().to_string());
+        Ok(Self {
+            // The name and not the address: passkeys and Secure cookies want it.
+            gateway_url: format!("http://localhost:{port}"),
+            admin_url: format!("http://{}", running.admin_address),
+            rack_url: &rack.url,
+            rack_token: rack.token.expose(),
+            data_dir: directory.path().display().to_string(),
+            database_url: &config.database_url,
+            users: people
+                .persons
+                .iter()
+                .map(|person| ListedUser {
+                    email: person.email,
+                    role: person.role,
+                    session_token: person.session.expose(),
+                })
+                .collect(),
+            api_tokens: people.machines.iter().map(ListedToken::of).collect(),
+            is_simulated: rack.is_simulated(),
+            is_kept: matches!(directory, DataDirectory::Kept(_)),
+            program: program.unwrap_or_else(|_| "rack-gateway".to_owned()),
+        })
+    }
+
+    /// One line.
+    pub(super) fn to_json(&self) -> Result<String, Failure> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// For people: where it is, a RACK_URL for each role, and what to try.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::from("The Rack Gateway demo is ready.\n\n");
+        let mut line = |label: &str, value: &str| text.push_str(&format!("  {label:<12} {value}\n"));
+        line("web address", &self.gateway_url);
+        line("health", &format!("{}/readyz", self.admin_url));
+        line(
+            "rack",
+            &format!("{} ({})", self.rack_url, if self.is_simulated { "simulated" } else { "real" }),
+        );
+        line(
+            "data",
+            &format!("{} ({})", self.data_dir, if self.is_kept { "kept" } else { "removed at the end" }),
+        );
+        text.push_str("\nA RACK_URL for each role, for any Convox client:\n\n");
+        for token in &self.api_tokens {
+            text.push_str(&format!(
+                "  {:<9} export RACK_URL={}\n",
+                token.role.name(),
+                self.rack_url_of(token)
+            ));
+        }
+        text.push_str("\nThree things to try:\n\n");
+        for (what, command) in self.to_try() {
+            text.push_str(&format!("  # {what}\n  {command}\n\n"));
+        }
+        text.push_str("Ctrl-C stops it.");
+        text
+    }
+
+    fn rack_url_of(&self, token: &ListedToken<'_>) -> String {
+        let place = self.gateway_url.trim_start_matches("http://");
+        format!("http://convox:{}@{place}{}", token.token, Proxy::PREFIX)
+    }
+
+    /// Commands that work as they stand.
+    fn to_try(&self) -> Vec<(&'static str, String)> {
+        let token = |role| self.api_tokens.iter().find(|token| token.role == role);
+        let mut tries = Vec::new();
+        if let Some(viewer) = token(Role::Viewer) {
+            let url = self.rack_url_of(viewer);
+            tries.push((
+                "a viewer may list apps (with the Convox client: RACK_URL=… convox apps)",
+                format!("curl -s {url}/apps"),
+            ));
+            tries.push((
+                "but not start a command: the refusal says who may, and the rack never hears of it",
+                format!("curl -s -X POST {url}/apps/shop/services/web/processes"),
+            ));
+        }
+        tries.push((
+            "everything is in the log, and the log can be checked",
+            format!(
+                "{program} audit tail --database-url {url} && {program} audit verify --database-url {url}",
+                program = quoted(&self.program),
+                url = quoted(self.database_url),
+            ),
+        ));
+        tries
+    }
+}
+
+/// A word that a shell takes as it stands.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-@=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("sqlite:///tmp/a.db"), "sqlite:///tmp/a.db");
+        assert_eq!(quoted("/my dir/it's"), "'/my dir/it'\\''s'");
+        assert_eq!(quoted("$(id)"), "'$(id)'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,56 @@
+//! `serve`: the gateway, until it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use gateway_config::{Flags, load};
+use gateway_server::{Surroundings, start};
+use gateway_types::{OsEntropy, SystemClock};
+
+use crate::failure::{Exit, Failure};
+use crate::local::DataPlace;
+use crate::stop::{StopSignals, Stopped};
+use crate::{Context, program_log};
+
+/// The arguments of `serve`.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArguments {
+    /// Port of the public listener; 0 takes any free one [env: PORT] [default: 8443]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Port of the second listener (/healthz, /readyz) [env: ADMIN_PORT] [default: 9443]
+    #[arg(long)]
+    pub(crate) admin_port: Option<u16>,
+    /// Where the data are.
+    #[command(flatten)]
+    pub(crate) place: DataPlace,
+}
+
+/// Serves. The first signal lets requests in hand finish, a second one does not.
+pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<ExitCode, Failure> {
+    let flags = Flags { port: arguments.port, admin_port: arguments.admin_port, ..arguments.place.flags() };
+    let config = load(context.config.clone(), flags)?;
+    program_log::start(config.log.format, &config.log.filter)?;
+    let mut signals = StopSignals::listen()?;
+    let running = start(config, surroundings()).await?;
+    for address in &running.addresses {
+        tracing::info!(%address, "listening");
+    }
+    tracing::info!(address = %running.admin_address, "listening for probes");
+    tracing::info!(gateway_id = %running.store.gateway_id(), version = env!("CARGO_PKG_VERSION"), "ready");
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping: requests in hand are finished, a second signal ends them");
+    match signals.or_at_once(running.stop()).await {
+        Stopped::Gracefully => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        Stopped::AtOnce => Err(Failure::new(Exit::Failed, "a second signal ended what was still open")),
+    }
+}
+
+/// The world as it is.
+pub(crate) fn surroundings() -> Surroundings {
+    Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) }
+}

@@ -1,0 +1,107 @@
+//! Where answers go: standard output, as JSON for programs or as text for people. Nothing here panics
+//! when the reader goes away.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::environment;
+use crate::failure::Failure;
+use crate::table::{Looks, Rows};
+
+/// How answers are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The kind of thing a word tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tone {
+    /// All is well.
+    Good,
+    /// It is not.
+    Bad,
+}
+
+/// Where answers go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) looks: Looks,
+    /// Takes whole lines: standard output, except in tests.
+    pub(crate) write: fn(&str) -> io::Result<()>,
+}
+
+impl Output {
+    /// Standard output as this process has it.
+    pub(crate) fn of_process(json: bool) -> Self {
+        let format = if json { Format::Json } else { Format::Text };
+        let looks = match (io::stdout().is_terminal(), environment::read(environment::NO_COLOR)) {
+            (false, _) => Looks::Plain,
+            (true, Some(_)) => Looks::Lines,
+            (true, None) => Looks::Colours,
+        };
+        Self { format, looks, write: to_standard_output }
+    }
+
+    /// Writes an answer: `value` for programs, `text` for people.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn answer<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.line(&serde_json::to_string_pretty(value)?),
+            Format::Text => self.line(text().trim_end_matches('\n')),
+        }
+    }
+
+    /// Writes a listing: an array for programs, a table for people, or `nothing` when it is empty.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn listing<T: Serialize>(
+        &self,
+        values: &[T],
+        rows: &Rows,
+        nothing: &str,
+    ) -> Result<(), Failure> {
+        self.answer(&values, || if rows.is_empty() { nothing.to_owned() } else { rows.render(self.looks) })
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        Ok((self.write)(text)?)
+    }
+
+    /// A word in the colour of its tone, where colours are wanted.
+    pub(crate) fn toned(&self, tone: Tone, word: &str) -> String {
+        match (self.looks, tone) {
+            (Looks::Plain | Looks::Lines, _) => word.to_owned(),
+            (Looks::Colours, Tone::Good) => format!("\u{1b}[32m{word}\u{1b}[0m"),
+            (Looks::Colours, Tone::Bad) => format!("\u{1b}[31m{word}\u{1b}[0m"),
+        }
+    }
+}
+
+fn to_standard_output(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Writes a remark to standard error; that it cannot be read by anybody is no reason to fail.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,69 @@
+//! Tables for people: with lines on a terminal, bare columns in a pipe.
+
+#[cfg(test)]
+mod tests;
+
+use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Row, Table};
+
+/// How much is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Looks {
+    /// Bare columns: somebody cuts them into pieces.
+    Plain,
+    /// Lines around, no colours.
+    Lines,
+    /// Lines and colours.
+    Colours,
+}
+
+/// A table's content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Rows {
+    headers: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Rows {
+    /// A table with these columns and no rows yet.
+    pub(crate) fn new(headers: &[&'static str]) -> Self {
+        Self { headers: headers.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn add(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.iter().map(|cell| harmless(cell)).collect());
+    }
+
+    /// Whether there is no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Draws it; no blanks at the ends of lines.
+    pub(crate) fn render(&self, looks: Looks) -> String {
+        let mut table = Table::new();
+        match looks {
+            Looks::Plain => table.load_preset(NOTHING),
+            Looks::Lines | Looks::Colours => table.load_preset(UTF8_HORIZONTAL_ONLY),
+        };
+        table.set_header(Row::from(self.headers.clone()));
+        for row in &self.rows {
+            table.add_row(Row::from(row.clone()));
+        }
+        if looks == Looks::Plain {
+            for column in table.column_iter_mut() {
+                column.set_padding((0, 2));
+            }
+        }
+        table.trim_fmt()
+    }
+}
+
+/// A cell's text on one line, without anything that could steer a terminal; `-` for none.
+fn harmless(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
