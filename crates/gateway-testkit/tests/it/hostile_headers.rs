@@ -1,0 +1,468 @@
+//! Group B: header fields that claim to be somebody, to come from somewhere, or to be for another host.
+
+use std::io::Read as _;
+
+use gateway_audit::End;
+use gateway_testkit::raw::basic;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::hostile::{Bench, Expect, until};
+
+const TARGET: &str = "GET /apps/myapp";
+const ROUTE: &str = "GET /apps/{app}";
+
+impl Bench {
+    /// The lines are ignored: the request reaches the rack as if they were not there.
+    async fn ignores(&mut self, label: &str, lines: &str) {
+        let request = self.head("GET", "/apps/myapp", lines);
+        let reply = self.reaches(label, &request, TARGET, ROUTE).await;
+        assert_eq!(reply.status, 200, "{label}: {lines}");
+        assert!(!reply.headers.iter().any(|(_, value)| value.contains("evil")), "{label}: {reply:?}");
+        assert!(!reply.text().contains("evil"), "{label}: {}", reply.text());
+    }
+}
+
+/// CVE-2025-64484, CVE-2026-33433, CVE-2026-54763, CVE-2026-52845.
+#[tokio::test]
+async fn b1_claimed_identities_are_dropped() {
+    let mut bench = Bench::start("B1").await;
+    for name in [
+        "X_Gateway_User",
+        "X-Gateway_User",
+        "x_gateway_user",
+        "Convox_Actor",
+        "X_Forwarded_For",
+        "Content_Length",
+        "Transfer_Encoding",
+        "_",
+        "Authorization_",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", &format!("{name}: evil\r\n"));
+        bench.cuts_off("B1 CVE-2025-64484", &request, &[400]).await;
+    }
+    for line in [
+        "X-Gateway-User : evil",
+        "X-Gateway-User\t: evil",
+        " X-Gateway-User: evil",
+        "X Gateway User: evil",
+        "X-Gateway-User\0: evil",
+        "X-Gateway-User\u{a0}: evil",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", &format!("{line}\r\n"));
+        bench.cuts_off("B1 CVE-2026-33433", &request, &[400]).await;
+    }
+    for lines in [
+        "X-Gateway-User: evil",
+        "x-gateway-user: evil",
+        "X-GATEWAY-USER: evil",
+        "X.Gateway.User: evil",
+        "X-Gateway-User: evil\r\nX-Gateway-User: evil2",
+        "X-Gateway-User:",
+        "Convox-Actor: evil",
+        "convox-actor: evil",
+        "Convox-Actor: evil\r\nConvox-Actor: evil2",
+        "X-Convox-Actor: evil",
+        "Convox-TID: evil",
+        "X-Convox-TID: evil",
+        "Session: evil",
+        "Rack: evil",
+        "Cookie: __Host-rgw=evil",
+        "Cookie: evil=1\r\nCookie: evil=2",
+        "X-Remote-User: evil",
+        "Remote-User: evil",
+        "X-Auth-Request-Email: evil",
+        "X-Forwarded-Email: evil",
+        "X-Webauth-User: evil",
+        "Proxy-Authorization: Basic ZXZpbDpldmls",
+        "X-Mfa-Totp: 000000",
+        "Version: evil",
+        "X-Gateway'User: evil",
+        "X-Gateway~User: evil",
+        "Audit-Receipt: evil",
+        "Request-Id: evil",
+    ] {
+        bench.ignores("B1 CVE-2026-54763", &format!("{lines}\r\n")).await;
+    }
+    // Who acted is the credential's owner, whatever was claimed.
+    for request in bench.gateway.rack.requests() {
+        assert!(
+            request.actor.as_deref().is_some_and(|actor| actor.starts_with("admin@example.com")),
+            "{request:?}"
+        );
+        assert_eq!(
+            request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("convox-actor")).count(),
+            1
+        );
+    }
+    bench.finish().await;
+}
+
+/// GHSA-w9mr-4mfr-499f, CVE-2024-45410, CVE-2026-29054, CVE-2026-6338.
+#[tokio::test]
+async fn b2_connection_takes_no_header_away() {
+    let mut bench = Bench::start("B2").await;
+    for value in [
+        "Authorization",
+        "authorization",
+        "x-gateway-user",
+        "Convox-Actor",
+        "close, X-Request-Id",
+        "Content-Length",
+        "Transfer-Encoding, Host",
+        "Host",
+        "keep-alive, Authorization",
+        "close,,Authorization",
+        "Content-Type",
+        "*",
+        "X-Forwarded-For",
+        "Connection",
+        "Authorization, upgrade",
+        "close Authorization",
+        "\"close\"",
+        "keep-alive;Host",
+        "k\u{212a}eep-alive",
+        "Sec-WebSocket-Key",
+        "Accept-Encoding",
+        "",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", &format!("Connection: {value}\r\n"));
+        bench.cuts_off("B2 CVE-2024-45410", &request, &[400]).await;
+    }
+    for lines in [
+        "Connection: close\r\nConnection: close",
+        "Connection: keep-alive\r\nconnection: Authorization",
+        "CONNECTION: keep-alive\r\nConnection: keep-alive",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", &format!("{lines}\r\n"));
+        bench.cuts_off("B2 CVE-2026-6338", &request, &[400]).await;
+    }
+    for value in ["keep-alive", "close", "Close", "close, TE", "keep-alive, close", "TE", "\tclose "] {
+        bench
+            .ignores("B2", &format!("Connection: {value}\r\nTE: trailers\r\nKeep-Alive: timeout=999\r\n"))
+            .await;
+    }
+    for line in [
+        "Proxy-Connection: Authorization",
+        "Keep-Alive: evil",
+        "TE: trailers, evil",
+        "Trailer: Authorization",
+    ] {
+        bench.ignores("B2", &format!("{line}\r\n")).await;
+    }
+    bench.finish().await;
+}
+
+const FORWARDED: [&str; 34] = [
+    "X-Forwarded-For: 10.6.6.6",
+    "X-Forwarded-For: 10.6.6.6, 10.6.6.7\r\nX-Forwarded-For: 10.6.6.8",
+    "X-Forwarded-For: ::ffff:10.6.6.6",
+    "X-Forwarded-For: junk",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Proto: evil",
+    "X-Forwarded-Host: evil.example",
+    "X-Forwarded-Port: 666",
+    "X-Forwarded-Prefix: /evil",
+    "X-Forwarded-Uri: /check",
+    "X-Forwarded-Method: DELETE",
+    "X-Forwarded-User: evil",
+    "X-Forwarded-Groups: evil",
+    "X-Forwarded-Server: evil",
+    "X-Forwarded-Client-Cert: By=evil",
+    "Forwarded: for=10.6.6.6;proto=https;host=evil.example",
+    "X-Original-URL: /check",
+    "X-Original-Uri: /check",
+    "X-Original-Method: DELETE",
+    "X-Original-Host: evil.example",
+    "X-Rewrite-URL: /check",
+    "X-Real-IP: 10.6.6.6",
+    "True-Client-IP: 10.6.6.6",
+    "CF-Connecting-IP: 10.6.6.6",
+    "Fastly-Client-IP: 10.6.6.6",
+    "X-Client-IP: 10.6.6.6",
+    "X-Cluster-Client-IP: 10.6.6.6",
+    "X-Envoy-External-Address: 10.6.6.6",
+    "X-Envoy-Original-Path: /check",
+    "X-Client-Cert: evil",
+    "X-SSL-Client-Verify: SUCCESS",
+    "X-SSL-Client-S-Dn: CN=evil",
+    "Via: 1.1 evil",
+    "X-Host: evil.example",
+];
+
+/// CVE-2026-40575, CVE-2026-35051, CVE-2026-57210, CVE-2026-55430, CVE-2024-45806. The log's address is the socket's:
+/// [`Bench::finish`] holds every event to the address that its client bound.
+#[tokio::test]
+async fn b3_forwarded_headers_are_ignored_everywhere() {
+    let mut bench = Bench::start("B3").await;
+    for line in FORWARDED {
+        bench.ignores("B3 CVE-2026-40575", &format!("{line}\r\n")).await;
+        // Nor do they make an unknown caller known, or another path of this one.
+        let anonymous = format!(
+            "GET /api/v1/rack-proxy/apps HTTP/1.1\r\nHost: {}\r\n{line}\r\n\r\n",
+            bench.gateway.addr()
+        );
+        bench.refuses("B3 CVE-2026-35051", anonymous.as_bytes(), &[401]).await;
+    }
+    let all = FORWARDED.join("\r\n");
+    bench.ignores("B3 CVE-2026-57210", &format!("{all}\r\n")).await;
+    let request = bench.head("GET", "!/.well-known/rack-gateway", &format!("{all}\r\n"));
+    let reply = bench.try_case("B3 CVE-2026-55430", &request, Expect::AnsweredHere(200)).await;
+    assert!(!reply.text().contains("evil"), "{}", reply.text());
+    bench.finish().await;
+}
+
+/// One source that changes what it claims is one source still: its refusals are counted together.
+#[tokio::test]
+async fn b3_a_claimed_address_does_not_make_a_new_source_of_refusals() {
+    let bench = Bench::start("B3 count").await;
+    let address = bench.gateway.addr();
+    for n in 0..50 {
+        let mut client = gateway_testkit::RawClient::connect(address).await;
+        let request = format!(
+            "GET /api/v1/rack-proxy/apps HTTP/1.1\r\nHost: {address}\r\nX-Forwarded-For: 10.0.0.{n}\r\n\r\n"
+        );
+        client.send(&request).await;
+        assert_eq!(client.reply().await.unwrap().status, 401);
+    }
+    let refused = |events: Vec<(u64, gateway_audit::Event)>| {
+        let refused = events.into_iter().filter(|(_, event)| event.end == Some(End::Refused));
+        refused.map(|(_, event)| (event.source_ip, event.count)).collect::<Vec<_>>()
+    };
+    let loopback = Some(address.ip());
+    assert_eq!(refused(bench.gateway.events().await), [(loopback, None)]);
+    // The others are written as one event with their count, at the latest when the gateway stops.
+    let mut bench = bench;
+    bench.gateway.restart().await;
+    assert_eq!(refused(bench.gateway.events().await), [(loopback, None), (loopback, Some(49))]);
+    bench.finish().await;
+}
+
+/// CVE-2022-23632, CVE-2026-53523, GHSA-4jgr.
+#[tokio::test]
+async fn b5_host_is_one_host() {
+    let mut bench = Bench::start("B5").await;
+    let credential = basic(&bench.token);
+    let with_host = |lines: &str| {
+        format!("GET /api/v1/rack-proxy/apps/myapp HTTP/1.1\r\n{lines}Authorization: {credential}\r\n\r\n")
+    };
+    let long = "a".repeat(300);
+    for lines in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a\r\nhost: b\r\n",
+        "Host:\r\n",
+        "Host: \r\n",
+        "Host: a,b\r\n",
+        "Host: a, b\r\n",
+        "Host: a b\r\n",
+        "Host: a:80:80\r\n",
+        "Host: a:\r\n",
+        "Host: a:x\r\n",
+        "Host: a:65536\r\n",
+        "Host: a:-1\r\n",
+        "Host: a.\r\n",
+        "Host: .a\r\n",
+        "Host: a..b\r\n",
+        "Host: a#x\r\n",
+        "Host: a@evil\r\n",
+        "Host: u:p@evil\r\n",
+        "Host: [::1\r\n",
+        "Host: ::1\r\n",
+        "Host: [::1]x\r\n",
+        "Host: [fe80::1%25eth0]\r\n",
+        "Host: a_b\r\n",
+        "Host: a/b\r\n",
+        "Host: a?b\r\n",
+        "Host: a\\b\r\n",
+        "Host: http://a\r\n",
+        "Host: a%2eb\r\n",
+        "Host: caf\u{e9}\r\n",
+        "Host: a\0\r\n",
+        "Host: a;b\r\n",
+        "Host: 'a'\r\n",
+        "Host: ${jndi:ldap://evil}\r\n",
+        "Host : a\r\n",
+    ] {
+        bench.cuts_off("B5 CVE-2022-23632", with_host(lines).as_bytes(), &[400]).await;
+    }
+    bench.cuts_off("B5 CVE-2026-53523", with_host(&format!("Host: {long}\r\n")).as_bytes(), &[400]).await;
+    let huge = with_host(&format!("Host: {}\r\n", "a".repeat(64 * 1024)));
+    bench.cuts_off("B5 CVE-2026-53523", huge.as_bytes(), &[400, 431]).await;
+    // HTTP/1.0 is no way around it.
+    let old = format!("GET /api/v1/rack-proxy/apps HTTP/1.0\r\nAuthorization: {credential}\r\n\r\n");
+    bench.cuts_off("B5", old.as_bytes(), &[400]).await;
+    // A well-formed host of whatever name is one spelling of this gateway, and is never told back or passed on.
+    for host in ["evil.example", "EVIL.example:8443", "[::1]:80", "a-b.evil", "xn--evil-9la.example"] {
+        let lines = format!("Host: {host}\r\n");
+        let reply = bench.reaches("B5 GHSA-4jgr", with_host(&lines).as_bytes(), TARGET, ROUTE).await;
+        assert!(!format!("{reply:?}").to_ascii_lowercase().contains("evil"), "{reply:?}");
+        let refused = format!("GET /api/v1/rack-proxy/apps HTTP/1.1\r\n{lines}\r\n");
+        let reply = bench.try_case("B5 GHSA-4jgr", refused.as_bytes(), Expect::Refused(&[401])).await;
+        assert!(!format!("{reply:?}").to_ascii_lowercase().contains("evil"), "{reply:?}");
+    }
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn b6_large_heads_are_refused() {
+    let mut bench = Bench::start("B6").await;
+    let many: String = (0..200).map(|n| format!("X-A{n}: 1\r\n")).collect();
+    let cookies: String = (0..10_000).map(|n| format!("Cookie: c{n}=1\r\n")).collect();
+    let one_cookie = format!("Cookie: {}\r\n", (0..10_000).map(|n| format!("c{n}=1; ")).collect::<String>());
+    let wide: String = (0..40).map(|n| format!("X-A{n}: {}\r\n", "a".repeat(8 * 1024))).collect();
+    let name = format!("{}: 1\r\n", "X".repeat(64 * 1024));
+    let exactly_one_too_many: String = (0..99).map(|n| format!("X-A{n}: 1\r\n")).collect();
+    for lines in [
+        many,
+        cookies,
+        one_cookie,
+        wide,
+        name,
+        exactly_one_too_many,
+        format!("X-A: {}\r\n", "a".repeat(64 * 1024)),
+        format!("X-A: {}\r\n", "a".repeat(256 * 1024)),
+        format!("Authorization: {}\r\n", "a".repeat(64 * 1024)),
+    ] {
+        let request =
+            format!("GET /api/v1/rack-proxy/apps/myapp HTTP/1.1\r\nHost: a\r\nX-B: 1\r\n{lines}\r\n");
+        bench.cuts_off("B6", request.as_bytes(), &[431]).await;
+    }
+    let request = bench.head("GET", &format!("/apps/{}", "a".repeat(64 * 1024)), "");
+    bench.cuts_off("B6", &request, &[400, 414, 431]).await;
+    // As many as are allowed: Host and Authorization are two of the hundred.
+    let allowed: String = (0..98).map(|n| format!("X-A{n}: 1\r\n")).collect();
+    bench.ignores("B6", &allowed).await;
+    bench.finish().await;
+}
+
+/// However much a client sends before its head is complete, the gateway takes little of it: what it cannot take
+/// is refused, and what comes afterwards is dropped unread.
+#[tokio::test]
+async fn b6_endless_heads_take_bounded_memory() {
+    let bench = Bench::start("B6 memory").await;
+    let before = resident_bytes();
+    let mut clients = Vec::new();
+    for n in 0..64u8 {
+        let mut stream = TcpStream::connect(bench.gateway.addr()).await.unwrap();
+        // Half of them stay one byte below the limit of a line and go on for ever, half never end their line.
+        let piece = if n % 2 == 0 { b"X-Pad: aaaaaaaaaaaaaaaa\r\n".repeat(400) } else { vec![b'a'; 8192] };
+        stream.write_all(b"GET /api/v1/rack-proxy/apps HTTP/1.1\r\nHost: a\r\nX-A: 1").await.unwrap();
+        stream.write_all(if n % 2 == 0 { b"\r\n" } else { b"1" }).await.unwrap();
+        for _ in 0..64 {
+            if stream.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+        clients.push(stream);
+    }
+    for mut stream in clients {
+        let mut reply = [0u8; 12];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 431");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "64 endless heads took {grown} bytes");
+    assert!(bench.gateway.rack.requests().is_empty());
+    bench.finish().await;
+}
+
+/// Memory of this process that is in use, in bytes.
+fn resident_bytes() -> u64 {
+    let mut text = String::new();
+    std::fs::File::open("/proc/self/statm").unwrap().read_to_string(&mut text).unwrap();
+    text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn b7_header_grammar_is_strict() {
+    let mut bench = Bench::start("B7").await;
+    for lines in [
+        "X-A: b\rc\r\n",
+        "X-A: b\r\r\n",
+        "X-A: b\n",
+        "X-A: b\nX-B: c\r\n",
+        "X-A: b\0c\r\n",
+        "X-A: b\r\n c\r\n",
+        "X-A: b\r\n\tAuthorization: c\r\n",
+        "X-A : b\r\n",
+        "X-A\t: b\r\n",
+        ": b\r\n",
+        "X-A\r\n",
+        "=\r\n",
+        "X A: b\r\n",
+        "X-(A): b\r\n",
+        "X-A@: b\r\n",
+        "X-\u{e9}: b\r\n",
+        "\"X-A\": b\r\n",
+        "X-A: b\x0bc\r\n",
+        "X-A: \x1b[2J\r\n",
+        "X-A: b\x7f\r\n",
+        "X-A: \x08\r\n",
+        "X-A/B: b\r\n",
+        "X-A[]: b\r\n",
+        "{X}: b\r\n",
+        "\rX-A: b\r\n",
+        "X\r-A: b\r\n",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", lines);
+        bench.poisoned("B7", &request, &[400]).await;
+    }
+    // An end of the head that is not CR LF CR LF.
+    let head = bench.head("GET", "/apps/myapp", "");
+    let (head, _) = head.split_at(head.len() - 4);
+    for end in [b"\n\n".as_slice(), b"\r\n\n", b"\n\r\n", b"\r\r\n\r\n"] {
+        bench.poisoned("B7", &[head, end].concat(), &[400]).await;
+    }
+    for start in [b"\r\n".as_slice(), b"\n", b"\r\n\r\n", b" ", b"\t", b"\0", b"\xef\xbb\xbf"] {
+        let request = [start, &bench.head("GET", "/apps/myapp", "")].concat();
+        bench.poisoned("B7", &request, &[400]).await;
+    }
+    bench.ignores("B7", "X-A: \t b \t\r\nX-B:\r\nX-C: caf\u{e9}\r\n").await;
+    bench.finish().await;
+}
+
+/// CVE-2026-34457: nobody is let in for looking like a health probe.
+#[tokio::test]
+async fn b9_health_probes_are_nobody() {
+    let mut bench = Bench::start("B9").await;
+    let address = bench.gateway.addr();
+    for line in [
+        "User-Agent: GoogleHC/1.0",
+        "User-Agent: ELB-HealthChecker/2.0",
+        "User-Agent: kube-probe/1.30",
+        "User-Agent: Consul Health Check",
+        "X-Health-Check: 1",
+        "User-Agent: convox.go/dev",
+        "User-Agent: rack-gateway",
+        "X-Amzn-Trace-Id: Root=1",
+        "X-Request-Type: health",
+    ] {
+        for (path, statuses) in [
+            ("/api/v1/rack-proxy/apps", &[401u16] as &'static [u16]),
+            ("/api/v1/rack-proxy/system", &[401]),
+            ("/api/v1/me", &[401]),
+            ("/ping", &[404]),
+            ("/healthz", &[404]),
+            ("/readyz", &[404]),
+            ("/metrics", &[404]),
+            ("/debug/pprof", &[404]),
+            ("/api/v1/rack-proxy/ping", &[404]),
+            ("/", &[404]),
+            ("/api/v1/health/x", &[404]),
+            ("/api/v1/health/../rack-proxy/apps", &[404]),
+        ] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{line}\r\n\r\n");
+            bench.refuses("B9 CVE-2026-34457", request.as_bytes(), statuses).await;
+        }
+    }
+    // The balancers' own path says that the gateway lives, and nothing else, to anybody.
+    let mut client = gateway_testkit::RawClient::connect(address).await;
+    client.send(format!("GET /api/v1/health HTTP/1.1\r\nHost: {address}\r\n\r\n")).await;
+    let reply = client.reply().await.unwrap();
+    assert_eq!((reply.status, reply.body.len()), (200, 0));
+    let seen = until("the rack's requests", || Some(bench.gateway.rack.requests())).await;
+    assert!(seen.is_empty(), "{seen:?}");
+    bench.finish().await;
+}
