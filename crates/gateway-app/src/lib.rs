@@ -7,6 +7,7 @@
 pub mod control;
 pub mod error;
 pub mod explain;
+pub mod factors;
 pub mod log;
 pub mod people;
 pub mod reading;
@@ -14,6 +15,7 @@ pub mod sessions;
 pub mod tokens;
 
 pub use error::AppError;
+pub use factors::FactorError;
 
 use gateway_audit::{Actor, Event, Phase};
 use gateway_store::Store;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -19,6 +20,12 @@ pub enum BodyError {
     /// The other side broke off or sent a malformed body.
     #[error("the body ended early")]
     Broken(#[source] hyper::Error),
+    /// The body did not come in time.
+    #[error("the body did not come within {limit:?}")]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
     /// More bytes than the phase allows.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {

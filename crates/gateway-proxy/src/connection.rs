@@ -9,11 +9,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::guarded::{GuardedStream, ViolationSlot};
 use crate::pipeline::handle;
 use crate::plane::DataPlane;
+
+/// A connection's place among all that may be open; it is free again when the last holder drops it.
+/// A socket holds it on, after the connection that it came over is done.
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// The other end of a client's connection.
 #[derive(Clone, Debug)]
@@ -22,6 +27,7 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Where the framing guard leaves what was wrong with a malformed request.
     pub(crate) violation: ViolationSlot,
+    pub(crate) place: Place,
 }
 
 /// Serves one client connection until either side ends it.
@@ -32,12 +38,13 @@ pub async fn serve_connection<S>(
     plane: Arc<DataPlane>,
     stream: S,
     address: SocketAddr,
+    place: Place,
     shutdown: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let violation = ViolationSlot::default();
-    let peer = Peer { address, violation: violation.clone() };
+    let peer = Peer { address, violation: violation.clone(), place };
     let limits = Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() };
     let mut server = http1::Builder::new();
     server

@@ -16,6 +16,7 @@ use gateway_store::{Lease, ServedBase};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
 use http::Method;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::body::{RequestBody, collect};
 use crate::known::Seen;
@@ -24,8 +25,15 @@ use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 /// How long one writer may hold an app's environment. A rack answers a release in far less.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// How long the rack may take to answer a written environment. Others wait that long for a rack that
+/// hangs, and no longer: it is well below [`LEASE`] and [`LEASE_WAIT`].
+pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long a writer waits for the one before it.
 const LEASE_WAIT: Duration = Duration::from_secs(30);
+
+/// How long the rack may take to tell the present values.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many older releases are searched for the value of a handle.
 const SEARCHED_RELEASES: usize = 50;
@@ -61,6 +69,11 @@ impl Writing {
     }
 }
 
+/// Whether a request writes a whole environment.
+pub(crate) fn writes(request: &RackRequest) -> bool {
+    request.operation().action.as_str() == "convox:release:create" && request.get("env").is_some()
+}
+
 /// Puts handles back to values in a request that is about to go up, and merges a posted environment.
 ///
 /// Returns what holds the app's environment when one is written; it must be kept until the rack
@@ -74,7 +87,7 @@ pub(crate) async fn restore(
     principal: &Principal,
     request: &mut RackRequest,
 ) -> Result<Option<Writing>, Problem> {
-    if request.operation().action.as_str() == "convox:release:create" && request.get("env").is_some() {
+    if writes(request) {
         return restore_release(plane, principal, request).await.map(Some);
     }
     let holds_handle = request.parameters().iter().any(|parameter| {
@@ -292,9 +305,8 @@ async fn restored(
             env.get(name).filter(|value| key.handle(name, value) == handle).map(str::to_owned)
         })
     };
-    match posted.restore(|name, handle| find(sources, name, handle)) {
-        Ok(env) => return Ok(env),
-        Err(_) => {}
+    if let Ok(env) = posted.restore(|name, handle| find(sources, name, handle)) {
+        return Ok(env);
     }
     let older: Vec<EnvText> = rack.older().await?.iter().map(|release| env_of(&release.env)).collect();
     let mut all: Vec<&EnvText> = sources.to_vec();
@@ -503,7 +515,8 @@ impl RackReader<'_> {
         *request.method_mut() = Method::GET;
         let actor = super::phases::forward::actor_value(self.principal);
         request.headers_mut().insert(super::phases::forward::ACTOR_HEADER, actor);
-        let response = self.plane.parts.upstream.send(request, target).await.map_err(|error| {
+        let sent = timeout(READ_LIMIT, self.plane.parts.upstream.send(request, target)).await;
+        let response = sent.map_err(|_slow| unreachable())?.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the rack could not be asked for present values"

@@ -35,13 +35,15 @@ pub struct OutcomeGuard {
     channel: Channel,
     source_ip: IpAddr,
     actor: Actor,
-    anonymous: bool,
+    /// A refusal is counted with others of its source, because anybody can cause it.
+    counted_by_source: bool,
     action: ActionName,
     resource: Resource,
     route: Option<Arc<str>>,
     parameters: BTreeMap<String, String>,
     layer: Option<Layer>,
     verdict: Option<VerdictRecord>,
+    step_up: Option<String>,
     intent: Option<u64>,
     status: Option<u16>,
     bytes_in: Arc<AtomicU64>,
@@ -61,13 +63,14 @@ impl OutcomeGuard {
             channel: Channel::Api,
             source_ip,
             actor: Actor::anonymous(),
-            anonymous: true,
+            counted_by_source: true,
             action: ActionName::new("gateway:request:unknown"),
             resource: Resource::gateway(),
             route: None,
             parameters: BTreeMap::new(),
             layer: None,
             verdict: None,
+            step_up: None,
             intent: None,
             status: None,
             bytes_in: Arc::default(),
@@ -92,7 +95,7 @@ impl OutcomeGuard {
 
     pub(crate) fn authenticated(&mut self, caller: &Caller) {
         self.actor = Actor::of(&caller.principal);
-        self.anonymous = matches!(caller.principal, Principal::Anonymous);
+        self.counted_by_source = matches!(caller.principal, Principal::Anonymous);
     }
 
     pub(crate) fn inspected(&mut self, operation: &Operation, parameters: BTreeMap<String, String>) {
@@ -105,14 +108,30 @@ impl OutcomeGuard {
         self.verdict = Some(VerdictRecord::new(verdict, facts));
     }
 
+    /// A second factor was spent on this very request.
+    pub(crate) fn stepped_up(&mut self, factor: String) {
+        self.step_up = Some(factor);
+    }
+
     pub(crate) fn recorded(&mut self, intent: u64) {
         self.intent = Some(intent);
     }
 
     pub(crate) fn problem(&mut self, problem: &Problem) {
         self.layer = Some(problem.layer);
-        self.reason = Some(problem.detail.clone());
+        // What a phase noted says more than what the caller is told.
+        self.reason.get_or_insert_with(|| problem.detail.clone());
         self.refused = true;
+        // Probes are silent when they pass; a credential must not be tried out without a trace.
+        if problem.layer != Layer::Network {
+            self.recording = Recording::Events;
+        }
+    }
+
+    /// A credential that was issued here once and does not work: never counted together with others.
+    pub(crate) fn refused_credential(&mut self, reason: &str) {
+        self.reason = Some(reason.to_owned());
+        self.counted_by_source = false;
     }
 
     pub(crate) fn note(&mut self, reason: impl Into<String>) {
@@ -163,6 +182,7 @@ impl OutcomeGuard {
         if self.intent.is_none() || phase == Phase::Intent {
             event.parameters = self.parameters.clone();
             event.verdict = self.verdict.clone();
+            event.step_up = self.step_up.clone();
         }
         event.layer = self.layer;
         event
@@ -181,7 +201,7 @@ impl OutcomeGuard {
         event.duration_us = u64::try_from(self.started.elapsed().as_micros()).ok();
         event.end = Some(if self.refused && end == End::Completed { End::Refused } else { end });
         event.reason = self.reason.take();
-        if self.anonymous && self.refused && self.intent.is_none() {
+        if self.counted_by_source && self.refused && self.intent.is_none() {
             // A scan must not fill the disk: one event for each source and minute, with a count.
             if let Some(event) = self.plane.refusals.count(self.source_ip, self.time, event) {
                 self.plane.parts.store.audit().queue(event);

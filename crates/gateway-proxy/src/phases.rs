@@ -11,4 +11,5 @@ pub mod inspect;
 pub mod limit;
 pub mod record;
 pub mod reveal;
+pub(crate) mod step_up;
 pub mod websocket;

@@ -20,7 +20,7 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
-    let mut asker = Asker::of(&mut request);
+    let mut asker = Asker::of(&mut request, &peer.place);
     let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;
     render(flow, asker, outcome)
 }
@@ -37,7 +37,7 @@ async fn phases(
     let authenticated = authenticate::authenticate(plane, identified, outcome).await?;
     let limited = limit::limit(plane, authenticated)?;
     let inspected = inspect::inspect(plane, limited, outcome).await?;
-    let authorized = authorize::authorize(plane, inspected, outcome)?;
+    let authorized = authorize::authorize(plane, inspected, outcome).await?;
     let recorded = record::record(plane, authorized, outcome).await?;
     forward::forward(plane, recorded, outcome, asker).await
 }

@@ -151,10 +151,18 @@ impl DataPlane {
         self.limits.tidy();
     }
 
-    /// Writes the counts of refused callers without a credential that have come together since the
-    /// last call. Called each minute and at shutdown.
+    /// Writes the counts of refused callers without a credential whose minute is over.
+    pub fn sum_up_refusals(&self) {
+        self.write_refusals(false);
+    }
+
+    /// Writes all such counts. Called at shutdown.
     pub fn flush_refusals(&self) {
-        for event in self.refusals.drain(self.parts.clock.now(), &*self.parts.entropy) {
+        self.write_refusals(true);
+    }
+
+    fn write_refusals(&self, everything: bool) {
+        for event in self.refusals.drain(self.parts.clock.now(), &*self.parts.entropy, everything) {
             self.parts.store.audit().queue(event);
         }
     }

@@ -46,12 +46,13 @@ impl RefusalCounter {
         }
     }
 
-    /// Takes out the sources whose minute is over, as one event each with its count.
-    pub(crate) fn drain(&self, now: Timestamp, entropy: &dyn Entropy) -> Vec<Event> {
+    /// Takes out the sources whose minute is over (`everything`: all of them), as one event each with
+    /// its count.
+    pub(crate) fn drain(&self, now: Timestamp, entropy: &dyn Entropy, everything: bool) -> Vec<Event> {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = Vec::new();
         sources.retain(|_, counted| {
-            let over = now.checked_since(counted.since).is_none_or(|age| age >= WINDOW);
+            let over = everything || now.checked_since(counted.since).is_none_or(|age| age >= WINDOW);
             if over && let Some(mut event) = counted.newest.take() {
                 event.id = EventId::new(now, entropy);
                 event.count = Some(counted.further);

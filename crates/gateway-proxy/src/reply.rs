@@ -19,6 +19,7 @@ use tokio::time::{Duration, timeout};
 use tungstenite::handshake::derive_accept_key;
 
 use crate::body::ReplyBody;
+use crate::connection::Place;
 use crate::flow::Flow;
 use crate::guarded::STAND_IN;
 use crate::outcome::{End, OutcomeGuard};
@@ -35,6 +36,8 @@ pub(crate) struct ClientSocket {
     pub(crate) upgrade: OnUpgrade,
     /// The answer to the client's key.
     pub(crate) accept: HeaderValue,
+    /// Held as long as the socket is open.
+    pub(crate) place: Place,
 }
 
 /// What rendering needs to know of the request after its phases took it apart.
@@ -53,13 +56,15 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// Notes how the request wants to be answered.
-    pub(crate) fn of(request: &mut Request<Incoming>) -> Self {
+    pub(crate) fn of(request: &mut Request<Incoming>, place: &Place) -> Self {
         let is_upgrade = request.headers().contains_key(UPGRADE);
         let wants_head_only = request.method() == Method::HEAD;
         let request_is_stand_in = request.method().as_str() == STAND_IN;
-        let socket = websocket_accept(request.headers())
-            .filter(|_| is_upgrade)
-            .map(|accept| ClientSocket { upgrade: hyper::upgrade::on(request), accept });
+        let socket = websocket_accept(request.headers()).filter(|_| is_upgrade).map(|accept| ClientSocket {
+            upgrade: hyper::upgrade::on(request),
+            accept,
+            place: place.clone(),
+        });
         let is_last = is_upgrade || request_is_stand_in;
         Self { channel: Channel::Api, socket, is_last, wants_head_only, tells_in_socket: false }
     }
@@ -191,12 +196,14 @@ pub(crate) fn document(problem: &Problem, channel: Channel, request_id: RequestI
 /// RFC 9470, section 3, and the two headers of older clients.
 fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
     let bound = problem.remedies.iter().any(|remedy| remedy.kind == RemedyKind::StepUpBound);
-    let challenge = if bound {
-        "Bearer error=\"insufficient_user_authentication\", error_description=\"a second factor for this very action is needed\", max_age=0"
-    } else {
-        "Bearer error=\"insufficient_user_authentication\", error_description=\"a second factor is needed\", max_age=600"
-    };
-    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let what = if bound { "a second factor for this very action" } else { "a second factor" };
+    let max_age = problem.max_age_seconds.map(|seconds| format!(", max_age={seconds}")).unwrap_or_default();
+    let challenge = format!(
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"{what} is needed\"{max_age}"
+    );
+    if let Ok(challenge) = HeaderValue::try_from(challenge) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
     headers.insert(HeaderName::from_static("x-mfa-required"), HeaderValue::from_static("true"));
     let level = if bound { "always" } else { "step_up" };
     headers.insert(HeaderName::from_static("x-mfa-level"), HeaderValue::from_static(level));
@@ -206,8 +213,9 @@ fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
 fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
     let frames = denial_frames(&problem.sentence(outcome.request_id));
     outcome.status(problem.kind.status());
+    let ClientSocket { upgrade, accept, place } = socket;
     tokio::spawn(async move {
-        if let Ok(upgraded) = socket.upgrade.await {
+        if let Ok(upgraded) = upgrade.await {
             let mut client = TokioIo::new(upgraded);
             let told = client.write_all(&frames).await.is_ok() && client.flush().await.is_ok();
             outcome.count_out(frames.len() as u64);
@@ -217,8 +225,9 @@ fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeG
                 let _ended = timeout(DENIAL_GRACE, drain(&mut client)).await;
             }
         }
+        drop(place);
     });
-    switching(socket.accept)
+    switching(accept)
 }
 
 async fn drain(client: &mut (impl tokio::io::AsyncRead + Unpin)) {

@@ -136,9 +136,15 @@ impl Upstream {
         &self.authority
     }
 
-    /// The password itself, for the scan that keeps it out of error texts.
-    pub(crate) fn credential(&self) -> &str {
-        self.credential.expose()
+    /// Whether the rack's credential is somewhere in `text`, in a spelling that a rack might use.
+    pub(crate) fn is_credential_in(&self, text: &[u8]) -> bool {
+        let password = self.credential.expose();
+        let header = self.authorization.as_bytes().strip_prefix(b"Basic ").unwrap_or_default();
+        let encoded: String = form_urlencoded::byte_serialize(password.as_bytes()).collect();
+        let spellings = [password.as_bytes(), encoded.as_bytes(), header];
+        spellings
+            .into_iter()
+            .any(|spelling| !spelling.is_empty() && memchr::memmem::find(text, spelling).is_some())
     }
 
     /// Sends a request over a pooled connection. `target` is `/path?query`.

@@ -92,7 +92,7 @@ impl OwnOperations {
         };
         let id: RequestId =
             request.parameter("request_id").unwrap_or_default().parse().map_err(|_| unknown())?;
-        let events = match explain::why(&self.store, id).await {
+        let mut events = match explain::why(&self.store, id).await {
             Ok(events) => events,
             Err(AppError::UnknownRequest(_)) => return Err(unknown()),
             Err(AppError::Store(error)) => return Err(store_problem(&error)),
@@ -104,20 +104,26 @@ impl OwnOperations {
         if !may_see(&request.caller.principal, &events) {
             return Err(unknown());
         }
+        if !reads_log(&request.caller.principal) {
+            // The caller knows what it sent; what became of it in the log could tell more than that.
+            events.iter_mut().for_each(|(_, event)| event.parameters.clear());
+        }
         let listed: Vec<_> =
             events.iter().map(|(index, event)| json!({"index": index, "event": event})).collect();
         Ok(json_reply(&json!({ "events": listed })))
     }
 }
 
-fn may_see(principal: &Principal, events: &[(u64, Event)]) -> bool {
-    let reads_log = match principal {
-        Principal::Anonymous => false,
+fn reads_log(principal: &Principal) -> bool {
+    match principal {
+        Principal::Anonymous | Principal::ApiToken { .. } => false,
         Principal::User { roles, .. } => roles.contains(Role::Auditor) || roles.contains(Role::Admin),
-        Principal::ApiToken { .. } => false,
-    };
+    }
+}
+
+fn may_see(principal: &Principal, events: &[(u64, Event)]) -> bool {
     let credential = principal.credential_id();
-    reads_log
+    reads_log(principal)
         || (credential.is_some() && events.iter().all(|(_, event)| event.actor.credential_id == credential))
 }
 

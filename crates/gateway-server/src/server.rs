@@ -254,8 +254,7 @@ impl Running {
                         connections.spawn(async move {
                             // Small replies must not wait for acknowledgements.
                             let _best_effort = stream.set_nodelay(true);
-                            serve_connection(plane, stream, address, draining).await;
-                            drop(place);
+                            serve_connection(plane, stream, address, Arc::new(place), draining).await;
                         });
                     }
                     Err(error) => out_of_handles(&error).await,
@@ -349,7 +348,7 @@ fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Se
     move || {
         let (plane, store) = (plane.clone(), store.clone());
         Box::pin(async move {
-            plane.flush_refusals();
+            plane.sum_up_refusals();
             plane.tidy_limits();
             if let Err(error) = store.audit().checkpoint().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");

@@ -121,6 +121,8 @@ pub struct Problem {
     pub remedies: Vec<Remedy>,
     /// How long to wait before a repeat, in seconds.
     pub retry_after_seconds: Option<u64>,
+    /// How old a second factor may be for this, in seconds; 0 = given with this very request.
+    pub max_age_seconds: Option<u64>,
 }
 
 impl Problem {
@@ -133,6 +135,7 @@ impl Problem {
             rules: Vec::new(),
             remedies: Vec::new(),
             retry_after_seconds: None,
+            max_age_seconds: None,
         }
     }
 

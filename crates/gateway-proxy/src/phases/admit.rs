@@ -46,11 +46,18 @@ pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
         ));
     };
     let socket = asks_for_socket(request.method(), request.headers());
-    if socket && !origin_is_own(request.headers(), &host) {
+    if socket && !socket_origin_is_own(request.headers(), &host) {
         return refuse(Problem::new(
             ProblemKind::ForeignOrigin,
             Layer::Network,
             "sockets are opened by the command line or by this gateway's own pages only",
+        ));
+    }
+    if comes_from_another_site(request.headers(), &host) {
+        return refuse(Problem::new(
+            ProblemKind::ForeignOrigin,
+            Layer::Network,
+            "a page of another site asked a browser to send this request",
         ));
     }
     let host = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
@@ -89,17 +96,27 @@ fn asks_for_socket(method: &Method, headers: &HeaderMap) -> bool {
 ///
 /// The Convox client sends the gateway's own address. A client that sends none is no browser
 /// (every browser sends one), unless it says so.
+fn socket_origin_is_own(headers: &HeaderMap, host: &str) -> bool {
+    match headers.get(ORIGIN) {
+        Some(_) => origin_is_own(headers, host),
+        None => !looks_like_browser(headers),
+    }
+}
+
 fn origin_is_own(headers: &HeaderMap, host: &str) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
-    let Some(origin) = origins.next() else { return !looks_like_browser(headers) };
-    if origins.next().is_some() {
-        return false;
-    }
-    let Ok(origin) = origin.to_str() else { return false };
-    origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"))
-        .is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    let origin = origins.next().and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    origins.next().is_none() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// Whether a browser says that a page of another site is behind the request. Following a link is not
+/// that: it changes nothing, and carries no `Origin`.
+fn comes_from_another_site(headers: &HeaderMap, host: &str) -> bool {
+    let says = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    let foreign_fetch = says("sec-fetch-site").is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+        && says("sec-fetch-mode") != Some(b"navigate");
+    foreign_fetch || (headers.contains_key(ORIGIN) && !origin_is_own(headers, host))
 }
 
 fn looks_like_browser(headers: &HeaderMap) -> bool {

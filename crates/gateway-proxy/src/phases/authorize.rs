@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gateway_types::{Layer, Problem, ProblemKind, Verdict};
 
 use super::inspect::Inspected;
+use super::step_up::{self, Confirmation};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
@@ -33,20 +34,37 @@ impl Authorized {
 }
 
 /// Decides.
-pub(crate) fn authorize(
+pub(crate) async fn authorize(
     plane: &Arc<DataPlane>,
-    inspected: Inspected,
+    mut inspected: Inspected,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Authorized> {
-    let operation = inspected.asked.operation();
-    let resource = inspected.asked.resource();
-    let verdict = plane.parts.policy.load().decide(&inspected.caller, operation, &resource, &inspected.facts);
-    outcome.decided(&verdict, &inspected.facts);
-    if verdict.is_allowed() {
-        ControlFlow::Continue(Authorized { inspected, verdict })
-    } else {
-        refuse(refusal(verdict))
+    let mut verdict = decide(plane, &inspected, outcome);
+    let mut fault = None;
+    if !verdict.is_allowed() {
+        match step_up::confirm(plane, &mut inspected, &verdict, outcome).await? {
+            Confirmation::None => {}
+            Confirmation::Learnt => verdict = decide(plane, &inspected, outcome),
+            Confirmation::Failed(found) => fault = Some(found),
+        }
     }
+    if verdict.is_allowed() {
+        return ControlFlow::Continue(Authorized { inspected, verdict });
+    }
+    if let Some(fault) = fault {
+        outcome.note(fault.reason());
+    }
+    let mut problem = refusal(verdict);
+    step_up::advise(&mut problem, fault, inspected.caller.channel, plane.parts.settings.step_up_window());
+    refuse(problem)
+}
+
+fn decide(plane: &DataPlane, inspected: &Inspected, outcome: &mut OutcomeGuard) -> Verdict {
+    let (asked, facts) = (&inspected.asked, &inspected.facts);
+    let policy = plane.parts.policy.load();
+    let verdict = policy.decide(&inspected.caller, asked.operation(), &asked.resource(), facts);
+    outcome.decided(&verdict, facts);
+    verdict
 }
 
 /// The problem that tells a refusal.

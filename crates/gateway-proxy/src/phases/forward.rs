@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::Receipt;
@@ -11,6 +12,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, Header
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
 
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
@@ -116,25 +118,73 @@ async fn rack(
     let Inspected { caller, asked, head, .. } = inspected;
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
-    // Held until the rack has answered, so that two writers of one environment come one after the other.
-    let writing = match environment::restore(plane, &caller.principal, &mut request).await {
-        Ok(writing) => writing,
-        Err(problem) => return refuse(problem),
+    let writes_environment = environment::writes(&request);
+    let exchange = Exchange {
+        plane: plane.clone(),
+        caller: caller.clone(),
+        request,
+        headers: head.headers,
+        body,
+        counter: outcome.counter_in(),
     };
-    let upstream = request.serialise();
-    let labelled = !request.row().secrets.is_empty();
-    let body = request_body(&upstream, body, outcome);
-    let sent = match build(&upstream, &caller, &head.headers, labelled, body) {
-        Ok(built) => plane.parts.upstream.send(built, &upstream.target).await,
-        Err(error) => Err(UpstreamError::Address(error)),
+    let exchanged = if writes_environment {
+        // A client that leaves must not free the environment while the rack is still at its write.
+        tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
+    } else {
+        exchange.run().await
     };
-    if let Some(writing) = writing {
-        let taken = sent.as_ref().is_ok_and(|response| response.status().is_success());
-        writing.end(plane, taken).await;
+    match exchanged {
+        Ok((request, response)) => reveal::reveal(plane, &caller, &request, response).await,
+        Err(Failure::Refused(problem)) => refuse(problem),
+        Err(Failure::Upstream(error)) => refuse(unreachable(&error, outcome)),
+        Err(Failure::Lost) => refuse(Problem::new(
+            ProblemKind::UpstreamUnreachable,
+            Layer::Network,
+            "the rack did not answer in time; whether the environment was changed is not known, so read it before you repeat",
+        )),
     }
-    match sent {
-        Ok(response) => reveal::reveal(plane, &caller, &request, response).await,
-        Err(error) => refuse(unreachable(&error, outcome)),
+}
+
+/// One exchange with the rack, from the typed request to the head of the reply.
+struct Exchange {
+    plane: Arc<DataPlane>,
+    caller: Caller,
+    request: Box<RackRequest>,
+    headers: HeaderMap,
+    body: Option<Incoming>,
+    counter: Arc<AtomicU64>,
+}
+
+/// Why an exchange came to nothing.
+enum Failure {
+    Refused(Problem),
+    Upstream(UpstreamError),
+    /// The rack did not answer a write of an environment in time, or the exchange broke.
+    Lost,
+}
+
+impl Exchange {
+    async fn run(mut self) -> Result<(Box<RackRequest>, Response<Incoming>), Failure> {
+        // Held until the rack has answered, so that two writers of one environment come one after the other.
+        let writing = environment::restore(&self.plane, &self.caller.principal, &mut self.request)
+            .await
+            .map_err(Failure::Refused)?;
+        let upstream = self.request.serialise();
+        let labelled = !self.request.row().secrets.is_empty();
+        let body = request_body(&upstream, self.body, self.counter);
+        let built = build(&upstream, &self.caller, &self.headers, labelled, body)
+            .map_err(|error| Failure::Upstream(UpstreamError::Address(error)))?;
+        let sending = self.plane.parts.upstream.send(built, &upstream.target);
+        let sent = match writing {
+            None => sending.await,
+            Some(writing) => {
+                let sent = timeout(environment::WRITE_LIMIT, sending).await;
+                let taken = matches!(&sent, Ok(Ok(response)) if response.status().is_success());
+                writing.end(&self.plane, taken).await;
+                sent.map_err(|_slow| Failure::Lost)?
+            }
+        };
+        sent.map(|response| (self.request, response)).map_err(Failure::Upstream)
     }
 }
 
@@ -147,12 +197,14 @@ fn set_actor(request: &mut RackRequest, principal: &Principal) -> Flow<()> {
     }
 }
 
-fn request_body(upstream: &UpstreamRequest, client: Option<Incoming>, outcome: &OutcomeGuard) -> RequestBody {
+fn request_body(
+    upstream: &UpstreamRequest,
+    client: Option<Incoming>,
+    counter: Arc<AtomicU64>,
+) -> RequestBody {
     match (&upstream.body, client) {
         (UpstreamBody::Form(form), _) => RequestBody::Whole(Full::new(form.clone().into())),
-        (UpstreamBody::Stream { .. }, Some(body)) => {
-            RequestBody::Stream { body, counter: outcome.counter_in() }
-        }
+        (UpstreamBody::Stream { .. }, Some(body)) => RequestBody::Stream { body, counter },
         (UpstreamBody::Stream { .. }, None) | (UpstreamBody::None, _) => RequestBody::Empty,
     }
 }

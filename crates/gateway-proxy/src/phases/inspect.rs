@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy};
+use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
-use gateway_secrets::{HandleKey, mask_env_for_log, mask_for_log};
+use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
 use gateway_types::{Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::admit::Admitted;
 use super::authenticate::Authenticated;
 use super::identify::Target;
 use super::limit::Limited;
+use super::step_up;
 use crate::body::{BodyError, collect};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -30,6 +34,8 @@ const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
 pub struct Inspected {
     pub(super) caller: gateway_types::Caller,
     pub(super) credential: Option<super::authenticate::Credential>,
+    /// A second factor that came along and was not needed yet.
+    pub(super) factor: Option<InlineFactor>,
     pub(super) asked: Asked,
     pub(super) facts: Facts,
     /// The request's head; what is still of use of it is named by each later phase.
@@ -78,14 +84,24 @@ pub(crate) async fn inspect(
     limited: Limited,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Inspected> {
-    let Authenticated { identified, caller, credential } = limited.into_authenticated();
+    let Authenticated { identified, caller, credential, factor } = limited.into_authenticated();
     let Admitted { request, socket, .. } = identified.admitted;
     let (head, body) = request.into_parts();
     let asked = match identified.target {
-        Target::Own(route) => match collect(body, OWN_BODY_LIMIT_BYTES).await {
-            Ok(body) => Asked::Own { route, body },
-            Err(error) => return refuse(body_problem(&error)),
-        },
+        Target::Own(route) => {
+            let body = match announces_body(&head.headers) {
+                false => Bytes::new(),
+                // Nobody may hold a connection by announcing a body that is not wanted.
+                true if head.method == Method::GET || head.method == Method::HEAD => {
+                    return refuse(takes_no_body());
+                }
+                true => match collect_within(body, OWN_BODY_LIMIT_BYTES).await {
+                    Ok(body) => body,
+                    Err(error) => return refuse(body_problem(&error)),
+                },
+            };
+            Asked::Own { route, body }
+        }
         Target::Rack(route) => {
             let (form, rest) = form_of(plane, route.body_kind(), &head.headers, body).await?;
             match complete(*route, &head, form.as_deref()) {
@@ -94,9 +110,10 @@ pub(crate) async fn inspect(
             }
         }
     };
-    let facts = facts(plane, &caller.principal, &asked);
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
-    ControlFlow::Continue(Inspected { caller, credential, asked, facts, head, socket })
+    let mut facts = facts(plane, &caller.principal, &asked);
+    step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts).await?;
+    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, head, socket })
 }
 
 fn complete(
@@ -116,24 +133,42 @@ async fn form_of(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Flow<(Option<Bytes>, Option<Incoming>)> {
-    let announced = headers.contains_key(TRANSFER_ENCODING)
-        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    let announced = announces_body(headers);
     match kind {
         BodyKind::Stream | BodyKind::Json => ControlFlow::Continue((None, Some(body))),
         BodyKind::None | BodyKind::Form if !announced => ControlFlow::Continue((None, None)),
-        BodyKind::None => {
-            refuse(Problem::new(ProblemKind::BadParameter, Layer::Network, "this operation takes no body"))
-        }
-        BodyKind::Form => match collect(body, plane.parts.form_limit_bytes).await {
+        BodyKind::None => refuse(takes_no_body()),
+        BodyKind::Form => match collect_within(body, plane.parts.form_limit_bytes).await {
             Ok(form) => ControlFlow::Continue((Some(form), None)),
             Err(error) => refuse(body_problem(&error)),
         },
     }
 }
 
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+}
+
+fn takes_no_body() -> Problem {
+    Problem::new(ProblemKind::BadParameter, Layer::Network, "this operation takes no body")
+}
+
+/// How long a body that is read into memory may take.
+const BODY_LIMIT: Duration = Duration::from_secs(60);
+
+async fn collect_within(body: Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    timeout(BODY_LIMIT, collect(body, limit_bytes))
+        .await
+        .unwrap_or(Err(BodyError::TooSlow { limit: BODY_LIMIT }))
+}
+
 fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
+        BodyError::TooSlow { .. } => {
+            Problem::new(ProblemKind::MalformedRequest, Layer::Network, error.to_string())
+        }
         BodyError::Broken(_) => Problem::new(
             ProblemKind::MalformedRequest,
             Layer::Network,
@@ -146,7 +181,7 @@ pub(crate) fn parameter_problem(fault: &ParameterError) -> Problem {
     Problem::new(ProblemKind::BadParameter, Layer::Network, fault.to_string())
 }
 
-/// What policy is told beside who, what and on what.
+/// What policy is told beside who, what and on what, short of second factors.
 pub(crate) fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked) -> Facts {
     let settings = &plane.parts.settings;
     let resource = asked.resource();
@@ -167,6 +202,16 @@ pub(crate) fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked) -> 
 }
 
 impl Asked {
+    /// Whether a parameter is a text that is scanned for secrets before it is logged.
+    pub(super) fn holds_scanned_text(&self) -> bool {
+        match self {
+            Asked::Rack { request, .. } => {
+                request.parameters().iter().any(|parameter| parameter.secrecy == Secrecy::Scanned)
+            }
+            Asked::Own { .. } => false,
+        }
+    }
+
     fn own(&self) -> Option<&OwnRoute> {
         match self {
             Asked::Rack { .. } => None,
@@ -176,13 +221,15 @@ impl Asked {
 }
 
 /// The parameters as the log keeps them: secret ones as handles.
-fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
+pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
     match asked {
         Asked::Own { route, .. } => route.parameters.iter().cloned().collect(),
         Asked::Rack { request, .. } => {
             let resource = request.resource();
             let scope = resource.app_name().unwrap_or(RACK_SCOPE);
-            let key = plane.parts.keyring.scope(scope);
+            // Handles of the log have a scope of their own: else a refused request with a guess in it would tell,
+            // by its event, whether the guess is the value behind a handle in a reply.
+            let key = plane.parts.keyring.scope(&format!("log/{scope}"));
             let known = plane.known.of(scope);
             request
                 .parameters()
@@ -190,7 +237,7 @@ fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, Strin
                 .map(|parameter| {
                     let value = match parameter.secrecy {
                         Secrecy::Plain => parameter.value.clone(),
-                        Secrecy::Scanned => known.mask(&parameter.value),
+                        Secrecy::Scanned => scanned(&key, &known, parameter),
                         Secrecy::Secret if parameter.name == "env" => {
                             mask_env_for_log(&key, &plane.parts.plain_keys, &parameter.value)
                         }
@@ -204,8 +251,29 @@ fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, Strin
     }
 }
 
-/// The scope of handles of values that belong to no app.
-pub(crate) const RACK_SCOPE: &str = "rack";
+/// A text that may hold secrets: known values are masked, and what is likely to be one whatever is known.
+fn scanned(key: &HandleKey, known: &KnownValues, parameter: &Parameter) -> String {
+    match parameter.name.as_str() {
+        "build-args" => mask_assignments(key, &parameter.value),
+        "url" if parameter.value.contains('@') => mask_for_log(key, "url", &parameter.value),
+        _ => known.mask(&parameter.value),
+    }
+}
+
+/// `NAME=value,…` with handles for the values: build arguments often carry registry tokens.
+fn mask_assignments(key: &HandleKey, text: &str) -> String {
+    let masked: Vec<String> = text
+        .split(',')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) => format!("{name}={}", mask_for_log(key, name, value)),
+            None => pair.to_owned(),
+        })
+        .collect();
+    masked.join(",")
+}
+
+/// The scope of handles of values that belong to no app. No app can be called so.
+pub(crate) const RACK_SCOPE: &str = ":rack";
 
 fn masked_map(key: &HandleKey, request: &RackRequest, parameter: &Parameter) -> String {
     let pairs = request.map(&parameter.name).unwrap_or_default();

@@ -6,7 +6,8 @@ use gateway_audit::Receipt;
 use gateway_types::{Layer, Problem, ProblemKind};
 
 use super::authorize::Authorized;
-use super::inspect::Inspected;
+use super::inspect::{Inspected, logged_parameters};
+use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
@@ -32,6 +33,12 @@ pub(crate) async fn record(
 ) -> Flow<Recorded> {
     if !authorized.inspected().asked.operation().class.needs_intent() {
         return ControlFlow::Continue(Recorded { authorized, receipt: None });
+    }
+    let inspected = authorized.inspected();
+    if inspected.asked.holds_scanned_text() {
+        // A command line goes into a log that cannot be edited: the app's secrets are read first.
+        environment::known_values(plane, &inspected.caller, inspected.asked.resource().app_name()).await;
+        outcome.inspected(inspected.asked.operation(), logged_parameters(plane, &inspected.asked));
     }
     match plane.parts.store.audit().append(outcome.intent_event()).await {
         Ok(receipt) => {

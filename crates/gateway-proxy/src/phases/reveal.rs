@@ -34,7 +34,7 @@ pub(crate) async fn reveal(
         100..=199 | 300..=399 => {
             refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for"))
         }
-        400.. => error_reply(plane, response).await,
+        400.. => error_reply(plane, request, response).await,
         _ if request.row().secrets.is_empty() => ControlFlow::Continue(stream(request, response)),
         _ => labelled(plane, caller, request, response).await,
     }
@@ -64,20 +64,29 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, name: http::HeaderName) {
     }
 }
 
-/// An error text of the rack, kept as it is for the client, which prints it; the rack's password is not.
-async fn error_reply(plane: &DataPlane, response: Response<Incoming>) -> Flow<Response<ReplyBody>> {
+/// An error text of the rack, kept as it is for the client, which prints it, but for secrets: the rack
+/// may repeat what it was sent, and values were put back for handles in that.
+async fn error_reply(
+    plane: &DataPlane,
+    request: &RackRequest,
+    response: Response<Incoming>,
+) -> Flow<Response<ReplyBody>> {
     let (head, body) = response.into_parts();
     let body = if head.headers.contains_key(CONTENT_ENCODING) {
         Bytes::new()
     } else {
         collect(body, ERROR_LIMIT_BYTES).await.unwrap_or_default()
     };
-    let credential = plane.parts.upstream.credential();
-    if !credential.is_empty() && memchr::memmem::find(&body, credential.as_bytes()).is_some() {
+    if plane.parts.upstream.is_credential_in(&body) {
         tracing::error!("an error text of the rack held the rack's own credential; it was not passed on");
         return refuse(bad_upstream("the rack's error text cannot be shown"));
     }
-    let mut reply = Response::new(ReplyBody::whole(body));
+    let Ok(text) = std::str::from_utf8(&body) else {
+        return refuse(bad_upstream("the rack's error text cannot be shown"));
+    };
+    let resource = request.resource();
+    let masked = plane.known.of(resource.app_name().unwrap_or(RACK_SCOPE)).mask(text);
+    let mut reply = Response::new(ReplyBody::whole(masked));
     *reply.status_mut() = head.status;
     copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
     ControlFlow::Continue(reply)

@@ -108,7 +108,8 @@ async fn run(
     standing: Standing,
     mut outcome: OutcomeGuard,
 ) {
-    match socket.upgrade.await {
+    let ClientSocket { upgrade, place, .. } = socket;
+    match upgrade.await {
         Ok(client) => {
             let end = relay(TokioIo::new(client), TokioIo::new(rack), manners, standing, &mut outcome).await;
             outcome.finish(end);
@@ -116,6 +117,7 @@ async fn run(
         // The client left between its request and the 101.
         Err(_) => outcome.finish(End::AbortedByClient),
     }
+    drop(place);
 }
 
 fn new_key(plane: &DataPlane) -> HeaderValue {

@@ -505,7 +505,7 @@ async fn a_rack_that_fails_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_frees_the_environment() {
+async fn a_client_that_leaves_holds_the_environment_only_as_long_as_the_rack_may_still_write_it() {
     let gateway = TestGateway::start().await;
     let mut cli = Cli::start(&gateway).await;
     gateway.rack.fault_on("/apps/myapp/releases", Fault::Hang);
