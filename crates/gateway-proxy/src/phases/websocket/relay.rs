@@ -146,21 +146,33 @@ fn scan(
     }
 }
 
+/// Where a stream of frames stands.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    /// Bytes so far.
+    bytes: u64,
+    /// Payload bytes of the present frame that are still to come.
+    missing: u64,
+    /// A data frame that is not the last of its message was there.
+    inside_message: bool,
+}
+
 /// What has been seen of the rack's frames.
 #[derive(Default)]
 struct Seen {
-    /// Payload bytes of the present frame that are still to come.
-    missing: u64,
-    /// The first data frame decides whether the rack tries to send the client past the gateway.
-    first: FirstFrame,
+    position: Position,
+    /// The first message decides whether the rack tries to send the client past the gateway.
+    first: FirstMessage,
     marker: Option<MarkerWatch>,
     exit_code: Option<i32>,
-    /// The empty BINARY frame: the rack has no more.
+    /// The empty BINARY frame, or a close: the rack has no more.
     ended: bool,
+    /// Where a close frame begins that came before any exit code.
+    closes_at: Option<u64>,
 }
 
 #[derive(Default)]
-enum FirstFrame {
+enum FirstMessage {
     #[default]
     Expected,
     /// Bytes of it so far, at most as many as are needed to tell.
@@ -169,8 +181,18 @@ enum FirstFrame {
     SessionBlob,
 }
 
-/// How many bytes of the first frame tell whether it is a session blob.
+/// How many bytes of the first message may be looked at. Blanks for longer than this are taken for
+/// the beginning of a session blob.
 const BLOB_BYTES: usize = 64;
+
+/// The length of the head of a server's frame (RFC 6455, section 5.2).
+const fn head_bytes(payload_bytes: u64) -> u64 {
+    match payload_bytes {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
+}
 
 impl Seen {
     fn piece(&mut self, piece: Piece<'_>) {
@@ -182,30 +204,38 @@ impl Seen {
     }
 
     fn head(&mut self, head: &FrameHead) {
-        self.missing = head.payload_bytes;
+        let begins_at = self.position.bytes;
+        self.position.bytes += head_bytes(head.payload_bytes);
+        self.position.missing = head.payload_bytes;
         self.marker = (head.opcode == Opcode::Text && head.fin).then(MarkerWatch::new);
         match head.opcode {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                self.position.inside_message = !head.fin;
                 self.ended = head.opcode == Opcode::Binary && head.payload_bytes == 0;
-                if matches!(self.first, FirstFrame::Expected) {
-                    self.first = FirstFrame::Within(Vec::new());
+                if matches!(self.first, FirstMessage::Expected) {
+                    self.first = FirstMessage::Within(Vec::new());
                 }
             }
-            Opcode::Close | Opcode::Ping | Opcode::Pong => {}
+            Opcode::Close => {
+                if self.exit_code.is_none() && !self.ended && self.closes_at.is_none() {
+                    self.closes_at = Some(begins_at);
+                }
+                self.ended = true;
+            }
+            Opcode::Ping | Opcode::Pong => {}
         }
     }
 
     fn payload(&mut self, payload: &[u8]) {
-        self.missing = self.missing.saturating_sub(payload.len() as u64);
+        self.position.bytes += payload.len() as u64;
+        self.position.missing = self.position.missing.saturating_sub(payload.len() as u64);
         if let Some(marker) = &mut self.marker {
             marker.feed(payload);
         }
-        if let FirstFrame::Within(start) = &mut self.first {
+        if let FirstMessage::Within(start) = &mut self.first {
             let wanted = BLOB_BYTES.saturating_sub(start.len());
             start.extend_from_slice(payload.get(..wanted.min(payload.len())).unwrap_or_default());
-            if start.len() >= BLOB_BYTES {
-                self.judge_first();
-            }
+            self.judge_first(MessageIs::Unfinished);
         }
     }
 
@@ -213,24 +243,37 @@ impl Seen {
         if let Some(code) = self.marker.take().and_then(|marker| marker.exit_code()) {
             self.exit_code = Some(code);
         }
-        self.judge_first();
-    }
-
-    fn judge_first(&mut self) {
-        if let FirstFrame::Within(start) = &self.first {
-            self.first = match start.is_empty() {
-                // A frame without payload says nothing; the next one is judged.
-                true => FirstFrame::Expected,
-                false if exec::is_session_blob(start) => FirstFrame::SessionBlob,
-                false => FirstFrame::Harmless,
-            };
+        if !self.position.inside_message {
+            self.judge_first(MessageIs::Complete);
         }
     }
 
-    /// Whether what was scanned must wait until the first frame is judged.
-    fn holds_back(&self) -> bool {
-        matches!(&self.first, FirstFrame::Within(start) if start.first().is_none_or(|byte| *byte == 0))
+    fn judge_first(&mut self, message: MessageIs) {
+        let FirstMessage::Within(start) = &self.first else { return };
+        let undecided = start.iter().skip(1).all(u8::is_ascii_whitespace);
+        let judged = match (start.first(), message) {
+            (None, MessageIs::Unfinished) => return,
+            // A message without payload says nothing; the next one is judged.
+            (None, MessageIs::Complete) => FirstMessage::Expected,
+            (Some(0), _) if exec::is_session_blob(start) => FirstMessage::SessionBlob,
+            (Some(0), MessageIs::Unfinished) if undecided && start.len() < BLOB_BYTES => return,
+            (Some(0), MessageIs::Unfinished) if undecided => FirstMessage::SessionBlob,
+            (Some(_), _) => FirstMessage::Harmless,
+        };
+        self.first = judged;
     }
+
+    /// Whether what was scanned must wait until the first message is judged.
+    fn holds_back(&self) -> bool {
+        matches!(&self.first, FirstMessage::Within(start) if !start.is_empty())
+    }
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy)]
+enum MessageIs {
+    Unfinished,
+    Complete,
 }
 
 /// Rack to client: the only writer to the client.
@@ -241,8 +284,8 @@ struct Down<'a, W> {
     stopped: watch::Receiver<Option<Stop>>,
     scanner: FrameScanner,
     seen: Seen,
-    /// Scanned frames wait for the judgement of the first one; the client has seen nothing of them.
-    holding: bool,
+    /// What of it went out.
+    sent: Position,
 }
 
 impl<'a, W: AsyncWrite> Down<'a, W> {
@@ -253,7 +296,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         stopped: watch::Receiver<Option<Stop>>,
     ) -> Self {
         let scanner = FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES);
-        Self { client, manners, outcome, stopped, scanner, seen: Seen::default(), holding: false }
+        Self { client, manners, outcome, stopped, scanner, seen: Seen::default(), sent: Position::default() }
     }
 
     async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
@@ -284,14 +327,16 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             let fresh = buffer.get(scanned..).unwrap_or_default();
             let (good, broken) = scan(&mut self.scanner, fresh, |piece| seen.piece(piece));
             scanned += good;
-            self.holding = self.seen.holds_back();
-            if matches!(self.seen.first, FirstFrame::SessionBlob) {
-                self.holding = true;
+            if matches!(self.seen.first, FirstMessage::SessionBlob) {
                 return self
                     .end_with_reason("the rack offered a session that would bypass the gateway", End::Failed)
                     .await;
             }
-            if !self.holding {
+            if let Some(closes_at) = self.seen.closes_at.filter(|_| self.manners.tells_exit_code) {
+                return self.closed_early(&buffer, closes_at).await;
+            }
+            if !self.seen.holds_back() {
+                self.sent = self.seen.position;
                 if !self.write(buffer.get(..scanned).unwrap_or_default()).await {
                     return self.write_failed();
                 }
@@ -303,6 +348,18 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 return self.rack_ended("the rack sent a malformed frame").await;
             }
         }
+    }
+
+    /// The rack closed an exec without an exit code. A client that read this close would report
+    /// success (API.md 0.2), so what came before it passes, and then the reason.
+    async fn closed_early(&mut self, buffer: &[u8], closes_at: u64) -> End {
+        let before = usize::try_from(closes_at.saturating_sub(self.sent.bytes)).unwrap_or_default();
+        // A close is only valid where a frame ends, and ends the message that it cuts.
+        self.sent = Position { bytes: closes_at, missing: 0, ..self.seen.position };
+        if !self.write(buffer.get(..before).unwrap_or_default()).await {
+            return self.write_failed();
+        }
+        self.end_with_reason("the rack closed the session without an exit code", End::UpstreamLost).await
     }
 
     /// Writes to the client, for as long as it takes; once the socket is to end, for [`FAREWELL`].
@@ -377,7 +434,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         self.outcome.note(reason);
         if self.manners.tells_exit_code && self.pad().await {
             let mut frames = Vec::new();
-            if !self.holding && !self.scanner.at_message_boundary() {
+            if self.sent.inside_message {
                 // The message that was cut short ends here, so that what follows is one of its own.
                 frames.extend(encode_server_frame(Opcode::Continuation, b""));
             }
@@ -389,19 +446,16 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
 
     /// Fills up a frame that was cut short, so that what follows is a frame again.
     async fn pad(&mut self) -> bool {
-        if self.holding || self.scanner.at_boundary() {
-            return true;
-        }
-        if self.seen.missing > PADDING_LIMIT_BYTES {
+        if self.sent.missing > PADDING_LIMIT_BYTES {
             return false;
         }
         let blanks = [b' '; 4096];
-        while self.seen.missing > 0 {
-            let count = usize::try_from(self.seen.missing).unwrap_or(blanks.len()).min(blanks.len());
+        while self.sent.missing > 0 {
+            let count = usize::try_from(self.sent.missing).unwrap_or(blanks.len()).min(blanks.len());
             if !self.write(blanks.get(..count).unwrap_or_default()).await {
                 return false;
             }
-            self.seen.missing -= count as u64;
+            self.sent.missing -= count as u64;
         }
         true
     }
