@@ -55,6 +55,7 @@ impl KnownValues {
     }
 
     /// Adds all values of another set; a value that is known already keeps its handle.
+    #[expect(clippy::map_entry, reason = "an entry would keep the second copy, which must be wiped")]
     pub fn extend(&mut self, mut more: KnownValues) {
         for (mut value, handle) in more.handles.drain() {
             if self.handles.contains_key(&value) {
