@@ -12,4 +12,5 @@ mod documents;
 mod environment;
 mod matrix;
 mod replay;
+mod step_up;
 mod structure;

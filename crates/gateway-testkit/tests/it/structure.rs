@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that do no I/O and await nothing.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "gateway-types",
     "gateway-framing",
     "gateway-convox",
@@ -15,6 +15,7 @@ const PURE: [&str; 7] = [
     "gateway-policy",
     "gateway-audit",
     "gateway-config",
+    "gateway-identity",
 ];
 
 /// What a pure crate must not depend on, also through others.
