@@ -8,9 +8,13 @@
 )]
 
 mod basics;
+mod child;
 mod documents;
 mod environment;
+mod exec;
 mod matrix;
+mod rack_tls;
 mod replay;
 mod step_up;
+mod streaming;
 mod structure;

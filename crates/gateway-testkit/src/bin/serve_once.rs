@@ -1,0 +1,37 @@
+//! A gateway in a process of its own, which a test may kill at any moment.
+//!
+//! Configured by the environment alone. It prints where it listens as one line of JSON, runs until its
+//! standard input is closed, and then stops in order.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test tool fails the test that uses it")]
+
+use std::io::Write;
+use std::sync::Arc;
+
+use gateway_config::Flags;
+use gateway_server::Surroundings;
+use gateway_types::{OsEntropy, SystemClock};
+
+#[tokio::main]
+async fn main() {
+    let config = gateway_config::load(None, Flags::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    // As `serve` logs, so that a test sees what an operator would.
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(config.log.filter.as_str())
+        .with_writer(std::io::stderr)
+        .init();
+    let surroundings = Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) };
+    let running =
+        gateway_server::start(config, surroundings).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let places = serde_json::json!({
+        "addresses": running.addresses,
+        "admin_address": running.admin_address,
+        "pid": std::process::id(),
+    });
+    let mut output = std::io::stdout();
+    writeln!(output, "{places}").and_then(|()| output.flush()).expect("somebody who reads");
+    let end_of_input =
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let _whatever_ends_it = end_of_input.await;
+    running.stop().await;
+}
