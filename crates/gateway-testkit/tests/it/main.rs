@@ -8,6 +8,7 @@
 )]
 
 mod basics;
+mod client_reactions;
 mod child;
 mod documents;
 mod environment;
