@@ -1,5 +1,6 @@
 //! Named mutual exclusion that holds across instances: a row with a holder and an end. A lease
-//! whose holder died ends by itself; work under a lease must fit into its time to live.
+//! whose holder died ends when the next run starts, and at the latest by itself; work under a lease
+//! must fit into its time to live.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,11 +73,7 @@ impl Leases {
         let local = tokio::time::timeout_at(deadline, self.core.lease_names.of(name).lock_owned())
             .await
             .map_err(|_elapsed| held())?;
-        let row = Row {
-            database: self.core.database.clone(),
-            name: name.to_owned(),
-            holder: random_text(&*self.core.entropy).expose().clone(),
-        };
+        let row = Row { database: self.core.database.clone(), name: name.to_owned(), holder: self.holder() };
         // Made before the row is asked for: whoever stops waiting for us frees what we may have got.
         let lease = Lease { row: Some(row), _local: local };
         let mut pause = FIRST_PAUSE;
@@ -90,6 +87,25 @@ impl Leases {
         }
         Ok(lease)
     }
+}
+
+impl Leases {
+    /// A name for one holder. It begins with the run's id, so that a run that died can be cleared away.
+    fn holder(&self) -> String {
+        let random = random_text(&*self.core.entropy);
+        match self.core.run_id.get() {
+            Some(run) => format!("{run}/{}", random.expose()),
+            None => random.expose().clone(),
+        }
+    }
+}
+
+/// Frees what a run held that died.
+pub(crate) async fn free_all_of(database: &Database, run: &str) -> Result<(), StoreError> {
+    let mut statement = Statement::new("DELETE FROM leases WHERE ");
+    statement.begins_with("holder", &format!("{run}/"));
+    statement.query().execute(database.pool()).await?;
+    Ok(())
 }
 
 impl Lease {

@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use crate::database::{Database, Location};
 use crate::error::StoreError;
+use crate::leases;
 
 /// How many ended runs are remembered.
 const KEPT_RUNS: i64 = 1000;
@@ -54,6 +55,11 @@ impl Run {
         Ok((Run { id, presence: Mutex::new(presence) }, previous))
     }
 
+    /// The run's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Notes that everything was written, and lets go of the lock.
     pub(crate) async fn end(&self, database: &Database) -> Result<(), StoreError> {
         let _turn = database.write_turn().await;
@@ -92,6 +98,8 @@ async fn bury_dead(
             sqlx::query("SELECT pg_advisory_unlock($1)").bind(lock_key).execute(connection).await?;
         }
         let _turn = database.write_turn().await;
+        // Nobody works under them any more; otherwise those who come after the crash would wait.
+        leases::free_all_of(database, &id).await?;
         let marked = sqlx::query("UPDATE runs SET ended = 'unclean' WHERE id = $1 AND ended IS NULL")
             .bind(id)
             .execute(database.pool())

@@ -1,7 +1,7 @@
 //! Opening and closing the store, and the way to each aggregate.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gateway_audit::{NoteSigner, PreviousShutdown, origin_of};
 use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
@@ -72,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lease_names: LocalNames,
+    /// The run of `serve` that this is; not set for tools.
+    pub(crate) run_id: OnceLock<String>,
     pub(crate) step_ups: step_ups::Remembered,
 }
 
@@ -126,6 +128,7 @@ impl Store {
             clock: options.clock,
             entropy: options.entropy,
             lease_names: LocalNames::default(),
+            run_id: OnceLock::new(),
             step_ups: step_ups::Remembered::default(),
         });
         let signer = signer(&stamp)?;
@@ -142,6 +145,8 @@ impl Store {
     async fn begin_run(&self, location: &Location, now: Timestamp) -> Result<Run, StoreError> {
         let core = &self.core;
         let (run, previous) = Run::begin(&core.database, location, now, &*core.entropy).await?;
+        // A store begins one run in its life.
+        let _first = core.run_id.set(run.id().to_owned());
         if previous == PreviousShutdown::Unclean {
             tracing::warn!("the previous run did not shut down cleanly");
         }

@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use gateway_audit::Phase;
 use gateway_types::Secret;
@@ -136,6 +137,27 @@ async fn the_start_tells_how_the_run_before_ended() {
             ("gateway:stop", false),
         ];
         assert_eq!(actions, expected.map(|(action, unclean)| (action.to_owned(), unclean)), "{}", place.url);
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_run_held_is_free_for_the_next() {
+    for place in Place::both() {
+        let (long, at_once) = (Duration::from_secs(3600), Duration::ZERO);
+        let first = place.open(Access::Serve).await;
+        let held = first.leases().acquire("environment:web", long, at_once).await.unwrap();
+        let tool = place.open(Access::Tool).await;
+        let kept = tool.leases().acquire("kept", long, at_once).await.unwrap();
+        // As by a crash: neither is released.
+        std::mem::forget(held);
+        drop(first);
+        let second = open_when_free(&place).await;
+        second.leases().acquire("environment:web", long, at_once).await.unwrap().release().await.unwrap();
+        let still_held = second.leases().acquire("kept", long, at_once).await;
+        assert!(matches!(still_held, Err(StoreError::LeaseHeld { .. })), "{still_held:?}");
+        kept.release().await.unwrap();
+        tool.close().await;
+        second.close().await;
     }
 }
 
