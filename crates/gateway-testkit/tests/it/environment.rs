@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use gateway_sim::{Fault, Flavour};
-use gateway_testkit::{Database, FakeClock, RawClient, Reply, TestGateway};
+use gateway_testkit::{Database, FakeClock, RawClient, Reply, TestGateway, eventually};
 use gateway_types::{Grant, Role};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -519,9 +519,7 @@ async fn a_client_that_leaves_holds_the_environment_only_as_long_as_the_rack_may
     );
     let mut leaving = RawClient::connect(gateway.addr()).await;
     leaving.send(&head).await;
-    while writes(&gateway) == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the write", async || (writes(&gateway) == 1).then_some(())).await;
     drop(leaving);
     cli.set("AFTER", "1").await;
     assert_eq!(held(&gateway), seed_and(&[("AFTER", "1")]));

@@ -8,11 +8,13 @@
 )]
 
 mod basics;
-mod client_reactions;
 mod child;
+mod client_reactions;
+mod crash;
 mod documents;
 mod environment;
 mod exec;
+mod log;
 mod matrix;
 mod rack_tls;
 mod replay;
