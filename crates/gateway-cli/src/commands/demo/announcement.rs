@@ -35,6 +35,7 @@ struct ListedUser<'a> {
     email: &'a str,
     role: Role,
     session_token: &'a str,
+    totp_secret: &'a str,
 }
 
 #[derive(Serialize)]
@@ -79,6 +80,7 @@ impl<'a> Announcement<'a> {
                     email: person.email,
                     role: person.role,
                     session_token: person.session.expose(),
+                    totp_secret: person.totp.expose(),
                 })
                 .collect(),
             api_tokens: people.machines.iter().map(ListedToken::of).collect(),
@@ -113,6 +115,13 @@ impl<'a> Announcement<'a> {
                 "  {:<9} export RACK_URL={}\n",
                 token.role.name(),
                 self.rack_url_of(token)
+            ));
+        }
+        text.push_str("\nThe people, who need a code of their authenticator to change something (RACK_URL with SESSION.totp.CODE):\n\n");
+        for user in &self.users {
+            text.push_str(&format!(
+                "  {:<22} session {} authenticator {}\n",
+                user.email, user.session_token, user.totp_secret
             ));
         }
         text.push_str("\nThree things to try:\n\n");

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use gateway_app::people::at_first_sight;
 use gateway_app::tokens::{TokenRequest, create};
-use gateway_app::{Operator, sessions};
+use gateway_app::{Operator, factors, sessions};
 use gateway_config::{Config, variables};
 use gateway_sim::{Seed, SimOptions, SimRack};
 use gateway_store::{NewSession, Store, TokenFilter, User};
-use gateway_types::{CredentialKind, OsEntropy, Role, RoleSet, Secret, SystemClock, Timestamp};
+use gateway_types::{CredentialKind, OsEntropy, Role, RoleSet, Secret, SystemClock, Timestamp, UserId};
 use tempfile::TempDir;
 use url::Url;
 
@@ -170,6 +170,8 @@ pub(super) struct Person {
     pub(super) email: &'static str,
     pub(super) role: Role,
     pub(super) session: Secret<String>,
+    /// The secret of the person's authenticator, in base32.
+    pub(super) totp: Secret<String>,
 }
 
 /// A machine of the demo.
@@ -199,7 +201,8 @@ impl People {
         for (email, role, _) in PEOPLE {
             let user = at_first_sight(store, &operator, email, config.users.roles_of(email)).await?;
             let (_, session) = sessions::open(store, &operator, session_of(&user, until)).await?;
-            persons.push(Person { email, role, session });
+            let totp = authenticator(store, &operator, user.id).await?;
+            persons.push(Person { email, role, session, totp });
             if role == Role::Admin {
                 admin = Some(user);
             }
@@ -222,6 +225,21 @@ impl People {
         Ok(Self { persons, machines })
     }
 }
+
+/// A new authenticator in the place of the demo's last one, whose secret cannot be shown again.
+async fn authenticator(
+    store: &Store,
+    operator: &Operator<'_>,
+    user: UserId,
+) -> Result<Secret<String>, Failure> {
+    for old in factors::list(store, user).await?.into_iter().filter(|factor| factor.name == AUTHENTICATOR) {
+        factors::remove(store, operator, user, old.id).await?;
+    }
+    Ok(factors::enrol_confirmed_totp(store, operator, user, AUTHENTICATOR).await?.secret)
+}
+
+/// The name of the authenticators of the demo's people.
+const AUTHENTICATOR: &str = "demo";
 
 fn session_of(user: &User, expires: Timestamp) -> NewSession {
     NewSession {
