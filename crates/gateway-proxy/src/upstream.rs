@@ -95,7 +95,8 @@ pub struct Upstream {
     authority: Authority,
     host: HeaderValue,
     authorization: HeaderValue,
-    credential: Secret<String>,
+    /// The credential as a rack might repeat it, for the scan that keeps it out of error texts.
+    spellings: Vec<Secret<String>>,
     client: Client<RackConnector, RequestBody>,
     connector: RackConnector,
 }
@@ -113,7 +114,8 @@ impl Upstream {
     /// When the credential cannot be put in a header or the TLS settings cannot be used.
     pub fn new(target: RackTarget) -> Result<Self, UpstreamError> {
         let credential = format!("{}:{}", target.username, target.password.expose());
-        let mut authorization = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(&credential)))?;
+        let header = STANDARD.encode(&credential);
+        let mut authorization = HeaderValue::from_str(&format!("Basic {header}"))?;
         authorization.set_sensitive(true);
         let connector = RackConnector::new(&target)?;
         let client = Client::builder(TokioExecutor::new())
@@ -125,7 +127,7 @@ impl Upstream {
             scheme: target.scheme,
             authority: target.authority,
             authorization,
-            credential: target.password,
+            spellings: spellings(target.password.expose(), header),
             client,
             connector,
         })
@@ -138,13 +140,9 @@ impl Upstream {
 
     /// Whether the rack's credential is somewhere in `text`, in a spelling that a rack might use.
     pub(crate) fn is_credential_in(&self, text: &[u8]) -> bool {
-        let password = self.credential.expose();
-        let header = self.authorization.as_bytes().strip_prefix(b"Basic ").unwrap_or_default();
-        let encoded: String = form_urlencoded::byte_serialize(password.as_bytes()).collect();
-        let spellings = [password.as_bytes(), encoded.as_bytes(), header];
-        spellings
-            .into_iter()
-            .any(|spelling| !spelling.is_empty() && memchr::memmem::find(text, spelling).is_some())
+        self.spellings
+            .iter()
+            .any(|spelling| memchr::memmem::find(text, spelling.expose().as_bytes()).is_some())
     }
 
     /// Sends a request over a pooled connection. `target` is `/path?query`.
@@ -189,6 +187,24 @@ impl Upstream {
         headers.insert(HOST, self.host.clone());
         headers.insert(AUTHORIZATION, self.authorization.clone());
     }
+}
+
+/// The shortest run of letters and digits in the password that is looked for by itself, in bytes.
+/// Shorter ones occur by chance.
+const RUN_BYTES: usize = 16;
+
+/// The ways in which a rack, or what stands before it, might write the credential into a text: as it is,
+/// as the header it came in, escaped for a URL or for JSON. However else it is escaped, a long run of
+/// letters and digits in it stays.
+fn spellings(password: &str, header: String) -> Vec<Secret<String>> {
+    let in_url = form_urlencoded::byte_serialize(password.as_bytes()).collect();
+    let quoted = serde_json::to_string(password).unwrap_or_default();
+    let in_json =
+        quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned();
+    let run = password.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|run| run.len());
+    let run = run.filter(|run| run.len() >= RUN_BYTES).unwrap_or_default().to_owned();
+    let all = [password.to_owned(), header, in_url, in_json, run];
+    all.into_iter().filter(|spelling| !spelling.is_empty()).map(Secret::new).collect()
 }
 
 /// Makes connections to the one rack there is, whatever address the client library asks for.
