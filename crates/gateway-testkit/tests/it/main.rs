@@ -14,6 +14,7 @@ mod crash;
 mod documents;
 mod environment;
 mod exec;
+mod leaks;
 mod log;
 mod matrix;
 mod rack_tls;

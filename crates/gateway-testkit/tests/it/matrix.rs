@@ -26,22 +26,22 @@ struct Asker {
 }
 
 /// A request that a row takes.
-struct Request {
+pub(super) struct Request {
     row: usize,
-    method: &'static str,
-    target: String,
+    pub(super) method: &'static str,
+    pub(super) target: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
     /// What of it must reach the rack.
     typed: RackRequest,
 }
 
 impl Request {
-    fn is_socket(&self) -> bool {
+    pub(super) fn is_socket(&self) -> bool {
         self.typed.row().is_socket()
     }
 
-    fn headers(&self) -> Vec<(&str, &str)> {
+    pub(super) fn headers(&self) -> Vec<(&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 }
@@ -149,7 +149,7 @@ fn request(table: &RouteTable, number: usize, row: &Row, besides: &[(&str, &str)
 }
 
 /// One request for each row, and some for what changes the verdict of a row.
-fn requests(table: &RouteTable) -> Vec<Request> {
+pub(super) fn requests(table: &RouteTable) -> Vec<Request> {
     let mut requests = Vec::new();
     for (number, row) in table.rows().iter().enumerate().filter(|(_, row)| row.is_enabled()) {
         requests.push(request(table, number, row, &[]));
