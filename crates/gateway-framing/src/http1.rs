@@ -101,10 +101,13 @@ impl RequestGuard {
     /// Source: RFC 9112, sections 2 to 7, narrowed.
     pub fn advance(&mut self, buffer: &[u8]) -> Result<usize, Violation> {
         let mut released = 0;
+        let was_opaque = self.is_opaque();
         loop {
             let rest = buffer.get(released..).unwrap_or_default();
             match self.step(rest) {
                 Ok(0) => return Ok(released),
+                // Whoever must keep early bytes of a socket back is told where they begin.
+                Ok(count) if !was_opaque && self.is_opaque() => return Ok(released + count),
                 Ok(count) => released += count,
                 Err(violation) => {
                     self.fail(violation);

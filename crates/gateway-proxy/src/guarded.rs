@@ -58,6 +58,9 @@ pub(crate) struct GuardedStream<S> {
     released: usize,
     violation: ViolationSlot,
     end: InputEnd,
+    /// Early bytes of a socket that is not open yet are kept back until the reply begins: with bytes
+    /// at hand, hyper would not look whether the client is still there.
+    holds_back: bool,
     /// Set once our side has said that no more comes.
     linger: Option<Pin<Box<Sleep>>>,
 }
@@ -82,17 +85,22 @@ impl<S> GuardedStream<S> {
             released: 0,
             violation,
             end: InputEnd::Open,
+            holds_back: false,
             linger: None,
         }
     }
 
     /// Lets the guard look at what was received and not yet released.
     fn look(&mut self) {
-        loop {
+        while !self.holds_back {
             let unseen = self.buffer.get(self.released..).unwrap_or_default();
+            let was_opaque = self.guard.is_opaque();
             match self.guard.advance(unseen) {
                 Ok(0) => return,
-                Ok(count) => self.released += count,
+                Ok(count) => {
+                    self.released += count;
+                    self.holds_back = !was_opaque && self.guard.is_opaque();
+                }
                 Err(violation) => return self.fail(violation),
             }
         }
@@ -151,11 +159,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
                 // The reply is what wakes the connection next.
                 InputEnd::StandIn => return Poll::Pending,
             }
-            if this.guard.is_opaque() && this.buffer.is_empty() {
+            this.look();
+            if this.released > 0 || this.end != InputEnd::Open {
+                continue;
+            }
+            if this.holds_back && this.buffer.len() >= READ_BYTES {
+                return Poll::Pending;
+            }
+            if this.guard.is_opaque() && this.buffer.is_empty() && !this.holds_back {
                 return Pin::new(&mut this.inner).poll_read(context, out);
             }
             ready!(this.poll_fill(context))?;
-            this.look();
         }
     }
 }
@@ -180,7 +194,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
+        let this = self.get_mut();
+        this.holds_back = false;
+        Pin::new(&mut this.inner).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -188,7 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(context, slices)
+        let this = self.get_mut();
+        this.holds_back = false;
+        Pin::new(&mut this.inner).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

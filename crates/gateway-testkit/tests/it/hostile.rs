@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use gateway_audit::{End, Event, Phase};
-use gateway_sim::SeenRequest;
+use gateway_sim::{SeenRequest, SimOptions};
 use gateway_testkit::raw::basic;
 use gateway_testkit::{RawClient, Reply, TestGateway, TestGatewayBuilder};
 
-/// How long a state may take to be reached before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The rack's password, which no client may ever see.
+const RACK_PASSWORD: &str = "r4ck-p4ssw0rd";
 
 /// The only header fields that a rack may ever see, beside the parameters of a row.
 const UPSTREAM_FIELDS: [&str; 13] = [
@@ -48,6 +47,13 @@ pub(crate) enum Expect {
     BadUpstream,
 }
 
+/// Whether the refusal says that the connection ends with it.
+#[derive(Clone, Copy)]
+enum Announced {
+    Yes,
+    No,
+}
+
 /// What the client saw of a case, kept until the log is read.
 #[derive(Debug)]
 struct Told {
@@ -76,8 +82,13 @@ impl Bench {
     }
 
     pub(crate) async fn over(name: &'static str, builder: TestGatewayBuilder) -> Self {
-        let gateway =
-            builder.env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "true").env("DRAIN_TIMEOUT", "5s").start().await;
+        let rack = SimOptions { password: RACK_PASSWORD.to_owned(), ..SimOptions::for_tests() };
+        let gateway = builder
+            .rack(rack)
+            .env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "true")
+            .env("DRAIN_TIMEOUT", "5s")
+            .start()
+            .await;
         let token = gateway.critical_token().await;
         Self { gateway, token, name, told: Vec::new(), cases: 0, sources: 0, rack_fields: Vec::new() }
     }
@@ -98,6 +109,22 @@ impl Bench {
     pub(crate) async fn client(&mut self) -> (RawClient, Ipv4Addr) {
         let source = self.source();
         (RawClient::connect_from(source, self.gateway.addr()).await, source)
+    }
+
+    /// Counts cases that a test judged by itself.
+    pub(crate) fn count(&mut self, cases: usize) {
+        self.cases += u32::try_from(cases).unwrap();
+    }
+
+    /// What reached the rack for clients. To mask secrets the gateway reads an app's newest release by itself.
+    pub(crate) fn seen(&self) -> Vec<SeenRequest> {
+        let mut requests = self.gateway.rack.requests();
+        requests.retain(|request| !request.target.ends_with("/releases?limit=1"));
+        requests
+    }
+
+    pub(crate) fn seen_since(&self, before: usize) -> Vec<SeenRequest> {
+        self.seen().split_off(before)
     }
 
     /// A request head below the rack proxy (`!` in front: anywhere), with the credential and these lines.
@@ -123,7 +150,7 @@ impl Bench {
 
     /// One case: the bytes are sent on a connection of their own, and the reply and the rack are looked at.
     pub(crate) async fn try_case(&mut self, label: &str, bytes: &[u8], expect: Expect) -> Reply {
-        let before = self.gateway.rack.requests().len();
+        let before = self.seen().len();
         let (mut client, source) = self.client().await;
         client.send(bytes).await;
         // A malformed request has no method, so its refusal has a body.
@@ -136,8 +163,7 @@ impl Bench {
             assert!(client.is_closed().await, "{shown}: more came after the refusal");
         }
         self.judge(&shown, source, &reply, expect.clone());
-        let rack = self.gateway.rack.requests();
-        let fresh = rack.get(before..).unwrap_or_default();
+        let fresh = self.seen_since(before);
         let seen: Vec<String> = fresh.iter().map(line).collect();
         match &expect {
             Expect::Reaches { target, .. } => {
@@ -192,7 +218,13 @@ impl Bench {
     /// write. The good one is answered, the hostile one gets `statuses`, and the poison is never read: the rack
     /// sees the good request alone.
     pub(crate) async fn poisoned(&mut self, label: &str, hostile: &[u8], statuses: &'static [u16]) {
-        self.rack_sees_only_the_good(label, hostile, statuses, self.poison()).await;
+        self.rack_sees_only_the_good(label, hostile, Announced::Yes, statuses).await;
+    }
+
+    /// As [`Bench::poisoned`], where the refusal comes before the body is known to be malformed: then it is the
+    /// body that ends the connection.
+    pub(crate) async fn poisoned_body(&mut self, label: &str, hostile: &[u8], statuses: &'static [u16]) {
+        self.rack_sees_only_the_good(label, hostile, Announced::No, statuses).await;
     }
 
     /// A request that nothing in these tests sends: it would be seen.
@@ -204,11 +236,12 @@ impl Bench {
         &mut self,
         label: &str,
         hostile: &[u8],
+        announced: Announced,
         statuses: &'static [u16],
-        poison: Vec<u8>,
     ) {
+        let poison = self.poison();
         let shown = format!("{label}: {}", shown(hostile));
-        let before = self.gateway.rack.requests().len();
+        let before = self.seen().len();
         let good = self.head("GET", "/apps/myapp", "");
         let (mut client, source) = self.client().await;
         client.send([good.as_slice(), hostile, &poison].concat()).await;
@@ -216,10 +249,11 @@ impl Bench {
         assert_eq!(reply.status, 200, "{shown}");
         let reply = client.reply().await.unwrap_or_else(|| panic!("{shown}: closed without a reply"));
         self.judge(&shown, source, &reply, Expect::RefusedAndClosed(statuses));
-        assert_eq!(reply.header("connection"), Some("close"), "{shown}");
+        if matches!(announced, Announced::Yes) {
+            assert_eq!(reply.header("connection"), Some("close"), "{shown}");
+        }
         assert!(client.is_closed().await, "{shown}: more came after the refusal");
-        let rack = self.gateway.rack.requests();
-        let seen: Vec<String> = rack.get(before..).unwrap_or_default().iter().map(line).collect();
+        let seen: Vec<String> = self.seen_since(before).iter().map(line).collect();
         assert_eq!(seen, ["GET /apps/myapp"], "{shown}");
     }
 
@@ -288,7 +322,7 @@ fn is_a_problem(label: &str, reply: &Reply, request: &str) {
     let problem = reply.json();
     assert_eq!(problem["status"], reply.status, "{label}");
     assert_eq!(problem["instance"], request, "{label}");
-    assert!(!reply.text().contains("secret"), "{label}: {}", reply.text());
+    assert!(!reply.text().contains(RACK_PASSWORD), "{label}: {}", reply.text());
 }
 
 /// The log tells of this request what the client was told.
@@ -326,17 +360,4 @@ pub(crate) fn line(request: &SeenRequest) -> String {
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let start = bytes.get(..bytes.len().min(300)).unwrap_or_default();
     start.escape_ascii().to_string()
-}
-
-/// Waits until `reached` says so; the test fails when it never does.
-pub(crate) async fn until<T>(what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        loop {
-            if let Some(value) = reached() {
-                return value;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never: {what}"))
 }

@@ -695,17 +695,18 @@ async fn a13_no_parameter_leads_out_of_its_route() {
     assert!(tried > 3000, "only {tried} paths were tried");
     // Some of them through the whole gateway: the rack sees the row that the log names, or nothing.
     for value in nasty.iter().filter(|value| !value.contains([' ', '\\'])) {
-        let before = bench.gateway.rack.requests().len();
+        let before = bench.seen().len();
         let request = bench.head("GET", &format!("/apps/{value}/processes"), "");
         let (mut client, _) = bench.client().await;
         client.send(&request).await;
         let reply = client.reply().await.unwrap();
         assert!(reply.status < 500, "{value}: {}", reply.text());
-        for seen in bench.gateway.rack.requests().iter().skip(before) {
+        for seen in bench.seen_since(before) {
             let app = seen.target.strip_prefix("/apps/").and_then(|rest| rest.strip_suffix("/processes"));
             assert!(app.is_some_and(|app| !app.contains('/')), "{value} went up as {}", seen.target);
         }
     }
+    bench.count(tried + nasty.len());
     bench.finish().await;
 }
 

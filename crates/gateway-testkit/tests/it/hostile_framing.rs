@@ -1,0 +1,876 @@
+//! Group C: where a request ends, and where an answer does. Each hostile request stands between a good one and a
+//! poisoned one on the same connection; the rack's requests are counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gateway_audit::End;
+use gateway_sim::Fault;
+use gateway_testkit::{RawClient, Reply, StubConnection, StubRack, TestGateway, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::hostile::{Bench, Expect, line};
+
+/// A change that takes no parameters, as a target of bodies.
+const RESTART: &str = "/apps/myapp/services/web/restart";
+/// A row that takes a form.
+const FORM: &str = "/apps/myapp/builds";
+/// A row that takes a body as a stream.
+const UPLOAD: &str = "/apps/myapp/objects/tmp/x";
+/// A read whose reply has no secrets, so that it streams.
+const STREAMED: &str = "/apps/myapp/services";
+/// A read whose reply is read here before it is passed on.
+const LABELLED: &str = "/apps/myapp";
+
+const FORM_TYPE: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// CVE-2021-21299, CVE-2021-32715, CVE-2026-2835.
+#[tokio::test]
+async fn c1_a_body_has_one_length() {
+    let mut bench = Bench::start("C1").await;
+    let smuggled = String::from_utf8(bench.poison()).unwrap();
+    let chunks = format!("0\r\n\r\n{smuggled}");
+    for (lines, body) in [
+        // CL.TE and TE.CL
+        (format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", chunks.len()), chunks.clone()),
+        (format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", chunks.len()), chunks.clone()),
+        (
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n".to_owned(),
+            format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len()),
+        ),
+        ("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n".to_owned(), chunks.clone()),
+        ("content-length: 5\r\ntransfer-encoding: chunked\r\n".to_owned(), "0\r\n\r\n".to_owned()),
+    ] {
+        for path in [RESTART, FORM, UPLOAD, "!/api/v1/me"] {
+            let request =
+                [bench.head("POST", path, &format!("{FORM_TYPE}{lines}")), body.clone().into_bytes()]
+                    .concat();
+            bench.poisoned("C1 CL.TE CVE-2021-32715", &request, &[400]).await;
+        }
+    }
+    // TE.TE: nothing but `chunked`, once.
+    for coding in [
+        "chunked, identity",
+        "identity, chunked",
+        "identity",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked,",
+        ",chunked",
+        "x, chunked",
+        "chunked;q=1",
+        "\"chunked\"",
+        "\x0bchunked",
+        "chunked\x0b",
+        "\x0cchunked",
+        "chunked\t",
+        "chunked ",
+        "chun\tked",
+        "chunke",
+        "chunkedd",
+        "xchunked",
+        "cow",
+        "",
+        "chunked\0",
+        "[chunked]",
+        "\tchunked",
+        "ch\u{fc}nked",
+    ] {
+        let lines = format!("{FORM_TYPE}Transfer-Encoding: {coding}\r\n");
+        let request = [bench.head("POST", FORM, &lines), chunks.clone().into_bytes()].concat();
+        bench.poisoned("C1 TE.TE CVE-2021-21299", &request, &[400]).await;
+    }
+    for lines in [
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\n x\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        " Transfer-Encoding: chunked\r\n",
+        "Transfer_Encoding: chunked\r\n",
+        "Transfer-Encoding\r\n: chunked\r\n",
+        "X: y\rTransfer-Encoding: chunked\r\n",
+        "X: y\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\nContent-Length: 5\r\n",
+    ] {
+        let request =
+            [bench.head("POST", FORM, &format!("{FORM_TYPE}{lines}")), chunks.clone().into_bytes()].concat();
+        bench.poisoned("C1 TE.TE CVE-2021-21299", &request, &[400]).await;
+    }
+    for lines in [
+        "Content-Length: 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 0\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\ncontent-length: 5\r\n",
+    ] {
+        let request = [bench.head("POST", FORM, &format!("{FORM_TYPE}{lines}")), b"url=x".to_vec()].concat();
+        bench.poisoned("C1 CL.CL CVE-2026-2835", &request, &[400]).await;
+    }
+    for length in [
+        "+5",
+        "-5",
+        "-0",
+        "0x5",
+        "5 ",
+        "5,5",
+        "5, 5",
+        "5;5",
+        "5.0",
+        "5e0",
+        "05x",
+        "",
+        " ",
+        "\t5",
+        "5\t",
+        "\u{665}",
+        "5\0",
+        "\"5\"",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "18446744073709551621",
+        "99999999999999999999999999999999",
+        "_5",
+        "5_",
+        "1_0",
+        "0b101",
+        "0o5",
+        "NaN",
+        "five",
+    ] {
+        let lines = format!("{FORM_TYPE}Content-Length: {length}\r\n");
+        let request = [bench.head("POST", FORM, &lines), b"url=x".to_vec()].concat();
+        bench.poisoned("C1 CL CVE-2021-32715", &request, &[400]).await;
+    }
+    for spelling in [
+        "Content-Length : 5",
+        " Content-Length: 5",
+        "Content_Length: 5",
+        "Content-Length\0: 5",
+        "Content Length: 5",
+    ] {
+        let request =
+            [bench.head("POST", FORM, &format!("{FORM_TYPE}{spelling}\r\n")), b"url=x".to_vec()].concat();
+        bench.poisoned("C1 CL CVE-2021-32715", &request, &[400]).await;
+    }
+    bench.finish().await;
+}
+
+const BAD_CHUNKS: [&str; 34] = [
+    "0x5\r\nurl=x\r\n0\r\n\r\n",
+    "+5\r\nurl=x\r\n0\r\n\r\n",
+    "-5\r\nurl=x\r\n0\r\n\r\n",
+    " 5\r\nurl=x\r\n0\r\n\r\n",
+    "5 \r\nurl=x\r\n0\r\n\r\n",
+    "5\t\r\nurl=x\r\n0\r\n\r\n",
+    "5;ext\r\nurl=x\r\n0\r\n\r\n",
+    "5;ext=1\nurl=x\r\n0\r\n\r\n",
+    "5;\nurl=x\r\n0\r\n\r\n",
+    "5;a=\"\n\"\r\nurl=x\r\n0\r\n\r\n",
+    "5\nurl=x\r\n0\r\n\r\n",
+    "5\rurl=x\r\n0\r\n\r\n",
+    "5\r\rurl=x\r\n0\r\n\r\n",
+    "5\r\nurl=x0\r\n\r\n",
+    "5\r\nurl=x\n0\r\n\r\n",
+    "5\r\nurl=x\r0\r\n\r\n",
+    "5\r\nurl=xyz\r\n0\r\n\r\n",
+    "\r\n5\r\nurl=x\r\n0\r\n\r\n",
+    "\r\n\r\n",
+    "g\r\n",
+    "5g\r\nurl=x\r\n",
+    "0000000000000005\r\nurl=x\r\n0\r\n\r\n",
+    "10000000000000005\r\nurl=x\r\n0\r\n\r\n",
+    "ffffffffffffffff\r\nurl=x\r\n0\r\n\r\n",
+    "fffffffffffffffff\r\nurl=x\r\n0\r\n\r\n",
+    "8000000000000000\r\nurl=x\r\n0\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\nAuthorization: evil\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\nHost: evil\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\nX-A: b\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\nContent-Length: 9\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "5\r\nurl=x\r\n0\r\n\n",
+    "5\r\nurl=x\r\n0;x\r\n\r\n",
+    "5\r\nurl=x\r\n-0\r\n\r\n",
+];
+
+/// CVE-2025-22871, CVE-2021-32714.
+#[tokio::test]
+async fn c2_malformed_chunks_of_a_form_are_refused() {
+    let mut bench = Bench::start("C2 form").await;
+    for body in BAD_CHUNKS {
+        let lines = format!("{FORM_TYPE}Transfer-Encoding: chunked\r\n");
+        let request = [bench.head("POST", FORM, &lines), body.as_bytes().to_vec()].concat();
+        bench.poisoned("C2 CVE-2025-22871", &request, &[400]).await;
+    }
+    // A row that takes no body, and one of the gateway's own.
+    for path in ["/apps/myapp", "!/api/v1/me", "!/.well-known/rack-gateway"] {
+        let request =
+            [bench.head("GET", path, "Transfer-Encoding: chunked\r\n"), b"zz\r\n".to_vec()].concat();
+        bench.poisoned_body("C2 CVE-2021-32714", &request, &[400]).await;
+    }
+    bench.finish().await;
+}
+
+/// In an upload the rack has seen the beginning when the rest turns out malformed: its request is broken off and
+/// never complete, the client is told, and the log has the intent and what became of it.
+#[tokio::test]
+async fn c2_malformed_chunks_of_an_upload_break_it_off() {
+    let mut bench = Bench::start("C2 upload").await;
+    let mut cases = 0;
+    for body in BAD_CHUNKS {
+        for start in ["", "3\r\nabc\r\n"] {
+            cases += 1;
+            let mut client = RawClient::connect(bench.gateway.addr()).await;
+            let head = bench.head("POST", UPLOAD, "Transfer-Encoding: chunked\r\n");
+            let request = [head.as_slice(), start.as_bytes(), body.as_bytes(), &bench.poison()].concat();
+            client.send(request).await;
+            let reply = client.reply().await.unwrap_or_else(|| panic!("{body:?}: closed without a reply"));
+            assert_eq!(reply.status, 400, "{body:?}: {}", reply.text());
+            assert_eq!(reply.header("connection"), Some("close"), "{body:?}");
+            assert!(client.is_closed().await, "{body:?}: more came after the refusal");
+        }
+    }
+    let requests = eventually("the end of every upload", || async {
+        let requests = bench.seen();
+        requests.iter().all(|request| !request.open).then_some(requests)
+    });
+    for request in requests.await {
+        assert_eq!(line(&request), format!("POST {UPLOAD}"));
+        assert_eq!((request.status, request.body_sha256.as_str()), (None, ""), "{request:?}");
+    }
+    assert!(bench.gateway.rack.state().objects("myapp").iter().all(|object| object.key != "tmp/x"));
+    let events = bench.gateway.events().await;
+    let of_uploads = events.iter().filter(|(_, event)| event.action.as_str() == "convox:object:create");
+    let ends: Vec<_> = of_uploads.filter_map(|(_, event)| event.end).collect();
+    assert_eq!(ends, vec![End::Refused; cases]);
+    bench.count(cases);
+    bench.finish().await;
+}
+
+/// CVE-2026-2835.
+#[tokio::test]
+async fn c3_only_http_1_1_and_plain_1_0() {
+    let mut bench = Bench::start("C3").await;
+    let rest = bench.head("POST", FORM, &format!("{FORM_TYPE}Transfer-Encoding: chunked\r\n"));
+    let rest = String::from_utf8(rest).unwrap();
+    let as_10 = rest.replacen("HTTP/1.1", "HTTP/1.0", 1) + "0\r\n\r\n";
+    bench.poisoned("C3 CVE-2026-2835", as_10.as_bytes(), &[400]).await;
+    let plain = String::from_utf8(bench.head("GET", "/apps/myapp", "")).unwrap();
+    for version in [
+        "HTTP/1.2",
+        "HTTP/1.9",
+        "HTTP/0.9",
+        "HTTP/2.0",
+        "HTTP/3.0",
+        "HTTP/1.10",
+        "HTTP/1.",
+        "HTTP/.1",
+        "HTTP/11",
+        "HTTP/1",
+        "http/1.1",
+        "Http/1.1",
+        "HTTP/1.1 ",
+        "HTTP/1.1\t",
+        " HTTP/1.1",
+        "HTTP/1.1 junk",
+        "HTTP/1.1\0",
+        "HTTP /1.1",
+        "HTTP/ 1.1",
+        "HTTP/+1.1",
+        "HTTP/-1.1",
+        "HTTPS/1.1",
+        "ICY/1.1",
+        "H",
+        "",
+        "HTTP/1.1\r",
+        "HTTP/01.1",
+        "HTTP/1.1HTTP/1.1",
+        "HTTP/A.B",
+    ] {
+        let request = plain.replacen("HTTP/1.1", version, 1);
+        bench.poisoned("C3", request.as_bytes(), &[400]).await;
+    }
+    // HTTP/0.9 has no version and no head.
+    for request in
+        ["GET /api/v1/rack-proxy/apps\r\n", "GET /api/v1/rack-proxy/apps\n", "GET /\r\n\r\n", "GET\r\n"]
+    {
+        bench.poisoned("C3 HTTP/0.9", request.as_bytes(), &[400]).await;
+    }
+    // HTTP/2 in the clear, by prior knowledge.
+    bench.poisoned("C3 h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400, 405]).await;
+    // Plain 1.0 is answered, and the connection ends.
+    let request = plain.replacen("HTTP/1.1", "HTTP/1.0", 1).into_bytes();
+    let request = [request, bench.poison()].concat();
+    let before = bench.seen().len();
+    let (mut client, source) = bench.client().await;
+    client.send(&request).await;
+    let reply = client.reply().await.unwrap();
+    bench.judge(
+        "C3 HTTP/1.0",
+        source,
+        &reply,
+        Expect::Reaches { target: String::new(), route: "GET /apps/{app}".into() },
+    );
+    assert_eq!(reply.status, 200);
+    assert!(client.is_closed().await);
+    assert_eq!(bench.seen().len(), before + 1);
+    bench.finish().await;
+}
+
+/// CVE-2020-35863: a body where none is expected is never the next request.
+#[tokio::test]
+async fn c4_bodies_of_bodyless_requests_are_not_requests() {
+    let mut bench = Bench::start("C4 request").await;
+    let smuggled = bench.poison();
+    for (method, path, statuses) in [
+        ("GET", "/apps/myapp", &[400u16] as &'static [u16]),
+        ("GET", "/apps", &[400]),
+        ("HEAD", UPLOAD, &[400]),
+        ("OPTIONS", "/resources", &[400]),
+        ("OPTIONS", "/apps", &[400, 405]),
+        ("HEAD", "/apps", &[400, 405]),
+        ("DELETE", "/apps/myapp", &[400]),
+        ("GET", "!/api/v1/me", &[400]),
+        ("GET", "!/.well-known/rack-gateway", &[400]),
+        ("GET", "/nothing", &[404]),
+    ] {
+        let counted = format!("Content-Length: {}\r\n", smuggled.len());
+        let chunked = format!("{:x}\r\n", smuggled.len()).into_bytes();
+        for request in [
+            [bench.head(method, path, &counted), smuggled.clone()].concat(),
+            [
+                bench.head(method, path, "Transfer-Encoding: chunked\r\n"),
+                chunked,
+                smuggled.clone(),
+                b"\r\n0\r\n\r\n".to_vec(),
+            ]
+            .concat(),
+        ] {
+            bench.refuses("C4 CVE-2020-35863", &request, statuses).await;
+        }
+    }
+    bench.finish().await;
+}
+
+/// A gateway in front of a scripted rack.
+async fn over(rack: &StubRack) -> TestGateway {
+    TestGateway::builder().env("RACK_HOST", &rack.url()).env("RACK_TOKEN", "secret").start().await
+}
+
+/// A rack whose first connection answers its first request with `first` and waits, and that answers every other
+/// request with `[]`. With it, the number of requests it saw, and of connections.
+async fn poisoning(first: &'static [u8]) -> (StubRack, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (requests.clone(), connections.clone());
+    let rack = StubRack::start(move |mut connection: StubConnection| {
+        let (requests, connections) = counts.clone();
+        async move {
+            let mut answer = if connections.fetch_add(1, Ordering::SeqCst) == 0 { first } else { GOOD };
+            loop {
+                requests.fetch_add(1, Ordering::SeqCst);
+                connection.send(answer).await;
+                answer = GOOD;
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    if !connection.stream.read_buf(&mut head).await.is_ok_and(|count| count > 0) {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    (rack.await, requests, connections)
+}
+
+const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n[{}]";
+
+/// What a rack may answer that leaves bytes behind, or that is no answer; and what the client is told: the rack's
+/// own status, or 502, which is right here and nowhere else, since it is the rack that broke the rules.
+const POISONED_ANSWERS: [(&str, u16, &[u8]); 20] = [
+    ("a body on 204", 204, b"HTTP/1.1 204 No Content\r\nContent-Length: 6\r\n\r\npoisonHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("an answer behind 204", 204, b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("a chunked body on 204", 204, b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n6\r\npoison\r\n0\r\n\r\n"),
+    ("a body on 304", 502, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\npoisonHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("a body on 101", 502, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("101 without an upgrade", 502, b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("two answers", 200, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("bytes behind the answer", 200, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]poison"),
+    ("an answer behind the last chunk", 200, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("two lengths that differ", 502, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 48\r\n\r\n[]HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\"poison\""),
+    ("a length that is no number", 502, b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n[]"),
+    ("a length that overflows", 502, b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\n[]"),
+    ("not HTTP", 502, b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    ("a status that is no number", 502, b"HTTP/1.1 2oo OK\r\nContent-Length: 2\r\n\r\n[]"),
+    ("a header without a colon", 502, b"HTTP/1.1 200 OK\r\nContent-Length 2\r\n\r\n[]"),
+    ("HTTP/2", 502, b"\0\0\0\x04\0\0\0\0\0\0\0\0\0\0\0\0"),
+    ("a redirect", 502, b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"),
+    ("interim answers before the answer", 200, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"),
+    ("another credential asked for", 502, b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"rack\"\r\nContent-Length: 6\r\n\r\nsecret"),
+    ("an error with the password", 502, b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 27\r\n\r\ncannot log in with secret !\n"),
+];
+
+/// CVE-2020-35863, CVE-2025-4366: what a rack leaves behind on a connection is never the next caller's answer.
+#[tokio::test]
+async fn c4_what_an_answer_leaves_behind_is_nobodys_answer() {
+    for (what, status, answer) in POISONED_ANSWERS {
+        for path in [STREAMED, LABELLED] {
+            let (rack, requests, _) = poisoning(answer).await;
+            let gateway = over(&rack).await;
+            let token = gateway.critical_token().await;
+            let mut client = RawClient::connect(gateway.addr()).await;
+            let reply = client.ask("GET", path, &token, &[], b"").await;
+            assert_eq!(reply.status, status, "{what}: {}", reply.text());
+            for (name, value) in &reply.headers {
+                let harmless = !matches!(name.as_str(), "location" | "www-authenticate" | "upgrade" | "link");
+                assert!(harmless, "{what}: {name}: {value}");
+            }
+            assert!(
+                !reply.text().contains("poison") && !reply.text().contains("secret"),
+                "{what}: {}",
+                reply.text()
+            );
+            // The next callers, on the same client connection and on another one, get answers of their own.
+            for _ in 0..3 {
+                let mut other = RawClient::connect(gateway.addr()).await;
+                for client in [&mut client, &mut other] {
+                    let reply = client.ask("GET", STREAMED, &token, &[], b"").await;
+                    assert_eq!((reply.status, reply.text().as_str()), (200, "[{}]"), "{what}");
+                }
+            }
+            assert_eq!(requests.load(Ordering::SeqCst), 7, "{what}: a request was repeated");
+            let events = gateway.events().await;
+            let first = events.iter().find(|(_, event)| event.status.is_some()).unwrap();
+            assert_eq!(first.1.status, Some(status), "{what}");
+            drop(client);
+            gateway.finish().await;
+        }
+    }
+    println!("C4 answers: {} cases", POISONED_ANSWERS.len() * 2);
+}
+
+/// A rack that breaks off in the middle: what is read here is a 502, what is streamed is visibly cut short.
+#[tokio::test]
+async fn c4_an_answer_that_breaks_off_is_no_answer() {
+    let mut bench = Bench::start("C4 break").await;
+    for fault in [
+        Fault::CloseMidChunk,
+        Fault::CloseMidBody,
+        Fault::CloseBeforeReply,
+        Fault::Gzip,
+        Fault::Redirect("http://evil.example/".into()),
+        Fault::Status(401),
+    ] {
+        bench.gateway.rack.fault_on("/apps/myapp", fault);
+        let request = bench.head("GET", LABELLED, "Accept-Encoding: gzip\r\n");
+        bench.try_case("C4 CVE-2025-4366", &request, Expect::BadUpstream).await;
+        // The connection that broke is not the one that the next request goes by.
+        let request = bench.head("GET", LABELLED, "");
+        let reply = bench.reaches("C4", &request, "GET /apps/myapp", "GET /apps/{app}").await;
+        assert_eq!(reply.status, 200);
+    }
+    for fault in [Fault::CloseMidChunk, Fault::CloseMidBody] {
+        bench.gateway.rack.fault_on("/services", fault);
+        let (mut client, _) = bench.client().await;
+        client.send([bench.head("GET", STREAMED, ""), bench.poison()].concat()).await;
+        let (mut stream, mut bytes) = client.into_parts();
+        stream.read_to_end(&mut bytes).await.ok();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+        assert!(!text.contains("\r\n0\r\n\r\n"), "a broken answer looks complete: {text}");
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+    }
+    let events = bench.gateway.events().await;
+    let lost = events.iter().filter(|(_, event)| event.end == Some(End::UpstreamLost));
+    assert!(lost.count() >= 2);
+    assert!(bench.seen().iter().all(|request| request.method == "GET"));
+    bench.finish().await;
+}
+
+/// A change whose answer never came is not made twice.
+#[tokio::test]
+async fn c4_a_change_without_an_answer_is_not_repeated() {
+    let mut bench = Bench::start("C4 repeat").await;
+    let warm = bench.head("GET", LABELLED, "");
+    bench.reaches("C4", &warm, "GET /apps/myapp", "GET /apps/{app}").await;
+    for fault in [Fault::CloseBeforeReply, Fault::CloseMidBody, Fault::CloseMidChunk] {
+        bench.gateway.rack.fault_on("/restart", fault);
+        let before = bench.seen().len();
+        let (mut client, _) = bench.client().await;
+        client.send(bench.head("POST", RESTART, "Content-Length: 0\r\n")).await;
+        let _told_or_cut_off = client.into_parts().0.read_to_end(&mut Vec::new()).await;
+        let seen: Vec<String> = bench.seen_since(before).iter().map(line).collect();
+        assert_eq!(seen, [format!("POST {RESTART}")]);
+    }
+    let events = bench.gateway.events().await;
+    let restarts: Vec<_> =
+        events.iter().filter(|(_, event)| event.action.as_str() == "convox:service:restart").collect();
+    assert_eq!(restarts.len(), 6, "three intents and three outcomes: {restarts:?}");
+    bench.count(3);
+    bench.finish().await;
+}
+
+/// A rack that does not answer holds nobody but its own caller, and is let go when that caller leaves.
+#[tokio::test]
+async fn c4_a_rack_that_hangs_is_left_when_the_client_leaves() {
+    let mut bench = Bench::start("C4 hang").await;
+    bench.gateway.rack.fault_on("/services", Fault::Hang);
+    let mut client = RawClient::connect(bench.gateway.addr()).await;
+    client.send(bench.head("GET", STREAMED, "")).await;
+    eventually("the request at the rack", || async { bench.seen().pop() }).await;
+    drop(client);
+    eventually("the end of the rack's connection", || async {
+        bench.seen().iter().all(|request| !request.open).then_some(())
+    })
+    .await;
+    let events = bench.gateway.events().await;
+    assert!(events.iter().any(|(_, event)| event.end == Some(End::AbortedByClient)), "{events:?}");
+    bench.count(1);
+    bench.finish().await;
+}
+
+/// CVE-2025-4366: a rack that answers before it has the whole body. The answer is passed on, and what is left of the
+/// upload is never the beginning of another request, neither the client's nor the rack's.
+#[tokio::test]
+async fn c4_an_early_answer_ends_the_connection() {
+    let raw: Arc<std::sync::Mutex<Vec<Vec<u8>>>> = Arc::default();
+    let record = raw.clone();
+    let rack = StubRack::start(move |mut connection: StubConnection| {
+        let record = record.clone();
+        async move {
+            connection.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n").await;
+            connection.until_closed().await;
+            record.lock().unwrap().push([connection.head.into_bytes(), connection.rest].concat());
+        }
+    })
+    .await;
+    let gateway = over(&rack).await;
+    let token = gateway.critical_token().await;
+    let head = |lines: &str| {
+        format!(
+            "POST /api/v1/rack-proxy{UPLOAD} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n{lines}\r\n"
+        )
+    };
+    let poison = format!(
+        "GET /api/v1/rack-proxy{STREAMED} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    for (lines, begun) in
+        [("Content-Length: 1000\r\n", "half"), ("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n")]
+    {
+        let mut client = RawClient::connect(gateway.addr()).await;
+        client.send(head(lines)).await;
+        client.send(begun).await;
+        let reply = client.reply().await.unwrap();
+        assert_eq!((reply.status, reply.text().as_str()), (413, "big\n"));
+        // What comes now is still the body, however much it looks like a request.
+        client.send(&poison).await;
+        client.shutdown().await;
+        assert!(client.is_closed().await, "an answer came to the body");
+    }
+    let seen = eventually("both uploads", || async {
+        let seen = raw.lock().unwrap().clone();
+        (seen.len() == 2).then_some(seen)
+    })
+    .await;
+    for bytes in seen {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.starts_with(&format!("POST {UPLOAD} HTTP/1.1\r\n")), "{text}");
+        // What looks like a request went up as data within its length, or not at all; the upload stays incomplete.
+        assert_eq!(text.matches("convox-actor: ").count(), 1, "{text}");
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(body.len() < 1000 && !body.contains("\r\n0\r\n"), "{text}");
+    }
+    gateway.finish().await;
+}
+
+/// C5, CVE-2026-2833, CVE-2025-64763: a request behind a request for a socket, in the same segment.
+#[tokio::test]
+async fn c5_what_follows_an_upgrade_is_never_a_request() {
+    let mut bench = Bench::start("C5").await;
+    bench.parameters(&["command"]);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\n";
+    let exec = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/exec";
+    let with_command = format!("{upgrade}Command: cat\r\n");
+    // Not a socket at all, or not one that opens: answered once, and closed.
+    for (path, lines, status) in [
+        ("/apps", upgrade, 404),
+        ("/nothing", upgrade, 404),
+        ("!/api/v1/me", upgrade, 404),
+        ("!/api/v1/health", upgrade, 404),
+        ("/check", upgrade, 404),
+        ("/apps/myapp/../logs", upgrade, 400),
+        ("/apps/myapp/logs", "Connection: Upgrade\r\nUpgrade: websocket\r\n", 400),
+        (
+            "/apps/myapp/logs",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\n",
+            400,
+        ),
+        (
+            "/apps/myapp/logs",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n",
+            400,
+        ),
+    ] {
+        let request = [bench.head("GET", path, lines), bench.poison()].concat();
+        let statuses: &'static [u16] = if status == 404 { &[404] } else { &[400] };
+        bench.cuts_off("C5 CVE-2026-2833", &request, statuses).await;
+    }
+    for lines in [
+        "Connection: Upgrade\r\nUpgrade: WebSocket\r\n",
+        "Connection: Upgrade\r\nUpgrade: WEBSOCKET\r\n",
+        "Upgrade: websocket\r\n",
+        "Connection: close\r\nUpgrade: websocket\r\n",
+        "Connection: Upgrade\r\nUpgrade: tls/1.2\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+        "Connection: Upgrade\r\nUpgrade:\r\n",
+        "Connection: Upgrade\r\nUpgrade: foo\r\n",
+    ] {
+        let before = bench.seen().len();
+        let (mut client, source) = bench.client().await;
+        client.send([bench.head("GET", "/apps/myapp", lines), bench.poison()].concat()).await;
+        let reply = client.reply().await.unwrap();
+        let expect = Expect::Reaches { target: String::new(), route: "GET /apps/{app}".to_owned() };
+        bench.judge(&format!("C5 {lines}"), source, &reply, expect);
+        assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{lines}");
+        assert!(client.is_closed().await, "{lines}");
+        let seen: Vec<String> = bench.seen_since(before).iter().map(line).collect();
+        assert_eq!(seen, ["GET /apps/myapp"], "{lines}");
+    }
+    // A socket that the rack opens, refuses, answers otherwise, or does not answer: the bytes behind it are frames or
+    // nothing.
+    for (fault, told) in [
+        (None, "HTTP/1.1 101 "),
+        (Some(Fault::Status(200)), "HTTP/1.1 "),
+        (Some(Fault::Status(403)), "HTTP/1.1 "),
+        (Some(Fault::Redirect("http://evil.example/".into())), "HTTP/1.1 "),
+        (Some(Fault::CloseBeforeReply), "HTTP/1.1 "),
+    ] {
+        for path in [exec, "/apps/myapp/logs"] {
+            if let Some(fault) = fault.clone() {
+                bench.gateway.rack.fault_on("/apps/myapp/", fault);
+            }
+            let before = bench.seen().len();
+            let lines = if path == exec { &with_command } else { upgrade };
+            let (client, _) = bench.client().await;
+            let (mut stream, _) = client.into_parts();
+            stream.write_all(&[bench.head("GET", path, lines), bench.poison()].concat()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await.ok();
+            let text = String::from_utf8_lossy(&bytes);
+            // The one who shuts down its side may not be answered any more; what is answered is one reply.
+            assert!(bytes.is_empty() || text.starts_with(told), "{fault:?} {path}: {text}");
+            assert!(text.matches("HTTP/1.1 ").count() <= 1, "{fault:?} {path}: {text}");
+            assert!(!text.to_ascii_lowercase().contains("location:"), "{fault:?} {path}: {text}");
+            let seen = bench.seen_since(before);
+            assert!(seen.len() <= 1, "{fault:?} {path}: {seen:?}");
+            assert!(
+                seen.iter().all(|request| request.path() == path && request.frames_received == 0),
+                "{seen:?}"
+            );
+        }
+    }
+    bench.count(10);
+    bench.finish().await;
+}
+
+/// The same with the client waiting, so that each answer is seen.
+#[tokio::test]
+async fn c5_the_answer_to_an_upgrade_is_told_once() {
+    let mut bench = Bench::start("C5 answers").await;
+    bench.parameters(&["command"]);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\n";
+    for (fault, status) in [
+        (Fault::Status(200), 200),
+        (Fault::Status(403), 403),
+        (Fault::Redirect("http://evil.example/".into()), 502),
+        (Fault::CloseBeforeReply, 502),
+    ] {
+        bench.gateway.rack.fault_on("/logs", fault.clone());
+        let (mut client, source) = bench.client().await;
+        client.send([bench.head("GET", "/apps/myapp/logs", upgrade), bench.poison()].concat()).await;
+        let reply = client.reply().await.unwrap();
+        assert_eq!(reply.status, status, "{fault:?}: {}", reply.text());
+        let route = "SOCKET /apps/{app}/logs".to_owned();
+        let expect = if status == 502 {
+            Expect::BadUpstream
+        } else {
+            Expect::Reaches { target: String::new(), route }
+        };
+        bench.judge(&format!("C5 {fault:?}"), source, &reply, expect);
+        assert_eq!(reply.header("connection"), Some("close"), "{fault:?}");
+        assert!(client.is_closed().await, "{fault:?}");
+    }
+    let seen: Vec<String> = bench.seen().iter().map(line).collect();
+    assert_eq!(seen, vec!["GET /apps/myapp/logs"; 4]);
+    // No answer: nothing leaks while the client waits, and the rack is let go when it leaves.
+    bench.gateway.rack.fault_on("/logs", Fault::Hang);
+    let (mut client, _) = bench.client().await;
+    client.send([bench.head("GET", "/apps/myapp/logs", upgrade), bench.poison()].concat()).await;
+    eventually("the request at the rack", || async { (bench.seen().len() == 5).then_some(()) }).await;
+    drop(client);
+    eventually("the end of the rack's connection", || async {
+        bench.seen().iter().all(|request| !request.open).then_some(())
+    })
+    .await;
+    assert_eq!(bench.seen().len(), 5);
+    bench.finish().await;
+}
+
+/// CVE-2022-41721.
+#[tokio::test]
+async fn c6_h2c_is_not_passed_on() {
+    let mut bench = Bench::start("C6").await;
+    for lines in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: upgrade\r\nUpgrade: H2C\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2\r\n",
+        "HTTP2-Settings: AAMAAABkAAQAAP__\r\nHTTP2-Settings: x\r\n",
+    ] {
+        let request = bench.head("GET", "/apps/myapp", lines);
+        let reply = bench.reaches("C6 CVE-2022-41721", &request, "GET /apps/myapp", "GET /apps/{app}").await;
+        assert_eq!((reply.status, reply.header("upgrade")), (200, None));
+    }
+    for request in bench.seen() {
+        assert_eq!(
+            (request.header("upgrade"), request.header("http2-settings")),
+            (None, None),
+            "{request:?}"
+        );
+    }
+    let lines = "Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n";
+    let request = [bench.head("POST", RESTART, lines), b"hello".to_vec()].concat();
+    bench.poisoned("C6 upgrade with a body", &request, &[400]).await;
+    bench.finish().await;
+}
+
+/// CVE-2026-71324.
+#[tokio::test]
+async fn c7_connect_opens_no_tunnel() {
+    let mut bench = Bench::start("C7").await;
+    for target in [
+        "10.0.0.1:443",
+        "evil.example:22",
+        "127.0.0.1:9443",
+        "/api/v1/rack-proxy/apps",
+        "*",
+        "http://evil.example/",
+        "",
+    ] {
+        let request = bench.head("CONNECT", &format!("!{target}"), "");
+        bench.poisoned("C7 CVE-2026-71324", &request, &[400, 405]).await;
+    }
+    let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nProtocol: websocket\r\n";
+    let request = bench.head("CONNECT", "/apps/myapp/logs", lines);
+    bench.poisoned("C7 extended", &request, &[400, 405]).await;
+    bench.finish().await;
+}
+
+async fn ok(client: &mut RawClient) -> Reply {
+    let reply = client.reply().await.expect("a reply");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply
+}
+
+/// Slowness and segments do not change what a request is.
+#[tokio::test]
+async fn segments_do_not_matter() {
+    let mut bench = Bench::start("segments").await;
+    // Byte by byte, two requests behind each other.
+    let mut client = RawClient::connect(bench.gateway.addr()).await;
+    let two = [bench.head("GET", "/apps/myapp", ""), bench.form("POST", RESTART, "")].concat();
+    for byte in &two {
+        client.send([*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    ok(&mut client).await;
+    ok(&mut client).await;
+    // Heads that end just before, at and behind the sizes of buffers.
+    for size in [8192usize, 16 * 1024, 32 * 1024] {
+        for size in size - 4..=size + 4 {
+            let bare = bench.head("GET", "/apps/myapp", "").len();
+            let mut missing = size - bare;
+            let mut lines = String::new();
+            while missing > 0 {
+                let line = missing.min(12_000);
+                // What is left for the last line must fit a whole line.
+                let line = if missing - line < 100 { missing.min(15_000) } else { line };
+                lines.push_str(&format!("X-Pad: {}\r\n", "a".repeat(line - "X-Pad: \r\n".len())));
+                missing -= line;
+            }
+            let head = bench.head("GET", "/apps/myapp", &lines);
+            assert_eq!(head.len(), size);
+            let mut client = RawClient::connect(bench.gateway.addr()).await;
+            client.send([head.as_slice(), &bench.head("GET", "/apps/myapp", "")].concat()).await;
+            ok(&mut client).await;
+            ok(&mut client).await;
+            // The same in pieces of 16 KiB.
+            for piece in [head.as_slice(), &bench.head("GET", "/apps/myapp", "")].concat().chunks(16 * 1024) {
+                client.send(piece).await;
+            }
+            ok(&mut client).await;
+            ok(&mut client).await;
+        }
+    }
+    bench.count(1 + 3 * 9 * 2);
+    bench.finish().await;
+}
+
+/// A malformed request is answered in its place: after the good ones before it, whatever they take.
+#[tokio::test]
+async fn a_malformed_request_is_answered_in_its_place() {
+    let mut bench = Bench::start("in place").await;
+    let good = bench.head("GET", "/apps/myapp", "");
+    let change = bench.form("POST", RESTART, "");
+    let own = bench.head("GET", "!/.well-known/rack-gateway", "");
+    let malformed = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n".as_slice();
+    for bytes in [
+        [&good, &good, &change, &own, malformed].concat(),
+        [good.as_slice(), &change, &good, &own, malformed, malformed, &bench.poison()].concat(),
+        [own.as_slice(), &good, &change, &good, b"\0"].concat(),
+        [good.as_slice(), &good, &own, &change, b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", &bench.poison()]
+            .concat(),
+    ] {
+        let mut client = RawClient::connect(bench.gateway.addr()).await;
+        client.send(&bytes).await;
+        for _ in 0..4 {
+            ok(&mut client).await;
+        }
+        let reply = client.reply().await.unwrap();
+        assert!(matches!(reply.status, 400 | 405), "{}", reply.status);
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert!(client.is_closed().await);
+    }
+    // The method of the stand-in cannot be sent, and a request to it is not taken for one.
+    let mut client = RawClient::connect(bench.gateway.addr()).await;
+    client.send("X-MALFORMED / HTTP/1.1\r\nHost: malformed\r\n\r\n").await;
+    assert_eq!(client.reply().await.unwrap().status, 405);
+    bench.count(5);
+    bench.finish().await;
+}
+
+/// A client that has not finished sending what is refused reads the refusal all the same.
+#[tokio::test]
+async fn a_refusal_is_not_lost_to_what_is_still_being_sent() {
+    let mut bench = Bench::start("early refusal").await;
+    let megabytes = vec![b'a'; 3 << 20];
+    let anonymous = format!(
+        "POST /api/v1/rack-proxy{UPLOAD} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        megabytes.len()
+    );
+    for (head, statuses) in [
+        (anonymous.into_bytes(), &[401u16] as &'static [u16]),
+        (bench.head("POST", FORM, &format!("{FORM_TYPE}Content-Length: {}\r\n", 3 << 20)), &[413]),
+        (bench.head("POST", "/nothing", &format!("Content-Length: {}\r\n", 3 << 20)), &[404]),
+        (bench.head("POST", "!/api/v1/me", &format!("Content-Length: {}\r\n", 3 << 20)), &[405]),
+        (bench.head("POST", RESTART, "X-A: b\r\r\n"), &[400]),
+    ] {
+        let request = [head, megabytes.clone()].concat();
+        bench.refuses("early", &request, statuses).await;
+    }
+    bench.finish().await;
+}
