@@ -406,6 +406,36 @@ fn credential_of(principal: &Principal) -> String {
     principal.credential_id().unwrap_or_default()
 }
 
+/// The secret parameters of an app that a caller typed itself, each with the handle it will be shown as.
+pub(crate) fn typed_parameters(plane: &DataPlane, request: &RackRequest) -> Vec<(String, String)> {
+    let resource = request.resource();
+    let Some(app) =
+        resource.app_name().filter(|_| request.operation().action.as_str() == "convox:app:update")
+    else {
+        return Vec::new();
+    };
+    let key = plane.parts.keyring.scope(app);
+    let typed = request.map("parameters").unwrap_or_default().into_iter();
+    typed
+        .filter(|(name, value)| {
+            !value.is_empty() && !contains_handle(value) && !plane.parts.plain_keys.is_plain(name)
+        })
+        .map(|(name, value)| (key.handle(&name, &value), value))
+        .collect()
+}
+
+/// Remembers typed parameters that the rack took.
+pub(crate) fn remember_typed(
+    plane: &DataPlane,
+    principal: &Principal,
+    request: &RackRequest,
+    typed: Vec<(String, String)>,
+) {
+    if let Some(app) = request.resource().app_name().filter(|_| !typed.is_empty()) {
+        plane.own_writes.wrote(&credential_of(principal), app, typed);
+    }
+}
+
 /// Remembers what is served: the base of a later write, and the secret values that texts are scanned for.
 pub(crate) async fn learn(plane: &DataPlane, caller: &Caller, request: &RackRequest, body: &Bytes) {
     let Some(app) = request.resource().app_name().map(str::to_owned) else { return };

@@ -17,6 +17,7 @@ pub mod upstream;
 mod environment;
 mod guarded;
 mod known;
+mod own_writes;
 
 pub use connection::serve_connection;
 pub use flow::Flow;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::known::KnownSecrets;
+use crate::own_writes::OwnWrites;
 use crate::phases::limit::CallerLimits;
 use crate::refusals::RefusalCounter;
 use crate::upstream::Upstream;
@@ -87,6 +88,7 @@ pub trait LiveSettings: fmt::Debug + Send + Sync {
 pub struct DataPlane {
     pub(crate) parts: DataPlaneParts,
     pub(crate) known: KnownSecrets,
+    pub(crate) own_writes: OwnWrites,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: CallerLimits,
     /// Open sockets; they outlive the connection that they came over.
@@ -113,6 +115,7 @@ impl DataPlane {
         Ok(Arc::new(Self {
             parts,
             known: KnownSecrets::new(),
+            own_writes: OwnWrites::default(),
             refusals: RefusalCounter::default(),
             limits,
             sockets: TaskTracker::new(),

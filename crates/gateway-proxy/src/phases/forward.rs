@@ -165,6 +165,8 @@ enum Failure {
 
 impl Exchange {
     async fn run(mut self) -> Result<(Box<RackRequest>, Response<Incoming>), Failure> {
+        // Before handles are put back: what the caller did not type is not the caller's.
+        let typed = environment::typed_parameters(&self.plane, &self.request);
         // Held until the rack has answered, so that two writers of one environment come one after the other.
         let writing = environment::restore(&self.plane, &self.caller.principal, &mut self.request)
             .await
@@ -184,6 +186,9 @@ impl Exchange {
                 sent.map_err(|_slow| Failure::Lost)?
             }
         };
+        if sent.as_ref().is_ok_and(|response| response.status().is_success()) {
+            environment::remember_typed(&self.plane, &self.caller.principal, &self.request, typed);
+        }
         sent.map(|response| (self.request, response)).map_err(Failure::Upstream)
     }
 }

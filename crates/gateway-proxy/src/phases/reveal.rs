@@ -115,6 +115,18 @@ async fn labelled(
     ControlFlow::Continue(reply)
 }
 
+/// An app's parameters that the caller wrote itself a while ago are shown as it wrote them.
+fn with_own_writes(plane: &DataPlane, caller: &Caller, request: &RackRequest, body: Vec<u8>) -> Bytes {
+    let resource = request.resource();
+    let shown = match (resource.app_name(), caller.principal.credential_id()) {
+        (Some(app), Some(credential)) if request.operation().action.as_str() == "convox:app:read" => {
+            plane.own_writes.shown(&credential, app, body)
+        }
+        _ => body,
+    };
+    shown.into()
+}
+
 /// Whether a reply is the plain `ok` of an action, or empty.
 fn says_nothing(body: &[u8]) -> bool {
     matches!(body.trim_ascii(), b"" | b"ok" | b"OK")
@@ -142,7 +154,7 @@ async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, bod
         known: &known,
     };
     match redact_json(&body, &redaction) {
-        Ok(redacted) => ControlFlow::Continue(redacted.body.into()),
+        Ok(redacted) => ControlFlow::Continue(with_own_writes(plane, caller, request, redacted.body)),
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

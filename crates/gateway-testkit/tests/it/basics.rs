@@ -105,3 +105,19 @@ async fn a_credential_that_floods_is_told_to_wait_and_others_are_not() {
     assert_eq!(other.status, 200);
     gateway.finish().await;
 }
+
+/// `convox apps params set` compares what it reads back with what it sent (ADR 0003).
+#[tokio::test]
+async fn an_app_parameter_is_shown_to_its_writer_and_hidden_from_others() {
+    let gateway = TestGateway::start().await;
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let writer = gateway.token(Role::Deployer);
+    let reply = client.ask("PUT", "/apps/myapp", writer, &form, b"parameters=Foo%3Dbarbar").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let shown = client.ask("GET", "/apps/myapp?", writer, &[], b"").await.json();
+    assert_eq!(shown["parameters"]["Foo"], "barbar");
+    let other = client.ask("GET", "/apps/myapp?", gateway.token(Role::Admin), &[], b"").await.json();
+    assert!(other["parameters"]["Foo"].as_str().unwrap().starts_with("rgw-hidden-"), "{other}");
+    gateway.finish().await;
+}

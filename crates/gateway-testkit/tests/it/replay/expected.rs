@@ -83,7 +83,6 @@ pub(super) const EXCHANGES: &[Expected] = &[
     ),
     row("*", "POST /apps/*/releases?", Handles(SEED), WRITTEN_ENV),
     row("*", "GET /apps/myapp/resources*", Handles(&["dbpa55"]), URL_PASSWORD),
-    row("a3-apps-params-set", "GET /apps/myapp?", Handles(&["bar"]), PARAMETER),
     row(
         "d35-instances-keyroll",
         "POST /instances/keyroll?",
