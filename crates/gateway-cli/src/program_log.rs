@@ -1,5 +1,7 @@
 //! The program's own log, on standard error. It is not the audit log.
 
+mod json_lines;
+
 use std::io::{self, IsTerminal as _};
 
 use gateway_config::LogFormat;
@@ -8,6 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::environment;
 use crate::failure::{Exit, Failure, Problem};
+
+use json_lines::JsonLines;
 
 /// Reads a filter in the syntax of `tracing`.
 ///
@@ -29,7 +33,7 @@ pub(crate) fn start(format: LogFormat, text: &str) -> Result<(), Failure> {
     let colours = io::stderr().is_terminal() && environment::read(environment::NO_COLOR).is_none();
     let log = tracing_subscriber::fmt().with_env_filter(filter(text)?).with_writer(io::stderr);
     let started = match format {
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).finish().try_init(),
+        LogFormat::Json => log.event_format(JsonLines).finish().try_init(),
         LogFormat::Text => log.with_ansi(colours).with_target(false).finish().try_init(),
     };
     started.problem("the program's log cannot be started")

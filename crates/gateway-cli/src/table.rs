@@ -1,19 +1,19 @@
-//! Tables for people: with lines on a terminal, bare columns in a pipe.
+//! Tables for people: with a line below the header on a terminal, bare columns in a pipe.
 
 #[cfg(test)]
 mod tests;
 
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{Row, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Row, Table, TableComponent};
 
 /// How much is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Looks {
     /// Bare columns: somebody cuts them into pieces.
     Plain,
-    /// Lines around, no colours.
+    /// A line below the header, no colours.
     Lines,
-    /// Lines and colours.
+    /// The line and colours.
     Colours,
 }
 
@@ -43,18 +43,17 @@ impl Rows {
     /// Draws it; no blanks at the ends of lines.
     pub(crate) fn render(&self, looks: Looks) -> String {
         let mut table = Table::new();
-        match looks {
-            Looks::Plain => table.load_preset(NOTHING),
-            Looks::Lines | Looks::Colours => table.load_preset(UTF8_HORIZONTAL_ONLY),
-        };
+        table.load_preset(NOTHING);
+        if looks != Looks::Plain {
+            table.set_style(TableComponent::HeaderLines, '─');
+            table.set_style(TableComponent::MiddleHeaderIntersections, '─');
+        }
         table.set_header(Row::from(self.headers.clone()));
         for row in &self.rows {
             table.add_row(Row::from(row.clone()));
         }
-        if looks == Looks::Plain {
-            for column in table.column_iter_mut() {
-                column.set_padding((0, 2));
-            }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
         }
         table.trim_fmt()
     }

@@ -15,9 +15,11 @@ fn a_pipe_gets_bare_columns() {
 }
 
 #[test]
-fn a_terminal_gets_lines() {
+fn a_terminal_gets_a_line_below_the_header() {
     let drawn = rows().render(Looks::Lines);
-    assert!(drawn.contains('─'), "{drawn}");
+    let lines: Vec<&str> = drawn.lines().collect();
+    assert_eq!((lines.len(), lines[0].split_whitespace().collect()), (4, vec!["NAME", "ROLES"]));
+    assert!(lines[1].chars().all(|c| c == '─'), "{drawn}");
     assert_eq!(drawn, rows().render(Looks::Colours));
 }
 

@@ -84,6 +84,11 @@ pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
     };
     match verified {
         Ok(report) => {
+            if report.size == 0 {
+                remark(
+                    "warning: the log is empty, as before a gateway's first start: is this the right database?",
+                );
+            }
             let answer =
                 Answer { ok: true, key, report: Some(Shown::of(&report)), fault: None, first_bad: None };
             context.output.answer(&answer, || text(&context.output, &answer))
