@@ -8,7 +8,7 @@ use crate::text::is_hazard;
 
 #[test]
 fn lines_are_known() {
-    assert_eq!(line(3, &event(1)), "3 1970-01-01T00:00:01Z anonymous - convox:app:list Rack::rack - -");
+    assert_eq!(line(3, &event(1)), "3 1970-01-01T00:00:01.000000Z anonymous - convox:app:list Rack::rack - -");
     assert_eq!(
         line(42, &full_event()),
         "42 1970-01-01T00:00:42Z token:ci allow convox:app:list App::web 201 \
@@ -20,7 +20,7 @@ fn lines_are_known() {
         (Some(Layer::Authentication), Some(End::Refused), Some(401));
     assert_eq!(
         line(0, &refused),
-        "0 1970-01-01T00:00:01Z anonymous refuse:authentication convox:app:list Rack::rack 401 - refused"
+        "0 1970-01-01T00:00:01.000000Z anonymous refuse:authentication convox:app:list Rack::rack 401 - refused"
     );
 }
 

@@ -1,5 +1,6 @@
 //! Phase 3: who calls, by exactly one credential.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use gateway_identity::InlineFactor;
@@ -43,7 +44,7 @@ pub(crate) async fn authenticate(
     };
     let principal = match &credential {
         None => Principal::Anonymous,
-        Some(credential) => resolve(plane, credential, outcome).await?,
+        Some(credential) => resolve(plane, credential, identified.admitted.source_ip, outcome).await?,
     };
     let caller = Caller { principal, channel: identified.channel, source_ip: identified.admitted.source_ip };
     outcome.authenticated(&caller);
@@ -66,8 +67,14 @@ fn no_factor_of_token() -> Problem {
     )
 }
 
-async fn resolve(plane: &DataPlane, credential: &Credential, outcome: &mut OutcomeGuard) -> Flow<Principal> {
-    match plane.parts.store.callers().resolve(credential.expose(), plane.parts.clock.now()).await {
+async fn resolve(
+    plane: &DataPlane,
+    credential: &Credential,
+    source_ip: IpAddr,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Principal> {
+    let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
+    match callers.resolve_from(credential.expose(), Some(source_ip), now).await {
         // The cookie of a web session is for the web pages; as a password it would be a second kind of token.
         Ok(known) if known.principal.credential_kind() == CredentialKind::WebSession => {
             outcome.refused_credential("a web session was presented as a token");
