@@ -11,7 +11,7 @@ fn lines_are_known() {
     assert_eq!(line(3, &event(1)), "3 1970-01-01T00:00:01.000000Z anonymous - convox:app:list Rack::rack - -");
     assert_eq!(
         line(42, &full_event()),
-        "42 1970-01-01T00:00:42Z token:ci allow convox:app:list App::web 201 \
+        "42 1970-01-01T00:00:42.000000Z token:ci allow convox:app:list App::web 201 \
          01900000-0000-7000-8000-000000000007 of=41 completed x3 for=ada@example.com from=2001:db8::1 \
          reason=because"
     );
