@@ -8,7 +8,10 @@ use crate::text::is_hazard;
 
 #[test]
 fn lines_are_known() {
-    assert_eq!(line(3, &event(1)), "3 1970-01-01T00:00:01.000000Z anonymous - convox:app:list Rack::rack - -");
+    assert_eq!(
+        line(3, &event(1)),
+        "3 1970-01-01T00:00:01.000000Z anonymous - convox:app:list Rack::rack - -"
+    );
     assert_eq!(
         line(42, &full_event()),
         "42 1970-01-01T00:00:42.000000Z token:ci allow convox:app:list App::web 201 \

@@ -175,18 +175,18 @@ fn the_names_of_masked_variables_are_shown() {
         r#"[{"name":"cli-env-mask","value":"A,B"},{"name":"foo","value":"A,B"}]"#,
         r#"[{"name":"cli-env-mask","value":"A,B"},{"name":"foo","value":"§value:A,B§"}]"#,
     );
-    check(
-        "value",
-        r#"{"name":"cli-env-mask","value":"A,B"}"#,
-        r#"{"name":"cli-env-mask","value":"A,B"}"#,
-    );
+    check("value", r#"{"name":"cli-env-mask","value":"A,B"}"#, r#"{"name":"cli-env-mask","value":"A,B"}"#);
     check(
         "value",
         r#"{"name":"cli-env-mask","value":"v","name":"foo"}"#,
         r#"{"name":"cli-env-mask","value":"§value:v§","name":"foo"}"#,
     );
     check("value,name", r#"{"name":"n","value":"v"}"#, r#"{"name":"§name:n§","value":"§value:v§"}"#);
-    check("token", r#"{"name":"cli-env-mask","token":"t"}"#, r#"{"name":"cli-env-mask","token":"§token:t§"}"#);
+    check(
+        "token",
+        r#"{"name":"cli-env-mask","token":"t"}"#,
+        r#"{"name":"cli-env-mask","token":"§token:t§"}"#,
+    );
 }
 
 #[test]
