@@ -24,4 +24,4 @@ demo *flags:
 # Write the generated documents anew, then build the code's own documentation
 docs:
     cargo run --locked -p gateway-config --example reference
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked

@@ -32,7 +32,7 @@ const MOST_TOKEN_BYTES: u64 = 4096;
     after_help = "The exit code is the client's own. Example:\n  rack-gateway convox ps --app web\n\nThe token is read from RACK_GATEWAY_TOKEN or from --token-file, never from the command line,\nwhich every user of the machine can see."
 )]
 pub(crate) struct ConvoxArguments {
-    /// The gateway's address, such as https://gateway.example.com [env: RACK_GATEWAY_URL]
+    /// The gateway's address, such as `https://gateway.example.com` [env: RACK_GATEWAY_URL]
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Read the token from the first line of this file; - for standard input [default: the variable RACK_GATEWAY_TOKEN]

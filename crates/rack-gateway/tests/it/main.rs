@@ -1,0 +1,3 @@
+//! The built binary, started as a person starts it.
+
+mod demo;
