@@ -3,8 +3,8 @@
 //! Everything here is a pure function of its arguments. Nothing here knows HTTP, the store, who asks or
 //! whether they may; it never reads a clock and keeps no state between calls.
 //!
-//! Start reading at [`handle`] (what people see instead of a secret), then [`env`] (environment texts and
-//! how a handle becomes its value again), [`merge`] (two people changing one environment), [`labels`] and
+//! Start reading at [`handle`] (what people see instead of a secret), then [`mod@env`] (environment texts and
+//! how a handle becomes its value again), [`mod@merge`] (two people changing one environment), [`labels`] and
 //! [`redact`] (which members of a reply are secret, and their replacement).
 //!
 //! A handle is made of a *scope* (the app's name, or `rack`), a *key* and the value. The key is the
