@@ -1,3 +1,8 @@
 //! The built binary, started as a person starts it.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in the functions that its cases share"
+)]
 
 mod demo;
