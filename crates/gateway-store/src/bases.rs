@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_types::{EventId, Timestamp};
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use crate::error::StoreError;
 use crate::row::storable;
@@ -102,19 +103,16 @@ impl Bases {
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn consume(&self, base: &ServedBase) -> Result<bool, StoreError> {
-        let _turn = self.core.database.write_turn().await;
-        let deleted = sqlx::query(
-            "DELETE FROM served_bases WHERE id IN (SELECT id FROM served_bases \
-             WHERE credential_id = $1 AND app = $2 AND kind = 'read' AND release_id = $3 AND newest = $4 \
-             ORDER BY served DESC, id DESC LIMIT 1)",
-        )
-        .bind(base.credential.clone())
-        .bind(base.app.clone())
-        .bind(base.release.clone())
-        .bind(i64::from(base.newest))
-        .execute(self.core.database.pool())
-        .await?;
-        Ok(deleted.rows_affected() == 1)
+        let wanted = Wanted {
+            credential: &base.credential,
+            app: &base.app,
+            kind: "read",
+            release: &base.release,
+            newest: base.newest,
+            since: 0,
+            order: "served DESC, id DESC",
+        };
+        self.take_one(&wanted).await
     }
 
     async fn take_listed(
@@ -124,19 +122,35 @@ impl Bases {
         release: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let since = before(now, LIST_LIFETIME);
+        let order = "served, id";
+        self.take_one(&Wanted { credential, app, kind: "listed", release, newest: false, since, order }).await
+    }
+
+    /// Deletes one row of those that are wanted; false when there is none.
+    ///
+    /// On PostgreSQL, two that ask at once may choose the same row, and the later one then deletes
+    /// nothing though there are others: it asks again. Each such turn somebody else has taken a row, so
+    /// the turns end with the rows.
+    async fn take_one(&self, wanted: &Wanted<'_>) -> Result<bool, StoreError> {
         let _turn = self.core.database.write_turn().await;
-        let taken = sqlx::query(
-            "DELETE FROM served_bases WHERE id IN (SELECT id FROM served_bases \
-             WHERE credential_id = $1 AND app = $2 AND kind = 'listed' AND release_id = $3 AND served >= $4 \
-             ORDER BY served LIMIT 1) RETURNING id",
-        )
-        .bind(credential.to_owned())
-        .bind(app.to_owned())
-        .bind(release.to_owned())
-        .bind(before(now, LIST_LIFETIME))
-        .fetch_optional(self.core.database.pool())
-        .await?;
-        Ok(taken.is_some())
+        let matching = "WHERE credential_id = $1 AND app = $2 AND kind = $3 AND release_id = $4 \
+             AND newest = $5 AND served >= $6";
+        let delete = format!(
+            "DELETE FROM served_bases WHERE id IN \
+             (SELECT id FROM served_bases {matching} ORDER BY {} LIMIT 1)",
+            wanted.order
+        );
+        let look = format!("SELECT id FROM served_bases {matching} LIMIT 1");
+        loop {
+            let deleted = wanted.bound(&delete).execute(self.core.database.pool()).await?;
+            if deleted.rows_affected() == 1 {
+                return Ok(true);
+            }
+            if wanted.bound(&look).fetch_optional(self.core.database.pool()).await?.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     async fn insert(
@@ -188,6 +202,31 @@ impl Bases {
         .execute(self.core.database.pool())
         .await?;
         Ok(())
+    }
+}
+
+/// Which row is to be taken.
+struct Wanted<'a> {
+    credential: &'a str,
+    app: &'a str,
+    kind: &'static str,
+    release: &'a str,
+    newest: bool,
+    since: i64,
+    /// Which of several: a fixed text, never a caller's.
+    order: &'static str,
+}
+
+impl Wanted<'_> {
+    fn bound(&self, statement: &str) -> Query<'static, Any, AnyArguments> {
+        // The statement is put together from fixed texts only.
+        sqlx::query(AssertSqlSafe(statement.to_owned()))
+            .bind(self.credential.to_owned())
+            .bind(self.app.to_owned())
+            .bind(self.kind.to_owned())
+            .bind(self.release.to_owned())
+            .bind(i64::from(self.newest))
+            .bind(self.since)
     }
 }
 
