@@ -1,0 +1,189 @@
+//! What people are told about, after it happened: the seam between the changes and the mail.
+//!
+//! It knows what is worth a message and the plain facts of it; who gets it, and how it travels, is the
+//! business of whoever implements [`Notices`]. Nothing here may hold a secret: a notice is kept in the
+//! database and mailed.
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use gateway_types::{RoleSet, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Something that happened and that people are told about. Addresses are canonical; `by` is the shown name of
+/// whoever did it.
+///
+/// # Security
+/// Names, reasons and devices are other people's text: whoever shows them cleans and escapes them. There is no
+/// field for a secret and none for a link that carries one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Notice {
+    /// A person may use the gateway from now on. To the person and to the admins.
+    Invited {
+        /// The person.
+        email: String,
+        /// What they may be.
+        roles: RoleSet,
+        /// Who invited them.
+        by: String,
+    },
+    /// A person's roles are others now. To the person.
+    RolesChanged {
+        /// The person.
+        email: String,
+        /// The roles before.
+        before: RoleSet,
+        /// The roles now.
+        after: RoleSet,
+        /// Who changed them.
+        by: String,
+    },
+    /// A person is locked out. To the person.
+    Locked {
+        /// The person.
+        email: String,
+        /// Why, when that was said.
+        reason: Option<String>,
+        /// Who locked them.
+        by: String,
+    },
+    /// A person is no longer locked out. To the person.
+    Unlocked {
+        /// The person.
+        email: String,
+        /// Who unlocked them.
+        by: String,
+    },
+    /// A person may no longer use the gateway. To the person and to the admins.
+    Removed {
+        /// The person.
+        email: String,
+        /// Who removed them.
+        by: String,
+    },
+    /// A second factor was enrolled and confirmed. To the person.
+    FactorEnrolled {
+        /// The person.
+        email: String,
+        /// What the person calls the factor.
+        factor: String,
+    },
+    /// A second factor was removed. To the person.
+    FactorRemoved {
+        /// The person.
+        email: String,
+        /// What the person called the factor.
+        factor: String,
+        /// Who removed it.
+        by: String,
+    },
+    /// All second factors of a person were taken away by an admin. To the person.
+    FactorsReset {
+        /// The person.
+        email: String,
+        /// Who did it.
+        by: String,
+    },
+    /// New backup codes were made; those before are void. To the person.
+    BackupCodesMade {
+        /// The person.
+        email: String,
+    },
+    /// Few backup codes are left; see [`BACKUP_CODES_LOW`]. To the person.
+    BackupCodesLow {
+        /// The person.
+        email: String,
+        /// How many.
+        left: u32,
+    },
+    /// A person signed in with a device or from an address that is new for them. To the person.
+    NewSignIn {
+        /// The person.
+        email: String,
+        /// The device, as the client told it.
+        device: String,
+        /// The address, when it is known.
+        ip: Option<IpAddr>,
+        /// When.
+        at: Timestamp,
+    },
+    /// An API token was made. To its owner, and to the admins when somebody else made it.
+    TokenCreated {
+        /// Its name.
+        token: String,
+        /// Its owner.
+        owner: String,
+        /// What it may be.
+        roles: RoleSet,
+        /// When it ends by itself; `None` = never.
+        expires: Option<Timestamp>,
+        /// Who made it.
+        by: String,
+        /// Whether [`by`](Notice::TokenCreated::by) is somebody else than the owner.
+        for_somebody_else: bool,
+    },
+}
+
+/// From how many unused backup codes on, counting down, a person is told that they run out.
+pub const BACKUP_CODES_LOW: u32 = 3;
+
+impl Notice {
+    /// The address of the person it is about.
+    pub fn about(&self) -> &str {
+        match self {
+            Notice::Invited { email, .. }
+            | Notice::RolesChanged { email, .. }
+            | Notice::Locked { email, .. }
+            | Notice::Unlocked { email, .. }
+            | Notice::Removed { email, .. }
+            | Notice::FactorEnrolled { email, .. }
+            | Notice::FactorRemoved { email, .. }
+            | Notice::FactorsReset { email, .. }
+            | Notice::BackupCodesMade { email }
+            | Notice::BackupCodesLow { email, .. }
+            | Notice::NewSignIn { email, .. }
+            | Notice::TokenCreated { owner: email, .. } => email,
+        }
+    }
+
+    /// Whether the admins are told as well.
+    pub const fn for_admins(&self) -> bool {
+        match self {
+            Notice::Invited { .. } | Notice::Removed { .. } => true,
+            Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
+            Notice::RolesChanged { .. }
+            | Notice::Locked { .. }
+            | Notice::Unlocked { .. }
+            | Notice::FactorEnrolled { .. }
+            | Notice::FactorRemoved { .. }
+            | Notice::FactorsReset { .. }
+            | Notice::BackupCodesMade { .. }
+            | Notice::BackupCodesLow { .. }
+            | Notice::NewSignIn { .. } => false,
+        }
+    }
+}
+
+/// What [`Notices::notify`] returns.
+pub type Notifying<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Whoever tells people what happened. Called after the change; it never fails it.
+pub trait Notices: fmt::Debug + Send + Sync {
+    /// Takes a notice over, durably where it can. What goes wrong is logged and not returned: the change
+    /// was made.
+    fn notify(&self, notice: Notice) -> Notifying<'_>;
+}
+
+/// Nobody is told anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNotices;
+
+impl Notices for NoNotices {
+    fn notify(&self, _notice: Notice) -> Notifying<'_> {
+        Box::pin(std::future::ready(()))
+    }
+}
