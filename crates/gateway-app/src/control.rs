@@ -5,30 +5,64 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gateway_policy::OwnRoute;
-use gateway_types::{Caller, Operation, Principal, Problem, RequestId};
+use gateway_types::{Caller, Facts, Operation, Principal, Problem, RequestId};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::origin::Origin;
 
 /// A request for one of the gateway's own operations, after the verdict and the intent.
 #[derive(Debug)]
 pub struct OwnRequest {
     /// The operation.
     pub operation: Arc<Operation>,
+    /// The page that was asked for (`GET /app/users`); `None` on the JSON API.
+    pub page: Option<Arc<str>>,
     /// Parameters of its path, in order.
     pub parameters: Vec<(String, String)>,
-    /// The query, undecoded.
-    pub query: Option<String>,
+    /// Its head.
+    pub head: OwnHead,
+    /// The fields of a page's form, without the gateway's own (`_csrf`, `_code`). Empty on the JSON API.
+    pub form: Vec<(String, String)>,
+    /// The complete body of a request to the JSON API; empty for pages.
+    pub body: Bytes,
     /// Who asks.
     pub caller: Caller,
+    /// What policy was told.
+    pub facts: Facts,
+    /// What forms of this session must carry as `_csrf`; `None` without a web session.
+    pub csrf: Option<String>,
     /// The request, for events and problems.
     pub request_id: RequestId,
-    /// The complete body.
-    pub body: bytes::Bytes,
+}
+
+/// The head of such a request.
+#[derive(Clone, Debug)]
+pub struct OwnHead {
+    /// Method, as sent.
+    pub method: http::Method,
+    /// Path, as sent.
+    pub path: String,
+    /// The query, undecoded.
+    pub query: Option<String>,
+    /// The origin that the client used, by its `Host` and, from a listed forwarder, `X-Forwarded-Proto`.
+    pub origin: Origin,
+    /// All headers short of credentials: `Authorization`, the session cookie and factors are taken out.
+    pub headers: HeaderMap,
 }
 
 impl OwnRequest {
     /// A parameter of the path.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field of the form, when it is there exactly once.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.form.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        if values.next().is_some() { None } else { first }
     }
 }
 
@@ -39,21 +73,72 @@ pub struct OwnReply {
     pub status: u16,
     /// Media type.
     pub content_type: &'static str,
+    /// Further headers, such as `Location`, `ETag` and `Set-Cookie`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
+impl OwnReply {
+    /// A reply with a body and no further headers.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body: body.into() }
+    }
+
+    /// The same with one more header. A value that cannot stand in a header is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
 /// What [`ControlPlane::serve`] returns.
 pub type Served<'a> = Pin<Box<dyn Future<Output = Result<OwnReply, Problem>> + Send + 'a>>;
+
+/// What a request for one of the gateway's own operations is about, before the verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnQuestion<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// The route.
+    pub route: &'a OwnRoute,
+    /// The query, undecoded.
+    pub query: Option<&'a str>,
+    /// The fields of a page's form.
+    pub form: &'a [(String, String)],
+    /// The body of a request to the JSON API.
+    pub body: &'a [u8],
+}
+
+/// What a page was asked for, when the answer is a problem.
+#[derive(Clone, Debug)]
+pub struct PageAsked {
+    /// Method, as sent.
+    pub method: http::Method,
+    /// Path and query, as sent.
+    pub target: String,
+    /// The fields of its form, to be sent again with a second factor.
+    pub form: Vec<(String, String)>,
+    /// Who asked, when that is known.
+    pub caller: Option<Caller>,
+    /// As [`OwnRequest::csrf`].
+    pub csrf: Option<String>,
+}
 
 /// Whoever serves the gateway's own operations.
 pub trait ControlPlane: fmt::Debug + Send + Sync {
     /// Whether this operation is served here; one that is not does not exist.
     fn serves(&self, operation: &Operation) -> bool;
 
-    /// Whether what a route acts on belongs to the caller: a fact for policy. Unsure means no.
-    fn is_own(&self, principal: &Principal, route: Option<&OwnRoute>) -> bool;
+    /// Whether what is asked for is about the caller or the caller's own: a fact for policy. Unsure means no.
+    fn is_own<'a>(&'a self, question: OwnQuestion<'a>) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
     /// Serves a request that policy allowed and whose intent is recorded.
     fn serve(&self, request: OwnRequest) -> Served<'_>;
+
+    /// The page that tells a person a problem: the remedies as links and forms.
+    fn problem_page(&self, asked: &PageAsked, problem: &Problem, request_id: RequestId) -> OwnReply;
 }

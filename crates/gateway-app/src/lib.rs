@@ -4,22 +4,29 @@
 //! decides and records, and whatever serves the gateway's own operations after that; [`tokens`] and
 //! [`explain`] are what people ask for.
 
+pub mod app;
 pub mod control;
+pub mod csrf;
 pub mod error;
 pub mod explain;
 pub mod factors;
 pub mod log;
+pub mod origin;
 pub mod people;
 pub mod reading;
 pub mod sessions;
+pub mod settings;
 pub mod tokens;
 
+pub use app::App;
 pub use error::AppError;
 pub use factors::FactorError;
 
 use gateway_audit::{Actor, Event, Phase};
 use gateway_store::Store;
-use gateway_types::{ActionName, Channel, Clock, Entropy, EventId, Resource};
+use std::net::IpAddr;
+
+use gateway_types::{ActionName, Channel, Clock, Entropy, EventId, RequestId, Resource};
 
 /// Who changes something, by which way, and what time and randomness they have: the context of every
 /// application function that leaves an event.
@@ -29,6 +36,10 @@ pub struct Operator<'a> {
     pub actor: Actor,
     /// By which way.
     pub channel: Channel,
+    /// In which request; `None` for a command on the server's own machine.
+    pub request_id: Option<RequestId>,
+    /// From which address.
+    pub source_ip: Option<IpAddr>,
     /// The time.
     pub clock: &'a dyn Clock,
     /// Randomness.
@@ -38,15 +49,25 @@ pub struct Operator<'a> {
 impl<'a> Operator<'a> {
     /// A person with a shell on the server's own machine, who by that is beyond policy but not beyond the log.
     pub fn local(name: &str, clock: &'a dyn Clock, entropy: &'a dyn Entropy) -> Self {
-        Self { actor: Actor::local_operator(name), channel: Channel::Local, clock, entropy }
+        Self {
+            actor: Actor::local_operator(name),
+            channel: Channel::Local,
+            request_id: None,
+            source_ip: None,
+            clock,
+            entropy,
+        }
     }
 
-    fn event(&self, action: &str) -> Event {
+    /// An event of this moment, of the gateway itself; the caller adds what it is about.
+    pub(crate) fn event(&self, action: &str) -> Event {
         let id = EventId::new(self.clock.now(), self.entropy);
         let action = ActionName::new(action);
         let mut event = Event::new(self.clock.now(), id, action, Resource::gateway(), self.actor.clone());
         event.phase = Phase::Single;
         event.channel = Some(self.channel);
+        event.request_id = self.request_id;
+        event.source_ip = self.source_ip;
         event
     }
 }

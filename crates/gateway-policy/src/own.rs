@@ -17,6 +17,7 @@ use row::Row;
 use template::{Template, is_plain_segment};
 
 const BUILTIN: &str = include_str!("../data/gateway-routes.tsv");
+const PAGES: &str = include_str!("../data/pages.tsv");
 
 /// Why a route table could not be read. Each is a fault of the file, found by the tests of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +68,16 @@ pub enum OwnTableError {
         /// The route.
         route: String,
     },
+    /// A page shows or does an operation that there is not, or lacks one of its parameters.
+    #[error(
+        "line {line} of the table of pages names `{operation}`, which is no operation or has other parameters"
+    )]
+    Page {
+        /// Line number, from 1.
+        line: usize,
+        /// What stands there.
+        operation: String,
+    },
 }
 
 /// Why a method and a path name no operation of the gateway.
@@ -88,6 +99,8 @@ pub enum OwnRouteError {
 pub struct OwnRoute {
     /// The row.
     pub operation: Arc<Operation>,
+    /// The page that was asked for, `METHOD /template`, when a browser's form may come this way.
+    pub page: Option<Arc<str>>,
     /// Names and values of the template's parameters, in the order of the path.
     pub parameters: Vec<(String, String)>,
 }
@@ -122,7 +135,50 @@ impl OwnTable {
     /// # Errors
     /// When the file is malformed; the tests of this crate read it, so a released binary never answers so.
     pub fn builtin() -> Result<Self, OwnTableError> {
-        Self::parse(BUILTIN)
+        Self::parse(BUILTIN)?.with_pages(PAGES)
+    }
+
+    /// The same with pages: further paths to operations that are there.
+    fn with_pages(mut self, text: &str) -> Result<Self, OwnTableError> {
+        for (index, line) in text.lines().enumerate() {
+            if line.is_empty() || line.starts_with('#') || line.starts_with("method\t") {
+                continue;
+            }
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [method, page, operation] = columns.as_slice() else {
+                return Err(OwnTableError::Columns { line: index + 1, found: columns.len() });
+            };
+            let unknown = || OwnTableError::Page { line: index + 1, operation: (*operation).to_owned() };
+            let shown = self
+                .rows
+                .iter()
+                .find(|row| row.page.is_none() && *row.operation.route == **operation)
+                .ok_or_else(unknown)?;
+            let template = Template::of(page);
+            if !template.is_well_formed() || !template.has_parameters_of(&shown.template) {
+                return Err(unknown());
+            }
+            let row = Row {
+                method: (*method).to_owned(),
+                listener: Listener::Main,
+                template,
+                operation: Arc::clone(&shown.operation),
+                page: Some(format!("{method} {page}").into()),
+            };
+            // The operation's own path: the page takes its place.
+            self.rows.retain(|other| other.method != row.method || other.template != row.template);
+            self.rows.push(row);
+        }
+        self.rows.sort_by(|a, b| a.template.cmp_literal_first(&b.template));
+        Ok(self)
+    }
+
+    /// Every page, `METHOD /template`, with the operation that it shows or does.
+    pub fn pages(&self) -> Vec<(Arc<str>, Arc<Operation>)> {
+        self.rows
+            .iter()
+            .filter_map(|row| row.page.clone().map(|page| (page, Arc::clone(&row.operation))))
+            .collect()
     }
 
     fn parse(text: &str) -> Result<Self, OwnTableError> {
@@ -180,7 +236,11 @@ impl OwnTable {
         for row in self.rows.iter().filter(|row| row.listener == listener) {
             let Some(parameters) = row.template.matches(&segments) else { continue };
             if row.method == method {
-                return Ok(OwnRoute { operation: Arc::clone(&row.operation), parameters });
+                return Ok(OwnRoute {
+                    operation: Arc::clone(&row.operation),
+                    page: row.page.clone(),
+                    parameters,
+                });
             }
             allowed.push(row.method.clone());
         }
@@ -195,13 +255,17 @@ impl OwnTable {
 
 /// The segments of a plain path; `None` for any other.
 fn split(path: &str) -> Option<Vec<&str>> {
+    if path == "/" {
+        return Some(Vec::new());
+    }
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     segments.iter().all(|segment| is_plain_segment(segment)).then_some(segments)
 }
 
 /// The whole path of a row's template, and the listener it answers on.
 fn place(path: &str) -> (Listener, Template) {
-    const ROOTS: [&str; 11] = [
+    const ROOTS: [&str; 12] = [
+        "/app",
         "/auth",
         "/device",
         "/step-up",
@@ -218,7 +282,7 @@ fn place(path: &str) -> (Listener, Template) {
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if under("/drain") {
         (Listener::Second, Template::of(path))
-    } else if ROOTS.into_iter().any(under) {
+    } else if path == "/" || ROOTS.into_iter().any(under) {
         (Listener::Main, Template::of(path))
     } else {
         (Listener::Main, Template::of(&format!("/api/v1{path}")))

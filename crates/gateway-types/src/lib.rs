@@ -16,6 +16,7 @@ pub mod role;
 pub mod secret;
 pub mod token;
 pub mod verdict;
+pub mod wire;
 
 pub use caller::{Caller, Channel, CredentialKind, Principal};
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -70,6 +70,24 @@ problem_kinds! {
     /// Policy refuses.
     Refused, "refused", 403, "The request is refused",
         "The remedies say what would turn this into a yes. `rack-gateway why REQUEST_ID` shows the rules and the facts.";
+    /// There is no such object, or none that the caller may know of.
+    NotFound, "not-found", 404, "There is no such object",
+        "Check the id. Listings show what there is.";
+    /// The object changed since the caller read it (RFC 9110, section 15.5.13).
+    Stale, "stale", 412, "Somebody else changed the same thing",
+        "Read the present state with its ETag, then make the change again.";
+    /// A change must say which state it is a change of (RFC 6585, section 3).
+    PreconditionRequired, "precondition-required", 428, "Say which state you change",
+        "Send If-Match with the ETag that you read, or `*` to overwrite whatever is there.";
+    /// The rules of the gateway itself do not allow it, whoever asks: the last admin, one's own roles.
+    NotPossible, "not-possible", 409, "This cannot be done",
+        "The detail says what stands in the way.";
+    /// A form without the token of the session it was shown to.
+    StaleForm, "stale-form", 403, "The form is out of date",
+        "Go back, load the page again, and fill the form in anew.";
+    /// The identity provider did not vouch for the person, or the sign-in was not begun in this browser.
+    SignInFailed, "sign-in-failed", 400, "Signing in did not work",
+        "Begin again at /auth/login. If it fails again, give the request id to whoever runs the gateway.";
     /// A WebSocket came from a page of a foreign origin.
     ForeignOrigin, "foreign-origin", 403, "The origin is not this gateway",
         "Open sockets from the command line or from the gateway's own pages.";

@@ -17,6 +17,8 @@ pub(super) struct Row {
     pub(super) listener: Listener,
     pub(super) template: Template,
     pub(super) operation: Arc<Operation>,
+    /// `METHOD /template` of the page that this row is.
+    pub(super) page: Option<Arc<str>>,
 }
 
 impl Row {
@@ -47,7 +49,13 @@ impl Row {
             people_only,
             step_up: step_up(class, notes),
         };
-        Ok(Self { method: (*method).to_owned(), listener, template, operation: Arc::new(operation) })
+        Ok(Self {
+            method: (*method).to_owned(),
+            listener,
+            template,
+            operation: Arc::new(operation),
+            page: None,
+        })
     }
 }
 

@@ -24,19 +24,33 @@ pub(super) struct Template {
 impl Template {
     /// The template spelled `path`, which begins with a slash.
     pub(super) fn of(path: &str) -> Self {
-        let parts = path.split('/').skip(1).map(part).collect();
+        let parts = path.split('/').skip(1).filter(|_| path != "/").map(part).collect();
         Self { parts }
     }
 
     /// Whether every literal is a plain segment, every parameter has a name, and only the last part takes the rest.
     pub(super) fn is_well_formed(&self) -> bool {
         let last = self.parts.len().saturating_sub(1);
-        !self.parts.is_empty()
-            && self.parts.iter().enumerate().all(|(index, part)| match part {
-                Part::Literal(text) => is_plain_segment(text),
-                Part::One(name) => is_parameter_name(name),
-                Part::Rest(name) => is_parameter_name(name) && index == last,
-            })
+        self.parts.iter().enumerate().all(|(index, part)| match part {
+            Part::Literal(text) => is_plain_segment(text),
+            Part::One(name) => is_parameter_name(name),
+            Part::Rest(name) => is_parameter_name(name) && index == last,
+        })
+    }
+
+    /// Whether this template has exactly the parameters of `other`, in its order.
+    pub(super) fn has_parameters_of(&self, other: &Self) -> bool {
+        let names = |template: &Self| -> Vec<String> {
+            template
+                .parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Literal(_) => None,
+                    Part::One(name) | Part::Rest(name) => Some(name.clone()),
+                })
+                .collect()
+        };
+        names(self) == names(other)
     }
 
     /// Literals before parameters, from left to right.

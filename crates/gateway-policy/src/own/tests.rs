@@ -62,8 +62,10 @@ fn rows_are_not_found_elsewhere() {
         "/api/v1/zone/enrol",
         "/api/v2/users",
         "/api/v1",
-        "/",
+        "//",
         "",
+        "/app/",
+        "/app/meta",
         "/drain",
         "/api/v1/drain",
         "/log/tile",
@@ -191,4 +193,30 @@ fn malformed_tables_are_refused() {
     }
     let twice = "GET\t/a\ta:b\tread\tadmin\t\nGET\t/a\ta:c\tread\tadmin\t";
     assert_eq!(refused(twice), OwnTableError::Duplicate { line: 2, route: "GET /a".to_owned() });
+}
+
+#[test]
+fn pages_are_further_paths_to_operations() {
+    let page = |method, path| {
+        let route = table().identify(method, path).unwrap();
+        format!("{} {:?}", route.operation.route, route.page.as_deref())
+    };
+    assert_eq!(page("GET", "/"), "GET / Some(\"GET /\")");
+    assert_eq!(page("GET", "/app/users"), "GET /users Some(\"GET /app/users\")");
+    assert_eq!(page("GET", "/api/v1/users"), "GET /users None");
+    let removed = "DELETE /users/{id} Some(\"POST /app/users/{id}/remove\")";
+    assert_eq!(page("POST", "/app/users/018f-1/remove"), removed);
+    assert_eq!(page("GET", "/step-up/018f-1"), "GET /step-up/{id} Some(\"GET /step-up/{id}\")");
+    check("DELETE", "/app/users/018f-1", "only GET POST");
+    check("GET", "/app/account/factors/enrol/totp", "only POST");
+}
+
+#[test]
+fn a_page_names_an_operation_with_its_parameters() {
+    let fault = |line: &str| OwnTable::parse(BUILTIN).unwrap().with_pages(line).unwrap_err();
+    let unknown = |operation: &str| OwnTableError::Page { line: 1, operation: operation.to_owned() };
+    assert_eq!(fault("GET\t/app/x\tGET /nothing"), unknown("GET /nothing"));
+    assert_eq!(fault("GET\t/app/x\tGET /users/{id}"), unknown("GET /users/{id}"));
+    assert_eq!(fault("GET\t/app/{id}\tGET /users"), unknown("GET /users"));
+    assert_eq!(fault("GET /app"), OwnTableError::Columns { line: 1, found: 1 });
 }

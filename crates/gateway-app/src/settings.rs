@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway_config::{SettingKey, SettingValue, Settings as Configured};
-use gateway_proxy::plane::LiveSettings;
 use gateway_store::{SettingScope, Store, StoreError};
 
 /// The settings in force; read anew whenever [`InForce::refresh`] is called.
@@ -42,7 +41,8 @@ impl InForce {
         Ok(())
     }
 
-    fn value(&self, key: SettingKey, app: Option<&str>) -> SettingValue {
+    /// The value in force: for `app`, or for the gateway.
+    pub fn value(&self, key: SettingKey, app: Option<&str>) -> SettingValue {
         let stored = self.stored.load();
         let own = app.and_then(|app| {
             let in_database = stored.apps.get(&(app.to_owned(), key)).copied();
@@ -55,29 +55,37 @@ impl InForce {
     fn is_on(&self, key: SettingKey, app: Option<&str>) -> bool {
         matches!(self.value(key, app), SettingValue::Switch(true))
     }
-}
 
-impl LiveSettings for InForce {
-    fn rate_limits(&self) -> bool {
+    /// What environment and file say.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
+    /// Rates are enforced.
+    pub fn rate_limits(&self) -> bool {
         self.is_on(SettingKey::RateLimits, None)
     }
 
-    fn mfa_step_up(&self) -> bool {
+    /// Second factors are asked for.
+    pub fn mfa_step_up(&self) -> bool {
         self.is_on(SettingKey::MfaStepUp, None)
     }
 
-    fn step_up_window(&self) -> Duration {
+    /// How long a second factor counts.
+    pub fn step_up_window(&self) -> Duration {
         match self.value(SettingKey::StepUpWindow, None) {
             SettingValue::Duration(window) => window,
             SettingValue::Switch(_) => Duration::ZERO,
         }
     }
 
-    fn destructive_actions(&self, app: Option<&str>) -> bool {
+    /// Destructive actions are switched on for `app` (`None`: the rack itself).
+    pub fn destructive_actions(&self, app: Option<&str>) -> bool {
         self.is_on(SettingKey::DestructiveActions, app)
     }
 
-    fn external_builds(&self, app: Option<&str>) -> bool {
+    /// External builds are switched on for `app`.
+    pub fn external_builds(&self, app: Option<&str>) -> bool {
         self.is_on(SettingKey::ExternalBuilds, app)
     }
 }

@@ -1,0 +1,1 @@
+//! The JSON API of the gateway's own operations and its OpenAPI document.

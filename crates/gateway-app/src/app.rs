@@ -1,0 +1,74 @@
+//! What the application works with: narrow handles, made once by the composition root.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gateway_audit::Actor;
+use gateway_config::{Identity, Users};
+use gateway_policy::{OwnTable, PolicyEngine};
+use gateway_store::Store;
+use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict};
+
+use crate::Operator;
+use crate::settings::InForce;
+
+/// The application: what the API and the web pages both call, with what it needs for that.
+#[derive(Debug)]
+pub struct App {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Users, credentials, settings, the audit log.
+    pub store: Arc<Store>,
+    /// Policy.
+    pub policy: Arc<ArcSwap<PolicyEngine>>,
+    /// The gateway's own operations.
+    pub own: OwnTable,
+    /// Settings in force.
+    pub settings: Arc<InForce>,
+    /// The rack's name for people.
+    pub rack_name: String,
+    /// The gateway's public host name, when the configuration gives one.
+    pub domain: Option<String>,
+    /// People who get a role when they are first seen.
+    pub users: Users,
+    /// Identity providers.
+    pub identity: Identity,
+}
+
+impl App {
+    /// The context of a change that `caller` asked for in this request.
+    pub fn operator(&self, caller: &Caller, request_id: RequestId) -> Operator<'_> {
+        Operator {
+            actor: Actor::of(&caller.principal),
+            channel: caller.channel,
+            request_id: Some(request_id),
+            source_ip: Some(caller.source_ip),
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+        }
+    }
+
+    /// Whether the caller could do `action` once they gave every factor they can: what decides whether a
+    /// page offers it. `own` says whether it would be about the caller's own.
+    pub fn could(&self, caller: &Caller, action: &str, resource: &Resource, own: bool) -> bool {
+        self.verdict(caller, action, resource, own).is_some_and(|verdict| verdict.is_allowed())
+    }
+
+    /// The verdict behind [`App::could`], for its reason; `None` when no operation is called so.
+    pub fn verdict(&self, caller: &Caller, action: &str, resource: &Resource, own: bool) -> Option<Verdict> {
+        let policy = self.policy.load();
+        let operation = policy.operation(action)?;
+        let facts = Facts {
+            mfa_window: true,
+            mfa_bound: true,
+            mfa_enrolled: true,
+            own_object: own,
+            destructive_allowed: self.settings.destructive_actions(resource.app_name()),
+            external_builds_allowed: self.settings.external_builds(resource.app_name()),
+            ..Facts::default()
+        };
+        Some(policy.decide(caller, operation, resource, &facts))
+    }
+}

@@ -1,0 +1,1 @@
+//! A typed client of the gateway's JSON API, for the command line and the tests.

@@ -1,0 +1,1 @@
+//! Table-backed jobs, mail and notifications.

@@ -1,0 +1,18 @@
+//! The wire types of the JSON API: what handlers answer with and what clients read, written once.
+//!
+//! They are plain data. Times are RFC 3339 text in UTC, ids are UUID text, roles are names. Unknown
+//! members of a request are refused; unknown members of a reply are ignored, so that an older client
+//! can talk to a newer gateway. Start reading at [`Listing`].
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One page of a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Listing<T> {
+    /// The items, in the listing's order.
+    pub items: Vec<T>,
+    /// What to send as `cursor` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
