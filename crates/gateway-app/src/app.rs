@@ -10,6 +10,7 @@ use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict};
 
 use crate::Operator;
+use crate::notify::Notices;
 use crate::settings::InForce;
 
 /// The application: what the API and the web pages both call, with what it needs for that.
@@ -35,6 +36,8 @@ pub struct App {
     pub users: Users,
     /// Identity providers.
     pub identity: Identity,
+    /// Who tells people what happened.
+    pub notices: Arc<dyn Notices>,
 }
 
 impl App {

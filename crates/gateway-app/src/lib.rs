@@ -11,6 +11,7 @@ pub mod error;
 pub mod explain;
 pub mod factors;
 pub mod log;
+pub mod notify;
 pub mod origin;
 pub mod people;
 pub mod reading;
@@ -21,6 +22,7 @@ pub mod tokens;
 pub use app::App;
 pub use error::AppError;
 pub use factors::FactorError;
+pub use notify::{NoNotices, Notice, Notices};
 
 use gateway_audit::{Actor, Event, Phase};
 use gateway_store::Store;
