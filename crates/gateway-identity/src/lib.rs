@@ -1,11 +1,13 @@
-//! Second factors of people: how one is presented beside a credential, one-time codes, backup codes.
+//! Who people are: sign-in at an OpenID Connect provider, second factors beside a credential, one-time
+//! codes, backup codes.
 //!
-//! Pure: it reads no clock, asks no store and knows no HTTP. Whether a code was spent before is the
-//! store's to say; what a factor is needed for is policy's. Start reading at [`inline`] (how a code
-//! comes in), then [`totp`].
+//! Pure: it reads no clock, asks no store and opens no socket ([`oidc::Fetch`] is passed in). Whether a
+//! code was spent before is the store's to say; what a factor is needed for is policy's. Start reading at
+//! [`oidc`] (how a person comes in), [`inline`] (how a code comes in), then [`totp`].
 
 pub mod backup;
 pub mod inline;
+pub mod oidc;
 pub mod totp;
 
 pub use backup::BackupCode;

@@ -1,0 +1,167 @@
+//! The code for an ID token, at the provider's token endpoint.
+
+use std::borrow::Cow;
+
+use gateway_types::Secret;
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthPrompt, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim,
+    CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreRevocableToken,
+    CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
+};
+use openidconnect::{
+    AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet,
+    EndpointNotSet, EndpointSet, IdToken, IdTokenFields, PkceCodeVerifier, RequestTokenError,
+    StandardErrorResponse, StandardTokenResponse, TokenResponse,
+};
+
+use super::callback::Refusal;
+use super::claims::FurtherClaims;
+use super::discovery::Metadata;
+use super::error::printable;
+use super::fetch::{Fetch, FetchError, Reach, checked};
+use super::{Callback, Endpoint, Kept, OidcError, Provider, TokenFault};
+
+/// How much of a parser's words is kept.
+const REASON_CHARACTERS: usize = 300;
+
+/// An ID token as it came, not yet verified.
+pub(super) type Unverified =
+    IdToken<FurtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
+
+type TokenAnswer = StandardTokenResponse<
+    IdTokenFields<
+        FurtherClaims,
+        EmptyExtraTokenFields,
+        CoreGenderClaim,
+        CoreJweContentEncryptionAlgorithm,
+        CoreJwsSigningAlgorithm,
+    >,
+    CoreTokenType,
+>;
+
+type TokenRefusal = StandardErrorResponse<CoreErrorResponseType>;
+
+type OidcClient = Client<
+    FurtherClaims,
+    CoreAuthDisplay,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJsonWebKey,
+    CoreAuthPrompt,
+    TokenRefusal,
+    TokenAnswer,
+    CoreTokenIntrospectionResponse,
+    CoreRevocableToken,
+    CoreRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// Why the token endpoint gave no answer that can be read.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Neither 200 nor a refusal.
+    #[error("status {0}")]
+    Status(u16),
+}
+
+impl Provider {
+    pub(super) fn client(&self, metadata: &Metadata) -> OidcClient {
+        let id = ClientId::new(self.config.client_id.clone());
+        let secret = ClientSecret::new(self.config.client_secret.expose().clone());
+        Client::from_provider_metadata(metadata.clone(), id, Some(secret)).set_auth_type(auth_type(metadata))
+    }
+
+    /// Exchanges the code.
+    pub(super) async fn exchange(
+        &self,
+        fetch: &dyn Fetch,
+        metadata: &Metadata,
+        kept: &Kept,
+        callback: &Callback,
+    ) -> Result<Unverified, OidcError> {
+        let redirect = self.redirect(&kept.redirect_uri)?;
+        let (_, reach) = self.reach()?;
+        let client = self.client(metadata);
+        let request = client
+            .exchange_code(AuthorizationCode::new(callback.code.expose().clone()))
+            .map_err(|_| OidcError::EndpointAbsent { provider: self.named(), endpoint: Endpoint::Token })?
+            .set_pkce_verifier(PkceCodeVerifier::new(copy(&kept.verifier)))
+            .set_redirect_uri(Cow::Owned(redirect));
+        let http = |request: Request<Vec<u8>>| ask(fetch, reach, request);
+        let answer = request.request_async(&http).await.map_err(|error| self.no_token(error))?;
+        let absent = || OidcError::IdToken { provider: self.named(), fault: TokenFault::Absent };
+        answer.id_token().cloned().ok_or_else(absent)
+    }
+
+    fn no_token(&self, error: RequestTokenError<NoAnswer, TokenRefusal>) -> OidcError {
+        let provider = self.named();
+        let endpoint = Endpoint::Token;
+        let malformed = |provider: String, reason: &str| OidcError::Malformed {
+            provider,
+            endpoint,
+            reason: printable(reason, REASON_CHARACTERS),
+        };
+        match error {
+            RequestTokenError::ServerResponse(answer) => {
+                let description = answer.error_description().map(String::as_str);
+                let refusal = Refusal::new(answer.error().as_ref(), description);
+                match answer.error() {
+                    CoreErrorResponseType::InvalidGrant => OidcError::CodeRefused { provider, refusal },
+                    _ => OidcError::ClientRefused { provider, refusal },
+                }
+            }
+            RequestTokenError::Request(NoAnswer::Fetch(source)) => {
+                OidcError::Unreachable { provider, endpoint, source }
+            }
+            RequestTokenError::Request(NoAnswer::Status(status)) => {
+                OidcError::Status { provider, endpoint, status }
+            }
+            // The second part is the answer, which holds tokens: it is dropped.
+            RequestTokenError::Parse(error, _) => malformed(provider, &error.to_string()),
+            RequestTokenError::Other(reason) => malformed(provider, &reason),
+        }
+    }
+}
+
+async fn ask(
+    fetch: &dyn Fetch,
+    reach: Reach,
+    mut request: Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, NoAnswer> {
+    if let Some(credential) = request.headers_mut().get_mut(AUTHORIZATION) {
+        credential.set_sensitive(true);
+    }
+    let answer = checked(fetch, reach, request).await?;
+    let status = answer.status();
+    // RFC 6749, section 5.2: refusals are 400, or 401 when the client is not known.
+    if status.is_success() || status.is_client_error() {
+        Ok(answer)
+    } else {
+        Err(NoAnswer::Status(status.as_u16()))
+    }
+}
+
+/// How the gateway shows its secret. Source: OpenID Connect Discovery 1.0, section 3: where the document
+/// does not say, it is `client_secret_basic`.
+fn auth_type(metadata: &Metadata) -> AuthType {
+    let Some(methods) = metadata.token_endpoint_auth_methods_supported() else { return AuthType::BasicAuth };
+    let takes = |method: CoreClientAuthMethod| methods.contains(&method);
+    if !takes(CoreClientAuthMethod::ClientSecretBasic) && takes(CoreClientAuthMethod::ClientSecretPost) {
+        AuthType::RequestBody
+    } else {
+        AuthType::BasicAuth
+    }
+}
+
+fn copy(secret: &Secret<String>) -> String {
+    secret.expose().clone()
+}
