@@ -21,6 +21,8 @@ const INITIAL: &str = include_str!("../migrations/20261122000000_initial.sql");
 
 const FACTORS: &str = include_str!("../migrations/20261122000200_factors.sql");
 
+const JOBS: &str = include_str!("../migrations/20261122000300_jobs.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -30,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/20261122000100_audit.postgres.sql"),
     },
     Migration { stamp: 20_261_122_000_200, name: "factors", sqlite: FACTORS, postgres: FACTORS },
+    Migration { stamp: 20_261_122_000_300, name: "jobs", sqlite: JOBS, postgres: JOBS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
 use crate::leases::{Leases, LocalNames};
+use crate::jobs::Jobs;
 use crate::migrate::{self, AppliedMigration};
 use crate::runs::Run;
 use crate::sealing::Sealer;
@@ -279,6 +280,11 @@ impl Store {
     }
 
     /// The audit log, for reading.
+    /// The jobs: work that is done later and again until it succeeds.
+    pub fn jobs(&self) -> Jobs {
+        Jobs { core: Arc::clone(&self.core) }
+    }
+
     pub fn events(&self) -> Events {
         Events { core: Arc::clone(&self.core) }
     }

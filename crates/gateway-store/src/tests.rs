@@ -3,6 +3,7 @@
 mod aggregates;
 mod concurrency;
 mod factors;
+mod jobs;
 mod log;
 mod opening;
 mod resolving;

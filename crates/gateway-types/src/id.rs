@@ -107,3 +107,11 @@ uuid_id!(
     /// A second factor of a person.
     FactorId
 );
+uuid_id!(
+    /// A step-up challenge: what was refused for want of a second factor.
+    ChallengeId
+);
+uuid_id!(
+    /// A job of the gateway's own queue.
+    JobId
+);
