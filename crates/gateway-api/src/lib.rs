@@ -1,1 +1,53 @@
 //! The JSON API of the gateway's own operations and its OpenAPI document.
+//!
+//! It turns requests into calls of `gateway-app` and what comes back into replies: strict JSON in, plain
+//! wire types out, every error a problem. It must not know SQL, pages, roles, factors or how a request was
+//! let in: whoever calls [`Api::serve`] has the verdict and the durable intent behind it.
+//!
+//! Start reading at [`routes`]: the one table from which dispatch, "is it served" and the document come. To
+//! serve one more row, write `pub(crate) async fn name(app: &App, request: &OwnRequest) ->
+//! Result<OwnReply, Problem>` with a `#[utoipa::path(…)]` over it, and add its line to that table.
+
+use std::sync::Arc;
+
+use gateway_app::App;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_types::{Layer, Operation, Problem, ProblemKind};
+
+mod input;
+mod meta;
+mod reply;
+mod routes;
+
+/// The JSON API.
+#[derive(Debug)]
+pub struct Api {
+    app: Arc<App>,
+}
+
+impl Api {
+    /// Works with this application.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// Whether this row is served here; one that is not does not exist.
+    pub fn serves(&self, operation: &Operation) -> bool {
+        routes::handler(&operation.route).is_some()
+    }
+
+    /// Serves a request that policy allowed and whose intent is recorded.
+    ///
+    /// # Errors
+    /// The problem to answer with; [`ProblemKind::UnknownRoute`] for a row that is not served.
+    pub async fn serve(&self, request: OwnRequest) -> Result<OwnReply, Problem> {
+        match routes::handler(&request.operation.route) {
+            Some(handler) => handler(&self.app, &request).await,
+            None => Err(Problem::new(
+                ProblemKind::UnknownRoute,
+                Layer::Network,
+                "no operation has this method and path",
+            )),
+        }
+    }
+}

@@ -10,6 +10,7 @@ use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict};
 
 use crate::Operator;
+use crate::health::Health;
 use crate::notify::Notices;
 use crate::settings::InForce;
 
@@ -38,6 +39,8 @@ pub struct App {
     pub identity: Identity,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
+    /// Whether this instance can serve.
+    pub health: Arc<Health>,
 }
 
 impl App {

@@ -6,17 +6,21 @@
 
 pub mod app;
 pub mod control;
+pub mod cookies;
 pub mod csrf;
 pub mod error;
 pub mod explain;
 pub mod factors;
+pub mod health;
 pub mod log;
 pub mod notify;
 pub mod origin;
 pub mod people;
+pub mod problems;
 pub mod reading;
 pub mod sessions;
 pub mod settings;
+pub mod step_up;
 pub mod tokens;
 
 pub use app::App;

@@ -1,0 +1,131 @@
+//! What a request says: strict JSON bodies, typed queries, `If-Match`.
+//!
+//! Nothing is guessed and nothing left over is ignored: a member or parameter that is unknown, twice, or not
+//! of its type is refused with the place where it stands. Knows no operation.
+
+mod once;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use gateway_app::control::OwnRequest;
+use gateway_types::{Layer, Problem, ProblemKind};
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use serde::de::DeserializeOwned;
+
+pub(crate) use query::query;
+
+/// The largest body that is read, in bytes.
+pub(crate) const MOST_BYTES: usize = 1024 * 1024;
+
+/// The body as `T`, which must refuse unknown members (`deny_unknown_fields`; the document's test looks).
+///
+/// # Errors
+/// [`ProblemKind::BadParameter`] for another media type, another shape, or a member that stands twice;
+/// [`ProblemKind::TooLarge`].
+pub(crate) fn json<T: DeserializeOwned>(request: &OwnRequest) -> Result<T, Problem> {
+    if !is_json(request) {
+        return Err(bad("send the body as JSON, with `Content-Type: application/json`"));
+    }
+    if request.body.len() > MOST_BYTES {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            Layer::Network,
+            format!("the body has more than {MOST_BYTES} bytes"),
+        ));
+    }
+    once::check(&request.body).map_err(|error| not_of_its_shape(&error))?;
+    serde_json::from_slice(&request.body).map_err(|error| not_of_its_shape(&error))
+}
+
+/// The body as `T`, or the default when there is none at all.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn json_or_default<T: DeserializeOwned + Default>(request: &OwnRequest) -> Result<T, Problem> {
+    if request.body.is_empty() { Ok(T::default()) } else { json(request) }
+}
+
+/// The parameter `name` of the path as `T`.
+///
+/// # Errors
+/// [`ProblemKind::NotFound`] for a text that is none: there is nothing with such an id.
+pub(crate) fn path<T: std::str::FromStr>(request: &OwnRequest, name: &'static str) -> Result<T, Problem> {
+    request.parameter(name).and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Problem::new(ProblemKind::NotFound, Layer::Authorization, "there is nothing with this id")
+    })
+}
+
+/// Which state a change is a change of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IfMatch {
+    /// Whatever is there: `*`.
+    Any,
+    /// Exactly this version.
+    Version(i64),
+}
+
+impl IfMatch {
+    /// The version that the change is compared against, when the object has `present` now.
+    pub(crate) const fn expected(self, present: i64) -> i64 {
+        match self {
+            IfMatch::Any => present,
+            IfMatch::Version(version) => version,
+        }
+    }
+}
+
+/// The `If-Match` of a change.
+///
+/// # Errors
+/// [`ProblemKind::PreconditionRequired`] without one; [`ProblemKind::BadParameter`] for more than one
+/// entity tag or one that this API does not give out.
+///
+/// Source: RFC 9110, section 13.1.1; RFC 6585, section 3.
+pub(crate) fn if_match(request: &OwnRequest) -> Result<IfMatch, Problem> {
+    let mut values = request.head.headers.get_all(IF_MATCH).iter();
+    let Some(value) = values.next() else {
+        return Err(Problem::new(
+            ProblemKind::PreconditionRequired,
+            Layer::Network,
+            "send If-Match with the ETag of what you read, or `*` for whatever is there",
+        ));
+    };
+    let one = || bad("If-Match takes one ETag as this API gives it out, such as \"42\", or `*`");
+    if values.next().is_some() {
+        return Err(one());
+    }
+    let text = value.to_str().map_err(|_not_text| one())?.trim();
+    if text == "*" {
+        return Ok(IfMatch::Any);
+    }
+    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(one)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(one());
+    }
+    digits.parse().map(IfMatch::Version).map_err(|_too_large| one())
+}
+
+/// A parameter that is not acceptable, in one sentence.
+pub(crate) fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemKind::BadParameter, Layer::Network, detail)
+}
+
+fn is_json(request: &OwnRequest) -> bool {
+    let mut values = request.head.headers.get_all(CONTENT_TYPE).iter();
+    let only = values.next().and_then(|value| value.to_str().ok());
+    if values.next().is_some() {
+        return false;
+    }
+    let Some(text) = only else { return false };
+    let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let parameters = parameters.trim();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+        && (parameters.is_empty() || parameters.eq_ignore_ascii_case("charset=utf-8"))
+}
+
+/// serde's sentence without anything that a terminal would act on; it repeats a piece of what was sent.
+fn not_of_its_shape(error: &serde_json::Error) -> Problem {
+    let said: String = error.to_string().chars().filter(|c| !c.is_control()).take(300).collect();
+    bad(format!("the body is not what this operation takes: {said}"))
+}
