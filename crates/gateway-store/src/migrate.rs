@@ -23,6 +23,8 @@ const FACTORS: &str = include_str!("../migrations/20261122000200_factors.sql");
 
 const JOBS: &str = include_str!("../migrations/20261122000300_jobs.sql");
 
+const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -33,6 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { stamp: 20_261_122_000_200, name: "factors", sqlite: FACTORS, postgres: FACTORS },
     Migration { stamp: 20_261_122_000_300, name: "jobs", sqlite: JOBS, postgres: JOBS },
+    Migration { stamp: 20_261_122_000_400, name: "sign_in", sqlite: SIGN_IN, postgres: SIGN_IN },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -11,11 +11,15 @@ use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::callers::{Callers, write_touches};
 use crate::changes::{self, Changes};
+use crate::cli_codes::CliCodes;
 use crate::database::{Database, Location};
+use crate::devices::Devices;
 use crate::error::StoreError;
 use crate::events::Events;
 use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
+use crate::identities::Identities;
+use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::jobs::Jobs;
 use crate::migrate::{self, AppliedMigration};
@@ -24,6 +28,7 @@ use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
+use crate::sign_ins::{self, SignIns};
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
 use crate::users::Users;
@@ -85,6 +90,7 @@ pub struct Store {
     audit: AuditLog,
     stamp: Stamp,
     sealer: Arc<Sealer>,
+    sign_in_sealer: Arc<Sealer>,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
     tasks: Vec<JoinHandle<()>>,
@@ -134,9 +140,10 @@ impl Store {
         });
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
+        let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
         let mut store =
-            Store { core, callers, audit, stamp, sealer, run: None, lock: Mutex::new(lock), tasks };
+            Store { core, callers, audit, stamp, sealer, sign_in_sealer, run: None, lock: Mutex::new(lock), tasks };
         if serving {
             store.run = Some(store.begin_run(&location, now).await?);
         }
@@ -252,6 +259,31 @@ impl Store {
     /// The step-ups of sessions.
     pub fn step_ups(&self) -> StepUps {
         StepUps { core: Arc::clone(&self.core) }
+    }
+
+    /// Who people are at identity providers.
+    pub fn identities(&self) -> Identities {
+        Identities { core: Arc::clone(&self.core) }
+    }
+
+    /// Sign-ins that wait for the identity provider.
+    pub fn sign_ins(&self) -> SignIns {
+        SignIns { core: Arc::clone(&self.core), sealer: Arc::clone(&self.sign_in_sealer) }
+    }
+
+    /// Codes that a command line turns into a session.
+    pub fn cli_codes(&self) -> CliCodes {
+        CliCodes { core: Arc::clone(&self.core) }
+    }
+
+    /// Devices that wait to be let in.
+    pub fn devices(&self) -> Devices {
+        Devices { core: Arc::clone(&self.core) }
+    }
+
+    /// What the gateway learnt about itself.
+    pub fn kept(&self) -> Kept {
+        Kept { core: Arc::clone(&self.core) }
     }
 
     /// The settings kept in the database.

@@ -115,3 +115,11 @@ uuid_id!(
     /// A job of the gateway's own queue.
     JobId
 );
+uuid_id!(
+    /// A sign-in that waits for the identity provider.
+    SignInId
+);
+uuid_id!(
+    /// A device that waits to be let in.
+    DeviceSignInId
+);
