@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway_audit::Actor;
 use gateway_config::{Identity, Users};
+use gateway_identity::oidc::{Fetch, Provider};
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict};
@@ -35,8 +36,12 @@ pub struct App {
     pub domain: Option<String>,
     /// People who get a role when they are first seen.
     pub users: Users,
-    /// Identity providers.
+    /// Identity providers, as configured.
     pub identity: Identity,
+    /// The same, as people sign in at them.
+    pub providers: Vec<Arc<Provider>>,
+    /// How identity providers are asked.
+    pub fetch: Arc<dyn Fetch>,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
     /// Whether this instance can serve.
