@@ -26,6 +26,12 @@ pub enum BodyError {
         /// The limit.
         limit: Duration,
     },
+    /// The caller may no longer have it.
+    #[error("the caller may no longer have this: {reason}")]
+    Revoked {
+        /// Why.
+        reason: String,
+    },
     /// More bytes than the phase allows.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -103,6 +109,8 @@ impl Body for RequestBody {
 /// when the last byte went out, or when the client left before.
 pub struct ReplyBody {
     source: Source,
+    /// Ready, with the reason, when the caller may no longer have the rest.
+    revoked: Option<Pin<Box<dyn Future<Output = String> + Send>>>,
     guard: Option<OutcomeGuard>,
 }
 
@@ -121,17 +129,27 @@ impl fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// No body.
     pub fn empty() -> Self {
-        Self { source: Source::Empty(Empty::new()), guard: None }
+        Self { source: Source::Empty(Empty::new()), revoked: None, guard: None }
     }
 
     /// A complete body.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: Source::Whole(Full::new(bytes.into())), guard: None }
+        Self { source: Source::Whole(Full::new(bytes.into())), revoked: None, guard: None }
     }
 
     /// The rack's body, passed on as it comes.
     pub fn upstream(body: Incoming) -> Self {
-        Self { source: Source::Upstream(body), guard: None }
+        Self { source: Source::Upstream(body), revoked: None, guard: None }
+    }
+
+    /// Whether the rack is still at it.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.source, Source::Upstream(_))
+    }
+
+    /// Breaks the body off as soon as `revoked` is ready, with the reason that it gives.
+    pub(crate) fn until(&mut self, revoked: impl Future<Output = String> + Send + 'static) {
+        self.revoked = Some(Box::pin(revoked));
     }
 
     /// Hands the outcome guard over: from here on it is the body's end that decides the outcome.
@@ -158,6 +176,15 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(Poll::Ready(reason)) = this.revoked.as_mut().map(|revoked| revoked.as_mut().poll(context))
+        {
+            this.revoked = None;
+            if let Some(guard) = this.guard.as_mut() {
+                guard.note(reason.clone());
+            }
+            this.finish(End::Refused);
+            return Poll::Ready(Some(Err(BodyError::Revoked { reason })));
+        }
         let polled = match &mut this.source {
             Source::Empty(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Source::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),

@@ -15,6 +15,7 @@ pub mod reply;
 pub mod upstream;
 
 mod environment;
+mod forwarded;
 mod guarded;
 mod known;
 mod own_writes;

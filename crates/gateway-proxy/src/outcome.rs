@@ -89,6 +89,16 @@ impl OutcomeGuard {
         self.resource = resource;
     }
 
+    /// The client's address, as a listed forwarder told it.
+    pub(crate) fn comes_from(&mut self, source_ip: IpAddr) {
+        self.source_ip = source_ip;
+    }
+
+    /// Whether a second factor was spent on this very request.
+    pub(crate) fn is_stepped_up(&self) -> bool {
+        self.step_up.is_some()
+    }
+
     pub(crate) fn on_channel(&mut self, channel: Channel) {
         self.channel = channel;
     }

@@ -5,11 +5,13 @@
 pub mod admit;
 pub mod authenticate;
 pub mod authorize;
+pub(crate) mod form;
 pub mod forward;
 pub mod identify;
 pub mod inspect;
 pub mod limit;
 pub mod record;
 pub mod reveal;
+pub(crate) mod standing;
 pub(crate) mod step_up;
 pub mod websocket;

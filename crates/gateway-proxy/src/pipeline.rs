@@ -22,7 +22,7 @@ pub async fn handle(
     let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
     let mut asker = Asker::of(&mut request, &peer.place);
     let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;
-    render(flow, asker, outcome)
+    render(&plane, flow, asker, outcome)
 }
 
 async fn phases(
@@ -32,11 +32,11 @@ async fn phases(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
-    let admitted = admit::admit(peer, request)?;
+    let admitted = admit::admit(plane, peer, request, outcome, asker)?;
     let identified = identify::identify(plane, admitted, outcome, asker)?;
-    let authenticated = authenticate::authenticate(plane, identified, outcome).await?;
+    let authenticated = authenticate::authenticate(plane, identified, outcome, asker).await?;
     let limited = limit::limit(plane, authenticated)?;
-    let inspected = inspect::inspect(plane, limited, outcome).await?;
+    let inspected = inspect::inspect(plane, limited, outcome, asker).await?;
     let authorized = authorize::authorize(plane, inspected, outcome).await?;
     let recorded = record::record(plane, authorized, outcome).await?;
     forward::forward(plane, recorded, outcome, asker).await

@@ -1,17 +1,18 @@
 //! What the pipeline works with: one value of narrow handles, made once by the composition root.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway_app::control::ControlPlane;
+use gateway_app::settings::InForce;
 use gateway_convox::RouteTable;
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, RequestId};
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,7 +51,9 @@ pub struct DataPlaneParts {
     /// Hosts on which `/` is the rack.
     pub rack_hosts: Vec<String>,
     /// Settings in force.
-    pub settings: Arc<dyn LiveSettings>,
+    pub settings: Arc<InForce>,
+    /// Peers whose word about the client's address and scheme is believed.
+    pub trusted_forwarders: Vec<IpNet>,
     /// The largest form body that is read into memory, in bytes.
     pub form_limit_bytes: usize,
     /// The largest request head, in bytes.
@@ -63,24 +66,6 @@ pub struct DataPlaneParts {
     pub request_burst: u32,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
-}
-
-/// Settings that become facts. Asked anew for each request.
-pub trait LiveSettings: fmt::Debug + Send + Sync {
-    /// Rates are enforced.
-    fn rate_limits(&self) -> bool;
-
-    /// Second factors are asked for.
-    fn mfa_step_up(&self) -> bool;
-
-    /// How long a second factor counts.
-    fn step_up_window(&self) -> Duration;
-
-    /// Destructive actions are switched on for `app` (`None`: the rack itself).
-    fn destructive_actions(&self, app: Option<&str>) -> bool;
-
-    /// External builds are switched on for `app`.
-    fn external_builds(&self, app: Option<&str>) -> bool;
 }
 
 /// The data plane.

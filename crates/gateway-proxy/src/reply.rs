@@ -3,12 +3,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_app::control::PageAsked;
+use gateway_app::csrf;
+use gateway_app::origin::Scheme;
 use gateway_convox::exec;
 use gateway_framing::websocket::{Opcode, encode_server_frame};
-use gateway_types::{Channel, Problem, ProblemKind, RemedyKind, RequestId};
+use gateway_types::{Caller, Channel, Principal, Problem, ProblemKind, RemedyKind, RequestId};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    STRICT_TRANSPORT_SECURITY, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -23,7 +27,9 @@ use crate::connection::Place;
 use crate::flow::Flow;
 use crate::guarded::STAND_IN;
 use crate::outcome::{End, OutcomeGuard};
+use crate::phases::forward::own_reply;
 use crate::phases::identify::Target;
+use crate::plane::DataPlane;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -44,6 +50,10 @@ pub(crate) struct ClientSocket {
 #[derive(Debug)]
 pub(crate) struct Asker {
     pub(crate) channel: Channel,
+    /// How the client reached the gateway.
+    pub(crate) scheme: Scheme,
+    /// Set for a browser, which is told problems as pages.
+    pub(crate) page: Option<PageAsked>,
     socket: Option<ClientSocket>,
     /// The connection ends with this reply: what follows on it might be frames of a socket that was
     /// not opened, or what is left of a malformed request.
@@ -61,12 +71,55 @@ impl Asker {
         let wants_head_only = request.method() == Method::HEAD;
         let request_is_stand_in = request.method().as_str() == STAND_IN;
         let socket = websocket_accept(request.headers()).filter(|_| is_upgrade).map(|accept| ClientSocket {
-            upgrade: hyper::upgrade::on(request),
+            upgrade: hyper::upgrade::on(&mut *request),
             accept,
             place: place.clone(),
         });
         let is_last = is_upgrade || request_is_stand_in;
-        Self { channel: Channel::Api, socket, is_last, wants_head_only, tells_in_socket: false }
+        let mut asker = Self {
+            channel: Channel::Api,
+            scheme: Scheme::Http,
+            page: None,
+            socket,
+            is_last,
+            wants_head_only,
+            tells_in_socket: false,
+        };
+        // Until it is known what is asked for, whoever wants HTML and shows no token is a browser.
+        let wants_html = request
+            .headers()
+            .get(ACCEPT)
+            .is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some());
+        if wants_html && !request.headers().contains_key(AUTHORIZATION) {
+            asker.asked_for_page(request);
+        }
+        asker
+    }
+
+    /// Notes that a page was asked for.
+    pub(crate) fn asked_for_page(&mut self, request: &Request<Incoming>) {
+        self.page = Some(PageAsked {
+            method: request.method().clone(),
+            target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            form: Vec::new(),
+            caller: None,
+            csrf: None,
+        });
+    }
+
+    /// Notes who asked for the page.
+    pub(crate) fn is_known(&mut self, plane: &DataPlane, caller: &Caller) {
+        if let (Some(page), Principal::User { session, .. }) = (&mut self.page, &caller.principal) {
+            page.csrf = Some(csrf::token(&plane.parts.store, *session));
+            page.caller = Some(caller.clone());
+        }
+    }
+
+    /// Notes what the page's form held.
+    pub(crate) fn filled_in(&mut self, fields: &[(String, String)]) {
+        if let Some(page) = &mut self.page {
+            page.form = fields.to_vec();
+        }
     }
 
     /// Once the route is known, it is known how its client reads a refusal: exec-like sockets print
@@ -111,6 +164,7 @@ fn websocket_accept(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Makes the response of what the phases decided, and hands the outcome to its body.
 pub(crate) fn render(
+    plane: &DataPlane,
     flow: Flow<Response<ReplyBody>>,
     asker: Asker,
     mut outcome: OutcomeGuard,
@@ -119,7 +173,7 @@ pub(crate) fn render(
         Flow::Continue(response) => response,
         Flow::Break(problem) => {
             outcome.problem(&problem);
-            return refusal(&problem, asker, outcome);
+            return refusal(plane, &problem, asker, outcome);
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -137,7 +191,7 @@ fn finish(
     asker: &Asker,
     mut outcome: OutcomeGuard,
 ) -> Response<ReplyBody> {
-    common_headers(response.headers_mut(), outcome.request_id);
+    common_headers(response.headers_mut(), asker, outcome.request_id);
     outcome.status(response.status().as_u16());
     if asker.wants_head_only {
         // hyper drops this body unread, which must not look as if the client had gone.
@@ -148,27 +202,70 @@ fn finish(
     response
 }
 
-fn common_headers(headers: &mut HeaderMap, request_id: RequestId) {
+/// What pages may load and do: only what is this gateway's own, and nothing inline.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId) {
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
+    // Static files of the pages say otherwise.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if asker.scheme == Scheme::Https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    }
+    if asker.channel == Channel::RackProxy {
+        return;
+    }
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    // With `no-referrer` browsers send `Origin: null` with the pages' own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
-fn refusal(problem: &Problem, mut asker: Asker, outcome: OutcomeGuard) -> Response<ReplyBody> {
+fn refusal(
+    plane: &DataPlane,
+    problem: &Problem,
+    mut asker: Asker,
+    outcome: OutcomeGuard,
+) -> Response<ReplyBody> {
     if asker.tells_in_socket
         && problem.kind != ProblemKind::ForeignOrigin
         && let Some(socket) = asker.take_socket()
     {
         return deny_in_socket(problem, socket, outcome);
     }
-    let mut response = document(problem, asker.channel, outcome.request_id);
+    let mut response = match &asker.page {
+        Some(page) => page_of(plane, page, problem, outcome.request_id),
+        None => document(problem, asker.channel, outcome.request_id),
+    };
     if asker.is_last || problem.kind == ProblemKind::MalformedRequest {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)
+}
+
+/// The problem as a page.
+fn page_of(
+    plane: &DataPlane,
+    page: &PageAsked,
+    problem: &Problem,
+    request_id: RequestId,
+) -> Response<ReplyBody> {
+    let mut response = own_reply(plane.parts.control.problem_page(page, problem, request_id));
+    if let Some(seconds) = problem.retry_after_seconds {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// The problem as a document.

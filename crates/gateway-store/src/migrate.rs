@@ -21,6 +21,10 @@ const INITIAL: &str = include_str!("../migrations/20261122000000_initial.sql");
 
 const FACTORS: &str = include_str!("../migrations/20261122000200_factors.sql");
 
+const CHALLENGES: &str = include_str!("../migrations/20261122000700_step_up_challenges.sql");
+
+const PEOPLE: &str = include_str!("../migrations/20261122000500_people.sql");
+
 const JOBS: &str = include_str!("../migrations/20261122000300_jobs.sql");
 
 const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
@@ -36,6 +40,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_200, name: "factors", sqlite: FACTORS, postgres: FACTORS },
     Migration { stamp: 20_261_122_000_300, name: "jobs", sqlite: JOBS, postgres: JOBS },
     Migration { stamp: 20_261_122_000_400, name: "sign_in", sqlite: SIGN_IN, postgres: SIGN_IN },
+    Migration { stamp: 20_261_122_000_500, name: "people", sqlite: PEOPLE, postgres: PEOPLE },
+    Migration {
+        stamp: 20_261_122_000_700,
+        name: "step_up_challenges",
+        sqlite: CHALLENGES,
+        postgres: CHALLENGES,
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

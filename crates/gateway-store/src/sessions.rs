@@ -8,6 +8,7 @@ use gateway_types::{CredentialKind, Secret, SessionId, Timestamp, TokenKind, Use
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::database::WriteTx;
 use crate::error::StoreError;
 use crate::row::{moment, optional_moment, optional_parsed, parsed, storable};
 use crate::secrets::{credential_digest, digest_text, random_text};
@@ -157,6 +158,30 @@ impl Sessions {
         row.as_ref().map(session).transpose()
     }
 
+    /// Gives a live web session another secret, in place of the one it had; the session itself stays.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such web session, or it ended.
+    pub async fn renew(&self, id: SessionId) -> Result<Secret<String>, StoreError> {
+        let secret = random_text(&*self.core.entropy);
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let renewed = sqlx::query(
+            "UPDATE sessions SET digest = $1 WHERE id = $2 AND kind = $3 AND revoked IS NULL AND expires > $4",
+        )
+        .bind(digest_text(&credential_digest(secret.expose())))
+        .bind(id.to_string())
+        .bind(CredentialKind::WebSession.name())
+        .bind(self.core.clock.now().micros())
+        .execute(tx.connection())
+        .await?;
+        if renewed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        }
+        self.core.changes.commit(tx, version).await?;
+        Ok(secret)
+    }
+
     /// Ends a session. Ending it again changes nothing.
     ///
     /// # Errors
@@ -173,6 +198,17 @@ impl Sessions {
             return Err(StoreError::NotFound);
         }
         self.core.changes.commit(tx, version).await
+    }
+
+    /// Ends all sessions of a person but one; returns how many were live.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn revoke_others(&self, user: UserId, kept: SessionId) -> Result<u64, StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let ended = end_others(&mut tx, user, kept, self.core.clock.now()).await?;
+        self.core.changes.commit(tx, version).await?;
+        Ok(ended)
     }
 
     /// Ends all sessions of a person; returns how many were live.
@@ -192,6 +228,25 @@ impl Sessions {
         self.core.changes.commit(tx, version).await?;
         Ok(revoked.rows_affected())
     }
+}
+
+/// Ends all sessions of a person but one, in a change that is under way.
+pub(crate) async fn end_others(
+    tx: &mut WriteTx,
+    user: UserId,
+    kept: SessionId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let ended = sqlx::query(
+        "UPDATE sessions SET revoked = $1 \
+         WHERE user_id = $2 AND id <> $3 AND revoked IS NULL AND expires > $1",
+    )
+    .bind(now.micros())
+    .bind(user.to_string())
+    .bind(kept.to_string())
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected())
 }
 
 /// The kind of session a stored name stands for.

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::callers::{Callers, write_touches};
+use crate::challenges::Challenges;
 use crate::changes::{self, Changes};
 use crate::cli_codes::CliCodes;
 use crate::database::{Database, Location};
@@ -19,9 +20,10 @@ use crate::events::Events;
 use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
 use crate::identities::Identities;
+use crate::groups::Groups;
+use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
-use crate::jobs::Jobs;
 use crate::migrate::{self, AppliedMigration};
 use crate::runs::Run;
 use crate::sealing::Sealer;
@@ -261,6 +263,11 @@ impl Store {
         StepUps { core: Arc::clone(&self.core) }
     }
 
+    /// The step-up challenges of sessions.
+    pub fn challenges(&self) -> Challenges {
+        Challenges { core: Arc::clone(&self.core) }
+    }
+
     /// Who people are at identity providers.
     pub fn identities(&self) -> Identities {
         Identities { core: Arc::clone(&self.core) }
@@ -286,6 +293,11 @@ impl Store {
         Kept { core: Arc::clone(&self.core) }
     }
 
+    /// The groups of identity providers.
+    pub fn groups(&self) -> Groups {
+        Groups { core: Arc::clone(&self.core) }
+    }
+
     /// The settings kept in the database.
     pub fn settings(&self) -> Settings {
         Settings { core: Arc::clone(&self.core) }
@@ -306,17 +318,17 @@ impl Store {
         Leases { core: Arc::clone(&self.core) }
     }
 
+    /// The jobs: work that is done later and again until it succeeds.
+    pub fn jobs(&self) -> Jobs {
+        Jobs { core: Arc::clone(&self.core) }
+    }
+
     /// The audit log, for writing.
     pub const fn audit(&self) -> &AuditLog {
         &self.audit
     }
 
     /// The audit log, for reading.
-    /// The jobs: work that is done later and again until it succeeds.
-    pub fn jobs(&self) -> Jobs {
-        Jobs { core: Arc::clone(&self.core) }
-    }
-
     pub fn events(&self) -> Events {
         Events { core: Arc::clone(&self.core) }
     }

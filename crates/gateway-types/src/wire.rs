@@ -4,6 +4,13 @@
 //! members of a request are refused; unknown members of a reply are ignored, so that an older client
 //! can talk to a newer gateway. Start reading at [`Listing`].
 
+pub mod factors;
+pub mod groups;
+pub mod me;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+use gateway_app::origin::Origin;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request, Version};
@@ -13,20 +14,32 @@ use hyper::body::Incoming;
 
 use crate::connection::Peer;
 use crate::flow::{Flow, refuse};
+use crate::forwarded;
 use crate::guarded::STAND_IN;
+use crate::outcome::OutcomeGuard;
+use crate::plane::DataPlane;
+use crate::reply::Asker;
 
 /// A well-formed request from an admitted source.
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) request: Request<Incoming>,
     pub(super) source_ip: IpAddr,
+    /// The origin that the client used.
+    pub(super) origin: Origin,
     /// The host the request is for, without port, in lower case.
     pub(super) host: String,
     pub(super) socket: bool,
 }
 
 /// Admits a request.
-pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
+pub(crate) fn admit(
+    plane: &DataPlane,
+    peer: &Peer,
+    request: Request<Incoming>,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Admitted> {
     if request.method().as_str() == STAND_IN {
         return refuse(malformed(peer));
     }
@@ -45,6 +58,20 @@ pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
             "the Host header is missing",
         ));
     };
+    let client =
+        match forwarded::client(peer.address.ip(), request.headers(), &plane.parts.trusted_forwarders) {
+            Ok(client) => client,
+            Err(fault) => {
+                return refuse(Problem::new(
+                    ProblemKind::MalformedRequest,
+                    Layer::Network,
+                    fault.to_string(),
+                ));
+            }
+        };
+    outcome.comes_from(client.ip);
+    let origin = Origin { scheme: client.scheme, authority: host.to_ascii_lowercase() };
+    asker.scheme = client.scheme;
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !socket_origin_is_own(request.headers(), &host) {
         return refuse(Problem::new(
@@ -64,7 +91,7 @@ pub(crate) fn admit(peer: &Peer, request: Request<Incoming>) -> Flow<Admitted> {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
     });
     let host = host.to_ascii_lowercase();
-    ControlFlow::Continue(Admitted { source_ip: peer.address.ip(), host, socket, request })
+    ControlFlow::Continue(Admitted { source_ip: client.ip, origin, host, socket, request })
 }
 
 fn malformed(peer: &Peer) -> Problem {

@@ -1,16 +1,16 @@
 //! Phase 3: who calls, by exactly one credential.
 
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use gateway_identity::InlineFactor;
 use gateway_store::{CallerFault, ResolveError};
-use gateway_types::{Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
+use gateway_types::{Caller, Channel, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
 
 use super::identify::Identified;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
+use crate::reply::Asker;
 
 mod presented;
 
@@ -33,9 +33,10 @@ pub(crate) async fn authenticate(
     plane: &DataPlane,
     mut identified: Identified,
     outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
 ) -> Flow<Authenticated> {
     let open = identified.target.operation().class == Class::Open;
-    let presented = presented::take(identified.admitted.request.headers_mut());
+    let presented = presented::take(identified.admitted.request.headers_mut(), identified.channel);
     let (credential, factor) = match presented {
         _ if open => (None, None),
         Ok(None) => return refuse(unauthenticated("a session or an API token is needed")),
@@ -44,10 +45,11 @@ pub(crate) async fn authenticate(
     };
     let principal = match &credential {
         None => Principal::Anonymous,
-        Some(credential) => resolve(plane, credential, identified.admitted.source_ip, outcome).await?,
+        Some(credential) => resolve(plane, credential, &identified, outcome).await?,
     };
     let caller = Caller { principal, channel: identified.channel, source_ip: identified.admitted.source_ip };
     outcome.authenticated(&caller);
+    asker.is_known(plane, &caller);
     match caller.principal.credential_kind() {
         CredentialKind::ApiToken if factor.is_some() => refuse(no_factor_of_token()),
         CredentialKind::None
@@ -70,14 +72,19 @@ fn no_factor_of_token() -> Problem {
 async fn resolve(
     plane: &DataPlane,
     credential: &Credential,
-    source_ip: IpAddr,
+    identified: &Identified,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Principal> {
+    let (source_ip, channel) = (identified.admitted.source_ip, identified.channel);
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
     match callers.resolve_from(credential.expose(), Some(source_ip), now).await {
-        // The cookie of a web session is for the web pages; as a password it would be a second kind of token.
-        Ok(known) if known.principal.credential_kind() == CredentialKind::WebSession => {
-            outcome.refused_credential("a web session was presented as a token");
+        // The cookie of a web session is for the web pages; as a password it would be a second kind of
+        // token. And a token in the cookie's place would be a session that no sign-in opened.
+        Ok(known)
+            if (known.principal.credential_kind() == CredentialKind::WebSession)
+                != (channel == Channel::Web) =>
+        {
+            outcome.refused_credential("a credential was presented in the place of another kind");
             refuse(unauthenticated("the credential is not valid"))
         }
         Ok(known) => ControlFlow::Continue(known.principal.clone()),

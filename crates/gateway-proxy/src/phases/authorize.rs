@@ -55,7 +55,12 @@ pub(crate) async fn authorize(
         outcome.note(fault.reason());
     }
     let mut problem = refusal(verdict);
-    step_up::advise(&mut problem, fault, inspected.caller.channel, plane.parts.settings.step_up_window());
+    let page = match problem.kind {
+        ProblemKind::StepUpRequired => step_up::confirmation_page(plane, &inspected).await,
+        _ => None,
+    };
+    let window = plane.parts.settings.step_up_window();
+    step_up::advise(&mut problem, fault, &inspected.caller, &inspected.origin, page, window);
     refuse(problem)
 }
 

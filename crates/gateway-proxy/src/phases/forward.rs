@@ -4,11 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::control::{OwnHead, OwnReply, OwnRequest};
+use gateway_app::{cookies, csrf};
 use gateway_audit::Receipt;
 use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
-use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT};
+use gateway_types::{Caller, Channel, Layer, Principal, Problem, ProblemKind, SessionId};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SET_COOKIE, USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
@@ -17,6 +20,7 @@ use tokio::time::timeout;
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
 use super::reveal;
+use super::standing::Standing;
 use super::websocket;
 use crate::body::{ReplyBody, RequestBody};
 use crate::environment;
@@ -56,24 +60,75 @@ async fn own(
     inspected: Inspected,
     outcome: &OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
-    let Asked::Own { route, body } = inspected.asked else { return refuse(no_such_operation()) };
+    let Asked::Own { route, body, form } = inspected.asked else { return refuse(no_such_operation()) };
+    let web_session = match (&inspected.caller.principal, inspected.caller.channel) {
+        (Principal::User { session, .. }, Channel::Web) => Some(*session),
+        (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Local) => None,
+    };
+    let http::request::Parts { method, uri, headers, .. } = inspected.head;
     let request = OwnRequest {
         operation: route.operation,
+        page: route.page.filter(|_| inspected.caller.channel == Channel::Web),
         parameters: route.parameters,
-        query: inspected.head.uri.query().map(str::to_owned),
-        caller: inspected.caller,
-        request_id: outcome.request_id,
+        head: OwnHead {
+            method,
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+            origin: inspected.origin,
+            headers,
+        },
+        form,
         body,
+        csrf: web_session.map(|session| csrf::token(&plane.parts.store, session)),
+        caller: inspected.caller,
+        facts: inspected.facts,
+        request_id: outcome.request_id,
     };
+    let stepped_up = web_session.filter(|_| outcome.is_stepped_up());
     match plane.parts.control.serve(request).await {
-        Ok(OwnReply { status, content_type, body }) => {
-            let mut response = Response::new(ReplyBody::whole(body));
-            *response.status_mut() =
-                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Ok(reply) => {
+            let mut response = own_reply(reply);
+            if let Some(session) = stepped_up {
+                renew_cookie(plane, session, &mut response).await;
+            }
             ControlFlow::Continue(response)
         }
         Err(problem) => refuse(problem),
+    }
+}
+
+/// The reply of a handler as a response.
+pub(crate) fn own_reply(reply: OwnReply) -> Response<ReplyBody> {
+    let OwnReply { status, content_type, headers, body } = reply;
+    let mut response = Response::new(ReplyBody::whole(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in headers {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+/// A session that just proved a second factor can do more than before, so its cookie becomes another
+/// one: whoever got hold of the old one has nothing. The session itself, and so its window, stays.
+async fn renew_cookie(plane: &DataPlane, session: SessionId, response: &mut Response<ReplyBody>) {
+    if response.headers().contains_key(SET_COOKIE) {
+        // The handler ended the session, or began another.
+        return;
+    }
+    match plane.parts.store.sessions().renew(session).await {
+        Ok(secret) => {
+            if let Ok(value) = HeaderValue::try_from(cookies::session(&secret)) {
+                response.headers_mut().append(SET_COOKIE, value);
+            }
+        }
+        Err(gateway_store::StoreError::NotFound) => {}
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a web session keeps its cookie after a step-up"
+            );
+        }
     }
 }
 
@@ -115,6 +170,7 @@ async fn rack(
     inspected: Inspected,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
+    let standing = Standing::of(plane, &inspected);
     let Inspected { caller, asked, head, .. } = inspected;
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
@@ -131,10 +187,24 @@ async fn rack(
         // A client that leaves must not free the environment while the rack is still at its write.
         tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
     } else {
-        exchange.run().await
+        tokio::select! {
+            exchanged = exchange.run() => exchanged,
+            reason = standing.revoked() => Err(Failure::Revoked(reason)),
+        }
     };
     match exchanged {
-        Ok((request, response)) => reveal::reveal(plane, &caller, &request, response).await,
+        Ok((request, response)) => {
+            let mut reply = reveal::reveal(plane, &caller, &request, response).await?;
+            if reply.body().is_streamed() {
+                reply.body_mut().until(async move { standing.revoked().await });
+            }
+            ControlFlow::Continue(reply)
+        }
+        Err(Failure::Revoked(reason)) => refuse(Problem::new(
+            ProblemKind::Unauthenticated,
+            Layer::Authentication,
+            format!("{reason}; whether the rack did what was asked is not known"),
+        )),
         Err(Failure::Refused(problem)) => refuse(problem),
         Err(Failure::Upstream(error)) => refuse(unreachable(&error, outcome)),
         Err(Failure::Lost) => refuse(Problem::new(
@@ -159,6 +229,8 @@ struct Exchange {
 enum Failure {
     Refused(Problem),
     Upstream(UpstreamError),
+    /// The caller lost the right to it meanwhile.
+    Revoked(String),
     /// The rack did not answer a write of an environment in time, or the exchange broke.
     Lost,
 }

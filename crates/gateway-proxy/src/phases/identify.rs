@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gateway_convox::{RequestKind, RouteError};
 use gateway_policy::{OwnRoute, OwnRouteError};
 use gateway_types::{Channel, Layer, Operation, Problem, ProblemKind, Resource};
+use http::header::AUTHORIZATION;
 
 use super::admit::Admitted;
 use crate::flow::{Flow, refuse};
@@ -68,9 +69,10 @@ pub(crate) fn identify(
         Some(rack_path) => {
             outcome.on_channel(Channel::RackProxy);
             asker.channel = Channel::RackProxy;
+            asker.page = None;
             (rack_target(plane, &admitted, rack_path)?, Channel::RackProxy)
         }
-        None => (own_target(plane, &admitted, path)?, Channel::Api),
+        None => own_target(plane, &admitted, path, asker)?,
     };
     if SILENT_ACTIONS.contains(&target.operation().action.as_str())
         || target.operation().action.as_str() == "gateway:meta:health"
@@ -99,21 +101,48 @@ fn route_problem(fault: &RouteError) -> Problem {
     Problem::new(kind, Layer::Network, fault.to_string())
 }
 
-fn own_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
+/// One of the gateway's own operations, and whether a browser asks for its page.
+fn own_target(
+    plane: &DataPlane,
+    admitted: &Admitted,
+    path: &str,
+    asker: &mut Asker,
+) -> Flow<(Target, Channel)> {
     if admitted.socket {
         return refuse(no_such_operation());
     }
-    match plane.parts.own.identify(admitted.request.method().as_str(), path) {
-        Ok(route) if plane.parts.control.serves(&route.operation) => {
-            ControlFlow::Continue(Target::Own(route))
+    let route = match plane.parts.own.identify(admitted.request.method().as_str(), path) {
+        Ok(route) if plane.parts.control.serves(&route.operation) => route,
+        Ok(_) | Err(OwnRouteError::Unknown) => return refuse(no_such_operation()),
+        Err(OwnRouteError::MethodNotAllowed { allowed }) => {
+            return refuse(Problem::new(
+                ProblemKind::MethodNotAllowed,
+                Layer::Network,
+                format!("this path takes {}", allowed.join(", ")),
+            ));
         }
-        Ok(_) | Err(OwnRouteError::Unknown) => refuse(no_such_operation()),
-        Err(OwnRouteError::MethodNotAllowed { allowed }) => refuse(Problem::new(
-            ProblemKind::MethodNotAllowed,
-            Layer::Network,
-            format!("this path takes {}", allowed.join(", ")),
-        )),
-    }
+    };
+    let has_token = admitted.request.headers().contains_key(AUTHORIZATION);
+    let channel = match &route.page {
+        Some(_) if !has_token => {
+            asker.asked_for_page(&admitted.request);
+            Channel::Web
+        }
+        // The operation's own path answers both; a page of the web UI answers browsers only.
+        Some(page) if **page != *route.operation.route => {
+            return refuse(Problem::new(
+                ProblemKind::BadParameter,
+                Layer::Network,
+                "pages take no Authorization header; the JSON API is below /api/v1",
+            ));
+        }
+        Some(_) | None => {
+            asker.page = None;
+            Channel::Api
+        }
+    };
+    asker.channel = channel;
+    ControlFlow::Continue((Target::Own(route), channel))
 }
 
 fn no_such_operation() -> Problem {

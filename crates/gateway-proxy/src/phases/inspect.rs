@@ -5,12 +5,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use gateway_app::control::OwnQuestion;
+use gateway_app::origin::Origin;
 use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy};
 use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
-use gateway_types::{Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
+use gateway_types::{Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
@@ -18,6 +22,7 @@ use tokio::time::timeout;
 
 use super::admit::Admitted;
 use super::authenticate::Authenticated;
+use super::form::{self, PageForm};
 use super::identify::Target;
 use super::limit::Limited;
 use super::step_up;
@@ -25,6 +30,7 @@ use crate::body::{BodyError, collect};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
+use crate::reply::Asker;
 
 /// The largest body of one of the gateway's own operations, in bytes.
 const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -40,6 +46,8 @@ pub struct Inspected {
     pub(super) facts: Facts,
     /// The request's head; what is still of use of it is named by each later phase.
     pub(super) head: http::request::Parts,
+    /// The origin that the client used.
+    pub(super) origin: Origin,
     pub(super) socket: bool,
 }
 
@@ -57,8 +65,10 @@ pub(crate) enum Asked {
     Own {
         /// The route.
         route: OwnRoute,
-        /// The complete body.
+        /// The complete body of the JSON API.
         body: Bytes,
+        /// The fields of a page's form, without the gateway's own.
+        form: Vec<(String, String)>,
     },
 }
 
@@ -83,9 +93,10 @@ pub(crate) async fn inspect(
     plane: &Arc<DataPlane>,
     limited: Limited,
     outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
 ) -> Flow<Inspected> {
-    let Authenticated { identified, caller, credential, factor } = limited.into_authenticated();
-    let Admitted { request, socket, .. } = identified.admitted;
+    let Authenticated { identified, caller, credential, mut factor } = limited.into_authenticated();
+    let Admitted { request, socket, origin, .. } = identified.admitted;
     let (head, body) = request.into_parts();
     let asked = match identified.target {
         Target::Own(route) => {
@@ -100,7 +111,15 @@ pub(crate) async fn inspect(
                     Err(error) => return refuse(body_problem(&error)),
                 },
             };
-            Asked::Own { route, body }
+            let (body, form) = if caller.channel == Channel::Web && head.method == Method::POST {
+                let PageForm { fields, code } = form::read(plane, &caller, &head.headers, &body)?;
+                asker.filled_in(&fields);
+                factor = code;
+                (Bytes::new(), fields)
+            } else {
+                (body, Vec::new())
+            };
+            Asked::Own { route, body, form }
         }
         Target::Rack(route) => {
             let (form, rest) = form_of(plane, route.body_kind(), &head.headers, body).await?;
@@ -111,9 +130,9 @@ pub(crate) async fn inspect(
         }
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
-    let mut facts = facts(plane, &caller.principal, &asked);
+    let mut facts = facts(plane, &caller.principal, &asked, head.uri.query()).await;
     step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts).await?;
-    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, head, socket })
+    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, head, origin, socket })
 }
 
 fn complete(
@@ -169,7 +188,7 @@ fn body_problem(error: &BodyError) -> Problem {
         BodyError::TooSlow { .. } => {
             Problem::new(ProblemKind::MalformedRequest, Layer::Network, error.to_string())
         }
-        BodyError::Broken(_) => Problem::new(
+        BodyError::Revoked { .. } | BodyError::Broken(_) => Problem::new(
             ProblemKind::MalformedRequest,
             Layer::Network,
             "the request body is malformed or ended early",
@@ -182,7 +201,7 @@ pub(crate) fn parameter_problem(fault: &ParameterError) -> Problem {
 }
 
 /// What policy is told beside who, what and on what, short of second factors.
-pub(crate) fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked) -> Facts {
+async fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked, query: Option<&str>) -> Facts {
     let settings = &plane.parts.settings;
     let resource = asked.resource();
     Facts {
@@ -190,7 +209,13 @@ pub(crate) fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked) -> 
         mfa_bound: false,
         mfa_enrolled: false,
         mfa_off: !settings.mfa_step_up(),
-        own_object: plane.parts.control.is_own(principal, asked.own()),
+        own_object: match asked {
+            Asked::Rack { .. } => false,
+            Asked::Own { route, body, form } => {
+                let question = OwnQuestion { principal, route, query, form, body };
+                plane.parts.control.is_own(question).await
+            }
+        },
         approval_matches: false,
         destructive_allowed: settings.destructive_actions(resource.app_name()),
         external_builds_allowed: settings.external_builds(resource.app_name()),
@@ -212,10 +237,26 @@ impl Asked {
         }
     }
 
-    fn own(&self) -> Option<&OwnRoute> {
+    /// What a step-up for this request is bound to: method and path, and of a body its digest.
+    pub(super) fn target(&self, head: &http::request::Parts) -> String {
         match self {
-            Asked::Rack { .. } => None,
-            Asked::Own { route, .. } => Some(route),
+            Asked::Rack { request, .. } => {
+                let upstream = request.serialise();
+                let path = upstream.target.split('?').next().unwrap_or_default();
+                format!("{} {path}", upstream.method)
+            }
+            Asked::Own { body, form, .. } => {
+                let place = format!("{} {}", head.method, head.uri.path());
+                if body.is_empty() && form.is_empty() {
+                    return place;
+                }
+                let mut text = form_urlencoded::Serializer::new(String::new());
+                text.extend_pairs(form);
+                let mut digest = digest::Context::new(&digest::SHA256);
+                digest.update(body);
+                digest.update(text.finish().as_bytes());
+                format!("{place} sha256:{}", HEXLOWER.encode(digest.finish().as_ref()))
+            }
         }
     }
 }

@@ -51,20 +51,19 @@ impl Limited {
     }
 }
 
-/// Counts the request. Callers without a credential have no bucket here: they reach open operations only.
+/// Counts the request: of a credential, or, without one, of the address, whose sign-ins and probes
+/// must not be everybody's either.
 pub(crate) fn limit(plane: &DataPlane, authenticated: Authenticated) -> Flow<Limited> {
-    let credential = authenticated.caller.principal.credential_id();
-    let taken = match credential {
-        Some(credential) if plane.parts.settings.rate_limits() => plane.limits.take(&credential),
-        Some(_) | None => Ok(()),
-    };
+    let caller = &authenticated.caller;
+    let whose = caller.principal.credential_id().unwrap_or_else(|| format!("address {}", caller.source_ip));
+    let taken = if plane.parts.settings.rate_limits() { plane.limits.take(&whose) } else { Ok(()) };
     match taken {
         Ok(()) => ControlFlow::Continue(Limited(authenticated)),
         Err(seconds) => {
             let mut problem = Problem::new(
                 ProblemKind::TooManyRequests,
                 Layer::Network,
-                format!("this credential sends requests too fast; wait {seconds} s, then go on"),
+                format!("requests of this credential or address come too fast; wait {seconds} s, then go on"),
             );
             problem.retry_after_seconds = Some(seconds);
             refuse(problem)

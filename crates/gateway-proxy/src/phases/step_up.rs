@@ -6,13 +6,10 @@
 //! a code. Tries are counted before a code is looked at.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use gateway_identity::{InlineFactor, TotpSecret};
-use gateway_store::{RightCode, Spent, StepUps, StoreError, Try, TryLimit};
-use gateway_types::{
-    Facts, Layer, Principal, Problem, ProblemKind, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict,
-};
+use gateway_app::step_up::{self as app, Refused, Spending};
+use gateway_identity::InlineFactor;
+use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, UserId, Verdict};
 
 use super::inspect::Inspected;
 use crate::flow::{Flow, refuse};
@@ -22,12 +19,6 @@ use crate::plane::DataPlane;
 mod advice;
 
 pub(crate) use advice::{CodeFault, advise};
-
-/// How many codes of one session may be wrong before no more are looked at.
-const TRIES: TryLimit = TryLimit { most: 5, within: Duration::from_secs(5 * 60) };
-
-/// What the digests of backup codes are keyed with.
-const BACKUP_KEY: &str = gateway_app::factors::BACKUP_KEY;
 
 /// What trying to confirm with a second factor changed.
 #[derive(Debug)]
@@ -65,7 +56,7 @@ async fn ask(plane: &DataPlane, principal: &Principal, facts: &mut Facts) -> Flo
             facts.mfa_window = standing.window.is_some();
             ControlFlow::Continue(())
         }
-        Err(error) => refuse(unreachable(&error)),
+        Err(error) => refuse(app::unreachable(&error)),
     }
 }
 
@@ -101,6 +92,13 @@ pub(crate) async fn confirm(
             return ControlFlow::Continue(spent);
         }
     }
+    if !allowed(plane, inspected, &inspected.facts)
+        && allowed(plane, inspected, &confirmed(&inspected.facts))
+        && let Some(factor) = confirmed_elsewhere(plane, session, inspected).await?
+    {
+        inspected.facts = confirmed(&inspected.facts);
+        outcome.stepped_up(factor);
+    }
     let learnt = inspected.facts != before;
     ControlFlow::Continue(if learnt { Confirmation::Learnt } else { Confirmation::None })
 }
@@ -122,6 +120,42 @@ fn allowed(plane: &DataPlane, inspected: &Inspected, facts: &Facts) -> bool {
     plane.parts.policy.load().decide(caller, asked.operation(), &asked.resource(), facts).is_allowed()
 }
 
+/// Uses up the challenge of exactly this request, when its person confirmed it on its page.
+async fn confirmed_elsewhere(
+    plane: &DataPlane,
+    session: SessionId,
+    inspected: &Inspected,
+) -> Flow<Option<String>> {
+    let (action, target) = (&inspected.asked.operation().action, inspected.asked.target(&inspected.head));
+    match plane.parts.store.challenges().take(session, action.as_str(), &target).await {
+        Ok(factor) => ControlFlow::Continue(factor),
+        Err(error) => refuse(app::unreachable(&error)),
+    }
+}
+
+/// The page at which a person can confirm what was just refused; `None` for pages, whose form is asked
+/// for the code itself, and when the challenge cannot be kept: the refusal stands with one remedy less.
+pub(crate) async fn confirmation_page(plane: &DataPlane, inspected: &Inspected) -> Option<String> {
+    let Principal::User { id, session, .. } = inspected.caller.principal else { return None };
+    if inspected.caller.channel == Channel::Web || !inspected.facts.mfa_enrolled {
+        return None;
+    }
+    let target = inspected.asked.target(&inspected.head);
+    let refused = Refused {
+        operation: inspected.asked.operation(),
+        resource: &inspected.asked.resource(),
+        target: &target,
+        source_ip: inspected.caller.source_ip,
+    };
+    match app::open_challenge(&plane.parts.store, id, session, refused).await {
+        Ok(id) => Some(inspected.origin.join(&format!("/step-up/{id}"))),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a step-up challenge could not be kept");
+            None
+        }
+    }
+}
+
 async fn spend(
     plane: &DataPlane,
     user: UserId,
@@ -130,96 +164,24 @@ async fn spend(
     inspected: &mut Inspected,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Confirmation> {
-    let step_ups = plane.parts.store.step_ups();
-    match step_ups.begin_try(session, TRIES).await {
-        Ok(Try::Allowed) => {}
-        Ok(Try::TooMany(until)) => return refuse(too_many(until, plane.parts.clock.now())),
-        Err(error) => return refuse(unreachable(&error)),
-    }
-    let spent = match right_code(plane, user, factor).await {
-        Ok(Some(code)) => step_ups.spend(user, session, &code).await,
-        Ok(None) => return ControlFlow::Continue(Confirmation::Failed(CodeFault::Wrong)),
-        Err(error) => Err(error),
-    };
-    match spent {
-        Ok(Spent::Fresh(window)) => {
+    let now = plane.parts.clock.now();
+    match app::spend(&plane.parts.store, now, user, session, factor).await {
+        Ok(Spending::Fresh(window)) => {
             inspected.facts = confirmed(&inspected.facts);
             outcome.stepped_up(window.factor.to_string());
-            was_right(&step_ups, session).await;
             ControlFlow::Continue(Confirmation::Learnt)
         }
         // Another instance was faster with the same code of the same session: the code is right, the
         // window is open, and nothing is bound to this request.
-        Ok(Spent::Before(_)) => {
-            was_right(&step_ups, session).await;
+        Ok(Spending::Before) => {
             ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
             let rides = allowed(plane, inspected, &inspected.facts);
             let spent_already = Confirmation::Failed(CodeFault::Spent);
             ControlFlow::Continue(if rides { Confirmation::Learnt } else { spent_already })
         }
-        Ok(Spent::Refused) => {
-            let fault = match factor {
-                InlineFactor::Totp(_) => CodeFault::Spent,
-                // A backup code that is none and one that was used look the same.
-                InlineFactor::Backup(_) => CodeFault::Wrong,
-            };
-            ControlFlow::Continue(Confirmation::Failed(fault))
-        }
-        Err(error) => refuse(unreachable(&error)),
+        Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Wrong)),
+        Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Spent)),
+        Ok(Spending::TooMany(until)) => refuse(app::too_many(until, now)),
+        Err(error) => refuse(app::unreachable(&error)),
     }
-}
-
-/// What the code is, if it is one of this person's that is good now. Every authenticator is looked at,
-/// so that the time tells nothing.
-async fn right_code(
-    plane: &DataPlane,
-    user: UserId,
-    factor: &InlineFactor,
-) -> Result<Option<RightCode>, StoreError> {
-    match factor {
-        InlineFactor::Backup(code) => {
-            let key = plane.parts.store.derive_key(BACKUP_KEY);
-            Ok(Some(RightCode::Backup { digest: code.digest(&key, user) }))
-        }
-        InlineFactor::Totp(code) => {
-            let now = plane.parts.clock.now();
-            let mut right = None;
-            for (factor, seed) in plane.parts.store.factors().seeds(user).await? {
-                let step = TotpSecret::from_bytes(seed).matching_step(code, now);
-                if let (Some(step), Some(_)) = (step, factor.confirmed) {
-                    right = Some(RightCode::Totp { factor: factor.id, step: step.0 });
-                }
-            }
-            Ok(right)
-        }
-    }
-}
-
-/// A count that stays too high only makes the limit stricter for a while.
-async fn was_right(step_ups: &StepUps, session: SessionId) {
-    if let Err(error) = step_ups.succeeded(session).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
-    }
-}
-
-fn too_many(until: Timestamp, now: Timestamp) -> Problem {
-    let seconds = until.checked_since(now).map_or(0, |wait| wait.as_secs()) + 1;
-    let mut problem = Problem::new(
-        ProblemKind::TooManyRequests,
-        Layer::Mfa,
-        format!(
-            "too many codes of this session were wrong, so no more are looked at for now; wait {seconds} s"
-        ),
-    );
-    problem.retry_after_seconds = Some(seconds);
-    problem
-}
-
-fn unreachable(error: &StoreError) -> Problem {
-    tracing::error!(error = error as &dyn std::error::Error, "a second factor could not be checked");
-    Problem::new(
-        ProblemKind::CannotRecord,
-        Layer::Mfa,
-        "the second factor cannot be checked, because the store cannot be reached",
-    )
 }

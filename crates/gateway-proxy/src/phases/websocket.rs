@@ -18,15 +18,14 @@ use super::reveal;
 use crate::body::{ReplyBody, RequestBody};
 use crate::flow::{Flow, refuse};
 use crate::outcome::{End, OutcomeGuard};
+use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
 use crate::upstream::UpstreamError;
 
 mod relay;
-mod standing;
 
 use relay::{Manners, relay};
-use standing::Standing;
 
 /// Opens a socket to the rack, then to the client.
 pub(crate) async fn open(
@@ -87,7 +86,7 @@ pub(crate) async fn open(
     let manners = Manners {
         tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
     };
-    let standing = Standing::of(plane, inspected);
+    let standing = Standing::of(plane, &inspected);
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     let accept = socket.accept.clone();

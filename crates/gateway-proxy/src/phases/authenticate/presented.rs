@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_app::cookies;
 use gateway_identity::{InlineError, InlineFactor, Presented as Inline, inline};
-use gateway_types::{Layer, Problem, ProblemKind, Secret};
+use gateway_types::{Channel, Layer, Problem, ProblemKind, Secret};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 
 /// A one-time code, for clients that can send headers.
 const TOTP: HeaderName = HeaderName::from_static("x-mfa-totp");
@@ -35,12 +36,53 @@ pub(super) struct Presented {
 
 /// Takes what was presented out of the headers: from here on nobody needs the client's own spelling
 /// of it. `None` when there is no credential.
-pub(super) fn take(headers: &mut HeaderMap) -> Result<Option<Presented>, Problem> {
+///
+/// # Security
+/// The session cookie counts for pages only, and is taken out everywhere. Beside a token it is refused
+/// everywhere: which of two credentials counts must never be a matter of precedence.
+pub(super) fn take(headers: &mut HeaderMap, channel: Channel) -> Result<Option<Presented>, Problem> {
+    let cookie = take_session_cookie(headers);
     let presented = read(headers);
     for name in [AUTHORIZATION, TOTP, WEBAUTHN] {
         headers.remove(name);
     }
-    presented
+    match (presented?, cookie?) {
+        (Some(_), Some(_)) => Err(malformed("the request has both a session cookie and a token; send one")),
+        (None, Some(cookie)) if channel == Channel::Web => {
+            Ok(Some(Presented { credential: Credential(Arc::new(cookie)), factor: None }))
+        }
+        (presented, _) => Ok(presented),
+    }
+}
+
+/// Takes the session cookie out of the `Cookie` headers and leaves the others.
+fn take_session_cookie(headers: &mut HeaderMap) -> Result<Option<Secret<String>>, Problem> {
+    let (mut found, mut others): (Vec<Secret<String>>, Vec<String>) = (Vec::new(), Vec::new());
+    for value in headers.get_all(COOKIE) {
+        // A cookie that is no text is none of ours.
+        for pair in
+            value.to_str().unwrap_or_default().split(';').map(str::trim).filter(|pair| !pair.is_empty())
+        {
+            match pair.split_once('=') {
+                Some((name, value)) if name.trim() == cookies::SESSION => {
+                    found.push(Secret::new(value.trim().to_owned()))
+                }
+                Some(_) | None => others.push(pair.to_owned()),
+            }
+        }
+    }
+    headers.remove(COOKIE);
+    if let Ok(rest) = HeaderValue::try_from(others.join("; "))
+        && !rest.is_empty()
+    {
+        headers.insert(COOKIE, rest);
+    }
+    if found.len() > 1 {
+        return Err(malformed(
+            "there is more than one session cookie; remove the cookies of this site and sign in again",
+        ));
+    }
+    Ok(found.pop())
 }
 
 fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {
@@ -112,7 +154,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let actual = match take(&mut map) {
+        let actual = match take(&mut map, Channel::RackProxy) {
             Ok(None) => "-".to_owned(),
             Ok(Some(Presented { credential, factor: None })) => credential.expose().to_owned(),
             Ok(Some(Presented { credential, factor: Some(InlineFactor::Totp(code)) })) => {

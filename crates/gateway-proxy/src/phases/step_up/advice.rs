@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gateway_types::{Channel, Problem, ProblemKind, RemedyKind};
+use gateway_app::origin::Origin;
+use gateway_types::{Caller, Channel, Problem, ProblemKind, RemedyKind};
 
 /// Why a code does not count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +36,15 @@ impl CodeFault {
 }
 
 /// Completes the problem of a missing second factor: what happened to the code that was given, how to
-/// give one, and for how long one is good.
-pub(crate) fn advise(problem: &mut Problem, fault: Option<CodeFault>, channel: Channel, window: Duration) {
+/// give one, and for how long one is good. `page` is where this very request can be confirmed.
+pub(crate) fn advise(
+    problem: &mut Problem,
+    fault: Option<CodeFault>,
+    caller: &Caller,
+    origin: &Origin,
+    page: Option<String>,
+    window: Duration,
+) {
     if problem.kind != ProblemKind::StepUpRequired {
         return;
     }
@@ -44,32 +52,51 @@ pub(crate) fn advise(problem: &mut Problem, fault: Option<CodeFault>, channel: C
     let (bound, enrol) = (needs(RemedyKind::StepUpBound), needs(RemedyKind::Enrol));
     problem.max_age_seconds = Some(if bound { 0 } else { window.as_secs() });
     if enrol {
-        problem.detail.push_str(" Ask whoever runs this gateway to enrol one for you.");
+        let page = origin.join("/app/account/factors");
+        problem.detail.push_str(&format!(" Enrol one first, at {page}"));
+        for remedy in problem.remedies.iter_mut().filter(|remedy| remedy.kind == RemedyKind::Enrol) {
+            remedy.url = Some(page.clone());
+        }
         return;
     }
-    let (way, command) = match channel {
+    if let Some(fault) = fault {
+        problem.detail = fault.sentence().to_owned();
+    }
+    let (way, command) = match caller.channel {
         Channel::RackProxy => (
-            "Repeat the command with .totp.CODE after your token, CODE being the six digits that your authenticator shows",
+            "repeat the command with .totp.CODE after your token, CODE being the six digits that your authenticator shows",
             Some("RACK_URL=https://convox:TOKEN.totp.CODE@HOST/api/v1/rack-proxy"),
         ),
-        Channel::Api | Channel::Web | Channel::Local => {
-            ("Repeat it with the header X-Mfa-Totp: CODE, the six digits that your authenticator shows", None)
+        Channel::Api | Channel::Local => (
+            "repeat it with the header X-Mfa-Totp: CODE, the six digits that your authenticator shows",
+            Some("rack-gateway step-up"),
+        ),
+        Channel::Web => ("give the six digits that your authenticator shows", None),
+    };
+    problem.detail = match &page {
+        Some(page) => format!("{} Confirm at {page} and repeat, or {way}", problem.detail),
+        None => {
+            let mut way = way.to_owned();
+            if let Some(first) = way.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            format!("{} {way}", problem.detail)
         }
     };
-    match fault {
-        Some(fault) => problem.detail = format!("{} {way}", fault.sentence()),
-        None => problem.detail = format!("{} {way}", problem.detail),
-    }
     for remedy in &mut problem.remedies {
         if matches!(remedy.kind, RemedyKind::StepUp | RemedyKind::StepUpBound) {
             remedy.command = command.map(str::to_owned);
+            remedy.url.clone_from(&page);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use gateway_types::{Layer, OsEntropy, Remedy, RequestId, Timestamp};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use gateway_app::origin::Scheme;
+    use gateway_types::{Layer, OsEntropy, Principal, Remedy, RequestId, Timestamp};
 
     use super::*;
 
@@ -77,8 +104,15 @@ mod tests {
         let mut problem =
             Problem::new(ProblemKind::StepUpRequired, Layer::Mfa, "This needs a second factor.");
         problem.remedies = vec![Remedy::new(kind)];
-        advise(&mut problem, fault, channel, Duration::from_secs(600));
+        told(&mut problem, fault, channel, Some("https://gateway.example.com/step-up/1".to_owned()));
         problem
+    }
+
+    fn told(problem: &mut Problem, fault: Option<CodeFault>, channel: Channel, page: Option<String>) {
+        let source_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let caller = Caller { principal: Principal::Anonymous, channel, source_ip };
+        let origin = Origin { scheme: Scheme::Https, authority: "gateway.example.com".to_owned() };
+        advise(problem, fault, &caller, &origin, page, Duration::from_secs(600));
     }
 
     #[test]
@@ -88,13 +122,17 @@ mod tests {
             for fault in [None, Some(CodeFault::Wrong), Some(CodeFault::Spent)] {
                 let line = advised(kind, fault, Channel::RackProxy).sentence(request);
                 assert!(line.contains(".totp.CODE") && line.contains("RACK_URL="), "{line}");
+                assert!(line.contains("Confirm at https://gateway.example.com/step-up/1 and"), "{line}");
                 assert!(!line.contains('%') && !line.contains('\n'), "{line}");
             }
         }
         let api = advised(RemedyKind::StepUp, None, Channel::Api);
-        assert!(api.detail.contains("X-Mfa-Totp") && api.remedies[0].command.is_none());
+        assert!(api.detail.contains("X-Mfa-Totp") && api.remedies[0].url.is_some());
         let enrol = advised(RemedyKind::Enrol, None, Channel::RackProxy);
-        assert!(enrol.detail.ends_with("enrol one for you.") && !enrol.detail.contains("totp"), "{enrol:?}");
+        assert!(
+            enrol.detail.ends_with("/app/account/factors") && !enrol.detail.contains("totp"),
+            "{enrol:?}"
+        );
     }
 
     #[test]
@@ -108,7 +146,7 @@ mod tests {
     fn other_problems_are_left_alone() {
         let mut problem = Problem::new(ProblemKind::Refused, Layer::Authorization, "No.");
         let before = problem.clone();
-        advise(&mut problem, Some(CodeFault::Wrong), Channel::RackProxy, Duration::from_secs(600));
+        told(&mut problem, Some(CodeFault::Wrong), Channel::RackProxy, None);
         assert_eq!(problem, before);
     }
 }

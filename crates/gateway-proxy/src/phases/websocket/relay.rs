@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use super::standing::Standing;
 use crate::outcome::{End, OutcomeGuard};
+use crate::phases::standing::Standing;
 use crate::reply::denial_frames;
 
 /// How much is read at once.

@@ -1,4 +1,5 @@
-//! Whether a caller may still do what their open socket does. Asked again and again while it is open.
+//! Whether a caller may still do what goes on for them: an open socket, a long reply, a slow request.
+//! Asked again and again while it goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +8,15 @@ use gateway_store::ResolveError;
 use gateway_types::{Caller, Facts, Operation, Resource};
 use tokio::time::interval;
 
-use crate::phases::authenticate::Credential;
-use crate::phases::inspect::Inspected;
+use super::authenticate::Credential;
+use super::inspect::Inspected;
 use crate::plane::DataPlane;
 
 /// How often the question is asked. A revocation must end an open stream within 5 s.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What was allowed when the socket was opened.
-pub(super) struct Standing {
+/// What was allowed when it began.
+pub(crate) struct Standing {
     plane: Arc<DataPlane>,
     caller: Caller,
     credential: Option<Credential>,
@@ -25,33 +26,40 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn of(plane: &Arc<DataPlane>, inspected: Inspected) -> Self {
+    pub(super) fn of(plane: &Arc<DataPlane>, inspected: &Inspected) -> Self {
         Self {
             plane: plane.clone(),
             operation: inspected.asked.operation().clone(),
             resource: inspected.asked.resource(),
-            caller: inspected.caller,
-            credential: inspected.credential,
-            facts: inspected.facts,
+            caller: inspected.caller.clone(),
+            credential: inspected.credential.clone(),
+            facts: inspected.facts.clone(),
         }
     }
 
-    /// Waits until the socket must end, and says why.
-    pub(super) async fn lost(&self) -> String {
+    /// Waits until it must end because the caller may no longer do it, and says why.
+    pub(crate) async fn revoked(&self) -> String {
         let mut ticks = interval(INTERVAL);
+        // The first tick is now, and now it was allowed.
+        ticks.tick().await;
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.plane.closing.cancelled() => return "the gateway is stopping".to_owned(),
-            }
+            ticks.tick().await;
             if let Err(reason) = self.check().await {
                 return reason;
             }
         }
     }
 
-    /// `Err` with the reason when the socket must end. While the store cannot be reached an open
-    /// socket goes on (DESIGN 1, idea 8).
+    /// Waits until the socket must end, because of that or because the gateway stops, and says why.
+    pub(super) async fn lost(&self) -> String {
+        tokio::select! {
+            reason = self.revoked() => reason,
+            () = self.plane.closing.cancelled() => "the gateway is stopping".to_owned(),
+        }
+    }
+
+    /// `Err` with the reason when it must end. While the store cannot be reached, or is too busy to answer, what is
+    /// open goes on (DESIGN 1, idea 8).
     async fn check(&self) -> Result<(), String> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let parts = &self.plane.parts;

@@ -1,0 +1,330 @@
+//! Step-up: proving a second factor, for a window of one session or for one action once.
+//!
+//! Who needs a factor, and what for, policy says. Here a code is found right or wrong, spent exactly
+//! once, and what it is good for is noted.
+//!
+//! # Security
+//! Tries are counted before a code is looked at. A challenge is confirmed by its own person only, and
+//! what it opens belongs to the session that was refused, not to the one that confirms.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use gateway_identity::{InlineFactor, TotpSecret};
+use gateway_store::{NewChallenge, OpenWindow, RightCode, Spent, Store, StoreError, Try, TryLimit};
+use gateway_types::{
+    Caller, ChallengeId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId, StepUp,
+    Timestamp, UserId,
+};
+
+use crate::factors::BACKUP_KEY;
+use crate::{App, Operator, record};
+
+/// How many codes of one session may be wrong before no more are looked at.
+pub const TRIES: TryLimit = TryLimit { most: 5, within: Duration::from_secs(5 * 60) };
+
+/// The id that stands for the window of the session that asks.
+pub const WINDOW: &str = "window";
+
+/// What became of a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spending {
+    /// It was right, and spent by this call, which opened the session's window.
+    Fresh(OpenWindow),
+    /// It was right, and spent by this very session before.
+    Before,
+    /// It is not one of this person's, or not one of this moment.
+    Wrong,
+    /// It was right and is spent.
+    Spent,
+    /// Too many were wrong; no more are looked at until this moment.
+    TooMany(Timestamp),
+}
+
+/// Spends a code for `session`, and opens its window when the code is right and fresh.
+///
+/// # Errors
+/// Only when the database cannot be used; whether the code is spent is then not known.
+pub async fn spend(
+    store: &Store,
+    now: Timestamp,
+    user: UserId,
+    session: SessionId,
+    factor: &InlineFactor,
+) -> Result<Spending, StoreError> {
+    let step_ups = store.step_ups();
+    if let Try::TooMany(until) = step_ups.begin_try(session, TRIES).await? {
+        return Ok(Spending::TooMany(until));
+    }
+    let Some(code) = right_code(store, now, user, factor).await? else { return Ok(Spending::Wrong) };
+    match step_ups.spend(user, session, &code).await? {
+        Spent::Fresh(window) => {
+            was_right(store, session).await;
+            Ok(Spending::Fresh(window))
+        }
+        Spent::Before(_) => {
+            was_right(store, session).await;
+            Ok(Spending::Before)
+        }
+        Spent::Refused => Ok(match factor {
+            InlineFactor::Totp(_) => Spending::Spent,
+            // A backup code that is none and one that was used look the same.
+            InlineFactor::Backup(_) => Spending::Wrong,
+        }),
+    }
+}
+
+/// What the code is, if it is one of this person's that is good now. Every authenticator is looked at,
+/// so that the time tells nothing.
+async fn right_code(
+    store: &Store,
+    now: Timestamp,
+    user: UserId,
+    factor: &InlineFactor,
+) -> Result<Option<RightCode>, StoreError> {
+    match factor {
+        InlineFactor::Backup(code) => {
+            Ok(Some(RightCode::Backup { digest: code.digest(&store.derive_key(BACKUP_KEY), user) }))
+        }
+        InlineFactor::Totp(code) => {
+            let mut right = None;
+            for (factor, seed) in store.factors().seeds(user).await? {
+                let step = TotpSecret::from_bytes(seed).matching_step(code, now);
+                if let (Some(step), Some(_)) = (step, factor.confirmed) {
+                    right = Some(RightCode::Totp { factor: factor.id, step: step.0 });
+                }
+            }
+            Ok(right)
+        }
+    }
+}
+
+/// A count that stays too high only makes the limit stricter for a while.
+async fn was_right(store: &Store, session: SessionId) {
+    if let Err(error) = store.step_ups().succeeded(session).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
+    }
+}
+
+/// The problem of too many wrong codes.
+pub fn too_many(until: Timestamp, now: Timestamp) -> Problem {
+    let seconds = until.checked_since(now).map_or(0, |wait| wait.as_secs()) + 1;
+    let mut problem = Problem::new(
+        ProblemKind::TooManyRequests,
+        Layer::Mfa,
+        format!(
+            "too many codes of this session were wrong, so no more are looked at for now; wait {seconds} s"
+        ),
+    );
+    problem.retry_after_seconds = Some(seconds);
+    problem
+}
+
+/// The problem of a store that cannot be asked about a factor.
+pub fn unreachable(error: &StoreError) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "a second factor could not be checked");
+    Problem::new(
+        ProblemKind::CannotRecord,
+        Layer::Mfa,
+        "the second factor cannot be checked, because the store cannot be reached",
+    )
+}
+
+/// What a refused request was for, as its challenge keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// What was asked for.
+    pub operation: &'a Operation,
+    /// On what.
+    pub resource: &'a Resource,
+    /// Method and path, and for a body a digest of it.
+    pub target: &'a str,
+    /// From which address.
+    pub source_ip: IpAddr,
+}
+
+/// Opens the challenge of a request that this session was refused.
+///
+/// # Errors
+/// Only the store's.
+pub async fn open_challenge(
+    store: &Store,
+    user: UserId,
+    session: SessionId,
+    refused: Refused<'_>,
+) -> Result<ChallengeId, StoreError> {
+    let new = NewChallenge {
+        session,
+        user,
+        action: refused.operation.action.as_str().to_owned(),
+        resource: refused.resource.to_string(),
+        target: gateway_audit::bounded(refused.target),
+        bound: refused.operation.step_up == StepUp::Bound,
+        ip: Some(refused.source_ip),
+    };
+    store.challenges().open(&new).await
+}
+
+/// A challenge, as its page and the JSON API show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Challenge {
+    /// Its id, or [`WINDOW`].
+    pub id: String,
+    /// The action's full name; empty for the window alone.
+    pub action: String,
+    /// What it would be done to.
+    pub resource: String,
+    /// Method and path that were asked for.
+    pub target: String,
+    /// For this very action, once; else it opens the window.
+    pub bound: bool,
+    /// What the session that was refused was opened with.
+    pub device: String,
+    /// From which address it was asked for.
+    pub ip: Option<IpAddr>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// It was confirmed, and waits to be used.
+    pub confirmed: bool,
+    /// How long the window is open once it was confirmed.
+    pub window: Duration,
+}
+
+/// What the challenge `id` is for.
+///
+/// # Errors
+/// A problem: there is none of this person, or the store cannot be reached.
+pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge, Problem> {
+    let (user, session) = person(caller)?;
+    let now = app.clock.now();
+    let window = app.settings.step_up_window();
+    let device_of = async |session: SessionId| match app.store.sessions().by_id(session).await {
+        Ok(found) => Ok(found.map(|found| found.device).unwrap_or_default()),
+        Err(error) => Err(unreachable(&error)),
+    };
+    if id == WINDOW {
+        return Ok(Challenge {
+            id: WINDOW.to_owned(),
+            action: String::new(),
+            resource: String::new(),
+            target: String::new(),
+            bound: false,
+            device: device_of(session).await?,
+            ip: Some(caller.source_ip),
+            created: now,
+            expires: now.saturating_add(gateway_store::challenges::CHALLENGE_LIFE),
+            confirmed: false,
+            window,
+        });
+    }
+    let found = find(app, user, id).await?;
+    Ok(Challenge {
+        device: device_of(found.session).await?,
+        id: found.id.to_string(),
+        action: found.action,
+        resource: found.resource,
+        target: found.target,
+        bound: found.bound,
+        ip: found.ip,
+        created: found.created,
+        expires: found.expires,
+        confirmed: found.confirmed.is_some(),
+        window,
+    })
+}
+
+/// Confirms the challenge `id` with a factor: the session that was refused gets its window, and may do
+/// what a bound challenge is for once.
+///
+/// # Errors
+/// A problem: no such challenge, a wrong or spent code, too many tries, or the store cannot be reached.
+pub async fn confirm(
+    app: &App,
+    operator: &Operator<'_>,
+    caller: &Caller,
+    id: &str,
+    factor: &InlineFactor,
+) -> Result<(), Problem> {
+    let (user, own_session) = person(caller)?;
+    let found = if id == WINDOW { None } else { Some(find(app, user, id).await?) };
+    if found.as_ref().is_some_and(|challenge| challenge.confirmed.is_some()) {
+        return Err(Problem::new(
+            ProblemKind::NotPossible,
+            Layer::Mfa,
+            "this was confirmed already; repeat what you were doing",
+        ));
+    }
+    let session = found.as_ref().map_or(own_session, |challenge| challenge.session);
+    let mut event = operator.event("gateway:auth:step_up");
+    event.parameters.insert("session".to_owned(), session.to_string());
+    if let Some(challenge) = &found {
+        event.parameters.insert("challenge".to_owned(), challenge.id.to_string());
+        event.parameters.insert("for_action".to_owned(), challenge.action.clone());
+        event.parameters.insert("for_target".to_owned(), challenge.target.clone());
+    }
+    record(&app.store, event).await.map_err(|error| not_recorded(&error))?;
+    let now = app.clock.now();
+    let turn = app.store.step_ups().turn(session).await;
+    let spent = spend(&app.store, now, user, session, factor).await.map_err(|error| unreachable(&error))?;
+    drop(turn);
+    match spent {
+        Spending::Fresh(window) => match found {
+            None => Ok(()),
+            Some(challenge) => app
+                .store
+                .challenges()
+                .confirm(user, challenge.id, &window.factor.to_string())
+                .await
+                .map_err(|error| gone_or_unreachable(&error)),
+        },
+        Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => Ok(()),
+        Spending::Before | Spending::Spent => Err(wrong_code(
+            "This code was used already: wait until your authenticator shows the next one.",
+        )),
+        Spending::Wrong => Err(wrong_code(
+            "The code is wrong or no longer good: check the clock of your device and give the code it shows now.",
+        )),
+        Spending::TooMany(until) => Err(too_many(until, now)),
+    }
+}
+
+async fn find(app: &App, user: UserId, id: &str) -> Result<gateway_store::Challenge, Problem> {
+    let id: ChallengeId = id.parse().map_err(|_none| no_such_challenge())?;
+    app.store.challenges().of(user, id).await.map_err(|error| gone_or_unreachable(&error))
+}
+
+fn person(caller: &Caller) -> Result<(UserId, SessionId), Problem> {
+    match &caller.principal {
+        Principal::User { id, session, .. } => Ok((*id, *session)),
+        Principal::Anonymous | Principal::ApiToken { .. } => Err(Problem::new(
+            ProblemKind::Refused,
+            Layer::Authentication,
+            "only a person can confirm with a second factor",
+        )),
+    }
+}
+
+fn gone_or_unreachable(error: &StoreError) -> Problem {
+    if matches!(error, StoreError::NotFound) { no_such_challenge() } else { unreachable(error) }
+}
+
+fn no_such_challenge() -> Problem {
+    Problem::new(
+        ProblemKind::NotFound,
+        Layer::Mfa,
+        "there is nothing to confirm here: it is over, was used, or belongs to somebody else; repeat the command for a new link",
+    )
+}
+
+fn wrong_code(detail: &str) -> Problem {
+    let mut problem = Problem::new(ProblemKind::StepUpRequired, Layer::Mfa, detail);
+    problem.max_age_seconds = Some(0);
+    problem
+}
+
+fn not_recorded(error: &crate::AppError) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "a step-up could not be recorded");
+    Problem::new(ProblemKind::CannotRecord, Layer::Audit, "the audit log cannot be written")
+}
