@@ -1,0 +1,33 @@
+//! What a page says about the change that led to it. The address carries a short code and no text, so
+//! that a link of somebody else's cannot put words on our pages.
+
+/// The parameter that carries the code.
+pub(crate) const PARAMETER: &str = "done";
+
+/// Codes and their sentences.
+const SENTENCES: &[(&str, &str)] = &[
+    ("saved", "The change is saved."),
+    ("renamed", "The new name is saved."),
+    ("session-revoked", "The session is ended."),
+    ("others-revoked", "All your other sessions are ended."),
+    ("factor-confirmed", "The authenticator is confirmed and counts from now on."),
+    ("factor-removed", "The authenticator is removed."),
+    ("factor-confirmed-here", "Your second factor is confirmed. You can go on."),
+    ("invited", "The person is invited and can sign in."),
+    ("roles-changed", "The roles are changed, from the next request on."),
+    ("locked", "The person is locked. Their sessions and tokens are refused from now on."),
+    ("unlocked", "The person is unlocked and can sign in again."),
+    ("factors-reset", "The person's second factors are removed and their sessions ended."),
+    ("removed", "The person is removed."),
+    ("group-changed", "The group's roles are changed."),
+    ("token-revoked", "The token is revoked and is refused from now on."),
+    ("token-changed", "The token is changed."),
+    ("setting-changed", "The setting is changed and in force."),
+    ("setting-reset", "The setting is back to what the configuration says."),
+    ("signed-out", "You are signed out."),
+];
+
+/// The sentence of a code; `None` for everything that is not in the list.
+pub(crate) fn sentence(code: &str) -> Option<&'static str> {
+    SENTENCES.iter().find(|(known, _)| *known == code).map(|(_, sentence)| *sentence)
+}

@@ -1,0 +1,186 @@
+//! What stands around every page: its title, the ways to other pages, who is signed in, and what everybody
+//! must know of the gateway's state.
+
+use gateway_app::control::{OwnRequest, PageAsked};
+use gateway_types::{Caller, Principal};
+
+use crate::query::Query;
+use crate::{Web, flash, gate};
+
+/// A heading of the navigation and what stands below it.
+struct Group {
+    label: &'static str,
+    entries: &'static [Entry],
+}
+
+/// A page in the navigation.
+struct Entry {
+    label: &'static str,
+    href: &'static str,
+    /// Whether the page may be opened for one's own alone.
+    own: bool,
+}
+
+const fn entry(label: &'static str, href: &'static str, own: bool) -> Entry {
+    Entry { label, href, own }
+}
+
+/// The ways to other pages.
+const NAVIGATION: &[Group] = &[
+    Group { label: "Rack", entries: &[entry("Home", "/app", true), entry("Connect", "/app/connect", true)] },
+    Group {
+        label: "Access",
+        entries: &[
+            entry("Users", "/app/users", false),
+            entry("Groups", "/app/groups", false),
+            entry("Roles", "/app/roles", false),
+            entry("API tokens", "/app/tokens", true),
+        ],
+    },
+    Group {
+        label: "Gateway",
+        entries: &[entry("Settings", "/app/settings", false), entry("Audit log", "/app/audit", true)],
+    },
+    Group {
+        label: "You",
+        entries: &[
+            entry("Account", "/app/account", true),
+            entry("Sessions", "/app/account/sessions", true),
+            entry("Second factors", "/app/account/factors", true),
+        ],
+    },
+];
+
+/// What stands around a page. Every template of a whole page has one as `frame` and extends `base.html`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Frame {
+    /// The page's name: its title and, in most pages, its heading.
+    pub(crate) title: String,
+    /// The rack's name for people.
+    pub(crate) rack: String,
+    /// The ways to other pages that this person may open; empty for nobody.
+    pub(crate) navigation: Vec<Section>,
+    /// Who is signed in.
+    pub(crate) who: Option<Who>,
+    /// What every form carries as `_csrf`; empty without a session.
+    pub(crate) csrf: String,
+    /// Second factors are switched off for this gateway.
+    pub(crate) mfa_off: bool,
+    /// What was done just before.
+    pub(crate) flash: Option<&'static str>,
+    /// A single narrow column, for pages with one question.
+    pub(crate) narrow: bool,
+    /// Address of the style sheet.
+    pub(crate) style: String,
+    /// Address of the script.
+    pub(crate) script: String,
+    /// Address of the icon.
+    pub(crate) icon: String,
+}
+
+/// Ways to pages of one kind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Section {
+    /// What they have in common.
+    pub(crate) label: &'static str,
+    /// The ways.
+    pub(crate) links: Vec<Link>,
+}
+
+/// The way to a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Link {
+    /// The page's name.
+    pub(crate) label: &'static str,
+    /// Its address.
+    pub(crate) href: &'static str,
+    /// `page` when it is this very page, `true` when this page stands below it, else empty.
+    pub(crate) current: &'static str,
+}
+
+/// Who is signed in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Who {
+    /// The name for people.
+    pub(crate) name: String,
+    /// Names of the roles.
+    pub(crate) roles: Vec<&'static str>,
+}
+
+impl Frame {
+    /// The frame of the page that answers `request`.
+    pub(crate) fn of(web: &Web, request: &OwnRequest, title: &str) -> Self {
+        let flash = Query::of(request).one(flash::PARAMETER).as_deref().and_then(flash::sentence);
+        let caller = Some(&request.caller);
+        Self { flash, ..Self::new(web, caller, &request.head.path, request.csrf.as_deref(), title) }
+    }
+
+    /// The frame of the page that tells what is wrong with what was asked.
+    pub(crate) fn of_problem(web: &Web, asked: &PageAsked, title: &str) -> Self {
+        let path = asked.target.split('?').next().unwrap_or_default();
+        Self::new(web, asked.caller.as_ref(), path, asked.csrf.as_deref(), title)
+    }
+
+    /// The same as a single narrow column.
+    #[must_use]
+    pub(crate) fn narrow(mut self) -> Self {
+        self.narrow = true;
+        self
+    }
+
+    fn new(web: &Web, caller: Option<&Caller>, path: &str, csrf: Option<&str>, title: &str) -> Self {
+        let caller = caller.filter(|caller| !matches!(caller.principal, Principal::Anonymous));
+        Self {
+            title: title.to_owned(),
+            rack: web.app.rack_name.clone(),
+            navigation: caller.map(|caller| navigation(web, caller, path)).unwrap_or_default(),
+            who: caller.map(who),
+            csrf: csrf.unwrap_or_default().to_owned(),
+            mfa_off: !web.app.settings.mfa_step_up(),
+            flash: None,
+            narrow: false,
+            style: web.assets.href("style.css"),
+            script: web.assets.href("app.js"),
+            icon: web.assets.href("icon.svg"),
+        }
+    }
+}
+
+fn who(caller: &Caller) -> Who {
+    let roles = match &caller.principal {
+        Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
+            roles.iter().map(|role| role.name()).collect()
+        }
+        Principal::Anonymous => Vec::new(),
+    };
+    Who { name: caller.principal.display_name(), roles }
+}
+
+fn navigation(web: &Web, caller: &Caller, path: &str) -> Vec<Section> {
+    let offered = |entry: &&Entry| {
+        let page = format!("GET {}", entry.href);
+        web.serves(&page) && gate::could_use(&web.app, caller, &page, entry.own)
+    };
+    let here = nearest(path);
+    let link = |entry: &Entry| {
+        let current = match here {
+            Some(here) if here == entry.href && here == path => "page",
+            Some(here) if here == entry.href => "true",
+            _ => "",
+        };
+        Link { label: entry.label, href: entry.href, current }
+    };
+    let sections = NAVIGATION.iter().map(|group| Section {
+        label: group.label,
+        links: group.entries.iter().filter(offered).map(link).collect(),
+    });
+    sections.filter(|section| !section.links.is_empty()).collect()
+}
+
+/// The longest path of the navigation that `path` is or stands below.
+fn nearest(path: &str) -> Option<&'static str> {
+    let hrefs = NAVIGATION.iter().flat_map(|group| group.entries.iter().map(|entry| entry.href));
+    hrefs
+        .filter(|href| path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        .max_by_key(|href| href.len())
+}

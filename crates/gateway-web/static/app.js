@@ -1,0 +1,44 @@
+// Progressive help only: every page works without this file.
+
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+// "3 minutes ago" in place of the minute in UTC; the exact moment stays in the title.
+function relative(moment, now) {
+  const seconds = Math.round((moment - now) / 1000);
+  for (const [unit, length] of UNITS) {
+    if (Math.abs(seconds) >= length) return words.format(Math.trunc(seconds / length), unit);
+  }
+  return seconds <= 0 ? "just now" : "in less than a minute";
+}
+
+function showTimes() {
+  const now = Date.now();
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = Date.parse(time.dateTime);
+    if (!Number.isNaN(moment)) time.textContent = relative(moment, now);
+  }
+}
+
+// A copy button beside everything marked with data-copy.
+function addCopyButton(place) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    const text = (place.querySelector("code") ?? place).textContent.trim();
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy by hand";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  place.append(button);
+}
+
+showTimes();
+setInterval(showTimes, 30000);
+if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(addCopyButton);
