@@ -1,1 +1,22 @@
 //! A typed client of the gateway's JSON API, for the command line and the tests.
+//!
+//! It knows addresses, HTTP and the wire types of `gateway_types::wire`; it knows nothing of terminals,
+//! files or where credentials are kept. Start reading at [`Client`].
+
+mod address;
+mod client;
+mod error;
+mod factor;
+mod refusal;
+pub mod sign_in;
+#[cfg(test)]
+mod stub;
+mod tls;
+mod transport;
+
+pub use address::{AddressFault, GatewayAddress};
+pub use client::{Client, Tagged};
+pub use error::{BadReply, ClientError};
+pub use factor::{NotACode, SecondFactor};
+pub use refusal::{Refusal, RefusalRemedy};
+pub use tls::{TlsError, TlsOptions};

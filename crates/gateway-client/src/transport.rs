@@ -1,0 +1,287 @@
+//! One request, one bounded answer. It knows HTTP and problems, and nothing of what is asked for.
+//!
+//! # Security
+//! Redirects are never followed, so a credential goes to the gateway's own origin and nowhere else (M4).
+//! Plain HTTP is spoken on this machine only, and there past every proxy.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use gateway_types::{ProblemKind, Secret};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::address::GatewayAddress;
+use crate::error::{BadReply, ClientError};
+use crate::factor::SecondFactor;
+use crate::refusal::Refusal;
+use crate::tls::TlsOptions;
+
+/// How long a connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a request may take with its answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// How long nothing may come of a download.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a download may take.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(6 * 3600);
+/// The largest answer that is read into memory.
+const MOST_REPLY_BYTES: usize = 16 * 1024 * 1024;
+/// The largest problem.
+const MOST_PROBLEM_BYTES: usize = 256 * 1024;
+
+const TOTP: HeaderName = HeaderName::from_static("x-mfa-totp");
+const PROBLEM: &str = "application/problem+json";
+
+/// Whether a request shows who is asking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Credential {
+    /// It does, or is not made at all.
+    Needed,
+    /// It does not.
+    Never,
+}
+
+/// What is sent with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Nothing.
+    None,
+    /// JSON.
+    Json(Vec<u8>),
+    /// A form.
+    Form(String),
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Body,
+    pub(crate) if_match: Option<String>,
+    pub(crate) credential: Credential,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, url: Url) -> Self {
+        Self { method, url, body: Body::None, if_match: None, credential: Credential::Needed }
+    }
+}
+
+/// A good answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// A gateway, whom to trust, and who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    shared: Arc<Shared>,
+    factor: Option<SecondFactor>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: GatewayAddress,
+    credential: Option<Secret<String>>,
+    http: reqwest::Client,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        address: GatewayAddress,
+        credential: Option<Secret<String>>,
+        tls: &TlsOptions,
+    ) -> Result<Self, ClientError> {
+        let agent = format!("rack-gateway/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.configuration()?)
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_LIMIT)
+            .read_timeout(SILENCE_LIMIT)
+            .timeout(REQUEST_LIMIT)
+            .user_agent(agent);
+        if address.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if address.url().scheme() == "https" {
+            builder = builder.https_only(true);
+        }
+        let http = builder.build().map_err(ClientError::Setup)?;
+        Ok(Self { shared: Arc::new(Shared { address, credential, http }), factor: None })
+    }
+
+    pub(crate) fn with_factor(&self, factor: SecondFactor) -> Self {
+        Self { shared: Arc::clone(&self.shared), factor: Some(factor) }
+    }
+
+    pub(crate) fn address(&self) -> &GatewayAddress {
+        &self.shared.address
+    }
+
+    pub(crate) fn has_credential(&self) -> bool {
+        self.shared.credential.is_some()
+    }
+
+    /// Makes the request.
+    pub(crate) async fn send(&self, call: Call) -> Result<Reply, ClientError> {
+        let mut response = self.start(call, REQUEST_LIMIT).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let most = if status.is_success() { MOST_REPLY_BYTES } else { MOST_PROBLEM_BYTES };
+        let body = self.read(&mut response, most).await?;
+        self.judge(status, &headers, body)
+    }
+
+    /// Makes the request and writes the answer's body as it comes; returns its length in bytes.
+    pub(crate) async fn download(
+        &self,
+        call: Call,
+        out: &mut (dyn Write + Send),
+    ) -> Result<u64, ClientError> {
+        let mut response = self.start(call, DOWNLOAD_LIMIT).await?;
+        if !response.status().is_success() {
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = self.read(&mut response, MOST_PROBLEM_BYTES).await?;
+            return self.judge(status, &headers, body).map(|_| 0);
+        }
+        let mut length: u64 = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|_| self.bad(BadReply::Cut))? {
+            out.write_all(&chunk).map_err(ClientError::Write)?;
+            length = length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        }
+        out.flush().map_err(ClientError::Write)?;
+        Ok(length)
+    }
+
+    /// Makes the request and returns whatever the answer is, unjudged.
+    pub(crate) async fn raw(&self, call: Call) -> Result<(StatusCode, HeaderMap, Bytes), ClientError> {
+        let mut response = self.start(call, REQUEST_LIMIT).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = self.read(&mut response, MOST_PROBLEM_BYTES).await?;
+        Ok((status, headers, body))
+    }
+
+    async fn start(&self, call: Call, limit: Duration) -> Result<reqwest::Response, ClientError> {
+        let Shared { address, http, .. } = &*self.shared;
+        let mut request = http.request(call.method, call.url).timeout(limit);
+        if call.credential == Credential::Needed {
+            request = request.headers(self.who()?);
+        }
+        if let Some(etag) = &call.if_match {
+            let value = HeaderValue::from_str(etag).map_err(|_| ClientError::BadHeader("the ETag"))?;
+            request = request.header(IF_MATCH, value);
+        }
+        request = match call.body {
+            Body::None => request,
+            Body::Json(json) => request.header(CONTENT_TYPE, "application/json").body(json),
+            Body::Form(form) => request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form),
+        };
+        request.send().await.map_err(|source| ClientError::Unreachable {
+            gateway: address.to_string(),
+            // The address is said already, and a query is nobody's business.
+            source: source.without_url(),
+        })
+    }
+
+    /// The headers that say who asks: a one-time code in its own, a backup code behind the credential.
+    fn who(&self) -> Result<HeaderMap, ClientError> {
+        let Shared { address, credential, .. } = &*self.shared;
+        let token = credential
+            .as_ref()
+            .ok_or_else(|| ClientError::NotSignedIn { gateway: address.to_string(), refusal: None })?;
+        let suffix = match &self.factor {
+            Some(SecondFactor::Backup(code)) => format!(".backup.{}", code.expose()),
+            Some(SecondFactor::Totp(_)) | None => String::new(),
+        };
+        let bearer = Secret::new(format!("Bearer {}{suffix}", token.expose()));
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, hidden(bearer.expose(), "the token")?);
+        if let Some(SecondFactor::Totp(code)) = &self.factor {
+            headers.insert(TOTP, hidden(code.expose(), "the code")?);
+        }
+        Ok(headers)
+    }
+
+    async fn read(&self, response: &mut reqwest::Response, most_bytes: usize) -> Result<Bytes, ClientError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|_| self.bad(BadReply::Cut))? {
+            if body.len().saturating_add(chunk.len()) > most_bytes {
+                return Err(self.bad(BadReply::TooLarge { most_bytes }));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// What an answer means.
+    pub(crate) fn judge(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, ClientError> {
+        if status.is_success() {
+            let etag = headers.get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            return Ok(Reply { etag, body });
+        }
+        if status.is_redirection() {
+            return Err(self.bad(BadReply::Redirect));
+        }
+        let gateway = || self.address().to_string();
+        let Some(refusal) = problem(status, headers, &body) else {
+            return Err(match status {
+                StatusCode::UNAUTHORIZED => ClientError::NotSignedIn { gateway: gateway(), refusal: None },
+                _ => self.bad(BadReply::Status { status: status.as_u16() }),
+            });
+        };
+        let kind = refusal.kind();
+        let refusal = Box::new(refusal);
+        Err(match kind {
+            Some(ProblemKind::StepUpRequired) => ClientError::StepUp { refusal },
+            Some(ProblemKind::Unauthenticated) => {
+                ClientError::NotSignedIn { gateway: gateway(), refusal: Some(refusal) }
+            }
+            _ => ClientError::Refused { refusal },
+        })
+    }
+
+    /// Reads the body as a document.
+    pub(crate) fn document<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
+        serde_json::from_slice(body)
+            .map_err(|error| self.bad(BadReply::NotTheDocument { detail: error.to_string() }))
+    }
+
+    pub(crate) fn bad(&self, what: BadReply) -> ClientError {
+        ClientError::BadReply { gateway: self.address().to_string(), what }
+    }
+}
+
+fn hidden(text: &str, what: &'static str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| ClientError::BadHeader(what))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn problem(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Refusal> {
+    let media = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    if !media.split(';').next()?.trim().eq_ignore_ascii_case(PROBLEM) {
+        return None;
+    }
+    let mut refusal: Refusal = serde_json::from_slice(body).ok()?;
+    refusal.status = status.as_u16();
+    refusal.retry_after_seconds =
+        headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    Some(refusal)
+}
+
+#[cfg(test)]
+mod tests;
