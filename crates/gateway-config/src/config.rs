@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the program is given. Every value here has passed its
 //! check; nothing here knows where a value came from except [`Config::sources`], kept for people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Config {
     pub users: Users,
     /// Identity providers.
     pub identity: Identity,
+    /// How people are mailed.
+    pub mail: Mail,
     /// The key that seals secrets at rest; `None` = make one and keep it.
     pub app_secret_key: Option<Secret<String>>,
     /// What is not secret in an app's environment.
@@ -188,6 +191,76 @@ pub struct OidcProvider {
     pub client_secret: Secret<String>,
     /// Domains (lower-case) whose people may sign in unlisted; empty = only listed or invited people.
     pub allowed_domains: Vec<String>,
+    /// The claim of its ID tokens that holds a person's groups; `None` = groups are not looked at.
+    pub groups_claim: Option<String>,
+    /// The role that a group gives, by the group's exact name.
+    pub role_map: BTreeMap<String, Role>,
+}
+
+/// How people are mailed.
+#[derive(Clone, Debug, Default)]
+pub enum Mail {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By an SMTP server.
+    Smtp {
+        /// Canonical address of the sender.
+        from: String,
+        /// The server.
+        server: SmtpServer,
+    },
+    /// By Postmark's HTTP API.
+    Postmark {
+        /// Canonical address of the sender.
+        from: String,
+        /// The account.
+        account: Postmark,
+    },
+}
+
+/// An SMTP server that takes mail for delivery.
+#[derive(Clone, Debug)]
+pub struct SmtpServer {
+    /// Host name or IP address (without brackets).
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is kept private.
+    pub tls: SmtpTls,
+    /// With what the gateway signs in there; `None` = not at all.
+    pub credentials: Option<SmtpCredentials>,
+}
+
+/// What the gateway signs in to an SMTP server with.
+#[derive(Clone, Debug)]
+pub struct SmtpCredentials {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+/// How a connection to an SMTP server is kept private.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SmtpTls {
+    /// The server must offer STARTTLS before anything is said.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+    /// Not at all: for a server on this machine.
+    Off,
+}
+
+/// An account at Postmark.
+#[derive(Clone, Debug)]
+pub struct Postmark {
+    /// The server token.
+    pub token: Secret<String>,
+    /// Where the API is; `https`, or `http` on loopback; the path is `/`.
+    pub api_base: Url,
+    /// The message stream.
+    pub stream: String,
 }
 
 /// What is not secret in an app's environment.

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::keys::{self, Key};
 use crate::nearest::nearest;
+use crate::providers::{PROVIDERS, RawProvider};
 use crate::routes::RawRoute;
 use crate::settings::SettingKey;
 
@@ -57,6 +58,7 @@ pub(crate) struct Document {
     pub(crate) values: BTreeMap<String, Located>,
     pub(crate) settings: Vec<LocatedSetting>,
     pub(crate) routes: Vec<RawRoute>,
+    pub(crate) providers: Vec<RawProvider>,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -108,10 +110,18 @@ impl Reader<'_> {
                     let rows: Vec<&Spanned<DeValue<'_>>> = rows.iter().collect();
                     self.routes(&rows);
                 }
+                DeValue::Array(tables) if key == PROVIDERS => {
+                    for table in tables.iter() {
+                        self.provider(table);
+                    }
+                }
                 found if find(&key).is_some() => {
                     self.document.values.insert(key, Located { raw: raw(found), origin });
                 }
                 _ if key == ROUTES => self.wrong_type(key, origin, "tables written as [[rack.route]]", value),
+                _ if key == PROVIDERS => {
+                    self.wrong_type(key, origin, "tables written as [[identity.provider]]", value);
+                }
                 _ if key == SETTINGS || is_section(&key) => {
                     self.wrong_type(key, origin, "a table, written in brackets on its own line", value);
                 }
@@ -191,13 +201,7 @@ impl Reader<'_> {
             let origin = self.origin(row.span().start);
             match row.get_ref() {
                 DeValue::Table(table) => {
-                    let fields = table
-                        .iter()
-                        .map(|(name, value)| {
-                            let origin = self.origin(name.span().start);
-                            (name.get_ref().to_string(), Located { raw: raw(value.get_ref()), origin })
-                        })
-                        .collect();
+                    let fields = table.iter().map(|(name, value)| self.located(name, value)).collect();
                     self.document.routes.push(RawRoute { origin, fields });
                 }
                 _ => self.wrong_type(ROUTES.to_owned(), origin, "tables written as [[rack.route]]", row),
@@ -206,12 +210,47 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    fn provider(&mut self, provider: &Spanned<DeValue<'_>>) {
+        let origin = self.origin(provider.span().start);
+        let DeValue::Table(table) = provider.get_ref() else {
+            self.wrong_type(
+                PROVIDERS.to_owned(),
+                origin,
+                "tables written as [[identity.provider]]",
+                provider,
+            );
+            return;
+        };
+        let mut found = RawProvider { origin, fields: BTreeMap::new(), role_map: None };
+        for (name, value) in table {
+            match value.get_ref() {
+                DeValue::Table(map) if name.get_ref() == "role_map" => {
+                    found.role_map =
+                        Some(map.iter().map(|(name, value)| self.located(name, value)).collect());
+                }
+                _ => found.fields.extend([self.located(name, value)]),
+            }
+        }
+        self.document.providers.push(found);
+    }
+
+    fn located(
+        &self,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> (String, Located) {
+        let origin = self.origin(name.span().start);
+        (name.get_ref().to_string(), Located { raw: raw(value.get_ref()), origin })
+    }
+}
+
 fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
 fn file_names() -> impl Iterator<Item = &'static str> {
-    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, SETTINGS])
+    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SETTINGS])
 }
 
 fn find(name: &str) -> Option<&'static Key> {

@@ -134,6 +134,12 @@ pub enum FaultKind {
         /// The other key.
         other: &'static str,
     },
+    /// A name that may stand once.
+    #[error("`{value}` is given twice; give each its own name")]
+    Repeated {
+        /// The name.
+        value: String,
+    },
     /// A key that needs another one.
     #[error("needs {other} too; set both or none")]
     Incomplete {

@@ -253,6 +253,55 @@ keys! {
     /// Google Workspace domains, joined by commas, whose people may sign in without being listed.
     GOOGLE_ALLOWED_DOMAIN: None, List, Fallback::Value("");
 
+    /// Address that the gateway's mail comes from.
+    MAIL_FROM: Some("mail.from"), Text, Fallback::Absent {
+        means: "it is POSTMARK_FROM, or `no-reply@` and the first domain whose people may sign in",
+        example: "gateway@example.com",
+    };
+
+    /// Host name of the SMTP server that takes the gateway's mail.
+    SMTP_HOST: Some("mail.smtp.host"), Text, Fallback::Absent {
+        means: "no SMTP server is used",
+        example: "smtp.example.com",
+    };
+
+    /// TCP port of the SMTP server. With `tls = "tls"` it is 465 unless another is given here.
+    SMTP_PORT: Some("mail.smtp.port"), Integer, Fallback::Value("587");
+
+    /// How the connection to the SMTP server is kept private: `starttls` (required, not only tried), `tls` from
+    /// the first byte, or `off`, which is refused unless the server is on this machine.
+    SMTP_TLS: Some("mail.smtp.tls"), Text, Fallback::Value("starttls");
+
+    /// User name at the SMTP server; needs SMTP_PASSWORD too.
+    SMTP_USERNAME: Some("mail.smtp.username"), Text, Fallback::Absent {
+        means: "the gateway does not sign in there",
+        example: "gateway",
+    };
+
+    /// Password at the SMTP server; needs SMTP_USERNAME too.
+    SMTP_PASSWORD: Some("mail.smtp.password"), Secret, Fallback::Absent {
+        means: "the gateway does not sign in there",
+        example: "file:/run/secrets/smtp-password",
+    };
+
+    /// Server token of Postmark, which then takes the gateway's mail; not together with an SMTP server.
+    POSTMARK_API_TOKEN: Some("mail.postmark.api_token"), Secret, Fallback::Absent {
+        means: "Postmark is not used",
+        example: "file:/run/secrets/postmark-token",
+    };
+
+    /// Where Postmark's API is: an `https://` URL without path.
+    POSTMARK_API_BASE: Some("mail.postmark.api_base"), Text, Fallback::Value("https://api.postmarkapp.com");
+
+    /// Postmark's message stream.
+    POSTMARK_STREAM: Some("mail.postmark.stream"), Text, Fallback::Value("outbound");
+
+    /// Another name of MAIL_FROM.
+    POSTMARK_FROM: None, Text, Fallback::Absent {
+        means: "MAIL_FROM says it",
+        example: "gateway@example.com",
+    };
+
     /// Keys of an app's environment, and parameters of apps and racks, that are not secret; every other
     /// one is. Exact or with one `*` at the start or the end, without regard to case. The list replaces
     /// the default one.

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod load;
 mod nearest;
 pub mod parse;
+mod providers;
 pub mod reference;
 mod resolver;
 mod routes;
@@ -25,8 +26,8 @@ pub mod settings;
 mod tests;
 
 pub use config::{
-    Config, Explained, Identity, Limits, Listener, Log, LogFormat, OidcProvider, Proxy, Rack, Routes,
-    Secrets, Tls, UpstreamTls, Users, Warning,
+    Config, Explained, Identity, Limits, Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack,
+    Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls, Tls, UpstreamTls, Users, Warning,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

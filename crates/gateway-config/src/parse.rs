@@ -11,7 +11,7 @@ use crate::keys;
 use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
-use crate::sections::{network, people, rack, running, settings, storage};
+use crate::sections::{mail, network, people, rack, running, settings, storage};
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -113,6 +113,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let proxy = network::proxy(resolver);
     let users = people::users(resolver);
     let identity = people::identity(resolver);
+    let mail = mail::mail(resolver, identity.as_ref());
     let secrets = running::secrets(resolver);
     let limits = running::limits(resolver);
     let log = running::log(resolver);
@@ -131,6 +132,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         settings,
         users: users?,
         identity: identity?,
+        mail: mail?,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,
         limits: limits?,

@@ -3,6 +3,7 @@
 //! `cargo run -p gateway-config --example reference` writes them anew.
 
 use crate::keys::{self, Fallback, Key, Kind, variables};
+use crate::providers;
 use crate::routes::FIELDS;
 use crate::settings::{SettingKey, SettingScope, SettingValue};
 
@@ -16,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 12] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("admin_listener", "The second listener: metrics and readiness, never public."),
@@ -26,6 +27,12 @@ const SECTIONS: [(&str, &str); 9] = [
     ),
     ("proxy", "Where the rack is offered."),
     ("users", "People who get a role when they are first seen. The lists never reset somebody edited since."),
+    (
+        "mail",
+        "Mail to people: invitations, changes of their access, new sign-ins. Without a server nobody is mailed.",
+    ),
+    ("mail.smtp", "An SMTP server that takes the gateway's mail."),
+    ("mail.postmark", "Postmark, in place of an SMTP server."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),
@@ -43,6 +50,9 @@ const SETTINGS: &str =
 const ROUTES: &str = "A further row for the table of rack routes, for an API that the built-in table does not know. Repeat the \
 table for each row. A request that no row describes is answered with 404.";
 
+const PROVIDERS: &str = "An OpenID Connect provider at which people sign in. Repeat the table for each provider. Register \
+`https://DOMAIN/auth/callback/NAME` there as the address for the way back.";
+
 /// `rack-gateway.toml.example`, from the table of keys.
 pub fn example_text() -> String {
     let mut text = String::from("# Rack Gateway: the configuration file.\n#\n");
@@ -58,6 +68,7 @@ pub fn example_text() -> String {
         }
     }
     example_settings(&mut text);
+    example_provider(&mut text);
     example_route(&mut text);
     text
 }
@@ -119,6 +130,15 @@ fn example_settings(text: &mut String) {
     }
 }
 
+fn example_provider(text: &mut String) {
+    text.push('\n');
+    comment(text, PROVIDERS);
+    text.push_str("#[[identity.provider]]\n");
+    for field in providers::FIELDS {
+        text.push_str(&format!("#{} = {}\n", field.name, field.example));
+    }
+}
+
 fn example_route(text: &mut String) {
     text.push('\n');
     comment(text, ROUTES);
@@ -149,7 +169,8 @@ pub fn markdown() -> String {
         paragraph(&mut text, about);
         in_section(section).for_each(|key| markdown_key(&mut text, key));
     }
-    text.push_str("## Identity provider: variables only\n\n");
+    markdown_provider(&mut text);
+    text.push_str("## Variables only\n\n");
     keys::ALL.iter().filter(|key| key.name.is_none()).for_each(|key| markdown_key(&mut text, key));
     markdown_settings(&mut text);
     markdown_route(&mut text);
@@ -204,6 +225,15 @@ fn markdown_settings(text: &mut String) {
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
     }
+}
+
+fn markdown_provider(text: &mut String) {
+    text.push_str("## `[[identity.provider]]`\n\n");
+    paragraph(text, PROVIDERS);
+    for field in providers::FIELDS {
+        text.push_str(&format!("- `{}`: {}\n", field.name, field.meaning));
+    }
+    text.push('\n');
 }
 
 fn markdown_route(text: &mut String) {

@@ -1,6 +1,7 @@
 //! Tests over the whole crate: from sources to a configuration or its faults.
 
 mod documents;
+mod mail;
 mod reference;
 mod secrets;
 mod sections;

@@ -2,13 +2,10 @@
 
 use crate::config::{Identity, OidcProvider, Users};
 use crate::email::canonical_email;
-use crate::fault::FaultKind;
-use crate::host::canonical_host;
+use crate::fault::{FaultKind, Origin};
 use crate::keys::{self, Key};
+use crate::providers::{self, GoogleVariables, domain};
 use crate::resolver::Resolver;
-
-/// Google's issuer, exactly as it stands in its tokens.
-const GOOGLE_ISSUER: &str = "https://accounts.google.com";
 
 pub(crate) fn users(resolver: &mut Resolver<'_>) -> Option<Users> {
     let admin = emails(resolver, &keys::ADMIN_USERS);
@@ -30,24 +27,30 @@ fn emails(resolver: &mut Resolver<'_>, key: &Key) -> Option<Vec<String>> {
 pub(crate) fn identity(resolver: &mut Resolver<'_>) -> Option<Identity> {
     let client_id = resolver.optional(&keys::GOOGLE_CLIENT_ID, |text| Ok(text.to_owned()));
     let client_secret = resolver.secret(&keys::GOOGLE_CLIENT_SECRET);
-    let allowed_domains = resolver.many(&keys::GOOGLE_ALLOWED_DOMAIN, |text| {
-        canonical_host(text).ok_or_else(|| FaultKind::Malformed {
-            value: text.to_owned(),
-            expected: "a domain, such as example.com",
-        })
-    });
-    let (client_id, client_secret, allowed_domains) = (client_id?, client_secret?, allowed_domains?);
-    match (client_id, client_secret) {
-        (Some(client_id), Some(client_secret)) => Some(Identity {
-            providers: vec![OidcProvider {
-                name: "google".to_owned(),
-                issuer: GOOGLE_ISSUER.to_owned(),
-                client_id,
-                client_secret,
-                allowed_domains,
-            }],
-        }),
-        (None, None) if allowed_domains.is_empty() => Some(Identity::default()),
+    let allowed_domains = resolver.many(&keys::GOOGLE_ALLOWED_DOMAIN, domain);
+    let domains_are_set = resolver.origin(&keys::GOOGLE_ALLOWED_DOMAIN) != Origin::Default;
+    let google =
+        client_id.zip(client_secret).zip(allowed_domains).map(|((client_id, client_secret), domains)| {
+            GoogleVariables { client_id, client_secret, allowed_domains: domains_are_set.then_some(domains) }
+        });
+    let none = GoogleVariables { client_id: None, client_secret: None, allowed_domains: None };
+    // The tables are read even when a variable is faulty, so that all faults are told at once.
+    let tables = providers::providers(resolver, google.as_ref().unwrap_or(&none));
+    let (google, mut providers) = (google?, tables?);
+    if !resolver.document.providers.iter().any(providers::is_google) {
+        providers.splice(0..0, google_alone(resolver, google)?);
+    }
+    Some(Identity { providers })
+}
+
+/// The provider of the variables alone, when they name one.
+fn google_alone(resolver: &mut Resolver<'_>, google: GoogleVariables) -> Option<Option<OidcProvider>> {
+    let allowed_domains = google.allowed_domains.unwrap_or_default();
+    match (google.client_id, google.client_secret) {
+        (Some(client_id), Some(client_secret)) => {
+            Some(Some(GoogleVariables::provider(client_id, client_secret, allowed_domains)))
+        }
+        (None, None) if allowed_domains.is_empty() => Some(None),
         (None, None) => incomplete(resolver, &keys::GOOGLE_ALLOWED_DOMAIN, &keys::GOOGLE_CLIENT_ID),
         (Some(_), None) => incomplete(resolver, &keys::GOOGLE_CLIENT_ID, &keys::GOOGLE_CLIENT_SECRET),
         (None, Some(_)) => incomplete(resolver, &keys::GOOGLE_CLIENT_SECRET, &keys::GOOGLE_CLIENT_ID),

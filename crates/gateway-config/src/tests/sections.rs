@@ -1,5 +1,7 @@
 //! What each section takes and refuses.
 
+use gateway_types::Role;
+
 use super::*;
 use crate::{LogFormat, UpstreamTls, Warning};
 
@@ -263,4 +265,110 @@ fn refused_actions_are_switched_on_by_name() {
     assert_eq!(routes.switched_on, ["rack:mint_jwt", "kubernetes:any"]);
     assert!(faults(&[("RACK_SWITCHED_ON", "rack:nothing")], "").contains("no route has the action"));
     assert!(faults(&[("RACK_SWITCHED_ON", "app:list")], "").contains("is not refused"));
+}
+
+/// A table of every field.
+const OKTA: &str = "[[identity.provider]]\nname = \"okta\"\nissuer = \"https://example.okta.com\"\nclient_id = \"id\"\nclient_secret = \"env:OKTA\"\nallowed_domains = [\"Example.com\"]\ngroups_claim = \"groups\"\nrole_map = { \"platform admins\" = \"admin\", dev = \"deployer\" }\n";
+
+#[test]
+fn providers_are_tables() {
+    let identity = config(&[("OKTA", "s3cret")], OKTA).identity;
+    let [okta] = identity.providers.as_slice() else { panic!("one provider") };
+    assert_eq!((okta.name.as_str(), okta.issuer.as_str()), ("okta", "https://example.okta.com"));
+    assert_eq!((okta.client_id.as_str(), okta.client_secret.expose().as_str()), ("id", "s3cret"));
+    assert_eq!(okta.allowed_domains, ["example.com"]);
+    assert_eq!(okta.groups_claim.as_deref(), Some("groups"));
+    assert_eq!(okta.role_map.get("platform admins"), Some(&Role::Admin));
+    assert_eq!(okta.role_map.get("dev"), Some(&Role::Deployer));
+
+    let table = OKTA.replace("role_map = {", "[identity.provider.role_map]\n#");
+    let rest = format!("{table}dev = \"viewer\"\n");
+    let okta = config(&[("OKTA", "s3cret")], &rest).identity.providers.remove(0);
+    assert_eq!(okta.role_map.into_iter().collect::<Vec<_>>(), [("dev".to_owned(), Role::Viewer)]);
+
+    let second = OKTA.replace("\"okta\"", "\"keycloak\"");
+    let google = [("OKTA", "s3cret"), ("GOOGLE_CLIENT_ID", "g"), ("GOOGLE_CLIENT_SECRET", "g")];
+    let names = config(&google, &format!("{OKTA}{second}")).identity.providers;
+    assert_eq!(names.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["google", "okta", "keycloak"]);
+}
+
+#[test]
+fn a_table_named_google_completes_the_variables() {
+    let google = [("GOOGLE_CLIENT_ID", "id"), ("GOOGLE_CLIENT_SECRET", "secret")];
+    let issuer = "[[identity.provider]]\nname = \"google\"\nissuer = \"http://127.0.0.1:9000/idp\"\n";
+    let [local] = config(&google, issuer).identity.providers.try_into().unwrap();
+    assert_eq!((local.name.as_str(), local.issuer.as_str()), ("google", "http://127.0.0.1:9000/idp"));
+    assert_eq!((local.client_id.as_str(), local.client_secret.expose().as_str()), ("id", "secret"));
+
+    let groups =
+        "[[identity.provider]]\nname = \"google\"\nclient_id = \"file\"\nallowed_domains = [\"a.com\"]\n";
+    let [google_with_groups] = config(&google, groups).identity.providers.try_into().unwrap();
+    assert_eq!(google_with_groups.issuer, "https://accounts.google.com");
+    assert_eq!(google_with_groups.client_id, "id", "a variable comes before the file");
+    assert_eq!(google_with_groups.allowed_domains, ["a.com"]);
+    let domain = [&google[..], &[("GOOGLE_ALLOWED_DOMAIN", "b.com")]].concat();
+    assert_eq!(config(&domain, groups).identity.providers.remove(0).allowed_domains, ["b.com"]);
+
+    let faults = faults(&google[..1], groups);
+    assert!(
+        faults.contains("identity.provider.client_secret (rack-gateway.toml line 1): is not set"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn bad_providers_are_refused_with_their_line() {
+    let wrong = |from: &str, to: &str, expected: &str| {
+        let faults = faults(&[("OKTA", "s3cret")], &OKTA.replace(from, to));
+        assert!(faults.contains(expected), "{to}: {faults}");
+        assert!(!faults.contains("s3cret") && !faults.contains("hunter2"), "{faults}");
+    };
+    for name in ["Okta", "ok_ta", "-okta", "okta-", "a/b", "", "ø", &"a".repeat(33)] {
+        let expected = if name.is_empty() { "is set but empty" } else { "is not a name of at most 32" };
+        wrong("\"okta\"", &format!("\"{name}\""), expected);
+    }
+    for issuer in [
+        "http://example.okta.com",
+        "http://127.0.0.1.evil.com",
+        "https://example.okta.com/?a=b",
+        "https://example.okta.com/#",
+        "https://user:hunter2@example.okta.com",
+        "example.okta.com",
+        "javascript:alert(1)",
+        " https://example.okta.com",
+        "https://example.\\tokta.com",
+    ] {
+        wrong("https://example.okta.com", issuer, "line 3): is not an issuer: an https address");
+    }
+    wrong("client_id", "client_idd", "did you mean `client_id`?");
+    wrong("client_id = \"id\"\n", "", "identity.provider.client_id (rack-gateway.toml line 1): is not set");
+    wrong("env:OKTA", "env:NONE", "refers to the variable NONE, which is not set");
+    wrong("[\"Example.com\"]", "[\"@example.com\"]", "`@example.com` is not a domain");
+    wrong("[\"Example.com\"]", "\"example.com\"", "must be an array of strings");
+    wrong("\"groups\"", "\"a b\"", "is not the name of a claim");
+    wrong("\"deployer\"", "\"cicd\"", "`cicd` is not a role: viewer, ops, deployer, admin or auditor");
+    wrong("\"deployer\"", "\"root\"", "`root` is not a role");
+    wrong("\"deployer\"", "7", "must be a role");
+    wrong("groups_claim = \"groups\"\n", "", "needs identity.provider.groups_claim too");
+    wrong("role_map = {", "role_map = [", "the file");
+    wrong("[[identity.provider]]", "[identity.provider]", "must be tables written as [[identity.provider]]");
+    wrong(
+        "[[identity.provider]]",
+        "[identity]\nprovidr = 1\n[[identity.provider]]",
+        "did you mean `identity.provider`?",
+    );
+    assert!(faults(&[("OKTA", "s")], &format!("{OKTA}{OKTA}")).contains("`okta` is given twice"));
+    let google = "[[identity.provider]]\nname = \"google\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";
+    assert!(faults(&[], &format!("{google}{google}")).contains("`google` is given twice"));
+    for local in ["http://127.0.0.1:9000", "http://[::1]:9000/a", "http://localhost:9000"] {
+        let text = OKTA.replace("https://example.okta.com", local);
+        assert_eq!(config(&[("OKTA", "s")], &text).identity.providers.remove(0).issuer, local);
+    }
+}
+
+#[test]
+fn providers_are_explained_without_their_secret() {
+    let config = config(&[("OKTA", "s3cret")], OKTA);
+    let shown = format!("{config:?} {:?}", config.sources);
+    assert!(shown.contains("identity.provider.okta.issuer") && !shown.contains("s3cret"), "{shown}");
 }
