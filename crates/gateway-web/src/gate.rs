@@ -2,15 +2,27 @@
 //! every factor they have. Names of roles are not looked at.
 
 use gateway_app::App;
-use gateway_types::{Caller, Facts, Resource};
+use gateway_types::{Caller, Facts, Resource, Verdict};
 
 /// Whether `caller` could open or use this page, `METHOD /template` as in the table of pages; `own` says
 /// whether it would be about the caller's own.
-///
-/// Where several rows share an action the page's own row counts, which is why this asks by page.
 pub(crate) fn could_use(app: &App, caller: &Caller, page: &str, own: bool) -> bool {
+    verdict(app, caller, page, own).is_some_and(|verdict| verdict.is_allowed())
+}
+
+/// Why `caller` could not use this page, as [`could_use`], in a sentence for them; `None` when they could.
+pub(crate) fn refusal(app: &App, caller: &Caller, page: &str, own: bool) -> Option<String> {
+    match verdict(app, caller, page, own) {
+        None => Some("The gateway has no such operation.".to_owned()),
+        Some(verdict) if verdict.is_allowed() => None,
+        Some(verdict) => Some(verdict.reason),
+    }
+}
+
+/// Where several rows share an action the page's own row counts, which is why this asks by page.
+fn verdict(app: &App, caller: &Caller, page: &str, own: bool) -> Option<Verdict> {
     let pages = app.own.pages();
-    let Some((_, operation)) = pages.iter().find(|(name, _)| **name == *page) else { return false };
+    let (_, operation) = pages.iter().find(|(name, _)| **name == *page)?;
     let facts = Facts {
         mfa_window: true,
         mfa_bound: true,
@@ -19,5 +31,5 @@ pub(crate) fn could_use(app: &App, caller: &Caller, page: &str, own: bool) -> bo
         destructive_allowed: app.settings.destructive_actions(None),
         ..Facts::default()
     };
-    app.policy.load().decide(caller, operation, &Resource::gateway(), &facts).is_allowed()
+    Some(app.policy.load().decide(caller, operation, &Resource::gateway(), &facts))
 }

@@ -1,7 +1,10 @@
 //! Which function makes which page.
 
+mod choices;
+mod event;
 mod files;
 pub(crate) mod problems;
+mod roles;
 
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_types::{Layer, Problem, ProblemKind};
@@ -31,6 +34,7 @@ pages! {
     "GET /" => files::to_the_pages,
     "GET /app/static/{file}" => files::asset,
     "GET /problems/{kind}" => problems::explain,
+    "GET /app/roles" => roles::list,
 }
 
 pub(crate) fn no_such_page() -> Problem {
