@@ -13,6 +13,7 @@ pub mod explain;
 pub mod factors;
 pub mod health;
 pub mod log;
+pub mod jobs;
 pub mod notify;
 pub mod origin;
 pub mod people;

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 /// field for a secret and none for a link that carries one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Notice {
     /// A person may use the gateway from now on. To the person and to the admins.
     Invited {
