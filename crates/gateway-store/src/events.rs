@@ -2,8 +2,9 @@
 //! decided here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_audit::{Event, Hash, Head};
+use gateway_audit::{Event, Hash, Head, Phase};
 use gateway_types::{Decision, RequestId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -18,6 +19,11 @@ use crate::store::Core;
 pub const MOST_LEAVES: u64 = 1000;
 /// The most hashes of one answer.
 pub const MOST_HASHES: u64 = 65_536;
+/// The most leaves that one search looks at when its filter names no actor, app or request.
+pub const MOST_SCANNED: u64 = 20_000;
+/// How far apart an event's time and the moment it was committed can be, at the most: clocks of instances
+/// differ, and events wait in a queue. Searches by time look at this much more of the log, on both sides.
+const SKEW: Duration = Duration::from_secs(24 * 3600);
 
 /// Which events a listing holds. Everything left out matches all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -34,6 +40,10 @@ pub struct EventFilter {
     pub until: Option<Timestamp>,
     /// Allowed, or refused.
     pub decision: Option<Decision>,
+    /// At this stage of its request.
+    pub phase: Option<Phase>,
+    /// Of this request.
+    pub request: Option<RequestId>,
     /// With this text in actor, action, resource or request id.
     pub text: Option<String>,
 }
@@ -98,6 +108,73 @@ impl Events {
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         let events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(events, limit, |(index, _event)| index.to_string()))
+    }
+
+    /// One page of events, newest first, of those before index `before`: in bounded time, however large the
+    /// log is.
+    ///
+    /// At most [`MOST_SCANNED`] leaves are looked at, so a page can be short, even empty, and still have a
+    /// `next`: only without a `next` is there no more. A filter that names an actor, app or request is
+    /// answered by an index and has no such short pages.
+    ///
+    /// # Errors
+    /// When the database or a leaf cannot be read.
+    pub async fn search(
+        &self,
+        filter: &EventFilter,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Page<(u64, Event)>, StoreError> {
+        self.search_among(filter, before, limit, MOST_SCANNED).await
+    }
+
+    pub(crate) async fn search_among(
+        &self,
+        filter: &EventFilter,
+        before: Option<u64>,
+        limit: u32,
+        most_scanned: u64,
+    ) -> Result<Page<(u64, Event)>, StoreError> {
+        let limit = page_size(limit);
+        let (first, end) = self.stretch(filter, before).await?;
+        let is_indexed = filter.actor.is_some() || filter.app.is_some() || filter.request.is_some();
+        let from = if is_indexed { first } else { first.max(end.saturating_sub(most_scanned)) };
+        let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE idx >= ");
+        statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(end)?);
+        narrow(&mut statement, filter);
+        statement.sql(" ORDER BY idx DESC LIMIT ").number(i64::from(limit) + 1);
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
+        let events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        let mut page = Page::cut(events, limit, |(index, _event)| index.to_string());
+        if page.next.is_none() && from > first {
+            page.next = Some(from.to_string());
+        }
+        Ok(page)
+    }
+
+    /// The stretch of the log outside of which nothing can match, by index: its start, and its end, which
+    /// does not belong to it.
+    async fn stretch(&self, filter: &EventFilter, before: Option<u64>) -> Result<(u64, u64), StoreError> {
+        let skew = i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX);
+        let size = self.head().await?.size;
+        let mut end = before.map_or(size, |before| before.min(size));
+        if let Some(until) = filter.until {
+            // What was committed after this one was so late that it happened after `until`.
+            let after = "SELECT idx FROM audit_leaves WHERE time >= $1 ORDER BY time LIMIT 1";
+            end = end.min(self.index_near(after, until.micros().saturating_add(skew)).await?.unwrap_or(end));
+        }
+        let mut first = 0;
+        if let Some(since) = filter.since {
+            // What was committed before this one was so early that it happened before `since`.
+            let before = "SELECT idx FROM audit_leaves WHERE time < $1 ORDER BY time DESC LIMIT 1";
+            first = self.index_near(before, since.micros().saturating_sub(skew)).await?.unwrap_or(0);
+        }
+        Ok((first, end))
+    }
+
+    async fn index_near(&self, statement: &'static str, moment: i64) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query(statement).bind(moment).fetch_optional(self.core.database.pool()).await?;
+        row.map(|row| from_column(row.try_get(0)?)).transpose()
     }
 
     /// The leaves from index `from` up to, not including, `to`; at most [`MOST_LEAVES`] of them, so
@@ -220,6 +297,12 @@ fn narrow(statement: &mut Statement, filter: &EventFilter) {
             Decision::Allow => " AND decision = 'allow'",
             Decision::Refuse => " AND decision = 'refuse'",
         });
+    }
+    if let Some(phase) = filter.phase {
+        statement.sql(" AND phase = ").text(phase.name());
+    }
+    if let Some(request) = filter.request {
+        statement.sql(" AND request_id = ").text(&request.to_string());
     }
     if let Some(text) = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         let text = column(text);

@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod kept;
 pub mod leases;
 mod migrate;
+pub mod policies;
 mod row;
 mod runs;
 mod sealing;
@@ -47,7 +48,7 @@ pub use devices::{
     DEVICE_TIME, DeviceDecision, DeviceState, Devices, NewDevice, POLL_INTERVAL, Poll, WaitingDevice,
 };
 pub use error::StoreError;
-pub use events::{EventFilter, Events, LeafRow, StoredCheckpoint};
+pub use events::{EventFilter, Events, LeafRow, MOST_SCANNED, StoredCheckpoint};
 pub use factors::{Factor, Factors, Remaining};
 pub use groups::{Group, Groups};
 pub use jobs::{Claim, ClaimedJob, Job, JobFilter, JobState, Jobs, NewJob, Retry};
@@ -55,6 +56,7 @@ pub use identities::{Identities, IdentityLink, NewIdentityLink, RolesFrom};
 pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
+pub use policies::{Policies, PolicyDocument};
 pub use row::Page;
 pub use sessions::{NewSession, Session, Sessions};
 pub use settings::{Setting, SettingScope, Settings};

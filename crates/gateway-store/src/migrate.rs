@@ -29,6 +29,8 @@ const JOBS: &str = include_str!("../migrations/20261122000300_jobs.sql");
 
 const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
 
+const POLICIES: &str = include_str!("../migrations/20261122000600_policies.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -41,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_300, name: "jobs", sqlite: JOBS, postgres: JOBS },
     Migration { stamp: 20_261_122_000_400, name: "sign_in", sqlite: SIGN_IN, postgres: SIGN_IN },
     Migration { stamp: 20_261_122_000_500, name: "people", sqlite: PEOPLE, postgres: PEOPLE },
+    Migration { stamp: 20_261_122_000_600, name: "policies", sqlite: POLICIES, postgres: POLICIES },
     Migration {
         stamp: 20_261_122_000_700,
         name: "step_up_challenges",

@@ -25,6 +25,7 @@ use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
+use crate::policies::Policies;
 use crate::runs::Run;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
@@ -301,6 +302,11 @@ impl Store {
     /// The settings kept in the database.
     pub fn settings(&self) -> Settings {
         Settings { core: Arc::clone(&self.core) }
+    }
+
+    /// The policy documents kept in the database.
+    pub fn policies(&self) -> Policies {
+        Policies { core: Arc::clone(&self.core) }
     }
 
     /// From credentials to callers.

@@ -6,6 +6,7 @@ mod factors;
 mod jobs;
 mod log;
 mod opening;
+mod policies;
 mod resolving;
 
 use std::sync::Arc;

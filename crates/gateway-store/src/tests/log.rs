@@ -202,10 +202,58 @@ async fn events_are_found() {
         assert_eq!(indices(EventFilter { app: Some("other".into()), ..all() }).await, [0u64; 0]);
         let until = Some(place.clock.now());
         assert_eq!(indices(EventFilter { until, since: until, ..all() }).await, [0u64; 0]);
+        assert_eq!(indices(EventFilter { request: Some(request), ..all() }).await, [1, 0]);
+        assert_eq!(indices(EventFilter { phase: Some(Phase::Outcome), ..all() }).await, [2]);
         let first = store.events().page(&all(), None, 2).await.unwrap();
         let second = store.events().page(&all(), first.next.as_deref(), 10).await.unwrap();
         assert_eq!((second.items.len(), second.next), (3, None));
         assert_eq!(store.events().hashes(1, 3).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_search_takes_bounded_steps_and_misses_nothing() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let day = Duration::from_secs(24 * 3600);
+        let mut times = Vec::new();
+        for n in 0..10 {
+            let action = if n == 0 { "gateway:user:list" } else { "convox:app:list" };
+            times.push(place.clock.now());
+            store.audit().append(event(&place, action, Phase::Single)).await.unwrap();
+            place.clock.advance(day);
+        }
+        let events = store.events();
+        let rare = EventFilter { action: Some("gateway:user:list".into()), ..EventFilter::default() };
+        let (mut before, mut steps, mut found) = (None, 0, Vec::new());
+        loop {
+            let page = events.search_among(&rare, before, 5, 3).await.unwrap();
+            found.extend(page.items.into_iter().map(|(index, _event)| index));
+            steps += 1;
+            match page.next {
+                Some(next) => before = Some(next.parse().unwrap()),
+                None => break,
+            }
+        }
+        assert_eq!((found, steps), (vec![0], 4));
+        let indexed = EventFilter { app: Some("myapp".into()), ..rare };
+        let page = events.search_among(&indexed, None, 5, 3).await.unwrap();
+        assert_eq!((page.items.len(), page.next), (1, None), "an index needs no steps");
+        for (since, until, expected) in
+            [(Some(3), Some(6), vec![5, 4, 3]), (Some(8), None, vec![9, 8]), (None, Some(1), vec![0])]
+        {
+            let filter = EventFilter {
+                since: since.map(|n: usize| times[n]),
+                until: until.map(|n: usize| times[n]),
+                ..EventFilter::default()
+            };
+            let page = events.search_among(&filter, None, 50, 5).await.unwrap();
+            let indices: Vec<_> = page.items.into_iter().map(|(index, _event)| index).collect();
+            assert_eq!(indices, expected, "{filter:?}");
+        }
+        let first = events.search(&EventFilter::default(), None, 4).await.unwrap();
+        let second = events.search(&EventFilter::default(), Some(6), 40).await.unwrap();
+        assert_eq!((first.next.as_deref(), second.items.len(), second.next), (Some("6"), 6, None));
     }
 }
 
