@@ -3,6 +3,10 @@
 use gateway_audit::Fault;
 use gateway_store::StoreError;
 
+mod people;
+
+pub use people::PeopleError;
+
 /// Why an application function did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {

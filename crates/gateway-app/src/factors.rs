@@ -1,19 +1,27 @@
 //! Second factors of people: enrolled, confirmed, listed, removed; each change an event before it is made.
 //!
-//! Who may do this to whom is the verdict's business before any of these is called.
+//! Who may do this to whom is the verdict's business before any of these is called. [`account`] is what
+//! people do with their own.
+
+use std::time::Duration;
 
 use gateway_audit::Event;
 use gateway_identity::{BackupCode, TotpCode, TotpSecret};
 use gateway_store::{Factor, Store, StoreError, User};
-use gateway_types::{FactorId, Secret, UserId};
+use gateway_types::{FactorId, Secret, Timestamp, UserId};
 
 use crate::{Operator, record};
+
+pub mod account;
 
 /// What the digests of backup codes are keyed with.
 pub const BACKUP_KEY: &str = "backup-codes/v1";
 
 /// Who an authenticator shows the codes to be of.
 const ISSUER: &str = "Rack Gateway";
+
+/// How long after it was begun an enrolment can be ended.
+pub const ENROL_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// Why a second factor was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +47,23 @@ pub enum FactorError {
     /// A factor needs a name of visible characters.
     #[error("a second factor's name has 1 to 100 visible characters")]
     BadName,
+    /// A machine asks.
+    #[error("second factors are people's; sign in to change yours")]
+    NotAPerson,
+    /// The text is no code.
+    #[error("a one-time code is exactly six digits, 0 to 9")]
+    NotACode,
+    /// Too many codes of this session were wrong.
+    #[error("too many codes of this session were wrong, so no more are looked at for now")]
+    TooManyTries {
+        /// Until when.
+        until: Timestamp,
+        /// The moment of this try.
+        now: Timestamp,
+    },
+    /// Backup codes stand in for an authenticator.
+    #[error("enrol an authenticator first; backup codes are for when it is lost")]
+    NoFactor,
 }
 
 /// An authenticator that was just enrolled. Its secret is shown here and never again.
@@ -72,9 +97,7 @@ async fn enrol(
     name: &str,
     stage: &str,
 ) -> Result<Enrolment, FactorError> {
-    if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(FactorError::BadName);
-    }
+    check_name(name)?;
     let person = person(store, user).await?;
     let mut event = event(operator, "gateway:factor:enrol", &person);
     event.parameters.insert("kind".to_owned(), "totp".to_owned());
@@ -100,11 +123,10 @@ pub async fn confirm_totp(
     code: &TotpCode,
 ) -> Result<Factor, FactorError> {
     let seeds = store.factors().seeds(user).await?;
-    let waiting = seeds.into_iter().find(|(factor, _)| factor.id == id && factor.confirmed.is_none());
+    let now = operator.clock.now();
+    let waiting = seeds.into_iter().find(|(factor, _)| factor.id == id && waits(factor, now));
     let (factor, seed) = waiting.ok_or(FactorError::UnknownFactor(id))?;
-    let step = TotpSecret::from_bytes(seed)
-        .matching_step(code, operator.clock.now())
-        .ok_or(FactorError::WrongCode)?;
+    let step = TotpSecret::from_bytes(seed).matching_step(code, now).ok_or(FactorError::WrongCode)?;
     record_of(store, operator, "gateway:factor:enrol", &factor, "confirmed").await?;
     confirm(store, user, id, Some(step.0)).await
 }
@@ -177,6 +199,16 @@ pub async fn new_backup_codes(
     let digests: Vec<String> = codes.iter().map(|code| code.digest(&key, user)).collect();
     store.factors().replace_backup_codes(user, &digests).await?;
     Ok(codes.iter().map(BackupCode::shown).collect())
+}
+
+/// Whether an enrolment was begun, not ended, and not too long ago.
+fn waits(factor: &Factor, now: Timestamp) -> bool {
+    let in_time = now.checked_since(factor.created).is_none_or(|age| age <= ENROL_WITHIN);
+    factor.confirmed.is_none() && in_time
+}
+
+fn check_name(name: &str) -> Result<(), FactorError> {
+    if crate::users::is_name(name) { Ok(()) } else { Err(FactorError::BadName) }
 }
 
 async fn person(store: &Store, user: UserId) -> Result<User, FactorError> {

@@ -73,8 +73,12 @@ impl From<FactorError> for Problem {
             FactorError::Store(error) => return of_store(&error),
             FactorError::Record(error) => return error.into(),
             FactorError::UnknownPerson(_) | FactorError::UnknownFactor(_) => ProblemKind::NotFound,
-            FactorError::TooMany => ProblemKind::NotPossible,
-            FactorError::WrongCode | FactorError::BadName => ProblemKind::BadParameter,
+            FactorError::TooManyTries { until, now } => return crate::step_up::too_many(until, now),
+            FactorError::TooMany | FactorError::NoFactor => ProblemKind::NotPossible,
+            FactorError::NotAPerson => ProblemKind::Refused,
+            FactorError::WrongCode | FactorError::NotACode | FactorError::BadName => {
+                ProblemKind::BadParameter
+            }
         };
         Problem::new(kind, Layer::Authorization, error.to_string())
     }

@@ -1,10 +1,27 @@
-//! API tokens: made, listed, revoked; each change an event before it is made.
+//! API tokens: made, listed, changed, revoked; each change an event before it is made.
+//!
+//! [`issue`], [`narrow`], [`rotate`] and [`end`] are for people who sign in, and hold the rules that bind
+//! them. [`create`] and [`revoke`] are for whoever has a shell on the server's machine.
 
 use gateway_store::{ApiToken, NewToken, Store, TokenFilter};
 use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, UserId};
 
+use serde_json::{Value, json};
+
 use crate::error::AppError;
 use crate::{Operator, record};
+
+mod change;
+mod expiry;
+mod issue;
+mod listing;
+
+pub use change::{Narrowing, end, narrow, read, rotate};
+pub use expiry::{Expiry, LONGEST_LIFE, LONGEST_OVERLAP, USUAL_LIFE, USUAL_OVERLAP, overlap};
+pub use issue::{Issue, issue};
+pub use listing::{OwnedToken, Scope, page};
+
+pub(crate) use issue::names_oneself;
 
 /// A token that is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +74,16 @@ pub async fn create(
         expires: request.expires,
     };
     Ok(store.tokens().create(new).await?)
+}
+
+/// A token as events show it.
+fn shown(name: &str, roles: RoleSet, grants: &[Grant], expires: Option<Timestamp>) -> Value {
+    json!({
+        "name": name,
+        "roles": roles.to_string(),
+        "grants": grants,
+        "expires": expires.map(Timestamp::to_rfc3339),
+    })
 }
 
 fn is_name(name: &str) -> bool {

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use gateway_types::{FactorId, Secret, Timestamp, UserId};
+use gateway_types::{FactorId, Secret, SessionId, Timestamp, UserId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::database::WriteTx;
 use crate::error::StoreError;
 use crate::row::{moment, optional_moment, parsed, storable};
 use crate::sealing::Sealer;
+use crate::sessions::end_others;
 use crate::store::Core;
 
 /// What the key of sealed seeds is derived for.
@@ -36,6 +38,15 @@ pub struct Factor {
     pub confirmed: Option<Timestamp>,
     /// When a code of it was last spent.
     pub last_used: Option<Timestamp>,
+}
+
+/// Whether a person still has an authenticator that counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remaining {
+    /// At least one.
+    Some,
+    /// None: nothing can be confirmed any more.
+    None,
 }
 
 /// The second factors of this gateway.
@@ -169,23 +180,88 @@ impl Factors {
         if renamed.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
-    /// Removes an authenticator, and ends the windows that it opened, on every instance.
+    /// Removes an authenticator, and ends the windows that it opened, on every instance. The backup
+    /// codes go with the last one that counts.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn remove(&self, user: UserId, id: FactorId) -> Result<(), StoreError> {
+        self.remove_with(user, id, None).await.map(drop)
+    }
+
+    /// The same, and when the person then has none that counts, all their sessions but `kept` end.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove_from(
+        &self,
+        user: UserId,
+        id: FactorId,
+        kept: SessionId,
+    ) -> Result<Remaining, StoreError> {
+        self.remove_with(user, id, Some(kept)).await
+    }
+
+    async fn remove_with(
+        &self,
+        user: UserId,
+        id: FactorId,
+        kept: Option<SessionId>,
+    ) -> Result<Remaining, StoreError> {
         let (mut tx, version) = self.core.database.begin_change().await?;
-        let removed = sqlx::query("DELETE FROM factors WHERE id = $1 AND user_id = $2")
+        let removed = sqlx::query("DELETE FROM factors WHERE id = $1 AND user_id = $2 RETURNING confirmed")
             .bind(id.to_string())
             .bind(user.to_string())
+            .fetch_optional(tx.connection())
+            .await?;
+        let Some(removed) = removed else {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound);
+        };
+        sqlx::query("DELETE FROM step_ups WHERE factor = $1")
+            .bind(crate::step_ups::UsedFactor::Totp(id).to_string())
             .execute(tx.connection())
             .await?;
-        if removed.rows_affected() == 0 {
+        let counted = optional_moment(&removed, "confirmed")?.is_some();
+        let left = sqlx::query("SELECT count(*) FROM factors WHERE user_id = $1 AND confirmed IS NOT NULL")
+            .bind(user.to_string())
+            .fetch_one(tx.connection())
+            .await?
+            .try_get::<i64, _>(0)?;
+        let remaining = if left == 0 { Remaining::None } else { Remaining::Some };
+        // One that never counted leaves everything as it was.
+        if counted && left == 0 {
+            delete_backup_codes(&mut tx, user).await?;
+            if let Some(kept) = kept {
+                end_others(&mut tx, user, kept, self.core.clock.now()).await?;
+            }
+        }
+        self.core.changes.commit(tx, version).await?;
+        Ok(remaining)
+    }
+
+    /// Takes all second factors and backup codes from a person, and ends all their sessions.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such person.
+    pub async fn reset(&self, user: UserId) -> Result<(), StoreError> {
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let known = sqlx::query("SELECT id FROM users WHERE id = $1")
+            .bind(user.to_string())
+            .fetch_optional(tx.connection())
+            .await?;
+        if known.is_none() {
             tx.rollback().await?;
             return Err(StoreError::NotFound);
         }
-        sqlx::query("DELETE FROM step_ups WHERE factor = $1")
-            .bind(crate::step_ups::UsedFactor::Totp(id).to_string())
+        delete_backup_codes(&mut tx, user).await?;
+        sqlx::query("DELETE FROM factors WHERE user_id = $1")
+            .bind(user.to_string())
+            .execute(tx.connection())
+            .await?;
+        sqlx::query("UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL")
+            .bind(self.core.clock.now().micros())
+            .bind(user.to_string())
             .execute(tx.connection())
             .await?;
         self.core.changes.commit(tx, version).await
@@ -197,10 +273,7 @@ impl Factors {
     /// [`StoreError::NotFound`] when there is no such person.
     pub async fn replace_backup_codes(&self, user: UserId, digests: &[String]) -> Result<(), StoreError> {
         let mut tx = self.core.database.begin().await?;
-        sqlx::query("DELETE FROM backup_codes WHERE user_id = $1")
-            .bind(user.to_string())
-            .execute(tx.connection())
-            .await?;
+        delete_backup_codes(&mut tx, user).await?;
         for digest in digests {
             let inserted = sqlx::query(
                 "INSERT INTO backup_codes (user_id, digest, created) \
@@ -230,6 +303,14 @@ impl Factors {
             .await?;
         Ok(row.try_get(0)?)
     }
+}
+
+async fn delete_backup_codes(tx: &mut WriteTx, user: UserId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM backup_codes WHERE user_id = $1")
+        .bind(user.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// What a seed is sealed for. With the person, so that a row given to somebody else does not open.

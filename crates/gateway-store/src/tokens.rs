@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, TokenKind, UserId};
 use sqlx::Row;
@@ -36,6 +37,30 @@ pub struct ApiToken {
     pub last_used_ip: Option<IpAddr>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+    /// Until when the secret before its last rotation is good too; may be past.
+    pub overlap_ends: Option<Timestamp>,
+    /// Grows with each change; what a change is compared against.
+    pub version: i64,
+}
+
+impl ApiToken {
+    /// Whether it is neither revoked nor past its end.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+/// A change of an API token's row; what is `None` stays. Whether it only takes away is not known here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TokenChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Other roles.
+    pub roles: Option<RoleSet>,
+    /// Other grants.
+    pub grants: Option<Vec<Grant>>,
+    /// Another end.
+    pub expires: Option<Timestamp>,
 }
 
 /// An API token to be made.
@@ -81,7 +106,10 @@ pub struct Tokens {
 }
 
 const SELECT: &str = "SELECT id, name, roles, grants, creator, created, expires, last_used, last_used_ip, \
-     revoked FROM api_tokens";
+     revoked, previous_until, version FROM api_tokens";
+
+const RETURNING: &str = " RETURNING id, name, roles, grants, creator, created, expires, last_used, \
+     last_used_ip, revoked, previous_until, version";
 
 impl Tokens {
     /// Makes a token. The secret is returned here and never again.
@@ -90,8 +118,7 @@ impl Tokens {
     /// [`StoreError::NotFound`] when the creator has no row.
     pub async fn create(&self, new: NewToken) -> Result<(ApiToken, Secret<String>), StoreError> {
         storable("the name", &new.name)?;
-        let grants = serde_json::to_string(&new.grants).map_err(|source| StoreError::Json { source })?;
-        storable("the grants", &grants)?;
+        let grants = written(&new.grants)?;
         let now = self.core.clock.now();
         let id = TokenId::new(now, &*self.core.entropy);
         let secret = TokenKind::Api.generate(&*self.core.entropy);
@@ -126,6 +153,8 @@ impl Tokens {
             last_used: None,
             last_used_ip: None,
             revoked: None,
+            overlap_ends: None,
+            version: 1,
         };
         Ok((token, secret))
     }
@@ -169,6 +198,79 @@ impl Tokens {
         row.as_ref().map(token).transpose()
     }
 
+    /// Changes a live token, if nobody changed the row since `expected_version` was read.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such token that is live, [`StoreError::Conflict`].
+    pub async fn update(
+        &self,
+        id: TokenId,
+        change: &TokenChange,
+        expected_version: i64,
+    ) -> Result<ApiToken, StoreError> {
+        let mut statement = Statement::new("UPDATE api_tokens SET version = version + 1");
+        if let Some(name) = &change.name {
+            storable("the name", name)?;
+            statement.sql(", name = ").text(name);
+        }
+        if let Some(roles) = change.roles {
+            statement.sql(", roles = ").text(&roles.to_string());
+        }
+        if let Some(grants) = &change.grants {
+            statement.sql(", grants = ").text(&written(grants)?);
+        }
+        if let Some(expires) = change.expires {
+            statement.sql(", expires = ").number(expires.micros());
+        }
+        self.change(statement, id, expected_version).await
+    }
+
+    /// Gives a live token a new secret, which is returned here and never again, if nobody changed the
+    /// row since `expected_version` was read. The secret it had is good for `overlap` more; one from
+    /// before an earlier rotation is refused from now on.
+    ///
+    /// # Errors
+    /// As [`Tokens::update`].
+    pub async fn rotate(
+        &self,
+        id: TokenId,
+        overlap: Duration,
+        expected_version: i64,
+    ) -> Result<(ApiToken, Secret<String>), StoreError> {
+        let secret = TokenKind::Api.generate(&*self.core.entropy);
+        let mut statement = Statement::new("UPDATE api_tokens SET version = version + 1");
+        if overlap.is_zero() {
+            statement.sql(", previous_digest = NULL, previous_until = NULL");
+        } else {
+            let until = self.core.clock.now().saturating_add(overlap);
+            statement.sql(", previous_digest = digest, previous_until = ").number(until.micros());
+        }
+        statement.sql(", digest = ").text(&digest_text(&credential_digest(secret.expose())));
+        Ok((self.change(statement, id, expected_version).await?, secret))
+    }
+
+    async fn change(
+        &self,
+        mut statement: Statement,
+        id: TokenId,
+        expected_version: i64,
+    ) -> Result<ApiToken, StoreError> {
+        let now = self.core.clock.now();
+        statement.sql(" WHERE id = ").text(&id.to_string());
+        statement.sql(" AND version = ").number(expected_version);
+        statement.sql(" AND revoked IS NULL AND (expires IS NULL OR expires > ").number(now.micros());
+        statement.sql(")").sql(RETURNING);
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let Some(row) = statement.query().fetch_optional(tx.connection()).await? else {
+            tx.rollback().await?;
+            let live = self.by_id(id).await?.filter(|token| token.is_live(now));
+            return Err(if live.is_some() { StoreError::Conflict } else { StoreError::NotFound });
+        };
+        let changed = token(&row)?;
+        self.core.changes.commit(tx, version).await?;
+        Ok(changed)
+    }
+
     /// Ends a token. Ending it again changes nothing.
     ///
     /// # Errors
@@ -188,6 +290,12 @@ impl Tokens {
     }
 }
 
+fn written(grants: &[Grant]) -> Result<String, StoreError> {
+    let text = serde_json::to_string(grants).map_err(|source| StoreError::Json { source })?;
+    storable("the grants", &text)?;
+    Ok(text)
+}
+
 /// Reads stored grants. Unreadable grants are a fault, never an empty or a full set.
 pub(crate) fn grants(text: &str) -> Result<Vec<Grant>, StoreError> {
     serde_json::from_str(text).map_err(|_bad| StoreError::Corrupt { what: "list of grants" })
@@ -205,5 +313,7 @@ fn token(row: &AnyRow) -> Result<ApiToken, StoreError> {
         last_used: optional_moment(row, "last_used")?,
         last_used_ip: optional_parsed(row, "last_used_ip", "address")?,
         revoked: optional_moment(row, "revoked")?,
+        overlap_ends: optional_moment(row, "previous_until")?,
+        version: row.try_get("version")?,
     })
 }

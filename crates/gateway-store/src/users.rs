@@ -45,6 +45,23 @@ pub struct NewUser {
     pub roles: RoleSet,
 }
 
+/// A change of a person's row; what is `None` stays.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UserChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Other roles. Ends the person's web sessions: a change of rights needs a new session id.
+    pub roles: Option<RoleSet>,
+}
+
+/// What else ends when a row changes.
+#[derive(Clone, Copy)]
+enum Ends {
+    Nothing,
+    WebSessions,
+    SessionsAndTokens,
+}
+
 /// The one spelling of an e-mail address: trimmed and in lower case.
 pub fn canonical_email(email: &str) -> String {
     email.trim().to_lowercase()
@@ -149,28 +166,55 @@ impl Users {
         Ok(Page::cut(users, limit, |user| user.email.clone()))
     }
 
-    /// Gives a person other roles, if nobody changed the row since `expected_version` was read.
+    /// Changes a person's name and roles, if nobody changed the row since `expected_version` was read.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Conflict`], or [`StoreError::LastAdmin`] when it
     /// would leave no unlocked admin.
+    pub async fn update(
+        &self,
+        id: UserId,
+        change: &UserChange,
+        expected_version: i64,
+    ) -> Result<User, StoreError> {
+        let mut statement = Statement::new("UPDATE users SET name = ");
+        match &change.name {
+            Some(name) => {
+                storable("the name", name)?;
+                statement.text(name);
+            }
+            None => {
+                statement.sql("name");
+            }
+        }
+        if let Some(roles) = change.roles {
+            statement.sql(", roles = ").text(&roles.to_string());
+            statement.sql(", is_admin = ").number(i64::from(roles.contains(Role::Admin)));
+        }
+        let keeps_admin = change.roles.is_none_or(|roles| roles.contains(Role::Admin));
+        let ends = if change.roles.is_some() { Ends::WebSessions } else { Ends::Nothing };
+        self.change(statement, id, Some(expected_version), keeps_admin, ends).await
+    }
+
+    /// [`Users::update`] of the roles alone.
+    ///
+    /// # Errors
+    /// As there.
     pub async fn set_roles(
         &self,
         id: UserId,
         roles: RoleSet,
         expected_version: i64,
     ) -> Result<User, StoreError> {
-        let mut change = Statement::new("UPDATE users SET roles = ");
-        change.text(&roles.to_string()).sql(", is_admin = ").number(i64::from(roles.contains(Role::Admin)));
-        let keeps_admin = roles.contains(Role::Admin);
-        self.change(change, id, expected_version, keeps_admin).await
+        self.update(id, &UserChange { name: None, roles: Some(roles) }, expected_version).await
     }
 
     /// Locks or unlocks a person, if nobody changed the row since `expected_version` was read.
-    /// Locking takes effect on the next request of any of their credentials, on every instance.
+    /// Locking takes effect on the next request of any of their credentials, on every instance; what
+    /// they hold is good again after unlocking.
     ///
     /// # Errors
-    /// As [`Users::set_roles`].
+    /// As [`Users::update`].
     pub async fn set_locked(
         &self,
         id: UserId,
@@ -179,19 +223,41 @@ impl Users {
     ) -> Result<User, StoreError> {
         let mut change = Statement::new("UPDATE users SET locked = ");
         change.number(i64::from(locked));
-        self.change(change, id, expected_version, !locked).await
+        self.change(change, id, Some(expected_version), !locked, Ends::Nothing).await
+    }
+
+    /// Locks a person whatever the row's version is, and ends their sessions and the API tokens they
+    /// made, for good. Locking again changes nothing but the version.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::LastAdmin`].
+    pub async fn lock(&self, id: UserId) -> Result<User, StoreError> {
+        let statement = Statement::new("UPDATE users SET locked = 1");
+        self.change(statement, id, None, false, Ends::SessionsAndTokens).await
+    }
+
+    /// Unlocks a person whatever the row's version is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn unlock(&self, id: UserId) -> Result<User, StoreError> {
+        self.change(Statement::new("UPDATE users SET locked = 0"), id, None, true, Ends::Nothing).await
     }
 
     async fn change(
         &self,
         mut statement: Statement,
         id: UserId,
-        expected_version: i64,
+        expected_version: Option<i64>,
         keeps_admin: bool,
+        ends: Ends,
     ) -> Result<User, StoreError> {
-        statement.sql(", version = version + 1, updated = ").number(self.core.clock.now().micros());
+        let now = self.core.clock.now().micros();
+        statement.sql(", version = version + 1, updated = ").number(now);
         statement.sql(" WHERE id = ").text(&id.to_string());
-        statement.sql(" AND version = ").number(expected_version);
+        if let Some(expected_version) = expected_version {
+            statement.sql(" AND version = ").number(expected_version);
+        }
         if !keeps_admin {
             unless_last_admin(&mut statement, id);
         }
@@ -200,10 +266,11 @@ impl Users {
         match statement.query().fetch_optional(tx.connection()).await? {
             Some(row) => {
                 let changed = user(&row)?;
+                end(&mut tx, id, ends, now).await?;
                 self.core.changes.commit(tx, version).await?;
                 Ok(changed)
             }
-            None => Err(refusal(tx, id, Some(expected_version)).await),
+            None => Err(refusal(tx, id, expected_version).await),
         }
     }
 
@@ -219,13 +286,34 @@ impl Users {
         if statement.query().execute(tx.connection()).await?.rows_affected() == 0 {
             return Err(refusal(tx, id, None).await);
         }
-        sqlx::query("UPDATE api_tokens SET revoked = $1 WHERE creator = $2 AND revoked IS NULL")
-            .bind(self.core.clock.now().micros())
-            .bind(id.to_string())
-            .execute(tx.connection())
-            .await?;
+        end_tokens(&mut tx, id, self.core.clock.now().micros()).await?;
         self.core.changes.commit(tx, version).await
     }
+}
+
+async fn end(tx: &mut WriteTx, id: UserId, ends: Ends, now: i64) -> Result<(), StoreError> {
+    let sessions = match ends {
+        Ends::Nothing => return Ok(()),
+        Ends::WebSessions => {
+            "UPDATE sessions SET revoked = $1 \
+             WHERE user_id = $2 AND revoked IS NULL AND kind = 'web_session'"
+        }
+        Ends::SessionsAndTokens => {
+            end_tokens(tx, id, now).await?;
+            "UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL"
+        }
+    };
+    sqlx::query(sessions).bind(now).bind(id.to_string()).execute(tx.connection()).await?;
+    Ok(())
+}
+
+async fn end_tokens(tx: &mut WriteTx, creator: UserId, now: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE api_tokens SET revoked = $1 WHERE creator = $2 AND revoked IS NULL")
+        .bind(now)
+        .bind(creator.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }
 
 fn select() -> Statement {

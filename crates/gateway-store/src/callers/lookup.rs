@@ -15,9 +15,13 @@ use crate::row::{moment, optional_moment, parsed};
 use crate::secrets::digest_text;
 use crate::{sessions, tokens};
 
+/// `overlap_ends` is NULL for the token's present secret, and for the one before its last rotation the
+/// moment from which on it is refused.
 const TOKEN: &str = "SELECT t.id, t.name, t.roles, t.grants, t.creator, t.expires, t.last_used, t.revoked, \
+     CASE WHEN t.digest = $1 THEN NULL ELSE COALESCE(t.previous_until, 0) END AS overlap_ends, \
      u.email AS creator_email, u.roles AS creator_roles, u.locked AS creator_locked \
-     FROM api_tokens AS t LEFT JOIN users AS u ON u.id = t.creator WHERE t.digest = $1";
+     FROM api_tokens AS t LEFT JOIN users AS u ON u.id = t.creator \
+     WHERE t.digest = $1 OR t.previous_digest = $1";
 
 const SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, s.last_seen, s.revoked, \
      u.email, u.roles, u.locked FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.digest = $1";
@@ -44,9 +48,10 @@ pub(super) async fn token(
         creator_roles: parsed::<RoleSet>(&row, "creator_roles", "set of roles")?,
     };
     let last_used = optional_moment(&row, "last_used")?.map_or(0, Timestamp::micros);
+    let ends = [optional_moment(&row, "expires")?, optional_moment(&row, "overlap_ends")?];
     Ok(Ok(KnownCaller {
         principal,
-        expires: optional_moment(&row, "expires")?,
+        expires: ends.into_iter().flatten().min(),
         idle_limit: None,
         last_seen: AtomicI64::new(last_used),
         last_written: AtomicI64::new(last_used),
