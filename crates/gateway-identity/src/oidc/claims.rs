@@ -154,6 +154,13 @@ impl Provider {
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
             return Err(TokenFault::Audience);
         }
+        // A fraction of a second is how a token made by hand, or by a program that guesses, looks.
+        let is_whole = |nanos: u32| nanos == 0;
+        if !is_whole(claims.expiration().timestamp_subsec_nanos())
+            || !is_whole(claims.issue_time().timestamp_subsec_nanos())
+        {
+            return Err(TokenFault::Time);
+        }
         let subject = claims.subject().as_str();
         if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES || subject.chars().any(char::is_control) {
             return Err(TokenFault::Subject);

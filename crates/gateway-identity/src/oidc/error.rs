@@ -66,6 +66,9 @@ pub enum TokenFault {
     /// Expired.
     #[error("it has expired")]
     Expired,
+    /// A time that is no whole number of seconds.
+    #[error("its times are not whole seconds")]
+    Time,
     /// Issued in the future, or too long ago for a token that was just asked for.
     #[error("its time of issue is not now")]
     IssueTime,
