@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// Where the JSON API begins, below the gateway's address.
@@ -12,7 +13,8 @@ const API: [&str; 2] = ["api", "v1"];
 ///
 /// It may have a path, when the gateway stands behind a prefix. It is written without a slash at its end,
 /// so that two spellings of one address compare equal.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct GatewayAddress(Url);
 
 /// Why a text is no address of a gateway. No text repeats a credential that was in it.
@@ -104,6 +106,20 @@ impl FromStr for GatewayAddress {
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Ok(Self(url))
+    }
+}
+
+impl TryFrom<String> for GatewayAddress {
+    type Error = AddressFault;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<GatewayAddress> for String {
+    fn from(address: GatewayAddress) -> Self {
+        address.to_string()
     }
 }
 

@@ -1,10 +1,17 @@
-//! The client: one method for each operation.
+//! The client: one method for each operation. What it can be asked is below `client/`, by subject.
+
+mod account;
+mod meta;
+mod people;
+mod tokens;
 
 use gateway_types::Secret;
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+
+pub use meta::Discovery;
 
 use crate::address::GatewayAddress;
 use crate::error::ClientError;
@@ -25,6 +32,33 @@ pub struct Tagged<T> {
     pub value: T,
     /// What a change of it sends as `If-Match`; `None` when the gateway gives none.
     pub etag: Option<String>,
+}
+
+/// Which page of a listing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// What the page before named as `next`; `None` for the first page.
+    pub cursor: Option<String>,
+    /// How many items at most; `None` leaves it to the gateway.
+    pub limit: Option<u32>,
+}
+
+impl Page {
+    /// Adds it to the query of `url`.
+    pub(crate) fn on(&self, url: Url) -> Url {
+        let limit = self.limit.map(|limit| limit.to_string());
+        with_query(url, &[("cursor", self.cursor.as_deref()), ("limit", limit.as_deref())])
+    }
+}
+
+/// Adds the parameters that have a value to the query of `url`.
+pub(crate) fn with_query(mut url: Url, parameters: &[(&str, Option<&str>)]) -> Url {
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    url
 }
 
 impl Client {
@@ -87,6 +121,17 @@ impl Client {
         let mut call = Call::new(method, url);
         call.if_match = if_match.map(str::to_owned);
         self.transport.send(call).await.map(|_| ())
+    }
+
+    /// The same with a body.
+    pub(crate) async fn order_with(
+        &self,
+        method: Method,
+        url: Url,
+        body: &(impl Serialize + Sync),
+        if_match: Option<&str>,
+    ) -> Result<(), ClientError> {
+        self.transport.send(call(method, url, body, if_match)?).await.map(|_| ())
     }
 
     fn tagged<T: DeserializeOwned>(&self, reply: &Reply) -> Result<Tagged<T>, ClientError> {

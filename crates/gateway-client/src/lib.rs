@@ -11,11 +11,12 @@ mod refusal;
 pub mod sign_in;
 #[cfg(test)]
 mod stub;
+pub mod text;
 mod tls;
 mod transport;
 
 pub use address::{AddressFault, GatewayAddress};
-pub use client::{Client, Tagged};
+pub use client::{Client, Discovery, Page, Tagged};
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
 pub use refusal::{Refusal, RefusalRemedy};

@@ -6,7 +6,9 @@ use std::fmt;
 use gateway_types::{ProblemKind, RemedyKind};
 use serde::{Deserialize, Serialize};
 
-/// A problem as it was received. Its texts are the server's: clean them before they meet a terminal.
+use crate::text::one_line;
+
+/// A problem as it was received. Its texts are the server's, on one line each and made harmless.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Refusal {
     /// Where the gateway explains the kind: `/problems/refused`.
@@ -52,6 +54,21 @@ pub struct RefusalRemedy {
 }
 
 impl Refusal {
+    /// Reads one; `None` for what is no problem.
+    pub(crate) fn read(body: &[u8]) -> Option<Refusal> {
+        let mut refusal: Refusal = serde_json::from_slice(body).ok()?;
+        let Refusal { kind_path, title, detail, instance, layer, rules, .. } = &mut refusal;
+        for text in [kind_path, title, detail, instance, layer].into_iter().chain(rules) {
+            *text = one_line(text);
+        }
+        for RefusalRemedy { kind, url, command } in &mut refusal.remedies {
+            for text in [Some(kind), url.as_mut(), command.as_mut()].into_iter().flatten() {
+                *text = one_line(text);
+            }
+        }
+        Some(refusal)
+    }
+
     /// The kind, when this client knows it.
     pub fn kind(&self) -> Option<ProblemKind> {
         self.kind_path.rsplit('/').next().and_then(ProblemKind::parse)
@@ -87,7 +104,7 @@ mod tests {
         for kind in ProblemKind::ALL {
             let mut problem = Problem::new(*kind, Layer::Mfa, "no");
             problem.remedies = vec![Remedy::new(RemedyKind::StepUp)];
-            let refusal: Refusal = serde_json::from_slice(&problem.to_json(request, true)).unwrap();
+            let refusal: Refusal = Refusal::read(&problem.to_json(request, true)).unwrap();
             assert_eq!((refusal.kind(), refusal.status), (Some(*kind), kind.status()));
             assert_eq!(refusal.instance, request.to_string());
             assert!(refusal.wants_code());
@@ -95,9 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn m5_its_texts_are_harmless() {
+        let text = r#"{"type":"/problems/refused","title":"\u001b[2J","detail":"no\nhint: run this","instance":"\u202e","layer":"\u0007",
+            "rules":["\u009b1m"],"remedies":[{"kind":"role\u001b","url":"https://g/\u001b","command":"x\ry"}]}"#;
+        let refusal = Refusal::read(text.as_bytes()).unwrap();
+        let shown = format!("{refusal} {} {} {} {:?}", refusal.title, refusal.instance, refusal.layer, refusal.rules);
+        assert!(!shown.chars().any(crate::text::steers), "{shown:?}");
+        let remedy = &refusal.remedies[0];
+        let shown = format!("{} {:?} {:?}", remedy.kind, remedy.url.as_deref(), remedy.command.as_deref());
+        assert!(!shown.chars().any(crate::text::steers), "{shown:?}");
+    }
+
+    #[test]
     fn what_a_newer_gateway_writes_is_read_too() {
         let text = r#"{"type":"/problems/new","detail":"x","remedies":[{"kind":"enrol","more":1},{"kind":"step_up"}],"n":[]}"#;
-        let refusal: Refusal = serde_json::from_str(text).unwrap();
+        let refusal: Refusal = Refusal::read(text.as_bytes()).unwrap();
         assert_eq!(refusal.kind(), None);
         assert!(!refusal.wants_code(), "there is no factor yet");
     }

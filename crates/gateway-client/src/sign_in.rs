@@ -17,6 +17,7 @@ pub use pkce::Pkce;
 
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::text::one_line;
 use crate::transport::{Body, Call, Credential};
 
 /// The name of this client at the gateway.
@@ -222,7 +223,10 @@ impl From<TokenFault> for SignInError {
         match fault.error.as_str() {
             "access_denied" => SignInError::Denied,
             "expired_token" => SignInError::Expired,
-            _ => SignInError::Protocol { error: fault.error, description: fault.error_description },
+            _ => SignInError::Protocol {
+                error: one_line(&fault.error),
+                description: one_line(&fault.error_description),
+            },
         }
     }
 }

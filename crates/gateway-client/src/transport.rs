@@ -20,6 +20,7 @@ use crate::address::GatewayAddress;
 use crate::error::{BadReply, ClientError};
 use crate::factor::SecondFactor;
 use crate::refusal::Refusal;
+use crate::text::one_line;
 use crate::tls::TlsOptions;
 
 /// How long a connection may take.
@@ -257,7 +258,7 @@ impl Transport {
     /// Reads the body as a document.
     pub(crate) fn document<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
         serde_json::from_slice(body)
-            .map_err(|error| self.bad(BadReply::NotTheDocument { detail: error.to_string() }))
+            .map_err(|error| self.bad(BadReply::NotTheDocument { detail: one_line(&error.to_string()) }))
     }
 
     pub(crate) fn bad(&self, what: BadReply) -> ClientError {
@@ -276,7 +277,7 @@ fn problem(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Refus
     if !media.split(';').next()?.trim().eq_ignore_ascii_case(PROBLEM) {
         return None;
     }
-    let mut refusal: Refusal = serde_json::from_slice(body).ok()?;
+    let mut refusal = Refusal::read(body)?;
     refusal.status = status.as_u16();
     refusal.retry_after_seconds =
         headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());

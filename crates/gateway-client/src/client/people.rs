@@ -1,0 +1,120 @@
+//! People, their sessions, roles and groups.
+
+use gateway_types::RoleSet;
+use gateway_types::wire::Listing;
+use gateway_types::wire::groups::{Group, UpdateGroup};
+use gateway_types::wire::sessions::Session;
+use gateway_types::wire::users::{InviteUser, LockUser, RoleInfo, UpdateUser, User};
+use http::Method;
+use serde_json::json;
+
+use super::{Client, Page, Tagged};
+use crate::error::ClientError;
+
+impl Client {
+    /// People.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn users(&self, page: &Page) -> Result<Listing<User>, ClientError> {
+        self.read(page.on(self.address().api(&["users"]))).await
+    }
+
+    /// One person.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn user(&self, id: &str) -> Result<Tagged<User>, ClientError> {
+        self.read_tagged(self.address().api(&["users", id])).await
+    }
+
+    /// Adds somebody who is not there yet.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn invite(&self, invitation: &InviteUser) -> Result<User, ClientError> {
+        Ok(self.change(Method::POST, self.address().api(&["users"]), invitation, None).await?.value)
+    }
+
+    /// Changes somebody, if they are still as read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn update_user(&self, id: &str, etag: &str, update: &UpdateUser) -> Result<User, ClientError> {
+        Ok(self.change(Method::PUT, self.address().api(&["users", id]), update, Some(etag)).await?.value)
+    }
+
+    /// Locks somebody out: their sessions and tokens end at once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn lock_user(&self, id: &str, reason: Option<&str>) -> Result<(), ClientError> {
+        let body = LockUser { reason: reason.map(str::to_owned) };
+        self.order_with(Method::POST, self.address().api(&["users", id, "lock"]), &body, None).await
+    }
+
+    /// Lets somebody in again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn unlock_user(&self, id: &str) -> Result<(), ClientError> {
+        self.order_with(Method::POST, self.address().api(&["users", id, "unlock"]), &json!({}), None).await
+    }
+
+    /// Takes somebody's second factors and sessions away, so that they enrol anew.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reset_factors(&self, id: &str) -> Result<(), ClientError> {
+        self.order_with(Method::POST, self.address().api(&["users", id, "reset-factors"]), &json!({}), None).await
+    }
+
+    /// Removes somebody, if they are still as read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn remove_user(&self, id: &str, etag: Option<&str>) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["users", id]), etag).await
+    }
+
+    /// Somebody's live sessions.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sessions_of(&self, user: &str, page: &Page) -> Result<Listing<Session>, ClientError> {
+        self.read(page.on(self.address().api(&["users", user, "sessions"]))).await
+    }
+
+    /// Ends one of somebody's sessions.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_session_of(&self, user: &str, session: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["users", user, "sessions", session]), None).await
+    }
+
+    /// The built-in roles.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn roles(&self) -> Result<Listing<RoleInfo>, ClientError> {
+        self.read(self.address().api(&["roles"])).await
+    }
+
+    /// Groups of identity providers and what their members get.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn groups(&self) -> Result<Listing<Group>, ClientError> {
+        self.read(self.address().api(&["groups"])).await
+    }
+
+    /// Sets what a group's members get, if it is still as read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn update_group(&self, id: &str, etag: &str, roles: RoleSet) -> Result<Group, ClientError> {
+        let body = UpdateGroup { roles };
+        Ok(self.change(Method::PUT, self.address().api(&["groups", id]), &body, Some(etag)).await?.value)
+    }
+}

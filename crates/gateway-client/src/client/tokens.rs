@@ -1,0 +1,51 @@
+//! API tokens.
+
+use gateway_types::wire::Listing;
+use gateway_types::wire::tokens::{CreateToken, RotateToken, Token, TokenSecret, UpdateToken};
+use http::Method;
+
+use super::{Client, Page};
+use crate::error::ClientError;
+
+impl Client {
+    /// Tokens that the caller may see.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tokens(&self, page: &Page) -> Result<Listing<Token>, ClientError> {
+        self.read(page.on(self.address().api(&["tokens"]))).await
+    }
+
+    /// Makes a token; its secret is told this once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_token(&self, token: &CreateToken) -> Result<TokenSecret, ClientError> {
+        Ok(self.change(Method::POST, self.address().api(&["tokens"]), token, None).await?.value)
+    }
+
+    /// Narrows a token, if it is still as read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn update_token(&self, id: &str, etag: &str, update: &UpdateToken) -> Result<Token, ClientError> {
+        Ok(self.change(Method::PUT, self.address().api(&["tokens", id]), update, Some(etag)).await?.value)
+    }
+
+    /// Gives a token a new secret.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rotate_token(&self, id: &str, overlap: Option<&str>) -> Result<TokenSecret, ClientError> {
+        let body = RotateToken { overlap: overlap.map(str::to_owned) };
+        Ok(self.change(Method::POST, self.address().api(&["tokens", id, "rotate"]), &body, None).await?.value)
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_token(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["tokens", id]), None).await
+    }
+}
