@@ -1,6 +1,6 @@
 //! What a form lets people choose from, as `forms.html` shows it.
 
-use gateway_types::role::UnknownRole;
+use gateway_app::roles::description;
 use gateway_types::{Role, RoleSet};
 
 /// One of the things to choose from.
@@ -24,24 +24,12 @@ pub(crate) fn one_of(options: &[(&str, &str)], chosen: &str) -> Vec<Choice> {
     options.iter().enumerate().map(choice).collect()
 }
 
-/// What a role is for, in one line.
-pub(crate) const fn about(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "Reads what holds no secret.",
-        Role::Ops => "Operates running apps: logs, processes, exec, restarts.",
-        Role::Deployer => "Changes apps: builds, releases, promotions, scale.",
-        Role::Admin => "Everything, with a second factor where it matters.",
-        Role::Auditor => "Reads the audit log and recordings; may stand beside another role.",
-        Role::Cicd => "A machine that deploys; for tokens only.",
-    }
-}
-
 /// The roles as ticks. `offered` says which.
 pub(crate) fn of_roles(offered: impl Fn(Role) -> bool, chosen: RoleSet) -> Vec<Choice> {
     let choice = |role: Role| Choice {
         value: role.name().to_owned(),
         label: role.name().to_owned(),
-        about: about(role),
+        about: description(role),
         chosen: chosen.contains(role),
     };
     // One that is held is always there, so that saving a form takes nothing away unseen.
@@ -56,9 +44,10 @@ pub(crate) fn for_people(role: Role) -> bool {
 /// The roles that were ticked: every field `role` of a form.
 ///
 /// # Errors
-/// When one is no role.
-pub(crate) fn ticked(form: &[(String, String)]) -> Result<RoleSet, UnknownRole> {
-    form.iter().filter(|(name, _)| name == "role").map(|(_, value)| value.parse::<Role>()).collect()
+/// A sentence about the first that is no role.
+pub(crate) fn ticked(form: &[(String, String)]) -> Result<RoleSet, String> {
+    let ticks = form.iter().filter(|(name, _)| name == "role").map(|(_, value)| value);
+    ticks.map(|value| value.parse::<Role>().map_err(|unknown| unknown.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +74,8 @@ mod tests {
 
     #[test]
     fn the_first_stands_for_the_unknown() {
-        let chosen = |value| one_of(&[("", "all"), ("a", "A")], value).iter().position(|choice| choice.chosen);
+        let chosen =
+            |value| one_of(&[("", "all"), ("a", "A")], value).iter().position(|choice| choice.chosen);
         assert_eq!((chosen("a"), chosen("x"), chosen("")), (Some(1), Some(0), Some(0)));
     }
 }

@@ -104,7 +104,8 @@ impl EventView {
             on_behalf_of: event.actor.on_behalf_of.clone(),
             action: event.action.to_string(),
             action_href: listing("action", event.action.as_str()),
-            resource: app.map_or_else(|| event.resource.kind.name().to_lowercase(), |app| format!("app {app}")),
+            resource: app
+                .map_or_else(|| event.resource.kind.name().to_lowercase(), |app| format!("app {app}")),
             app_href: app.map(|app| listing("app", app)),
             decision: decision(event),
             layer: event.layer.map(gateway_types::Layer::name),
@@ -313,8 +314,10 @@ mod tests {
 
     fn check(before: Option<Value>, after: Option<Value>, expected: &[(&str, Option<&str>, Option<&str>)]) {
         let found = difference(before.as_ref(), after.as_ref());
-        let found: Vec<_> =
-            found.iter().map(|row| (row.path.as_str(), row.before.as_deref(), row.after.as_deref())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|row| (row.path.as_str(), row.before.as_deref(), row.after.as_deref()))
+            .collect();
         assert_eq!(found, expected);
     }
 

@@ -7,8 +7,8 @@ use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_policy::PolicyEngine;
 use gateway_types::{
-    Caller, Channel, Class, CredentialKind, Facts, Grant, Operation, Principal, Problem, RemedyKind, Resource,
-    Role, RoleSet, SessionId, TokenId, UserId,
+    Caller, Channel, Class, CredentialKind, Facts, Grant, Operation, Principal, Problem, RemedyKind,
+    Resource, Role, RoleSet, SessionId, TokenId, UserId,
 };
 use uuid::Uuid;
 
@@ -80,7 +80,8 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     let (roles, total) = (Role::ALL.map(|role| card(role, &all)).into(), all.len());
     let begin = query.one("cursor").and_then(|cursor| cursor.parse::<usize>().ok()).unwrap_or(0);
     let mut matching = all.into_iter().filter(|row| matches(row, role, &class, &text)).skip(begin);
-    let operations: Vec<OperationRow> = matching.by_ref().take(PAGE_SIZE).map(|row| narrowed(row, role)).collect();
+    let operations: Vec<OperationRow> =
+        matching.by_ref().take(PAGE_SIZE).map(|row| narrowed(row, role)).collect();
     let next = matching.next().map(|_row| (begin + PAGE_SIZE).to_string());
     reply::html(&RolesPage {
         frame: Frame::of(web, request, "Roles"),
@@ -101,7 +102,7 @@ fn card(role: Role, rows: &[OperationRow]) -> RoleCard {
     let cells = || rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.role == role.name());
     RoleCard {
         name: role.name(),
-        about: choices::about(role),
+        about: gateway_app::roles::description(role),
         allowed: cells().filter(|cell| cell.is_allowed()).count(),
         with_factor: cells().filter(|cell| cell.text.contains("factor")).count(),
         href: format!("{}#operations", Query::default().with("role", role.name()).link(PATH)),
@@ -115,7 +116,10 @@ fn role_choices(chosen: Option<Role>) -> Vec<Choice> {
 }
 
 fn class_choices(chosen: &str) -> Vec<Choice> {
-    let classes = Class::ALL.into_iter().filter(|class| *class != Class::Open).map(|class| (class.name(), class.name()));
+    let classes = Class::ALL
+        .into_iter()
+        .filter(|class| *class != Class::Open)
+        .map(|class| (class.name(), class.name()));
     let options: Vec<_> = std::iter::once(("", "any class")).chain(classes).collect();
     choices::one_of(&options, chosen)
 }

@@ -1,0 +1,214 @@
+//! The audit log: a listing with filters, and one event with everything it says.
+
+use askama::Template;
+use gateway_app::audit as log;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_store::EventFilter;
+use gateway_types::{Decision, Layer, Problem, ProblemKind, Timestamp};
+
+use super::choices::{self, Choice};
+use super::command;
+use super::event::EventView;
+use crate::page::Frame;
+use crate::query::{Pager, Query};
+use crate::{Web, filters, gate, reply};
+
+const PATH: &str = "/app/audit";
+const PAGE_SIZE: u32 = 50;
+const LISTING: &str = "GET /app/audit";
+const ONE: &str = "GET /app/audit/{index}";
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    frame: Frame,
+    /// Why others' events are not shown to somebody who cannot see them.
+    mine_only: Option<String>,
+    mine: bool,
+    may_see_all: bool,
+    may_read_one: bool,
+    filter: Entered,
+    verdicts: Vec<Choice>,
+    faults: Vec<String>,
+    events: Vec<EventView>,
+    pager: Pager,
+    command: String,
+}
+
+/// The fields of the filter as they were entered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Entered {
+    actor: String,
+    action: String,
+    app: String,
+    verdict: String,
+    from: String,
+    to: String,
+    text: String,
+}
+
+impl Entered {
+    fn of(query: &Query) -> Self {
+        let one = |name| query.one(name).unwrap_or_default();
+        Self {
+            actor: one("actor"),
+            action: one("action"),
+            app: one("app"),
+            verdict: one("verdict"),
+            from: one("from"),
+            to: one("to"),
+            text: one("q"),
+        }
+    }
+
+    /// What the listing holds; or what is wrong with what was entered.
+    fn filter(&self) -> Result<EventFilter, Vec<String>> {
+        let mut faults = Vec::new();
+        let mut at = |label: &str, text: &str| {
+            if text.is_empty() {
+                return None;
+            }
+            let found = moment(text);
+            if found.is_none() {
+                faults.push(format!(
+                    "{label}: `{text}` is no moment. Write a day such as 2026-11-22, or 2026-11-22T08:00; both are UTC."
+                ));
+            }
+            found
+        };
+        let (since, until) = (at("From", &self.from), at("Until", &self.to));
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Ok(EventFilter {
+            actor: given(&self.actor),
+            action: given(&self.action),
+            app: given(&self.app),
+            since,
+            until,
+            decision: match self.verdict.as_str() {
+                "allowed" => Some(Decision::Allow),
+                "refused" => Some(Decision::Refuse),
+                _ => None,
+            },
+            text: given(&self.text),
+        })
+    }
+
+    fn command(&self) -> String {
+        let mut words = vec!["rack-gateway".to_owned(), "audit".to_owned(), "tail".to_owned()];
+        for (flag, value) in [("--actor", &self.actor), ("--action", &self.action), ("--app", &self.app)] {
+            if !value.is_empty() {
+                words.extend([flag.to_owned(), command::word(value)]);
+            }
+        }
+        if self.verdict == "refused" {
+            words.push("--refused".to_owned());
+        }
+        words.join(" ")
+    }
+}
+
+/// A moment as people write it: RFC 3339, or a day or minute of UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    ["", "Z", ":00Z", "T00:00:00Z"].iter().find_map(|rest| Timestamp::parse_rfc3339(&format!("{text}{rest}")))
+}
+
+/// `GET /app/audit`.
+pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let (app, query) = (web.app(), Query::of(request));
+    let others = gate::refusal(app, &request.caller, LISTING, false);
+    // What the verdict was about, and nothing wider.
+    let mine = request.facts.own_object || others.is_some();
+    let mut entered = Entered::of(&query);
+    if mine {
+        entered.actor = request.caller.principal.display_name();
+    }
+    let cursor = query.one("cursor");
+    let (found, faults) = match entered.filter() {
+        Ok(filter) => (Some(log::search(app, &filter, cursor.as_deref(), PAGE_SIZE).await?), Vec::new()),
+        Err(faults) => (None, faults),
+    };
+    let policy = app.policy.load();
+    let (items, next) = found.map_or_else(Default::default, |page| (page.items, page.next));
+    reply::html(&AuditPage {
+        frame: Frame::of(web, request, "Audit log"),
+        may_see_all: others.is_none(),
+        mine_only: others,
+        mine,
+        may_read_one: gate::could_use(app, &request.caller, ONE, false),
+        verdicts: choices::one_of(
+            &[("", "any"), ("allowed", "allowed"), ("refused", "refused")],
+            &entered.verdict,
+        ),
+        faults,
+        events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
+        pager: Pager::new(PATH, &query, next.as_deref()),
+        command: entered.command(),
+        filter: entered,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "audit_event.html")]
+struct EventPage {
+    frame: Frame,
+    event: EventView,
+    intent: Option<u64>,
+    leaf_hash: Option<String>,
+    previous: Option<u64>,
+    following: u64,
+}
+
+/// `GET /app/audit/{index}`.
+pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let index = request.parameter("index").and_then(|index| index.parse::<u64>().ok()).ok_or_else(no_such_event)?;
+    let found = log::event(web.app(), index).await?;
+    let policy = web.app().policy.load();
+    reply::html(&EventPage {
+        frame: Frame::of(web, request, &format!("Event #{index}")),
+        intent: found.event.intent,
+        event: EventView::new(index, &found.event, &policy),
+        leaf_hash: Some(found.leaf_hash.to_hex()),
+        previous: index.checked_sub(1),
+        following: index.saturating_add(1),
+    })
+}
+
+fn no_such_event() -> Problem {
+    Problem::new(ProblemKind::NotFound, Layer::Authorization, "The log has no event with this index.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<&str>) {
+        let expected = expected.and_then(Timestamp::parse_rfc3339);
+        assert_eq!(moment(text), expected, "{text}");
+    }
+
+    #[test]
+    fn moments_as_people_write_them() {
+        check("2026-11-22", Some("2026-11-22T00:00:00Z"));
+        check("2026-11-22T08:30", Some("2026-11-22T08:30:00Z"));
+        check("2026-11-22T08:30:15", Some("2026-11-22T08:30:15Z"));
+        check("2026-11-22T08:30:15+01:00", Some("2026-11-22T07:30:15Z"));
+        check("yesterday", None);
+        check("2026-13-01", None);
+    }
+
+    #[test]
+    fn a_wrong_moment_is_said_and_filters_nothing() {
+        let entered = Entered { from: "soon".to_owned(), ..Entered::default() };
+        assert_eq!(entered.filter().map_err(|faults| faults.len()), Err(1));
+    }
+
+    #[test]
+    fn the_same_filter_as_a_command() {
+        let entered =
+            Entered { actor: "a b".to_owned(), verdict: "refused".to_owned(), ..Entered::default() };
+        assert_eq!(entered.command(), "rack-gateway audit tail --actor 'a b' --refused");
+    }
+}
