@@ -1,6 +1,7 @@
 //! The code for an ID token, at the provider's token endpoint.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 
 use gateway_types::Secret;
 use http::header::AUTHORIZATION;
@@ -11,7 +12,7 @@ use openidconnect::core::{
     CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet,
+    AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, IdToken, IdTokenFields, PkceCodeVerifier, RequestTokenError,
     StandardErrorResponse, StandardTokenResponse, TokenResponse,
 };
@@ -96,8 +97,8 @@ impl Provider {
             .map_err(|_| OidcError::EndpointAbsent { provider: self.named(), endpoint: Endpoint::Token })?
             .set_pkce_verifier(PkceCodeVerifier::new(copy(&kept.verifier)))
             .set_redirect_uri(Cow::Owned(redirect));
-        let http = |request: Request<Vec<u8>>| ask(fetch, reach, request);
-        let answer = request.request_async(&http).await.map_err(|error| self.no_token(error))?;
+        let asker = Asker { fetch, reach };
+        let answer = request.request_async(&asker).await.map_err(|error| self.no_token(error))?;
         let absent = || OidcError::IdToken { provider: self.named(), fault: TokenFault::Absent };
         answer.id_token().cloned().ok_or_else(absent)
     }
@@ -129,6 +130,22 @@ impl Provider {
             RequestTokenError::Parse(error, _) => malformed(provider, &error.to_string()),
             RequestTokenError::Other(reason) => malformed(provider, &reason),
         }
+    }
+}
+
+/// The fetcher as the OAuth library wants one. A type with a named future: a closure's is not `Send` for every
+/// lifetime, and then no server could wait for it.
+struct Asker<'f> {
+    fetch: &'f dyn Fetch,
+    reach: Reach,
+}
+
+impl<'c> AsyncHttpClient<'c> for Asker<'_> {
+    type Error = NoAnswer;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, NoAnswer>> + Send + 'c>>;
+
+    fn call(&'c self, request: Request<Vec<u8>>) -> Self::Future {
+        Box::pin(ask(self.fetch, self.reach, request))
     }
 }
 
