@@ -1,8 +1,11 @@
 //! The client: one method for each operation. What it can be asked is below `client/`, by subject.
 
 mod account;
+mod audit;
 mod meta;
 mod people;
+mod policy;
+mod settings;
 mod tokens;
 
 use gateway_types::Secret;
@@ -11,7 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+pub use account::{Challenge, WINDOW};
 pub use meta::Discovery;
+pub use tokens::TokenScope;
 
 use crate::address::GatewayAddress;
 use crate::error::ClientError;
@@ -41,13 +46,17 @@ pub struct Page {
     pub cursor: Option<String>,
     /// How many items at most; `None` leaves it to the gateway.
     pub limit: Option<u32>,
+    /// Only items that contain this, where the listing can be searched.
+    pub search: Option<String>,
 }
 
 impl Page {
     /// Adds it to the query of `url`.
     pub(crate) fn on(&self, url: Url) -> Url {
         let limit = self.limit.map(|limit| limit.to_string());
-        with_query(url, &[("cursor", self.cursor.as_deref()), ("limit", limit.as_deref())])
+        let parameters =
+            [("cursor", self.cursor.as_deref()), ("limit", limit.as_deref()), ("q", self.search.as_deref())];
+        with_query(url, &parameters)
     }
 }
 
@@ -111,6 +120,12 @@ impl Client {
         self.tagged(&reply)
     }
 
+    /// A change without a body that is answered with a document.
+    pub(crate) async fn post_bare<T: DeserializeOwned>(&self, url: Url) -> Result<T, ClientError> {
+        let reply = self.transport.send(Call::new(Method::POST, url)).await?;
+        self.transport.document(&reply.body)
+    }
+
     /// A change whose answer is of no interest.
     pub(crate) async fn order(
         &self,
@@ -137,6 +152,11 @@ impl Client {
     fn tagged<T: DeserializeOwned>(&self, reply: &Reply) -> Result<Tagged<T>, ClientError> {
         Ok(Tagged { value: self.transport.document(&reply.body)?, etag: reply.etag.clone() })
     }
+}
+
+/// The `ETag` of a version: what `If-Match` takes.
+pub fn etag(version: i64) -> String {
+    format!("\"{version}\"")
 }
 
 /// A call with a JSON body.

@@ -16,7 +16,7 @@ mod tls;
 mod transport;
 
 pub use address::{AddressFault, GatewayAddress};
-pub use client::{Client, Discovery, Page, Tagged};
+pub use client::{Challenge, Client, Discovery, Page, Tagged, TokenScope, WINDOW, etag};
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
 pub use refusal::{Refusal, RefusalRemedy};

@@ -116,7 +116,8 @@ mod tests {
         let text = r#"{"type":"/problems/refused","title":"\u001b[2J","detail":"no\nhint: run this","instance":"\u202e","layer":"\u0007",
             "rules":["\u009b1m"],"remedies":[{"kind":"role\u001b","url":"https://g/\u001b","command":"x\ry"}]}"#;
         let refusal = Refusal::read(text.as_bytes()).unwrap();
-        let shown = format!("{refusal} {} {} {} {:?}", refusal.title, refusal.instance, refusal.layer, refusal.rules);
+        let shown =
+            format!("{refusal} {} {} {} {:?}", refusal.title, refusal.instance, refusal.layer, refusal.rules);
         assert!(!shown.chars().any(crate::text::steers), "{shown:?}");
         let remedy = &refusal.remedies[0];
         let shown = format!("{} {:?} {:?}", remedy.kind, remedy.url.as_deref(), remedy.command.as_deref());

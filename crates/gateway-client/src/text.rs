@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn m5_nothing_steers_a_terminal() {
-        for hostile in ["\u{1b}[2J", "a\u{9b}31m", "x\r\ny", "\u{7}", "\u{7f}", "\u{202e}txt", "\u{2066}a", "z\u{200b}z"] {
+        for hostile in
+            ["\u{1b}[2J", "a\u{9b}31m", "x\r\ny", "\u{7}", "\u{7f}", "\u{202e}txt", "\u{2066}a", "z\u{200b}z"]
+        {
             let clean = one_line(hostile);
             assert!(!clean.chars().any(steers), "{hostile:?}");
             assert_eq!(clean.chars().count(), hostile.chars().count());

@@ -142,25 +142,23 @@ impl Transport {
         self.judge(status, &headers, body)
     }
 
-    /// Makes the request and writes the answer's body as it comes; returns its length in bytes.
+    /// Makes the request and writes the answer's body as it comes; returns its headers.
     pub(crate) async fn download(
         &self,
         call: Call,
         out: &mut (dyn Write + Send),
-    ) -> Result<u64, ClientError> {
+    ) -> Result<HeaderMap, ClientError> {
         let mut response = self.start(call, DOWNLOAD_LIMIT).await?;
-        if !response.status().is_success() {
-            let (status, headers) = (response.status(), response.headers().clone());
+        let (status, headers) = (response.status(), response.headers().clone());
+        if !status.is_success() {
             let body = self.read(&mut response, MOST_PROBLEM_BYTES).await?;
-            return self.judge(status, &headers, body).map(|_| 0);
+            return self.judge(status, &headers, body).map(|_| headers);
         }
-        let mut length: u64 = 0;
         while let Some(chunk) = response.chunk().await.map_err(|_| self.bad(BadReply::Cut))? {
             out.write_all(&chunk).map_err(ClientError::Write)?;
-            length = length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         }
         out.flush().map_err(ClientError::Write)?;
-        Ok(length)
+        Ok(headers)
     }
 
     /// Makes the request and returns whatever the answer is, unjudged.

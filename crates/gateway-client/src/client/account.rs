@@ -1,15 +1,45 @@
 //! The caller themselves: who, sessions, factors, step-up.
 
 use gateway_types::Secret;
-use gateway_types::wire::factors::{BackupCodes, EnrolTotp, Factor, Factors, RenameFactor, TotpBegun, TotpConfirmed};
+use gateway_types::wire::Listing;
+use gateway_types::wire::factors::{
+    BackupCodes, EnrolTotp, Factor, Factors, RenameFactor, TotpBegun, TotpConfirmed,
+};
 use gateway_types::wire::me::Me;
 use gateway_types::wire::sessions::{Session, SessionsEnded};
-use gateway_types::wire::Listing;
 use http::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Client, Page};
 use crate::error::ClientError;
+
+/// The id that stands for the window of the session that asks.
+pub const WINDOW: &str = "window";
+
+/// What was refused for want of a second factor, and waits to be confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Challenge {
+    /// Its id.
+    pub id: String,
+    /// The action's full name.
+    pub action: String,
+    /// What it would be done to.
+    pub resource: String,
+    /// Method and path that were asked for.
+    pub target: String,
+    /// For this very action, once; else it opens the window.
+    pub bound: bool,
+    /// What the session that was refused was opened with.
+    pub device: String,
+    /// From which address it was asked for.
+    pub ip: Option<String>,
+    /// When it ends.
+    pub expires: String,
+    /// It was confirmed, and waits to be used.
+    pub confirmed: bool,
+}
 
 impl Client {
     /// Who the credential stands for, and what they can do.
@@ -50,7 +80,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn revoke_other_sessions(&self) -> Result<SessionsEnded, ClientError> {
         let url = self.address().api(&["me", "sessions", "revoke-others"]);
-        Ok(self.change(Method::POST, url, &json!({}), None).await?.value)
+        self.post_bare(url).await
     }
 
     /// One's own second factors.
@@ -67,7 +97,10 @@ impl Client {
     /// [`ClientError`].
     pub async fn begin_totp(&self, name: Option<&str>) -> Result<TotpBegun, ClientError> {
         let body = EnrolTotp { name: name.map(str::to_owned), ..EnrolTotp::default() };
-        Ok(self.change(Method::POST, self.address().api(&["me", "factors", "totp"]), &body, None).await?.value)
+        Ok(self
+            .change(Method::POST, self.address().api(&["me", "factors", "totp"]), &body, None)
+            .await?
+            .value)
     }
 
     /// Ends an enrolment with a code of the new authenticator.
@@ -76,7 +109,10 @@ impl Client {
     /// [`ClientError`].
     pub async fn confirm_totp(&self, id: &str, code: &str) -> Result<TotpConfirmed, ClientError> {
         let body = EnrolTotp { name: None, id: Some(id.to_owned()), code: Some(code.to_owned()) };
-        Ok(self.change(Method::POST, self.address().api(&["me", "factors", "totp"]), &body, None).await?.value)
+        Ok(self
+            .change(Method::POST, self.address().api(&["me", "factors", "totp"]), &body, None)
+            .await?
+            .value)
     }
 
     /// Gives a factor another name.
@@ -102,31 +138,23 @@ impl Client {
     /// [`ClientError`].
     pub async fn make_backup_codes(&self) -> Result<BackupCodes, ClientError> {
         let url = self.address().api(&["me", "backup-codes"]);
-        Ok(self.change(Method::POST, url, &json!({}), None).await?.value)
-    }
-
-    /// Opens the step-up window of the session that asks.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn open_window(&self, code: &Secret<String>) -> Result<serde_json::Value, ClientError> {
-        self.step_up("window", code).await
+        self.post_bare(url).await
     }
 
     /// What a challenge is for.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn challenge(&self, id: &str) -> Result<serde_json::Value, ClientError> {
+    pub async fn challenge(&self, id: &str) -> Result<Challenge, ClientError> {
         self.read(self.address().at(&["step-up", id])).await
     }
 
-    /// Confirms a challenge, or with `window` for its id opens the window of the session that asks.
+    /// Confirms a challenge, or with [`WINDOW`] for its id opens the window of the session that asks.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn step_up(&self, id: &str, code: &Secret<String>) -> Result<serde_json::Value, ClientError> {
+    pub async fn step_up(&self, id: &str, code: &Secret<String>) -> Result<(), ClientError> {
         let body = json!({ "code": code.expose() });
-        Ok(self.change(Method::POST, self.address().at(&["step-up", id]), &body, None).await?.value)
+        self.order_with(Method::POST, self.address().at(&["step-up", id]), &body, None).await
     }
 }

@@ -40,7 +40,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn checkpoint(&self) -> Result<String, ClientError> {
-        let reply = self.transport.send(Call::new(Method::GET, self.address().at(&["log", "checkpoint"]))).await?;
+        let reply =
+            self.transport.send(Call::new(Method::GET, self.address().at(&["log", "checkpoint"]))).await?;
         String::from_utf8(reply.body.into()).map_err(|_| {
             self.transport.bad(BadReply::NotTheDocument { detail: "it is not UTF-8".to_owned() })
         })

@@ -6,7 +6,6 @@ use gateway_types::wire::groups::{Group, UpdateGroup};
 use gateway_types::wire::sessions::Session;
 use gateway_types::wire::users::{InviteUser, LockUser, RoleInfo, UpdateUser, User};
 use http::Method;
-use serde_json::json;
 
 use super::{Client, Page, Tagged};
 use crate::error::ClientError;
@@ -58,7 +57,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn unlock_user(&self, id: &str) -> Result<(), ClientError> {
-        self.order_with(Method::POST, self.address().api(&["users", id, "unlock"]), &json!({}), None).await
+        self.order(Method::POST, self.address().api(&["users", id, "unlock"]), None).await
     }
 
     /// Takes somebody's second factors and sessions away, so that they enrol anew.
@@ -66,15 +65,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn reset_factors(&self, id: &str) -> Result<(), ClientError> {
-        self.order_with(Method::POST, self.address().api(&["users", id, "reset-factors"]), &json!({}), None).await
+        self.order(Method::POST, self.address().api(&["users", id, "reset-factors"]), None).await
     }
 
-    /// Removes somebody, if they are still as read.
+    /// Removes somebody.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn remove_user(&self, id: &str, etag: Option<&str>) -> Result<(), ClientError> {
-        self.order(Method::DELETE, self.address().api(&["users", id]), etag).await
+    pub async fn remove_user(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["users", id]), None).await
     }
 
     /// Somebody's live sessions.
@@ -105,8 +104,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn groups(&self) -> Result<Listing<Group>, ClientError> {
-        self.read(self.address().api(&["groups"])).await
+    pub async fn groups(&self, page: &Page) -> Result<Listing<Group>, ClientError> {
+        self.read(page.on(self.address().api(&["groups"]))).await
     }
 
     /// Sets what a group's members get, if it is still as read.

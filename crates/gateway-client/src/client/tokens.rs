@@ -4,16 +4,27 @@ use gateway_types::wire::Listing;
 use gateway_types::wire::tokens::{CreateToken, RotateToken, Token, TokenSecret, UpdateToken};
 use http::Method;
 
-use super::{Client, Page};
+use super::{Client, Page, with_query};
 use crate::error::ClientError;
 
+/// Which tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TokenScope {
+    /// Everybody's, not only one's own.
+    pub everyone: bool,
+    /// Only those that are neither revoked nor expired.
+    pub live_only: bool,
+}
+
 impl Client {
-    /// Tokens that the caller may see.
+    /// Tokens.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn tokens(&self, page: &Page) -> Result<Listing<Token>, ClientError> {
-        self.read(page.on(self.address().api(&["tokens"]))).await
+    pub async fn tokens(&self, scope: TokenScope, page: &Page) -> Result<Listing<Token>, ClientError> {
+        let parameters =
+            [("all", scope.everyone.then_some("true")), ("live", scope.live_only.then_some("true"))];
+        self.read(with_query(page.on(self.address().api(&["tokens"])), &parameters)).await
     }
 
     /// Makes a token; its secret is told this once.
@@ -28,7 +39,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn update_token(&self, id: &str, etag: &str, update: &UpdateToken) -> Result<Token, ClientError> {
+    pub async fn update_token(
+        &self,
+        id: &str,
+        etag: &str,
+        update: &UpdateToken,
+    ) -> Result<Token, ClientError> {
         Ok(self.change(Method::PUT, self.address().api(&["tokens", id]), update, Some(etag)).await?.value)
     }
 

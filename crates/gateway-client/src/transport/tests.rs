@@ -124,7 +124,7 @@ async fn a_download_is_passed_on_as_it_comes() {
     let stub = Stub::answering(vec![good("line\nline\n")]).await;
     let transport = transport(&stub);
     let mut out = Vec::new();
-    assert_eq!(transport.download(get(&transport), &mut out).await.unwrap(), 10);
+    transport.download(get(&transport), &mut out).await.unwrap();
     assert_eq!(out, b"line\nline\n");
 }
 

@@ -1,0 +1,74 @@
+//! The audit log: searched, read, exported.
+
+use std::io::Write;
+
+use gateway_types::wire::Listing;
+use gateway_types::wire::audit::{
+    AuditEntry, AuditPhase, AuditQuery, AuditVerdict, ExportAudit, IndexedEvent,
+};
+use http::Method;
+
+use super::{Client, call, with_query};
+use crate::error::ClientError;
+
+impl Client {
+    /// One page of events, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self, query: &AuditQuery) -> Result<Listing<IndexedEvent>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let parameters = [
+            ("actor", query.actor.as_deref()),
+            ("action", query.action.as_deref()),
+            ("app", query.app.as_deref()),
+            ("verdict", query.verdict.map(verdict)),
+            ("phase", query.phase.map(phase)),
+            ("from", query.from.as_deref()),
+            ("to", query.to.as_deref()),
+            ("q", query.q.as_deref()),
+            ("request", query.request.as_deref()),
+            ("mine", query.mine.then_some("true")),
+            ("cursor", query.cursor.as_deref()),
+            ("limit", limit.as_deref()),
+        ];
+        self.read(with_query(self.address().api(&["audit"]), &parameters)).await
+    }
+
+    /// One entry of the log, with the proof that it is in it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn event(&self, index: u64) -> Result<AuditEntry, ClientError> {
+        self.read(self.address().api(&["audit", &index.to_string()])).await
+    }
+
+    /// Writes one piece of an export to `out`; returns where the next one begins, `None` after the last.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn export_events(
+        &self,
+        question: &ExportAudit,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Option<String>, ClientError> {
+        let call = call(Method::POST, self.address().api(&["audit", "export"]), question, None)?;
+        let headers = self.transport.download(call, out).await?;
+        Ok(headers.get("next-cursor").and_then(|value| value.to_str().ok()).map(str::to_owned))
+    }
+}
+
+const fn verdict(verdict: AuditVerdict) -> &'static str {
+    match verdict {
+        AuditVerdict::Allow => "allow",
+        AuditVerdict::Refuse => "refuse",
+    }
+}
+
+const fn phase(phase: AuditPhase) -> &'static str {
+    match phase {
+        AuditPhase::Intent => "intent",
+        AuditPhase::Outcome => "outcome",
+        AuditPhase::Single => "single",
+    }
+}
