@@ -6,6 +6,7 @@ mod factors;
 mod jobs;
 mod log;
 mod opening;
+mod people;
 mod policies;
 mod resolving;
 
