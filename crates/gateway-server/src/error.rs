@@ -10,6 +10,8 @@ use gateway_proxy::UpstreamError;
 use gateway_secrets::{LabelError, PlainKeysError};
 use gateway_store::StoreError;
 
+use crate::fetch::FetchSetupError;
+
 /// Why a gateway does not start. Each names what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -54,6 +56,9 @@ pub enum StartError {
     /// A row's secret labels are wrong.
     #[error("the secret labels of a rack route cannot be understood")]
     Labels(#[from] LabelError),
+    /// Identity providers cannot be asked.
+    #[error("identity providers cannot be asked")]
+    Fetch(#[from] FetchSetupError),
     /// The list of plain environment keys is wrong.
     #[error("secrets.plain_env_keys cannot be used")]
     PlainKeys(#[from] PlainKeysError),

@@ -6,10 +6,11 @@
 pub mod own;
 pub mod readiness;
 pub mod server;
-pub mod settings;
 
 mod admin;
 mod error;
+mod fetch;
+mod identity;
 
 pub use error::StartError;
 pub use server::{Running, Surroundings, policy_engine, route_table, start};

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gateway_app::{App, NoNotices};
+use gateway_app::health::Health;
+use gateway_app::settings::InForce;
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
@@ -22,8 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Probes};
 use crate::error::StartError;
+use crate::fetch::HttpFetch;
+use crate::identity::providers;
 use crate::own::OwnOperations;
-use crate::settings::InForce;
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -55,6 +59,7 @@ pub struct Running {
     pub admin_address: SocketAddr,
     /// Its store.
     pub store: Arc<Store>,
+    app: Arc<App>,
     plane: Arc<DataPlane>,
     draining: CancellationToken,
     stopping: CancellationToken,
@@ -125,6 +130,23 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let admin_listener = bind(config.admin_listener).await?;
     let store = open_store(&config, &surroundings).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
+    let policy = Arc::new(ArcSwap::from_pointee(engine));
+    let app = Arc::new(App {
+        clock: surroundings.clock.clone(),
+        entropy: surroundings.entropy.clone(),
+        store: store.clone(),
+        policy: policy.clone(),
+        own: own.clone(),
+        settings: settings.clone(),
+        rack_name: config.rack.name.clone(),
+        domain: config.listener.domain.clone(),
+        users: config.users.clone(),
+        identity: config.identity.clone(),
+        providers: providers(&config.identity),
+        fetch: Arc::new(HttpFetch::new(None)?),
+        notices: Arc::new(NoNotices),
+        health: Arc::new(Health::new()),
+    });
     let plane = DataPlane::new(DataPlaneParts {
         clock: surroundings.clock,
         entropy: surroundings.entropy,
@@ -132,12 +154,13 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         plain_keys: PlainKeys::new(config.secrets.plain_env_keys.iter().cloned())?,
         routes,
         own,
-        policy: Arc::new(ArcSwap::from_pointee(engine)),
+        policy,
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
-        control: Arc::new(OwnOperations::new(store.clone(), config.rack.name.clone())),
+        trusted_forwarders: config.listener.trusted_forwarders.clone(),
+        control: Arc::new(OwnOperations::new(app.clone())),
         form_limit_bytes: config.limits.form_size_bytes,
         head_limit_bytes: config.limits.head_size_bytes,
         head_limit: config.limits.head_timeout,
@@ -151,6 +174,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
+        app,
         plane: plane.clone(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -309,6 +333,7 @@ impl Running {
     /// Stops: no new connections; requests in hand and open sockets may end within the drain limit;
     /// what is left of the sockets is told why it ends; then the log is closed.
     pub async fn stop(self) {
+        self.app.health.set_draining();
         self.draining.cancel();
         self.connections.close();
         let drained = async {

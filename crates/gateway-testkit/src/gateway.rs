@@ -137,6 +137,8 @@ impl TestGatewayBuilder {
         set("DATA_DIR", directory.path().display().to_string());
         set("LISTENER_ADDRESSES", "127.0.0.1".to_owned());
         set("PORT", "0".to_owned());
+        // Tests are on loopback, where routers are believed by default; the tests of that list one.
+        set("TRUSTED_FORWARDERS", String::new());
         // Tests send as fast as they can; the test of the limits switches them on.
         set("RGW_SETTING_RATE_LIMITS", "off".to_owned());
         set("ADMIN_PORT", "0".to_owned());

@@ -1,10 +1,9 @@
 //! What the questions about policy share: the engine and the facts that a request would meet now.
 
 use clap::Args;
+use gateway_app::settings::InForce;
 use gateway_config::Config;
 use gateway_policy::{OwnTable, PolicyEngine};
-use gateway_proxy::plane::LiveSettings as _;
-use gateway_server::settings::InForce;
 use gateway_server::{policy_engine, route_table};
 use gateway_store::Store;
 use gateway_types::{Facts, Resource, Verdict};
