@@ -26,6 +26,7 @@ pub mod rights;
 pub mod roles;
 pub mod sessions;
 pub mod settings;
+pub mod sign_in;
 pub mod step_up;
 pub mod tokens;
 pub mod users;

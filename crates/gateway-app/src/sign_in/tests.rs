@@ -1,0 +1,10 @@
+//! Every test that touches rows runs on SQLite and on a real PostgreSQL.
+
+mod attacks;
+mod command_line;
+mod device_codes;
+mod pages;
+mod people;
+mod places;
+mod provider;
+mod world;

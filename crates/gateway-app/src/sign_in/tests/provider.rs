@@ -1,0 +1,164 @@
+//! An identity provider in this process, behind [`Fetch`]: it keeps codes, checks PKCE, and signs with a
+//! key of its own. What it says of people is whatever a test wants.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use gateway_identity::oidc::{Answer, Fetch};
+use http::{Request, Response};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::world::TestClock;
+
+pub(super) const CLIENT_SECRET: &str = "the gateway's secret at the provider";
+
+/// A code that was given out.
+struct Given {
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+    claims: Value,
+}
+
+pub(super) struct TestProvider {
+    key: Ed25519KeyPair,
+    clock: std::sync::Arc<TestClock>,
+    codes: Mutex<HashMap<String, Given>>,
+    count: AtomicU64,
+    pub(super) token_requests: AtomicU64,
+}
+
+impl std::fmt::Debug for TestProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TestProvider")
+    }
+}
+
+pub(super) fn parameters(url: &str) -> HashMap<String, String> {
+    Url::parse(url).unwrap().query_pairs().into_owned().collect()
+}
+
+impl TestProvider {
+    pub(super) fn new(clock: std::sync::Arc<TestClock>) -> Self {
+        Self {
+            key: Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap(),
+            clock,
+            codes: Mutex::default(),
+            count: AtomicU64::new(0),
+            token_requests: AtomicU64::new(0),
+        }
+    }
+
+    /// The person signs in at the address that the gateway sent the browser to; what the browser then
+    /// brings back is the query.
+    pub(super) fn sign_in(&self, location: &str, claims: Value) -> String {
+        let asked = parameters(location);
+        assert_eq!(asked["response_type"], "code");
+        assert_eq!(asked["code_challenge_method"], "S256");
+        assert!(asked["scope"].contains("openid"));
+        let code = format!("code-{}", self.count.fetch_add(1, Ordering::SeqCst));
+        let given = Given {
+            nonce: asked["nonce"].clone(),
+            challenge: asked["code_challenge"].clone(),
+            redirect_uri: asked["redirect_uri"].clone(),
+            claims,
+        };
+        self.codes.lock().unwrap().insert(code.clone(), given);
+        format!("code={code}&state={}", asked["state"])
+    }
+
+    fn token(&self, host: &str, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        self.token_requests.fetch_add(1, Ordering::SeqCst);
+        let form: HashMap<String, String> =
+            url::form_urlencoded::parse(request.body()).into_owned().collect();
+        let credential = BASE64.encode(
+            format!("gateway:{}", url::form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect::<String>())
+                .as_bytes(),
+        );
+        let shown = request.headers()["authorization"].to_str().unwrap();
+        assert_eq!(shown, format!("Basic {credential}"));
+        let given = self.codes.lock().unwrap().remove(&form["code"]);
+        let right = given.filter(|given| {
+            let digest = BASE64URL_NOPAD.encode(digest(&SHA256, form["code_verifier"].as_bytes()).as_ref());
+            given.challenge == digest && given.redirect_uri == form["redirect_uri"]
+        });
+        match right {
+            Some(given) => answer(
+                200,
+                &json!({
+                    "access_token": "unused",
+                    "token_type": "Bearer",
+                    "id_token": self.id_token(host, &given),
+                }),
+            ),
+            None => answer(400, &json!({ "error": "invalid_grant" })),
+        }
+    }
+
+    fn id_token(&self, host: &str, given: &Given) -> String {
+        let now = self.clock.seconds();
+        let mut claims = json!({
+            "iss": format!("https://{host}"),
+            "aud": "gateway",
+            "exp": now + 300,
+            "iat": now,
+            "nonce": given.nonce,
+        });
+        for (name, value) in given.claims.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": "JWT" });
+        let signed = format!(
+            "{}.{}",
+            BASE64URL_NOPAD.encode(header.to_string().as_bytes()),
+            BASE64URL_NOPAD.encode(claims.to_string().as_bytes())
+        );
+        let signature = BASE64URL_NOPAD.encode(self.key.sign(signed.as_bytes()).as_ref());
+        format!("{signed}.{signature}")
+    }
+
+    fn answer(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        let host = request.uri().host().unwrap().to_owned();
+        match request.uri().path() {
+            "/.well-known/openid-configuration" => answer(
+                200,
+                &json!({
+                    "issuer": format!("https://{host}"),
+                    "authorization_endpoint": format!("https://{host}/authorize"),
+                    "token_endpoint": format!("https://{host}/token"),
+                    "jwks_uri": format!("https://{host}/keys"),
+                    "response_types_supported": ["code"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["EdDSA"],
+                }),
+            ),
+            "/keys" => {
+                let x = BASE64URL_NOPAD.encode(self.key.public_key().as_ref());
+                let key =
+                    json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k1", "use": "sig", "alg": "EdDSA"});
+                answer(200, &json!({ "keys": [key] }))
+            }
+            "/token" => self.token(&host, request),
+            other => panic!("the gateway asked for {other}"),
+        }
+    }
+}
+
+impl Fetch for TestProvider {
+    fn fetch(&self, request: Request<Vec<u8>>) -> Answer<'_> {
+        Box::pin(std::future::ready(Ok(self.answer(&request))))
+    }
+}
+
+fn answer(status: u16, document: &Value) -> Response<Vec<u8>> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(document.to_string().into_bytes())
+        .unwrap()
+}

@@ -1,0 +1,120 @@
+//! From an identity that a provider vouches for to a person of this gateway.
+//!
+//! # Security
+//! Issuer and subject are the key. An e-mail address counts once, to find the person who was listed or
+//! invited, and only while that person has no other subject of the issuer: whoever gets an old address later
+//! does not get the old person.
+
+use gateway_identity::oidc::{Identity, Provider};
+use gateway_store::{NewIdentityLink, NewUser, RolesFrom, StoreError, User};
+use gateway_types::{Role, RoleSet};
+
+use super::{SignInError, events, roles};
+use crate::{App, Operator, people, record};
+
+/// The person that this identity is, linked or made where the rules say so.
+pub(super) async fn person(
+    app: &App,
+    operator: &Operator<'_>,
+    provider: &Provider,
+    identity: &Identity,
+) -> Result<User, SignInError> {
+    let own_domain = provider.domain_allowed(&identity.email);
+    if restricts_domains(app, provider) && !own_domain {
+        return Err(SignInError::DomainNotAllowed);
+    }
+    let groups = roles::of_groups(app, provider, identity).await?;
+    let identities = app.store.identities();
+    if let Some(link) = identities.by_subject(&identity.issuer, &identity.subject).await? {
+        let user = app.store.users().by_id(link.user).await?.ok_or(SignInError::NotInvited)?;
+        let user = unlocked(user)?;
+        let user = roles::follow(app, &events::known(operator, &user), user, &link, groups).await?;
+        identities.seen(&identity.issuer, &identity.subject, &identity.email, groups).await?;
+        return Ok(user);
+    }
+    let (user, roles_from) = match app.store.users().by_email(&identity.email).await? {
+        Some(user) => (unlocked(user)?, RolesFrom::People),
+        None => first_seen(app, operator, identity, own_domain, groups).await?,
+    };
+    let given = if roles_from == RolesFrom::Groups { groups } else { RoleSet::EMPTY };
+    link(app, operator, identity, &user, roles_from, given).await?;
+    Ok(user)
+}
+
+fn unlocked(user: User) -> Result<User, SignInError> {
+    if user.locked { Err(SignInError::Locked) } else { Ok(user) }
+}
+
+/// Whether only people of certain domains may come from this provider. One that the configuration does not
+/// know is held to its list, whatever that is.
+fn restricts_domains(app: &App, provider: &Provider) -> bool {
+    let configured = app.identity.providers.iter().find(|known| known.name == provider.name());
+    configured.is_none_or(|known| !known.allowed_domains.is_empty())
+}
+
+/// Makes somebody whom a list names, or who has an address in the provider's own domains.
+async fn first_seen(
+    app: &App,
+    operator: &Operator<'_>,
+    identity: &Identity,
+    own_domain: bool,
+    groups: RoleSet,
+) -> Result<(User, RolesFrom), SignInError> {
+    let listed = app.users.roles_of(&identity.email);
+    if !listed.is_empty() {
+        let user = people::at_first_sight(&app.store, operator, &identity.email, listed).await?;
+        return Ok((unlocked(user)?, RolesFrom::People));
+    }
+    if !own_domain {
+        return Err(SignInError::NotInvited);
+    }
+    let roles = groups.with(Role::Viewer);
+    let mut event = events::event(operator, "gateway:user:invite", &[("email", &identity.email)]);
+    event.parameters.insert("roles".to_owned(), roles.to_string());
+    event.reason = Some("an address in the identity provider's own domains, seen for the first time".to_owned());
+    record(&app.store, event).await?;
+    let name = identity.name.clone().unwrap_or_else(|| identity.email.clone());
+    match app.store.users().create(NewUser { email: identity.email.clone(), name, roles }).await {
+        Ok(user) => Ok((user, RolesFrom::Groups)),
+        // The same person came in two tabs, or an admin invited them at this moment: theirs is the row.
+        Err(StoreError::Exists) => {
+            let user = app.store.users().by_email(&identity.email).await?;
+            Ok((unlocked(user.ok_or(SignInError::Changed)?)?, RolesFrom::People))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn link(
+    app: &App,
+    operator: &Operator<'_>,
+    identity: &Identity,
+    user: &User,
+    roles_from: RolesFrom,
+    group_roles: RoleSet,
+) -> Result<(), SignInError> {
+    let parameters = [
+        ("issuer", identity.issuer.as_str()),
+        ("subject", identity.subject.as_str()),
+        ("email", identity.email.as_str()),
+    ];
+    record(&app.store, events::event(&events::known(operator, user), "gateway:auth:link", &parameters)).await?;
+    let new = NewIdentityLink {
+        issuer: identity.issuer.clone(),
+        subject: identity.subject.clone(),
+        user: user.id,
+        email: identity.email.clone(),
+        roles_from,
+        group_roles,
+    };
+    match app.store.identities().link(&new).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::Exists) => {
+            // Linked by another tab at this moment, or the person is somebody else at this provider.
+            let now = app.store.identities().by_subject(&identity.issuer, &identity.subject).await?;
+            if now.is_some_and(|link| link.user == user.id) { Ok(()) } else { Err(SignInError::OtherIdentity) }
+        }
+        Err(StoreError::NotFound) => Err(SignInError::NotInvited),
+        Err(error) => Err(error.into()),
+    }
+}
