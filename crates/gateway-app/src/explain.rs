@@ -11,7 +11,7 @@ use gateway_types::{
 use uuid::Uuid;
 
 use crate::error::AppError;
-use crate::tokens;
+use crate::{App, tokens};
 
 /// Everything the log has of one request, in order.
 ///
@@ -20,6 +20,30 @@ use crate::tokens;
 pub async fn why(store: &Store, request: RequestId) -> Result<Vec<(u64, Event)>, AppError> {
     let events = store.events().by_request(request).await?;
     if events.is_empty() { Err(AppError::UnknownRequest(request.to_string())) } else { Ok(events) }
+}
+
+/// What `caller` may see of [`why`]: all of it when it is their own, or when they may read of others.
+///
+/// # Errors
+/// [`AppError::UnknownRequest`], in the same words for a request that is not there and one that is not
+/// the caller's.
+///
+/// # Security
+/// Own means the same credential in every event: what another session of the same person did may be what a
+/// thief of that session did.
+pub async fn why_for(app: &App, caller: &Caller, request: RequestId) -> Result<Vec<(u64, Event)>, AppError> {
+    let mut events = why(&app.store, request).await?;
+    if app.could(caller, "gateway:policy:why", &Resource::gateway(), false) {
+        return Ok(events);
+    }
+    let credential = caller.principal.credential_id();
+    let is_own = |event: &Event| credential.is_some() && event.actor.credential_id == credential;
+    if !events.iter().all(|(_, event)| is_own(event)) {
+        return Err(AppError::UnknownRequest(request.to_string()));
+    }
+    // The caller knows what it sent; what became of it in the log could tell more than that.
+    events.iter_mut().for_each(|(_, event)| event.parameters.clear());
+    Ok(events)
 }
 
 /// Who a question is about.
@@ -112,7 +136,7 @@ fn unknown_action(engine: &PolicyEngine, action: &str) -> AppError {
     AppError::UnknownAction { action: action.to_owned(), hint }
 }
 
-fn person(user: &User) -> Caller {
+pub(crate) fn person(user: &User) -> Caller {
     asking(Principal::User {
         id: user.id,
         email: user.email.as_str().into(),
@@ -122,7 +146,7 @@ fn person(user: &User) -> Caller {
     })
 }
 
-async fn machine(store: &Store, token: &ApiToken) -> Result<Caller, AppError> {
+pub(crate) async fn machine(store: &Store, token: &ApiToken) -> Result<Caller, AppError> {
     let creator = store.users().by_id(token.creator).await?.filter(|creator| !creator.locked);
     Ok(asking(Principal::ApiToken {
         id: token.id,

@@ -1,19 +1,26 @@
-//! Whether the gateway can serve: what a balancer asks. Why not in detail is the second listener's to say.
+//! How this instance is doing: what a balancer asks, and what an operator should know. Why in detail is the
+//! second listener's to say.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwapOption;
 use gateway_store::{AuditHealth, Store};
+
+use crate::policies::Loaded;
 
 /// Whether this instance should be sent requests.
 #[derive(Debug, Default)]
 pub struct Health {
     draining: AtomicBool,
+    policy_fault: ArcSwapOption<String>,
+    /// Which of the database's policies are in force here; held while they are exchanged.
+    pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }
 
 impl Health {
     /// Of an instance that serves.
-    pub const fn new() -> Self {
-        Self { draining: AtomicBool::new(false) }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The instance is stopping: balancers send nothing new from now on.
@@ -26,8 +33,17 @@ impl Health {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Why the policies in the database are not those in force here; `None` when they are.
+    pub fn policy_fault(&self) -> Option<String> {
+        self.policy_fault.load().as_deref().cloned()
+    }
+
+    pub(crate) fn set_policy_fault(&self, fault: Option<String>) {
+        self.policy_fault.store(fault.map(std::sync::Arc::new));
+    }
+
     /// Whether to send requests here: also when the store is away, since reads by known callers still
-    /// work; not when the instance is stopping, its log is closed, or its disk is full.
+    /// work; not when the instance is stopping or its disk is full.
     pub fn can_serve(&self, store: &Store) -> bool {
         !self.is_draining() && !is_out_of_disk(&store.audit().health())
     }

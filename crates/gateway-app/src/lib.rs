@@ -5,6 +5,7 @@
 //! [`explain`] are what people ask for.
 
 pub mod app;
+pub mod audit;
 pub mod control;
 pub mod cookies;
 pub mod csrf;
@@ -20,14 +21,18 @@ pub mod notify;
 pub mod origin;
 pub mod ownership;
 pub mod people;
+pub mod policies;
 pub mod problems;
 pub mod reading;
 pub mod rights;
 pub mod roles;
 pub mod sessions;
 pub mod settings;
+pub mod settings_changes;
 pub mod sign_in;
 pub mod step_up;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod users;
 

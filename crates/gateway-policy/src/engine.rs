@@ -91,6 +91,18 @@ impl PolicyEngine {
         self.rules.values()
     }
 
+    /// What it was made of beside the compiled-in policies, one source for each name: with the same
+    /// operations they make an engine of the same version.
+    pub fn sources(&self) -> Vec<PolicySource> {
+        let mut sources: BTreeMap<&str, String> = BTreeMap::new();
+        for rule in self.rules().filter(|rule| !rule.is_built_in()) {
+            let text = sources.entry(&rule.source_name).or_default();
+            text.push_str(&rule.text);
+            text.push('\n');
+        }
+        sources.into_iter().map(|(name, text)| PolicySource { name: name.to_owned(), text }).collect()
+    }
+
     /// The policy of this id: what `why` shows beside a verdict's rules.
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.get(id)

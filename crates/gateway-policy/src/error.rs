@@ -1,6 +1,7 @@
 //! Why a set of policies was not accepted.
 
 use cedar_policy::entities_errors::EntitiesError;
+use cedar_policy::ffi::DetailedError;
 use cedar_policy::{ParseErrors, PolicySetError, SchemaError, ValidationError, ValidationWarning};
 
 /// Why an engine could not be made. The gateway does not start, or keeps the engine it has.
@@ -124,4 +125,57 @@ pub enum PolicyError {
     /// Policies could not be put into one set.
     #[error("the policies cannot be put into one set")]
     Set(#[source] Box<PolicySetError>),
+}
+
+/// One thing that is wrong with a source of policies, for whoever wrote it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyFault {
+    /// What is wrong, and how to mend it where that is known.
+    pub message: String,
+    /// Where in the source, in bytes from its start, when that is known.
+    pub offset: Option<usize>,
+}
+
+impl PolicyFault {
+    /// Cedar's own words; `before` says what they are about.
+    fn of(error: &DetailedError, before: &str) -> Self {
+        let help = error.help.as_deref().map(|help| format!(" ({help})")).unwrap_or_default();
+        Self {
+            message: format!("{before}{}{help}", error.message),
+            offset: error.source_locations.first().map(|label| label.loc.start),
+        }
+    }
+}
+
+impl PolicyError {
+    /// What is wrong, one by one, with the place in the source where that is known.
+    pub fn faults(&self) -> Vec<PolicyFault> {
+        match self {
+            PolicyError::Parse { errors, .. } => {
+                let first = DetailedError::from(errors.as_ref());
+                let related: Vec<PolicyFault> =
+                    first.related.iter().map(|error| PolicyFault::of(error, "")).collect();
+                [PolicyFault::of(&first, "")].into_iter().chain(related).collect()
+            }
+            PolicyError::Invalid { policy, error } => {
+                vec![PolicyFault::of(&DetailedError::from(error.as_ref()), &format!("policy `{policy}`: "))]
+            }
+            PolicyError::Doubtful { policy, warning } => {
+                vec![PolicyFault::of(&DetailedError::from(warning.as_ref()), &format!("policy `{policy}`: "))]
+            }
+            PolicyError::DuplicateOperation { .. }
+            | PolicyError::Names(_)
+            | PolicyError::Schema(_)
+            | PolicyError::Entities(_)
+            | PolicyError::Template { .. }
+            | PolicyError::MissingId { .. }
+            | PolicyError::BadId { .. }
+            | PolicyError::DuplicateId { .. }
+            | PolicyError::UnknownRemedy { .. }
+            | PolicyError::BadNeeds { .. }
+            | PolicyError::UnknownAction { .. }
+            | PolicyError::ActionIsGroup { .. }
+            | PolicyError::Set(_) => vec![PolicyFault { message: self.to_string(), offset: None }],
+        }
+    }
 }

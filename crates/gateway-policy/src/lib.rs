@@ -21,7 +21,7 @@ mod slices;
 mod vocabulary;
 
 pub use engine::PolicyEngine;
-pub use error::PolicyError;
+pub use error::{PolicyError, PolicyFault};
 pub use explain::{UnknownAction, can, who_can};
 pub use own::{OwnRoute, OwnRouteError, OwnTable, OwnTableError};
 pub use rule::{Effect, PolicySource, Rule};

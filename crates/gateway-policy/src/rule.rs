@@ -11,7 +11,7 @@ use gateway_types::RemedyKind;
 use crate::error::PolicyError;
 
 /// The name of the compiled-in source.
-pub(crate) const DEFAULT_SOURCE: &str = "default.cedar";
+const BUILT_IN_SOURCE: &str = "default.cedar";
 const DEFAULT_TEXT: &str = include_str!("../policies/default.cedar");
 
 /// Cedar text from somewhere: a file of the operator, or a row of the database.
@@ -48,14 +48,23 @@ pub struct Rule {
     /// Its text.
     pub text: String,
     pub(crate) policy: Policy,
+    pub(crate) built_in: bool,
+}
+
+impl Rule {
+    /// Whether it is compiled in.
+    pub const fn is_built_in(&self) -> bool {
+        self.built_in
+    }
 }
 
 /// The default rules and those of `extra`, by id.
 pub(crate) fn read_all(extra: &[PolicySource]) -> Result<BTreeMap<String, Rule>, PolicyError> {
-    let default = PolicySource { name: DEFAULT_SOURCE.to_owned(), text: DEFAULT_TEXT.to_owned() };
+    let default = PolicySource { name: BUILT_IN_SOURCE.to_owned(), text: DEFAULT_TEXT.to_owned() };
     let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
-    for source in std::iter::once(&default).chain(extra) {
-        for rule in read(source)? {
+    for (built_in, source) in std::iter::once((true, &default)).chain(extra.iter().map(|one| (false, one))) {
+        for mut rule in read(source)? {
+            rule.built_in = built_in;
             if let Some(first) = rules.get(&rule.id) {
                 return Err(PolicyError::DuplicateId {
                     id: rule.id,
@@ -101,6 +110,7 @@ fn rule(source_name: &str, policy: &Policy) -> Result<Rule, PolicyError> {
         },
         text: policy.to_string(),
         policy: policy.new_id(PolicyId::new(&id)),
+        built_in: false,
         id,
     })
 }

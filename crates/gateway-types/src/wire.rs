@@ -4,10 +4,14 @@
 //! members of a request are refused; unknown members of a reply are ignored, so that an older client
 //! can talk to a newer gateway. Start reading at [`Listing`].
 
+pub mod audit;
 pub mod factors;
 pub mod groups;
 pub mod me;
+pub mod meta;
+pub mod policy;
 pub mod sessions;
+pub mod settings;
 pub mod tokens;
 pub mod users;
 

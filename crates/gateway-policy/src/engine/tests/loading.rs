@@ -150,3 +150,45 @@ fn slices_leave_out_nothing_that_matters() {
     let all: BTreeSet<String> = cut.rules().map(|rule| rule.id.clone()).collect();
     assert_eq!(asked, all, "each policy is in the slice of something");
 }
+
+/// What an engine was made of makes an engine of the same version, so that it can be made anew with more.
+#[test]
+fn sources_come_back() {
+    let file = PolicySource {
+        // Called like the one that is compiled in, and yet not it.
+        name: "default.cedar".to_owned(),
+        text:
+            "// why\n@id(\"a\")\npermit (principal, action == Action::\"convox:registry:list\", resource);\n\
+               @id(\"b\") @needs(\"more\") forbid (principal, action in Action::\"class:read\", resource)\n\
+               when { context.channel == \"web\" };"
+                .to_owned(),
+    };
+    let made = PolicyEngine::new(operations(), &[file, source("")]).unwrap();
+    let again = PolicyEngine::new(operations(), &made.sources()).unwrap();
+    assert_eq!(made.sources().len(), 1);
+    assert_eq!(again.version(), made.version());
+    assert!(made.rule("viewer").unwrap().is_built_in() && !made.rule("a").unwrap().is_built_in());
+}
+
+#[test]
+fn faults_say_where() {
+    let check = |text: &str, words: &str, at: Option<&str>| {
+        let faults = refused(text).faults();
+        assert!(faults[0].message.contains(words), "{faults:?}");
+        assert_eq!(
+            faults[0]
+                .offset
+                .map(|offset| &text[offset..])
+                .map(|rest| at.is_some_and(|at| rest.starts_with(at))),
+            at.map(|_| true),
+            "{faults:?}"
+        );
+    };
+    check("@id(\"x\") permit (principle, action, resource);", "principle", Some("principle"));
+    check(
+        "@id(\"x\")\npermit (principal, action, resource)\nwhen { context.sudo };",
+        "policy `x`",
+        Some("context.sudo"),
+    );
+    check("permit (principal, action, resource);", "no @id", None);
+}

@@ -1,0 +1,57 @@
+//! Why the log was not shown, as facts.
+
+use gateway_audit::{NoteError, ProofError};
+use gateway_store::StoreError;
+use gateway_types::{Layer, Problem, ProblemKind};
+
+use crate::error::AppError;
+use crate::problems;
+
+/// Why events were not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// That it is read could not be recorded.
+    #[error(transparent)]
+    Record(#[from] AppError),
+    /// A member of the filter is not of its type.
+    #[error(
+        "`{member}` is not of its type; times are RFC 3339 such as 2026-11-22T08:00:00Z, requests are ids, cursors are what a page gave as `next`"
+    )]
+    BadFilter {
+        /// Which.
+        member: &'static str,
+    },
+    /// The log has no such entry.
+    #[error("the log has no entry {index}")]
+    NoSuchEntry {
+        /// The index asked for.
+        index: u64,
+    },
+    /// The stored hashes do not make a proof.
+    #[error("the proof of an entry could not be made")]
+    Proof(#[from] ProofError),
+    /// The gateway's own checkpoint does not verify.
+    #[error("a checkpoint of this gateway does not verify")]
+    Checkpoint(#[from] NoteError),
+    /// An event has no JSON form.
+    #[error("an event could not be written as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        let (kind, layer) = match error {
+            AuditError::Store(error) => return problems::of_store(&error),
+            AuditError::Record(error) => return error.into(),
+            AuditError::BadFilter { .. } => (ProblemKind::BadParameter, Layer::Network),
+            AuditError::NoSuchEntry { .. } => (ProblemKind::NotFound, Layer::Authorization),
+            AuditError::Proof(_) | AuditError::Checkpoint(_) | AuditError::Json(_) => {
+                return problems::internal(&error);
+            }
+        };
+        Problem::new(kind, layer, error.to_string())
+    }
+}

@@ -1,0 +1,251 @@
+//! Two sets of policies side by side: who gains or loses what, by role and by what was done lately.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+
+use gateway_audit::{ActorKind, Event, Phase};
+use gateway_policy::PolicyEngine;
+use gateway_store::EventFilter;
+use gateway_types::{
+    Caller, Channel, CredentialKind, Facts, Grant, Layer, Operation, Principal, RemedyKind, Resource, Role,
+    RoleSet, SessionId, TokenId, UserId, Verdict,
+};
+use uuid::Uuid;
+
+use super::PolicyChangeError;
+use crate::{App, explain};
+
+/// The most different kinds of changed decisions that are told.
+const MOST_CHANGES: usize = 1000;
+
+/// An answer that would be another one, for everybody of a role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleChange {
+    /// The operation.
+    pub route: String,
+    /// Its action.
+    pub action: String,
+    /// `nobody`, a role (`none` = signed in without one), or `t-` and a role for an API token.
+    pub who: String,
+    /// The answer of the set in force, in a word.
+    pub before: String,
+    /// The answer of the other one.
+    pub after: String,
+}
+
+/// A recorded decision that would be another one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplayChange {
+    /// Who asked.
+    pub actor: String,
+    /// For what.
+    pub action: String,
+    /// On what.
+    pub resource: String,
+    /// The answer of the set in force, in a word.
+    pub before: String,
+    /// The answer of the other one.
+    pub after: String,
+    /// How many of the replayed requests.
+    pub count: u64,
+    /// The newest of them in the log.
+    pub newest: u64,
+}
+
+/// Recorded decisions, asked again of both sets.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Replayed {
+    /// How many were asked again.
+    pub replayed: u64,
+    /// How many could not be: whoever asked, or what they asked for, is no more.
+    pub skipped: u64,
+    /// Those that would be answered otherwise.
+    pub changes: Vec<ReplayChange>,
+}
+
+/// Every operation × role × kind of credential that the two sets answer differently, as in
+/// `authz-matrix.txt`: people have a factor and have not given it, settings are at their defaults, nothing
+/// is approved.
+pub(super) fn roles(present: &PolicyEngine, candidate: &PolicyEngine) -> Vec<RoleChange> {
+    let columns = columns();
+    let mut changes = Vec::new();
+    for operation in present.operations() {
+        for (who, caller) in &columns {
+            let [before, after] = [present, candidate].map(|engine| cell(engine, operation, caller));
+            if before != after {
+                changes.push(RoleChange {
+                    route: operation.route.to_string(),
+                    action: operation.action.to_string(),
+                    who: who.clone(),
+                    before,
+                    after,
+                });
+            }
+        }
+    }
+    changes
+}
+
+fn columns() -> Vec<(String, Caller)> {
+    let name = |role: Option<Role>| role.map_or("none", Role::name);
+    let set = |role: Option<Role>| role.map_or(RoleSet::EMPTY, RoleSet::of);
+    let roles = || std::iter::once(None).chain(Role::ALL.into_iter().map(Some));
+    let person = |roles| Principal::User {
+        id: UserId::from(Uuid::nil()),
+        email: "somebody@example.com".into(),
+        roles,
+        session: SessionId::from(Uuid::nil()),
+        kind: CredentialKind::CliSession,
+    };
+    let token = |roles| Principal::ApiToken {
+        id: TokenId::from(Uuid::nil()),
+        name: "some-token".into(),
+        roles,
+        grants: [Grant { critical: true, ..Grant::everything() }].into(),
+        creator: UserId::from(Uuid::nil()),
+        creator_email: "somebody@example.com".into(),
+        creator_roles: RoleSet::of(Role::Admin).with(Role::Auditor),
+    };
+    let people = roles().map(|role| (name(role).to_owned(), person(set(role))));
+    let tokens = roles().map(|role| (format!("t-{}", name(role)), token(set(role))));
+    let nobody = std::iter::once(("nobody".to_owned(), Principal::Anonymous));
+    nobody.chain(people).chain(tokens).map(|(who, principal)| (who, asking(principal))).collect()
+}
+
+fn asking(principal: Principal) -> Caller {
+    Caller { principal, channel: Channel::Api, source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+}
+
+fn cell(engine: &PolicyEngine, operation: &Operation, caller: &Caller) -> String {
+    let resource = if operation.route.contains("{app}") {
+        Resource::app("some-app")
+    } else if operation.action.as_str().starts_with("gateway:") {
+        Resource::gateway()
+    } else {
+        Resource::rack()
+    };
+    let [others, own] = [false, true].map(|own_object| {
+        let facts = Facts { mfa_enrolled: true, own_object, ..Facts::default() };
+        word(&engine.decide(caller, operation, &resource, &facts))
+    });
+    if others == own { others } else { format!("{others}, own:{own}") }
+}
+
+/// A verdict in a word: `yes`, `signin`, or what is missing.
+pub(super) fn word(verdict: &Verdict) -> String {
+    if verdict.is_allowed() {
+        return "yes".to_owned();
+    }
+    if verdict.layer == Layer::Authentication {
+        return "signin".to_owned();
+    }
+    let short = |kind: RemedyKind| match kind {
+        RemedyKind::StepUpBound => "bound",
+        RemedyKind::StepUp
+        | RemedyKind::Enrol
+        | RemedyKind::Approval
+        | RemedyKind::Elevation
+        | RemedyKind::Role
+        | RemedyKind::Setting => kind.name(),
+    };
+    let kinds: Vec<&str> = verdict.remedies.iter().map(|remedy| short(remedy.kind)).collect();
+    if kinds.is_empty() { "no".to_owned() } else { kinds.join("+") }
+}
+
+/// Asks the newest recorded decisions again of both sets, with the facts of then and the roles of now: a
+/// role that changed since is no doing of the policies.
+pub(super) async fn replay(
+    app: &App,
+    present: &PolicyEngine,
+    candidate: &PolicyEngine,
+    most: u32,
+) -> Result<Replayed, PolicyChangeError> {
+    let operations: HashMap<(&str, &str), &Operation> = present
+        .operations()
+        .iter()
+        .map(|operation| ((&*operation.route, operation.action.as_str()), operation))
+        .collect();
+    let mut callers = Callers { app, known: HashMap::new() };
+    let mut answer = Replayed::default();
+    let mut changes: BTreeMap<[String; 5], (u64, u64)> = BTreeMap::new();
+    let mut before = None;
+    // Refusals and reads share the log with what has no verdict at all: look at no more than ten times as much.
+    for _step in 0..10 {
+        let page = app.store.events().search(&EventFilter::default(), before, most.min(1000)).await?;
+        for (index, event) in page.items {
+            if answer.replayed + answer.skipped >= u64::from(most) {
+                break;
+            }
+            let (Some(verdict), true) = (&event.verdict, event.phase != Phase::Outcome) else { continue };
+            let key = (event.route.as_deref().unwrap_or_default(), event.action.as_str());
+            let (Some(caller), Some(operation)) = (callers.of(&event).await?, operations.get(&key)) else {
+                answer.skipped += 1;
+                continue;
+            };
+            answer.replayed += 1;
+            let [was, would_be] = [present, candidate]
+                .map(|engine| word(&engine.decide(&caller, operation, &event.resource, &verdict.facts)));
+            if was != would_be {
+                let (actor, action) = (event.actor.name.clone(), event.action.to_string());
+                let change = [actor, action, event.resource.to_string(), was, would_be];
+                changes.entry(change).or_insert((0, index)).0 += 1;
+            }
+        }
+        before = page.next.and_then(|next| next.parse().ok());
+        if before.is_none() || answer.replayed + answer.skipped >= u64::from(most) {
+            break;
+        }
+    }
+    answer.changes = changes
+        .into_iter()
+        .take(MOST_CHANGES)
+        .map(|([actor, action, resource, before, after], (count, newest))| ReplayChange {
+            actor,
+            action,
+            resource,
+            before,
+            after,
+            count,
+            newest,
+        })
+        .collect();
+    Ok(answer)
+}
+
+/// Who asked, as they are now; each is looked up once.
+struct Callers<'a> {
+    app: &'a App,
+    known: HashMap<String, Option<Principal>>,
+}
+
+impl Callers<'_> {
+    async fn of(&mut self, event: &Event) -> Result<Option<Caller>, PolicyChangeError> {
+        let channel = event.channel.unwrap_or(Channel::RackProxy);
+        let principal = match (event.actor.kind, &event.actor.id) {
+            (ActorKind::Anonymous, _) => Some(Principal::Anonymous),
+            (ActorKind::User | ActorKind::ApiToken, Some(id)) => match self.known.get(id) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = self.find(event.actor.kind, id).await?;
+                    self.known.insert(id.clone(), found.clone());
+                    found
+                }
+            },
+            (ActorKind::User | ActorKind::ApiToken | ActorKind::System | ActorKind::LocalOperator, _) => None,
+        };
+        Ok(principal.map(|principal| Caller { channel, ..asking(principal) }))
+    }
+
+    async fn find(&self, kind: ActorKind, id: &str) -> Result<Option<Principal>, PolicyChangeError> {
+        let store = &self.app.store;
+        if kind == ActorKind::ApiToken {
+            let Ok(id) = id.parse::<TokenId>() else { return Ok(None) };
+            return match store.tokens().by_id(id).await? {
+                Some(token) => Ok(Some(explain::machine(store, &token).await?.principal)),
+                None => Ok(None),
+            };
+        }
+        let Ok(id) = id.parse::<UserId>() else { return Ok(None) };
+        Ok(store.users().by_id(id).await?.map(|user| explain::person(&user).principal))
+    }
+}

@@ -1,0 +1,185 @@
+//! The audit log, searched and exported: `/audit`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+pub use super::policy::IndexedEvent;
+
+/// Whether a request was allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditVerdict {
+    /// It was.
+    Allow,
+    /// It was not.
+    Refuse,
+}
+
+/// Where an event stands in the life of its request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditPhase {
+    /// Before the effect.
+    Intent,
+    /// What became of it.
+    Outcome,
+    /// Both in one: reads, refusals, events of the gateway itself.
+    Single,
+}
+
+/// Which events; what is left out matches all.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditFilter {
+    /// By exactly this actor: an e-mail address, `token:NAME`, `system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Of exactly this action, or of those beginning with what stands before a final `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// On this app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Allowed or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<AuditVerdict>,
+    /// At this stage of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<AuditPhase>,
+    /// From this moment on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Before this moment (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// With this text in actor, action, resource or request id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// Of this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+}
+
+/// `GET /audit`: which events, and which page of them, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// By exactly this actor: an e-mail address, `token:NAME`, `system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Of exactly this action, or of those beginning with what stands before a final `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// On this app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Allowed or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub verdict: Option<AuditVerdict>,
+    /// At this stage of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub phase: Option<AuditPhase>,
+    /// From this moment on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Before this moment (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// With this text in actor, action, resource or request id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// Of this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Only one's own events; for this no role is needed.
+    #[serde(default)]
+    pub mine: bool,
+    /// Where the page begins: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// How many events at most, 1 to 1000; 50 when absent. A page can be shorter and still have a `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl AuditQuery {
+    /// The filter of the query, without what says which page.
+    pub fn filter(&self) -> AuditFilter {
+        AuditFilter {
+            actor: self.actor.clone(),
+            action: self.action.clone(),
+            app: self.app.clone(),
+            verdict: self.verdict,
+            phase: self.phase,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            q: self.q.clone(),
+            request: self.request.clone(),
+        }
+    }
+}
+
+/// That an entry is in the tree of a checkpoint (RFC 9162, section 2.1.3).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Inclusion {
+    /// The number of entries of the tree.
+    pub tree_size: u64,
+    /// Its root, in hexadecimal.
+    pub root: String,
+    /// The audit path, lowest sibling first, in hexadecimal.
+    pub path: Vec<String>,
+    /// The signed checkpoint that names size and root (a C2SP signed note).
+    pub checkpoint: String,
+}
+
+/// One entry of the log: `GET /audit/{index}`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its place in the log.
+    pub index: u64,
+    /// When.
+    pub time: String,
+    /// The event as it was recorded; its times are microseconds since 1970 UTC.
+    #[schema(value_type = Object)]
+    pub event: serde_json::Value,
+    /// The recorded bytes: what is hashed.
+    pub leaf: String,
+    /// Their hash as it is stored, in hexadecimal: SHA-256 over a zero byte and the leaf.
+    pub leaf_hash: String,
+    /// That it is in the log; absent in logs of more than 65,536 entries, whose export proves the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inclusion: Option<Inclusion>,
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditFormat {
+    /// One JSON object on each line: index, time and the event as it was recorded.
+    #[default]
+    Ndjson,
+    /// Comma-separated values with a head line (RFC 4180).
+    Csv,
+}
+
+/// `POST /audit/export`. The reply holds at most 50,000 events, newest first; when there are more, its
+/// header `Next-Cursor` says where to go on.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportAudit {
+    /// How it is written.
+    #[serde(default)]
+    pub format: AuditFormat,
+    /// Which events.
+    #[serde(default)]
+    pub filter: AuditFilter,
+    /// Where it begins: `Next-Cursor` of the export before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// How many events at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
