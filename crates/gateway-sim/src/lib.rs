@@ -5,6 +5,8 @@
 //! before it authenticates, finds parameters in second homes. A gateway that lets something through is seen here.
 //! [`transcript`] reads the recordings, [`replay`] plays their client side against any address and compares.
 //!
+//! [`idp`] is an OpenID Connect provider for development.
+//!
 //! Nothing here knows of the gateway. Start reading at `server.rs` (a request's way), then `route/table.rs`.
 
 mod auth;
@@ -12,6 +14,7 @@ mod call;
 mod duration;
 mod fault;
 mod handlers;
+pub mod idp;
 mod options;
 mod refusal;
 pub mod replay;
@@ -34,6 +37,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use crate::fault::Fault;
+pub use crate::idp::{DevClient, DevIdp, DevPerson, IdpFault, IdpOptions};
 pub use crate::options::{Flavour, Seed, SimOptions, Timing, Tls};
 pub use crate::reply::{Filler, fill_noise};
 pub use crate::seen::SeenRequest;

@@ -1,7 +1,7 @@
 //! The rack's listener: connections, requests, answers. HTTP/1.1 only, as a rack. Written by hand rather than on
 //! an HTTP library, because the tests want to see requests byte for byte and to break answers at any byte.
 
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,14 +35,28 @@ pub(crate) struct Shared {
 }
 
 /// Accepts connections for ever. Each change of `sever` cuts all connections that are open.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut sever: watch::Receiver<u64>) {
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, sever: watch::Receiver<u64>) {
+    accept_each(listener, sever, move |stream| {
+        let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        connection(stream, Arc::clone(&shared), number)
+    })
+    .await;
+}
+
+/// Accepts connections for ever and serves each with `serve`. Each change of `sever` cuts all that are open.
+pub(crate) async fn accept_each<F>(
+    listener: TcpListener,
+    mut sever: watch::Receiver<u64>,
+    serve: impl Fn(TcpStream) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-                    open.spawn(connection(stream, Arc::clone(&shared), number));
+                    open.spawn(serve(stream));
                 }
             }
             changed = sever.changed() => {
@@ -158,7 +172,10 @@ where
     Ok(if last { After::Close } else { After::Next })
 }
 
-async fn read_body<R: AsyncRead + Unpin>(wire: &mut Wire<R>, head: &Head) -> std::io::Result<Upload> {
+pub(crate) async fn read_body<R: AsyncRead + Unpin>(
+    wire: &mut Wire<R>,
+    head: &Head,
+) -> std::io::Result<Upload> {
     let mut sink = Sink::default();
     wire.body(head.length(Length::Known(0))?, |piece| sink.take(piece)).await?;
     Ok(sink.finish())

@@ -25,6 +25,7 @@ pub(crate) const fn reason(status: u16) -> &'static str {
         200 => "OK",
         202 => "Accepted",
         302 => "Found",
+        303 => "See Other",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -42,7 +43,7 @@ pub(crate) const fn reason(status: u16) -> &'static str {
 }
 
 /// Writes an answer.
-pub(super) async fn reply<W: AsyncWrite + Unpin>(
+pub(crate) async fn reply<W: AsyncWrite + Unpin>(
     to: &mut W,
     request: &Head,
     reply: Reply,
