@@ -8,6 +8,7 @@
 
 mod assets;
 mod confirm;
+mod device;
 mod filters;
 mod flash;
 mod gate;
@@ -15,6 +16,12 @@ mod page;
 mod pages;
 mod query;
 mod reply;
+#[cfg(test)]
+mod sample;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::sync::Arc;
 

@@ -1,10 +1,27 @@
 //! Which function makes which page.
 
+mod account;
+mod audit;
 mod choices;
+mod command;
+mod connect;
 mod event;
 mod files;
+mod grants;
+mod groups;
+mod home;
+mod person;
+mod powers;
 pub(crate) mod problems;
 mod roles;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod step_up;
+mod tokens;
+mod users;
+mod versions;
+mod why;
 
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_types::{Layer, Problem, ProblemKind};
@@ -34,7 +51,48 @@ pages! {
     "GET /" => files::to_the_pages,
     "GET /app/static/{file}" => files::asset,
     "GET /problems/{kind}" => problems::explain,
+    "GET /auth/login" => crate::sign_in::login,
+    "GET /auth/callback/{provider}" => crate::sign_in::callback,
+    "POST /auth/logout" => crate::sign_in::logout,
+    "GET /device" => crate::device::ask,
+    "POST /device" => crate::device::decide,
+    "GET /step-up/{id}" => step_up::ask,
+    "POST /step-up/{id}" => step_up::confirm,
+    "GET /app" => home::show,
+    "GET /app/connect" => connect::show,
+    "GET /app/account" => account::show,
+    "GET /app/account/sessions" => account::sessions::list,
+    "POST /app/account/sessions/revoke-others" => account::sessions::revoke_others,
+    "POST /app/account/sessions/{id}/revoke" => account::sessions::revoke,
+    "GET /app/account/factors" => account::factors::list,
+    "POST /app/account/factors/enrol/{kind}" => account::factors::enrol,
+    "POST /app/account/factors/{id}/rename" => account::factors::rename,
+    "POST /app/account/factors/{id}/remove" => account::factors::remove,
+    "POST /app/account/backup-codes" => account::factors::new_codes,
+    "GET /app/users" => users::list,
+    "POST /app/users" => users::invite,
+    "GET /app/users/{id}" => person::show,
+    "POST /app/users/{id}" => person::update,
+    "POST /app/users/{id}/lock" => person::lock,
+    "POST /app/users/{id}/unlock" => person::unlock,
+    "POST /app/users/{id}/reset-factors" => person::reset_factors,
+    "POST /app/users/{id}/remove" => person::remove,
+    "GET /app/users/{id}/sessions" => person::sessions,
+    "POST /app/users/{id}/sessions/{sid}/revoke" => person::end_session,
     "GET /app/roles" => roles::list,
+    "GET /app/groups" => groups::list,
+    "POST /app/groups/{id}" => groups::update,
+    "GET /app/tokens" => tokens::list,
+    "POST /app/tokens" => tokens::create,
+    "POST /app/tokens/{id}" => tokens::narrow,
+    "POST /app/tokens/{id}/rotate" => tokens::rotate,
+    "POST /app/tokens/{id}/revoke" => tokens::revoke,
+    "GET /app/settings" => settings::list,
+    "POST /app/settings" => settings::change,
+    "POST /app/settings/{key}/reset" => settings::reset,
+    "GET /app/audit" => audit::list,
+    "GET /app/audit/{index}" => audit::one,
+    "GET /app/why/{request_id}" => why::show,
 }
 
 pub(crate) fn no_such_page() -> Problem {

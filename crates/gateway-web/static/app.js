@@ -27,7 +27,7 @@ function addCopyButton(place) {
   button.className = "button small copy";
   button.textContent = "Copy";
   button.addEventListener("click", async () => {
-    const text = (place.querySelector("code") ?? place).textContent.trim();
+    const text = [...place.querySelectorAll("code")].map((code) => code.textContent.trim()).join("\n");
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";

@@ -1,0 +1,50 @@
+//! Home: which rack this is, who one is here, and what to do next.
+
+use askama::Template;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::origin::Scheme;
+use gateway_types::{Principal, Problem};
+
+use crate::page::Frame;
+use crate::pages::account::standing::{self, Standing};
+use crate::pages::powers::{self, Power};
+use crate::{Web, reply};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    frame: Frame,
+    origin: String,
+    /// The connection is not encrypted.
+    plain: bool,
+    version: &'static str,
+    gateway: String,
+    name: String,
+    roles: Vec<&'static str>,
+    powers: Vec<Power>,
+    standing: Option<Standing>,
+    login: String,
+}
+
+/// `GET /app`.
+pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let origin = &request.head.origin;
+    let roles = match &request.caller.principal {
+        Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
+            roles.iter().map(|role| role.name()).collect()
+        }
+        Principal::Anonymous => Vec::new(),
+    };
+    reply::html(&HomePage {
+        frame: Frame::of(web, request, "Home"),
+        origin: origin.to_string(),
+        plain: origin.scheme == Scheme::Http,
+        version: env!("CARGO_PKG_VERSION"),
+        gateway: web.app().store.gateway_id().to_string(),
+        name: request.caller.principal.display_name(),
+        roles,
+        powers: powers::of(web.app(), &request.caller),
+        standing: standing::of(web, &request.caller).await?,
+        login: format!("rack-gateway login {origin}"),
+    })
+}
