@@ -1,7 +1,7 @@
 //! The audit log: a listing with filters, and one event with everything it says.
 
 use askama::Template;
-use gateway_app::audit as log;
+use gateway_app::audit::{self as log, Entry, Inclusion, Whose};
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_store::EventFilter;
 use gateway_types::{Decision, Layer, Problem, ProblemKind, Timestamp};
@@ -93,6 +93,7 @@ impl Entered {
                 _ => None,
             },
             text: given(&self.text),
+            ..EventFilter::default()
         })
     }
 
@@ -125,9 +126,10 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     if mine {
         entered.actor = request.caller.principal.display_name();
     }
-    let cursor = query.one("cursor");
+    let before = log::cursor(query.one("cursor").as_deref())?;
+    let whose = if mine { Whose::Own(&request.caller) } else { Whose::Everybodys };
     let (found, faults) = match entered.filter() {
-        Ok(filter) => (Some(log::search(app, &filter, cursor.as_deref(), PAGE_SIZE).await?), Vec::new()),
+        Ok(filter) => (Some(log::search(app, whose, filter, before, PAGE_SIZE).await?), Vec::new()),
         Err(faults) => (None, faults),
     };
     let policy = app.policy.load();
@@ -156,21 +158,24 @@ struct EventPage {
     frame: Frame,
     event: EventView,
     intent: Option<u64>,
-    leaf_hash: Option<String>,
+    leaf_hash: String,
+    inclusion: Option<Inclusion>,
     previous: Option<u64>,
     following: u64,
 }
 
 /// `GET /app/audit/{index}`.
 pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    let index = request.parameter("index").and_then(|index| index.parse::<u64>().ok()).ok_or_else(no_such_event)?;
-    let found = log::event(web.app(), index).await?;
+    let index = request.parameter("index").and_then(|index| index.parse::<u64>().ok());
+    let index = index.ok_or_else(no_such_event)?;
+    let Entry { event, hash, inclusion, .. } = log::read(web.app(), index).await?;
     let policy = web.app().policy.load();
     reply::html(&EventPage {
         frame: Frame::of(web, request, &format!("Event #{index}")),
-        intent: found.event.intent,
-        event: EventView::new(index, &found.event, &policy),
-        leaf_hash: Some(found.leaf_hash.to_hex()),
+        intent: event.intent,
+        event: EventView::new(index, &event, &policy),
+        leaf_hash: hash.to_hex(),
+        inclusion,
         previous: index.checked_sub(1),
         following: index.saturating_add(1),
     })

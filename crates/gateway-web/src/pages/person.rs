@@ -57,7 +57,8 @@ fn page(web: &Web, request: &OwnRequest, user: &User) -> PersonPage {
     };
     let may = |page: &str| gate::could_use(app, caller, page, oneself);
     let email = command::word(&user.email);
-    let commands = ["show", "roles", "lock", "reset-factors", "remove"];
+    let commands =
+        [("show", ""), ("roles", " deployer"), ("lock", " --reason 'left the team'"), ("remove", "")];
     PersonPage {
         frame: Frame::of(web, request, &user.email),
         id: user.id,
@@ -80,7 +81,7 @@ fn page(web: &Web, request: &OwnRequest, user: &User) -> PersonPage {
         }),
         audit_href: may("GET /app/audit")
             .then(|| Query::default().with("actor", &user.email).link("/app/audit")),
-        commands: commands.map(|verb| format!("rack-gateway users {verb} {email}")).into(),
+        commands: commands.map(|(verb, rest)| format!("rack-gateway users {verb} {email}{rest}")).into(),
     }
 }
 

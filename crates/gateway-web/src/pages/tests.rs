@@ -1,0 +1,9 @@
+//! Users, groups, roles, tokens, settings and the audit log as a browser gets them: what these pages show,
+//! what they do, what they never show.
+
+mod bench;
+mod hostile;
+mod log;
+mod people;
+mod settings;
+mod tokens;

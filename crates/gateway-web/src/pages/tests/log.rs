@@ -1,0 +1,120 @@
+//! The audit log and the story of a request.
+
+use gateway_audit::{End, Phase, VerdictRecord};
+use gateway_types::{Decision, Facts, Layer, RemedyKind, Resource};
+use serde_json::json;
+
+use super::bench::Bench;
+
+#[tokio::test]
+async fn the_log_is_filtered_and_paged_by_the_address() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let other = bench.signed_in("dev@example.com", "deployer").await;
+    for _ in 0..60 {
+        bench.logged(&other, |event| event.resource = Resource::app("web")).await;
+    }
+    bench.logged(&auditor, |event| event.resource = Resource::app("api")).await;
+    let first = bench.get(&auditor, "/app/audit?app=web").await.body;
+    assert_eq!(first.matches("<td data-label=\"When\">").count(), 50);
+    let next = first
+        .split("href=\"")
+        .find(|href| {
+            href.starts_with("/app/audit?app=web&#38;cursor=")
+                || href.starts_with("/app/audit?app=web&amp;cursor=")
+        })
+        .unwrap();
+    let next = next.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    assert_eq!(bench.get(&auditor, &next).await.body.matches("<td data-label=\"When\">").count(), 10);
+    let one = bench.get(&auditor, "/app/audit?actor=auditor@example.com&app=api").await.body;
+    assert_eq!(one.matches("<td data-label=\"When\">").count(), 1);
+    assert!(one.contains("rack-gateway audit tail --actor auditor@example.com --app api"));
+    assert!(bench.get(&auditor, "/app/audit?app=none").await.body.contains("No event matches."));
+    let wrong = bench.get(&auditor, "/app/audit?from=soon").await.body;
+    assert!(wrong.contains("is no moment") && wrong.contains("value=\"soon\""));
+    assert!(!wrong.contains("<td data-label=\"When\">"), "a filter that cannot be read shows nothing");
+}
+
+#[tokio::test]
+async fn people_who_are_no_auditors_see_their_own() {
+    let bench = Bench::new().await;
+    let dev = bench.signed_in("dev@example.com", "deployer").await;
+    let other = bench.signed_in("other@example.com", "deployer").await;
+    let (own, _) = bench.logged(&dev, |event| event.resource = Resource::app("mine-alone")).await;
+    bench.logged(&other, |event| event.resource = Resource::app("of-others")).await;
+    assert_eq!(bench.get(&dev, "/app/audit").await.status, 403);
+    let page = bench.get(&dev, "/app/audit?mine=true").await.body;
+    assert!(page.contains("mine-alone") && !page.contains("of-others"), "{page}");
+    assert!(page.contains("You see your own events.") && !page.contains(&format!("/app/audit/{own}\"")));
+    let tricked = bench.get(&dev, "/app/audit?mine=true&actor=other@example.com").await.body;
+    assert!(!tricked.contains("of-others"));
+    assert_eq!(bench.get(&dev, &format!("/app/audit/{own}")).await.status, 403);
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let own = bench.get(&auditor, "/app/audit?mine=true").await.body;
+    assert!(!own.contains("of-others") && own.contains("Everybody's events"));
+}
+
+#[tokio::test]
+async fn an_event_says_everything() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let (index, request) = bench
+        .logged(&auditor, |event| {
+            event.before = Some(json!({"roles": "viewer", "name": "Anna"}));
+            event.after = Some(json!({"roles": "admin", "name": "Anna"}));
+            event.parameters.insert("email".to_owned(), "anna@example.com".to_owned());
+            event.layer = Some(Layer::Mfa);
+            event.verdict = Some(VerdictRecord {
+                decision: Decision::Refuse,
+                facts: Facts { mfa_enrolled: true, ..Facts::default() },
+                policy_version: "0123456789abcdef".to_owned(),
+                remedies: vec![RemedyKind::StepUpBound],
+                rules: vec!["step-up-bound".to_owned(), "gone-since".to_owned()],
+            });
+        })
+        .await;
+    let page = bench.get(&auditor, &format!("/app/audit/{index}")).await.body;
+    for text in [
+        "<del><span class=\"unseen\">was </span>viewer</del>",
+        "<ins><span class=\"unseen\">is </span>admin</ins>",
+        "anna@example.com",
+        "step-up-bound",
+        "gone-since",
+        "a second factor confirmed for this very action",
+        "the person has a second factor",
+        "Confirm with a second factor for this very action.",
+        "the set in force now is another one",
+        "Leaf hash",
+        &format!("/app/why/{request}"),
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("<code>name</code>"), "what did not change is no difference");
+    assert_eq!(bench.get(&auditor, "/app/audit/999999").await.status, 404);
+    assert_eq!(bench.get(&auditor, "/app/audit/x").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_story_of_a_refusal() {
+    let bench = Bench::new().await;
+    let dev = bench.signed_in("dev@example.com", "deployer").await;
+    let other = bench.signed_in("other@example.com", "deployer").await;
+    let (_, request) = bench
+        .logged(&dev, |event| {
+            event.phase = Phase::Single;
+            event.layer = Some(Layer::Authorization);
+            event.end = Some(End::Refused);
+            event.status = Some(403);
+            event.reason = Some("This needs the role admin.".to_owned());
+        })
+        .await;
+    let page = bench.get(&dev, &format!("/app/why/{request}")).await.body;
+    assert!(
+        page.contains("Why it was refused")
+            && page.contains("The authorization layer refused it with status 403.")
+    );
+    assert!(page.contains("This needs the role admin.") && page.contains("stopped here"));
+    assert!(page.contains(&format!("rack-gateway why {request}")));
+    assert_eq!(bench.get(&other, &format!("/app/why/{request}")).await.status, 404, "somebody else's");
+    assert_eq!(bench.get(&dev, "/app/why/no-id").await.status, 404);
+}
