@@ -168,7 +168,11 @@ fn navigation(web: &Web, caller: &Caller, path: &str) -> Vec<Section> {
             Some(here) if here == entry.href => "true",
             _ => "",
         };
-        Link { label: entry.label, href: entry.href, current }
+        // Asked for without a word of whose, the log is everybody's.
+        let everybodys = || gate::could_use(&web.app, caller, "GET /app/audit", false);
+        let href =
+            if entry.href == "/app/audit" && !everybodys() { "/app/audit?mine=true" } else { entry.href };
+        Link { label: entry.label, href, current }
     };
     let sections = NAVIGATION.iter().map(|group| Section {
         label: group.label,

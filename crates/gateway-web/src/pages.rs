@@ -15,9 +15,9 @@ mod powers;
 pub(crate) mod problems;
 mod roles;
 mod settings;
+mod step_up;
 #[cfg(test)]
 mod tests;
-mod step_up;
 mod tokens;
 mod users;
 mod versions;

@@ -82,7 +82,9 @@ impl Story {
         Self {
             actor: text(|event| event.actor.name.clone()),
             action: text(|event| event.action.to_string()),
-            resource: text(|event| event.resource.app_name().map_or_else(String::new, |app| format!(" on app {app}"))),
+            resource: text(|event| {
+                event.resource.app_name().map_or_else(String::new, |app| format!(" on app {app}"))
+            }),
             stopped: refusal.and_then(|event| event.layer),
             reason: refusal.and_then(|event| event.reason.clone()),
             remedies: refusal
@@ -103,7 +105,9 @@ impl Story {
             (None, Some(End::Refused)) => format!("It was refused{status}."),
             (None, Some(End::AbortedByClient)) => "It was allowed; the client went away first.".to_owned(),
             (None, Some(End::UpstreamLost)) => format!("It was allowed; the rack did not answer{status}."),
-            (None, Some(End::Failed | End::Panicked)) => format!("It was allowed; the gateway failed{status}."),
+            (None, Some(End::Failed | End::Panicked)) => {
+                format!("It was allowed; the gateway failed{status}.")
+            }
             (None, None) => "It was allowed. The log does not have its end yet.".to_owned(),
         };
         format!("{actor} asked for {action}{resource}. {end}")
@@ -175,6 +179,9 @@ mod tests {
             }),
         ]);
         assert!(story.layers().iter().all(|row| row.state == "passed"));
-        assert_eq!(story.summary(), "anonymous asked for convox:app:list on app web. It was allowed, and was answered with status 200.");
+        assert_eq!(
+            story.summary(),
+            "anonymous asked for convox:app:list on app web. It was allowed, and was answered with status 200."
+        );
     }
 }
