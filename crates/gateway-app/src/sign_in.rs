@@ -22,6 +22,7 @@ mod who;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ const BROWSER_COOKIE_SECONDS: u64 = gateway_store::SIGN_IN_TIME.as_secs();
 const DEVICE_CHARACTERS: usize = 100;
 
 /// Whoever asks: a browser, or a command line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Visitor<'a> {
     /// The value of [`BROWSER_COOKIE`], when the browser brought exactly one.
     pub browser: Option<&'a str>,
@@ -69,7 +70,7 @@ pub struct Begun {
     /// Where the browser is sent.
     pub location: String,
     /// The value of `Set-Cookie` that binds it to the browser.
-    pub cookie: String,
+    pub cookie: Secret<String>,
 }
 
 /// What is kept, sealed, of a sign-in until the browser comes back.
@@ -141,12 +142,8 @@ async fn begin(
     };
     let state = begun.kept.state.expose().clone();
     let kept = seal_form(provider.name(), purpose, begun.kept)?;
-    let new = NewSignIn {
-        state: &state,
-        browser: browser.expose(),
-        kept: &kept,
-        source_ip: visitor.source_ip,
-    };
+    let new =
+        NewSignIn { state: &state, browser: browser.expose(), kept: &kept, source_ip: visitor.source_ip };
     match app.store.sign_ins().begin(new).await? {
         Admission::Admitted => Ok(Begun { location: begun.url, cookie: browser_cookie(&browser) }),
         Admission::TooMany => Err(SignInError::TooMany),
@@ -169,6 +166,13 @@ fn provider_of<'a>(app: &'a App, name: &str) -> Result<&'a Arc<Provider>, SignIn
     app.providers.iter().find(|provider| provider.name() == name).ok_or(SignInError::UnknownProvider)
 }
 
+impl fmt::Debug for Visitor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the browser's secret.
+        f.debug_struct("Visitor").field("source_ip", &self.source_ip).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Visitor<'a> {
     /// The browser's secret, when it can be one of ours; anything else is replaced.
     fn browser_secret(&self) -> Option<&'a str> {
@@ -184,11 +188,11 @@ fn new_browser_secret(app: &App) -> Secret<String> {
 }
 
 /// `SameSite=Lax`, not `Strict`: the browser comes back from the provider's site.
-fn browser_cookie(secret: &Secret<String>) -> String {
-    format!(
+fn browser_cookie(secret: &Secret<String>) -> Secret<String> {
+    Secret::new(format!(
         "{BROWSER_COOKIE}={}; Path=/; Max-Age={BROWSER_COOKIE_SECONDS}; Secure; HttpOnly; SameSite=Lax",
         secret.expose()
-    )
+    ))
 }
 
 /// A device's name as it is kept and shown: short, one line, nothing hidden.

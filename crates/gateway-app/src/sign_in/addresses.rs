@@ -26,9 +26,12 @@ pub fn return_to(own: &OwnTable, wish: Option<&str>) -> String {
 
 fn is_own_page(own: &OwnTable, wish: &str) -> bool {
     let plain = wish.len() <= LONGEST
-        && wish.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'));
+        && wish
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'));
     let (path, query) = wish.split_once('?').unwrap_or((wish, ""));
-    let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let for_people = (below("/app") && !below("/app/static")) || path == "/device" || below("/step-up");
     plain
         && for_people

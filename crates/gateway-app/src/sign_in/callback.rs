@@ -4,13 +4,15 @@
 //! Whoever knows a link can make a browser follow it. What counts is that this browser began this sign-in,
 //! once, at this provider; only then is anything asked of anybody.
 
+use std::fmt;
+
 use gateway_identity::oidc::{Callback, Identity, Kept, Provider, callback_error};
 use gateway_store::{NewCliCode, SignInFault, User};
 use gateway_types::{Channel, CredentialKind, Secret};
 
 use super::{
-    CliRequest, KeptSignIn, Purpose, SignInError, Visitor, device_name, events, place,
-    provider_of, session, who,
+    CliRequest, KeptSignIn, Purpose, SignInError, Visitor, device_name, events, place, provider_of, session,
+    who,
 };
 use crate::{App, Operator, record};
 
@@ -18,7 +20,6 @@ use crate::{App, Operator, record};
 const LONGEST: usize = 4096;
 
 /// A sign-in that is finished.
-#[derive(Debug)]
 pub enum Finished {
     /// A web session was opened.
     Web {
@@ -32,6 +33,16 @@ pub enum Finished {
         /// Where to go.
         redirect_to: String,
     },
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without secret and code.
+        f.write_str(match self {
+            Finished::Web { .. } => "Finished::Web",
+            Finished::Cli { .. } => "Finished::Cli",
+        })
+    }
 }
 
 /// Finishes a sign-in. `query` is the callback's, undecoded.
@@ -51,7 +62,10 @@ pub async fn finish(
         Ok(begun) => begun,
         Err(error) => {
             // What no browser began is counted by source with all other refusals.
-            if !matches!(error, SignInError::NotBegunHere | SignInError::UnknownProvider | SignInError::Callback) {
+            if !matches!(
+                error,
+                SignInError::NotBegunHere | SignInError::UnknownProvider | SignInError::Callback
+            ) {
                 events::failed(app, &operator, events::LOGIN, &about, &error).await;
             }
             return Err(error);
@@ -91,9 +105,7 @@ async fn begun<'a>(
     let parameters = Parameters::read(query)?;
     let state = parameters.one("state")?.ok_or(SignInError::Callback)?;
     let answer = match (parameters.one("error")?, parameters.one("code")?) {
-        (Some(error), None) => {
-            Answer::Error { error, description: parameters.one("error_description")? }
-        }
+        (Some(error), None) => Answer::Error { error, description: parameters.one("error_description")? },
         (None, Some(code)) => Answer::Code {
             code: Secret::new(code),
             state: Secret::new(state.clone()),

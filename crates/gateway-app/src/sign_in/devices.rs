@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_store::{
-    Admission, DEVICE_TIME, DeviceDecision, NewDevice, POLL_INTERVAL, StoreError, Try, TryLimit, WaitingDevice,
+    Admission, DEVICE_TIME, DeviceDecision, NewDevice, POLL_INTERVAL, StoreError, Try, TryLimit,
+    WaitingDevice,
 };
 use gateway_types::{Caller, Entropy, Principal, RequestId, Secret, SessionId, UserId};
 
@@ -183,7 +184,8 @@ mod tests {
         for typed in ["BCDF-GHJK", "bcdfghjk", " bcdf ghjk ", "bc-df-gh-jk"] {
             assert_eq!(canonical(typed).as_deref(), Some("BCDFGHJK"), "{typed}");
         }
-        for typed in ["", "BCDF-GHJ", "BCDF-GHJKL", "ACDF-GHJK", "BCDF–GHJK", "ＢＣＤＦＧＨＪＫ", "BCDF_GHJK"] {
+        for typed in ["", "BCDF-GHJ", "BCDF-GHJKL", "ACDF-GHJK", "BCDF–GHJK", "ＢＣＤＦＧＨＪＫ", "BCDF_GHJK"]
+        {
             assert_eq!(canonical(typed), None, "{typed}");
         }
         assert_eq!(shown("BCDFGHJK"), "BCDF-GHJK");

@@ -40,7 +40,9 @@ pub enum SignInError {
         right: Origin,
     },
     /// Too many sign-ins are under way.
-    #[error("too many sign-ins from your address, or at all, are under way; wait ten minutes and begin again")]
+    #[error(
+        "too many sign-ins from your address, or at all, are under way; wait ten minutes and begin again"
+    )]
     TooMany,
     /// A command line's request is not acceptable.
     #[error("the command line's request is not acceptable: {fault}")]

@@ -30,7 +30,9 @@ pub(super) async fn open(
 ) -> Result<(Session, Secret<String>), SignInError> {
     let (idle_limit, longest) = match kind {
         CredentialKind::CliSession => (CLI_IDLE, CLI_LONGEST),
-        CredentialKind::WebSession | CredentialKind::None | CredentialKind::ApiToken => (WEB_IDLE, WEB_LONGEST),
+        CredentialKind::WebSession | CredentialKind::None | CredentialKind::ApiToken => {
+            (WEB_IDLE, WEB_LONGEST)
+        }
     };
     let known = app.store.identities().knows_place(user.id, device, &ip.to_string()).await?;
     let new = NewSession {

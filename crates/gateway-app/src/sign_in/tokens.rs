@@ -71,8 +71,12 @@ impl TokenFault {
         match self {
             TokenFault::InvalidRequest => "a parameter is missing, there twice, or not of its form",
             TokenFault::InvalidClient => "client_id must be rack-gateway-cli",
-            TokenFault::InvalidGrant => "the code is unknown, over or spent; begin again with rack-gateway login",
-            TokenFault::UnsupportedGrantType => "grant_type must be authorization_code or the device_code grant",
+            TokenFault::InvalidGrant => {
+                "the code is unknown, over or spent; begin again with rack-gateway login"
+            }
+            TokenFault::UnsupportedGrantType => {
+                "grant_type must be authorization_code or the device_code grant"
+            }
             TokenFault::AuthorizationPending => "nobody decided about this device yet",
             TokenFault::SlowDown => "wait five seconds longer between polls",
             TokenFault::AccessDenied => "the sign-in was refused",
@@ -265,6 +269,7 @@ fn is_verifier(text: &str) -> bool {
 /// Whether whoever presents a code is who asked for it.
 fn belongs(code: &CliCode, verifier: &str, redirect_uri: &str) -> bool {
     let shown = BASE64URL_NOPAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()).as_ref());
-    let same = constant_time::verify_slices_are_equal(shown.as_bytes(), code.code_challenge.as_bytes()).is_ok();
+    let same =
+        constant_time::verify_slices_are_equal(shown.as_bytes(), code.code_challenge.as_bytes()).is_ok();
     same && code.redirect_uri == redirect_uri
 }

@@ -71,7 +71,8 @@ async fn first_seen(
     let roles = groups.with(Role::Viewer);
     let mut event = events::event(operator, "gateway:user:invite", &[("email", &identity.email)]);
     event.parameters.insert("roles".to_owned(), roles.to_string());
-    event.reason = Some("an address in the identity provider's own domains, seen for the first time".to_owned());
+    event.reason =
+        Some("an address in the identity provider's own domains, seen for the first time".to_owned());
     record(&app.store, event).await?;
     let name = identity.name.clone().unwrap_or_else(|| identity.email.clone());
     match app.store.users().create(NewUser { email: identity.email.clone(), name, roles }).await {
@@ -98,7 +99,8 @@ async fn link(
         ("subject", identity.subject.as_str()),
         ("email", identity.email.as_str()),
     ];
-    record(&app.store, events::event(&events::known(operator, user), "gateway:auth:link", &parameters)).await?;
+    record(&app.store, events::event(&events::known(operator, user), "gateway:auth:link", &parameters))
+        .await?;
     let new = NewIdentityLink {
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
@@ -112,7 +114,11 @@ async fn link(
         Err(StoreError::Exists) => {
             // Linked by another tab at this moment, or the person is somebody else at this provider.
             let now = app.store.identities().by_subject(&identity.issuer, &identity.subject).await?;
-            if now.is_some_and(|link| link.user == user.id) { Ok(()) } else { Err(SignInError::OtherIdentity) }
+            if now.is_some_and(|link| link.user == user.id) {
+                Ok(())
+            } else {
+                Err(SignInError::OtherIdentity)
+            }
         }
         Err(StoreError::NotFound) => Err(SignInError::NotInvited),
         Err(error) => Err(error.into()),

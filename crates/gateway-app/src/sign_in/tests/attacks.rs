@@ -125,7 +125,10 @@ async fn d9_what_a_provider_says_is_bounded_and_never_shown() {
             let shown = refused.to_string();
             assert!(shown.len() < 300 && !shown.contains("script") && !shown.contains("aaaa"), "{shown}");
             let logged = &world.refusals().await[0];
-            assert!(logged.len() < 600 && !logged.contains('<') && !logged.contains(char::is_control), "{logged}");
+            assert!(
+                logged.len() < 600 && !logged.contains('<') && !logged.contains(char::is_control),
+                "{logged}"
+            );
         }
         let location = begun(&world, &mut browser).await;
         let state = &parameters(&location)["state"];
@@ -159,10 +162,11 @@ async fn e10_many_tabs_share_one_cookie() {
 async fn e3_the_cookie_of_a_sign_in() {
     let world = World::new(Place::Sqlite).await;
     // Whatever is planted that cannot be ours is replaced.
-    for planted in [None, Some("x"), Some(""), Some(&*"A".repeat(42)), Some(&*format!("{}=", "A".repeat(42)))] {
+    for planted in [None, Some("x"), Some(""), Some(&*"A".repeat(42)), Some(&*format!("{}=", "A".repeat(42)))]
+    {
         let browser = Browser { cookie: planted.map(str::to_owned), ..Browser::new() };
         let begun = begin_web(&world.app, "corp", None, &here(), browser.visitor()).await.unwrap();
-        let (pair, attributes) = begun.cookie.split_once(';').unwrap();
+        let (pair, attributes) = begun.cookie.expose().split_once(';').unwrap();
         assert_eq!(attributes, " Path=/; Max-Age=600; Secure; HttpOnly; SameSite=Lax");
         let value = pair.strip_prefix("__Host-rgw-login=").unwrap();
         assert!(value.len() == 43 && Some(value) != planted);
@@ -176,13 +180,29 @@ async fn nothing_secret_is_in_the_log() {
     let location = begun(&world, &mut browser).await;
     let asked = parameters(&location);
     let query = world.idp.sign_in(&location, admin());
-    let Finished::Web { secret, .. } = finish(&world.app, "corp", &query, browser.visitor()).await.unwrap() else {
+    let Finished::Web { secret, .. } = finish(&world.app, "corp", &query, browser.visitor()).await.unwrap()
+    else {
         panic!()
     };
     let log = format!("{:?}", world.events("*").await);
     let cookie = browser.cookie.unwrap();
-    for hidden in [secret.expose(), &asked["state"], &asked["nonce"], &asked["code_challenge"], "code-0", &cookie] {
+    for hidden in
+        [secret.expose(), &asked["state"], &asked["nonce"], &asked["code_challenge"], "code-0", &cookie]
+    {
         assert!(!log.contains(hidden), "{hidden}");
     }
     assert!(log.contains("https://corp.test") && log.contains("admin@example.com"));
+}
+
+#[test]
+fn d10_a_callback_is_read_and_nothing_else() {
+    let own = gateway_policy::OwnTable::builtin().unwrap();
+    assert!(own.identify("GET", "/auth/callback/corp").is_ok());
+    for method in ["POST", "HEAD", "PUT", "OPTIONS", "get"] {
+        let refused = own.identify(method, "/auth/callback/corp");
+        assert!(
+            matches!(refused, Err(gateway_policy::OwnRouteError::MethodNotAllowed { .. })),
+            "{method}: {refused:?}"
+        );
+    }
 }

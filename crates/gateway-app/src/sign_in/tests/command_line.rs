@@ -103,9 +103,11 @@ async fn a_code_becomes_a_session_of_the_command_line() {
 async fn d3_a_code_is_for_whoever_asked_for_it_once() {
     on_both(async |world| {
         let other = "b-verifier-of-forty-three-characters-or-more";
-        for (verifier, redirect_uri) in
-            [(other, REDIRECT), (VERIFIER, "http://127.0.0.1:49153/callback"), (VERIFIER, "http://[::1]:49152/callback")]
-        {
+        for (verifier, redirect_uri) in [
+            (other, REDIRECT),
+            (VERIFIER, "http://127.0.0.1:49153/callback"),
+            (VERIFIER, "http://[::1]:49152/callback"),
+        ] {
             let code = code(&world).await;
             let wrong = ask(&world, &exchange(&code, verifier, redirect_uri)).await.unwrap_err();
             assert_eq!(wrong, TokenFault::InvalidGrant);
@@ -127,7 +129,10 @@ async fn d3_a_code_is_for_whoever_asked_for_it_once() {
         world.clock.advance(Duration::from_secs(1));
         let late = code(&world).await;
         world.clock.advance(Duration::from_secs(60));
-        assert_eq!(ask(&world, &exchange(&late, VERIFIER, REDIRECT)).await.unwrap_err(), TokenFault::InvalidGrant);
+        assert_eq!(
+            ask(&world, &exchange(&late, VERIFIER, REDIRECT)).await.unwrap_err(),
+            TokenFault::InvalidGrant
+        );
         let unknown = ask(&world, &exchange("no-such-code", VERIFIER, REDIRECT)).await.unwrap_err();
         assert_eq!(unknown, TokenFault::InvalidGrant);
     })
@@ -175,10 +180,19 @@ fn d3_only_s256_challenges_are_taken() {
         assert!(request_with(&[("code_challenge_method", method)]).is_err(), "{method}");
     }
     let right = challenge(VERIFIER);
-    for bad in ["", "short", VERIFIER, &right[..42], &format!("{right}A"), &format!("{}=", &right[..42]), &right.replace(|c: char| c.is_ascii_alphanumeric(), "+")] {
+    for bad in [
+        "",
+        "short",
+        VERIFIER,
+        &right[..42],
+        &format!("{right}A"),
+        &format!("{}=", &right[..42]),
+        &right.replace(|c: char| c.is_ascii_alphanumeric(), "+"),
+    ] {
         assert!(request_with(&[("code_challenge", bad)]).is_err(), "{bad}");
     }
-    for bad in ["", "short", &"a".repeat(257), "with space in it", "a&b=cdefgh", "a%20bcdefgh", "é-state-é"] {
+    for bad in ["", "short", &"a".repeat(257), "with space in it", "a&b=cdefgh", "a%20bcdefgh", "é-state-é"]
+    {
         assert!(request_with(&[("state", bad)]).is_err(), "{bad}");
     }
     assert!(request_with(&[]).is_ok());
@@ -186,28 +200,66 @@ fn d3_only_s256_challenges_are_taken() {
 
 #[test]
 fn d11_a_code_goes_to_this_machine_by_its_number_only() {
-    for good in ["http://127.0.0.1:1024/callback", "http://127.0.0.1:65535/callback", "http://[::1]:49152/callback"] {
+    for good in
+        ["http://127.0.0.1:1024/callback", "http://127.0.0.1:65535/callback", "http://[::1]:49152/callback"]
+    {
         assert!(request_with(&[("redirect_uri", good)]).is_ok(), "{good}");
     }
     for bad in [
-        "", "http://127.0.0.1/callback", "http://127.0.0.1:80/callback", "http://127.0.0.1:1023/callback",
-        "http://127.0.0.1:65536/callback", "http://127.0.0.1:049152/callback", "http://127.0.0.1:49152",
-        "http://127.0.0.1:49152/", "http://127.0.0.1:49152/callback/", "http://127.0.0.1:49152/callback?a=b",
-        "http://127.0.0.1:49152/callback#a", "http://127.0.0.1:49152//callback", "http://127.0.0.1:49152/x/../callback",
-        "http://127.0.0.1:49152/%63allback", "https://127.0.0.1:49152/callback", "HTTP://127.0.0.1:49152/callback",
-        "http://localhost:49152/callback", "http://LOCALHOST:49152/callback", "http://localhost.:49152/callback",
-        "http://127.0.0.1.evil:49152/callback", "http://127.0.0.1.nip.io:49152/callback", "http://127.1:49152/callback",
-        "http://127.0.1:49152/callback", "http://0177.0.0.1:49152/callback", "http://0x7f.0.0.1:49152/callback",
-        "http://2130706433:49152/callback", "http://0x7f000001:49152/callback", "http://127.0.0.2:49152/callback",
-        "http://0.0.0.0:49152/callback", "http://[::]:49152/callback", "http://[::ffff:127.0.0.1]:49152/callback",
-        "http://[0:0:0:0:0:0:0:1]:49152/callback", "http://[::1%25lo]:49152/callback", "http://a@127.0.0.1:49152/callback",
-        "http://127.0.0.1:49152@evil.example/callback", "http://127.0.0.1:49152\\@evil.example/callback",
-        "http://evil.example#@127.0.0.1:49152/callback", "http://127.0.0.1:49152\\callback", "http:/127.0.0.1:49152/callback",
-        "http:127.0.0.1:49152/callback", "//127.0.0.1:49152/callback", " http://127.0.0.1:49152/callback",
-        "http://127.0.0.1:49152/callback ", "http://127.0.0.1:49152/callback\n", "http://127.0.0.1:49152 /callback",
-        "http://127.0.0.1:４９１５２/callback", "http://１２７.0.0.1:49152/callback", "http://127。0。0。1:49152/callback",
-        "http://127.0.0.1:+9152/callback", "http://127.0.0.1:-9152/callback", "http://127.0.0.1:49152:80/callback",
-        "javascript:alert(1)//http://127.0.0.1:49152/callback", "com.example.app:/callback", "http://10.0.0.1:49152/callback",
+        "",
+        "http://127.0.0.1/callback",
+        "http://127.0.0.1:80/callback",
+        "http://127.0.0.1:1023/callback",
+        "http://127.0.0.1:65536/callback",
+        "http://127.0.0.1:049152/callback",
+        "http://127.0.0.1:49152",
+        "http://127.0.0.1:49152/",
+        "http://127.0.0.1:49152/callback/",
+        "http://127.0.0.1:49152/callback?a=b",
+        "http://127.0.0.1:49152/callback#a",
+        "http://127.0.0.1:49152//callback",
+        "http://127.0.0.1:49152/x/../callback",
+        "http://127.0.0.1:49152/%63allback",
+        "https://127.0.0.1:49152/callback",
+        "HTTP://127.0.0.1:49152/callback",
+        "http://localhost:49152/callback",
+        "http://LOCALHOST:49152/callback",
+        "http://localhost.:49152/callback",
+        "http://127.0.0.1.evil:49152/callback",
+        "http://127.0.0.1.nip.io:49152/callback",
+        "http://127.1:49152/callback",
+        "http://127.0.1:49152/callback",
+        "http://0177.0.0.1:49152/callback",
+        "http://0x7f.0.0.1:49152/callback",
+        "http://2130706433:49152/callback",
+        "http://0x7f000001:49152/callback",
+        "http://127.0.0.2:49152/callback",
+        "http://0.0.0.0:49152/callback",
+        "http://[::]:49152/callback",
+        "http://[::ffff:127.0.0.1]:49152/callback",
+        "http://[0:0:0:0:0:0:0:1]:49152/callback",
+        "http://[::1%25lo]:49152/callback",
+        "http://a@127.0.0.1:49152/callback",
+        "http://127.0.0.1:49152@evil.example/callback",
+        "http://127.0.0.1:49152\\@evil.example/callback",
+        "http://evil.example#@127.0.0.1:49152/callback",
+        "http://127.0.0.1:49152\\callback",
+        "http:/127.0.0.1:49152/callback",
+        "http:127.0.0.1:49152/callback",
+        "//127.0.0.1:49152/callback",
+        " http://127.0.0.1:49152/callback",
+        "http://127.0.0.1:49152/callback ",
+        "http://127.0.0.1:49152/callback\n",
+        "http://127.0.0.1:49152 /callback",
+        "http://127.0.0.1:４９１５２/callback",
+        "http://１２７.0.0.1:49152/callback",
+        "http://127。0。0。1:49152/callback",
+        "http://127.0.0.1:+9152/callback",
+        "http://127.0.0.1:-9152/callback",
+        "http://127.0.0.1:49152:80/callback",
+        "javascript:alert(1)//http://127.0.0.1:49152/callback",
+        "com.example.app:/callback",
+        "http://10.0.0.1:49152/callback",
     ] {
         assert!(request_with(&[("redirect_uri", bad)]).is_err(), "{bad:?}");
     }
@@ -224,7 +276,10 @@ async fn a_command_line_is_told_that_its_person_may_not_come_in() {
     world.invite("second@example.com", &[gateway_types::Role::Admin]).await;
     let user = world.app.store.users().by_email("admin@example.com").await.unwrap().unwrap();
     world.app.store.users().set_locked(user.id, true, user.version).await.unwrap();
-    assert_eq!(ask(&world, &exchange(&locked, VERIFIER, REDIRECT)).await.unwrap_err(), TokenFault::AccessDenied);
+    assert_eq!(
+        ask(&world, &exchange(&locked, VERIFIER, REDIRECT)).await.unwrap_err(),
+        TokenFault::AccessDenied
+    );
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use gateway_store::DeviceDecision;
 use gateway_types::Caller;
 
+use super::super::SignInError;
 use super::super::devices::{Started, decide, start, waiting};
 use super::super::tokens::{Fields, Issued, TokenError, TokenFault, issue};
-use super::super::SignInError;
 use super::world::{Browser, World, account, email, here, on_both};
 
 async fn started(world: &World) -> Started {
@@ -82,7 +82,10 @@ async fn d12_a_refused_or_late_device_gets_nothing() {
         let decided = decide(&world.app, &caller, &late.user_code, DeviceDecision::Approve, id()).await;
         assert!(matches!(decided, Err(SignInError::NoSuchDevice)), "{decided:?}");
         for device in [&late, &forgotten] {
-            assert_eq!(poll(&world, device.device_code.expose()).await.unwrap_err(), TokenFault::ExpiredToken);
+            assert_eq!(
+                poll(&world, device.device_code.expose()).await.unwrap_err(),
+                TokenFault::ExpiredToken
+            );
         }
         assert_eq!(poll(&world, "no such device").await.unwrap_err(), TokenFault::InvalidGrant);
     })
@@ -127,7 +130,10 @@ async fn d12_five_wrong_codes_and_no_more() {
         assert!(matches!(seen, Err(SignInError::TooManyTries { .. })), "{seen:?}");
         let decided = decide(&world.app, &caller, &device.user_code, DeviceDecision::Approve, id()).await;
         assert!(matches!(decided, Err(SignInError::TooManyTries { .. })), "{decided:?}");
-        assert_eq!(poll(&world, device.device_code.expose()).await.unwrap_err(), TokenFault::AuthorizationPending);
+        assert_eq!(
+            poll(&world, device.device_code.expose()).await.unwrap_err(),
+            TokenFault::AuthorizationPending
+        );
         world.clock.advance(Duration::from_secs(600));
         let device = started(&world).await;
         // Right ones do not count.

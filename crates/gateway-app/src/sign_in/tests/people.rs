@@ -74,7 +74,8 @@ async fn d6_the_subject_is_the_person_and_an_address_is_not() {
         let second = world.sign_in(account("s-boss2", "boss@example.com")).await;
         assert!(matches!(second, Err(SignInError::OtherIdentity)), "{second:?}");
         // The same subject at another issuer is another person.
-        let public = world.sign_in_at("public", &mut Browser::new(), account("s-boss", "x@example.com")).await;
+        let public =
+            world.sign_in_at("public", &mut Browser::new(), account("s-boss", "x@example.com")).await;
         assert!(matches!(public, Err(SignInError::NotInvited)), "{public:?}");
         let links = world.events("gateway:auth:link").await;
         assert!(links.iter().all(|event| event.parameters["issuer"] == "https://corp.test"));
@@ -86,9 +87,17 @@ async fn d6_the_subject_is_the_person_and_an_address_is_not() {
 async fn d6_addresses_that_only_look_right_are_nobody() {
     let world = World::new(Place::Sqlite).await;
     for bad in [
-        "admin@example.com.", "admin@example.com ", " admin@example.com", "admin@evil.test@example.com",
-        "admin\0@example.com", "аdmin@example.com", "admin@example.com\n", "admin@sub.example.com",
-        "admin@notexample.com", "admin@example.com.evil.test", "admin@ｅxample.com",
+        "admin@example.com.",
+        "admin@example.com ",
+        " admin@example.com",
+        "admin@evil.test@example.com",
+        "admin\0@example.com",
+        "аdmin@example.com",
+        "admin@example.com\n",
+        "admin@sub.example.com",
+        "admin@notexample.com",
+        "admin@example.com.evil.test",
+        "admin@ｅxample.com",
     ] {
         let refused = world.sign_in(account("s", bad)).await;
         assert!(
@@ -124,11 +133,13 @@ async fn d7_groups_give_through_the_map_and_take_back_what_they_gave() {
         // One name as a text is one group, not several.
         check(json!("deployers,operators"), "viewer").await;
         check(json!("deployers"), "viewer,deployer").await;
-        for nothing in [json!(null), json!([]), json!({"deployers": true}), json!([["deployers"]]), json!(7)] {
+        for nothing in [json!(null), json!([]), json!({"deployers": true}), json!([["deployers"]]), json!(7)]
+        {
             check(json!(["deployers"]), "viewer,deployer").await;
             check(nothing, "viewer").await;
         }
-        let many: Vec<String> = (0..10_000).map(|n| format!("g{n}")).chain(["deployers".to_owned()]).collect();
+        let many: Vec<String> =
+            (0..10_000).map(|n| format!("g{n}")).chain(["deployers".to_owned()]).collect();
         check(json!(many), "viewer").await;
         assert!(world.events("gateway:user:update").await.iter().all(|event| event.before != event.after));
         // Somebody whom people invited has what people gave.
@@ -138,7 +149,13 @@ async fn d7_groups_give_through_the_map_and_take_back_what_they_gave() {
         assert_eq!(roles(&world.sign_in(claims.clone()).await.unwrap()), "viewer");
         assert_eq!(roles(&world.sign_in(claims).await.unwrap()), "viewer");
         // The database's entry is before the configuration's.
-        world.app.store.groups().set("deployers", [Role::Ops].into_iter().collect(), None, "x").await.unwrap();
+        world
+            .app
+            .store
+            .groups()
+            .set("deployers", [Role::Ops].into_iter().collect(), None, "x")
+            .await
+            .unwrap();
         check(json!(["deployers"]), "viewer,ops").await;
     })
     .await;
@@ -214,7 +231,9 @@ async fn a_new_device_or_address_is_told() {
         let query = world.idp.sign_in(&begun.location, account("a1", "admin@example.com"));
         let mut visitor = browser.visitor();
         visitor.source_ip = ip.parse().unwrap();
-        let Finished::Web { .. } = finish(&world.app, "corp", &query, visitor).await.unwrap() else { panic!() };
+        let Finished::Web { .. } = finish(&world.app, "corp", &query, visitor).await.unwrap() else {
+            panic!()
+        };
         std::mem::take(&mut *world.told.0.lock().unwrap())
     };
     let first = told("Firefox", "192.0.2.1").await;

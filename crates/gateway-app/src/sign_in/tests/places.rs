@@ -14,7 +14,9 @@ async fn check(world: &World, scheme: Scheme, authority: &str, expected: Result<
     let claimed = of(scheme, authority);
     match (origin(&world.app, &claimed).await, expected) {
         (Ok(found), Ok(expected)) => assert_eq!(found.to_string(), expected),
-        (Err(problem), Err(words)) => assert!(problem.detail.contains(words), "{claimed}: {}", problem.detail),
+        (Err(problem), Err(words)) => {
+            assert!(problem.detail.contains(words), "{claimed}: {}", problem.detail)
+        }
         (found, expected) => panic!("{claimed}: {found:?}, not {expected:?}"),
     }
 }
@@ -25,7 +27,9 @@ async fn a_domain_of_the_configuration_holds() {
     check(&world, Scheme::Https, "gw.example.com", Ok("https://gw.example.com")).await;
     check(&world, Scheme::Https, "gw.example.com:8443", Ok("https://gw.example.com:8443")).await;
     check(&world, Scheme::Http, "gw.example.com", Err("X-Forwarded-Proto: https")).await;
-    for other in ["gw.example.com.evil", "evil.example", "xgw.example.com", "localhost:8443", "gw.example.com:x"] {
+    for other in
+        ["gw.example.com.evil", "evil.example", "xgw.example.com", "localhost:8443", "gw.example.com:x"]
+    {
         check(&world, Scheme::Https, other, Err("at https://gw.example.com;")).await;
     }
     check(&world, Scheme::Http, "localhost:8443", Err("at https://gw.example.com;")).await;

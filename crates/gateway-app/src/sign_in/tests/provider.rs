@@ -77,8 +77,11 @@ impl TestProvider {
         let form: HashMap<String, String> =
             url::form_urlencoded::parse(request.body()).into_owned().collect();
         let credential = BASE64.encode(
-            format!("gateway:{}", url::form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect::<String>())
-                .as_bytes(),
+            format!(
+                "gateway:{}",
+                url::form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect::<String>()
+            )
+            .as_bytes(),
         );
         let shown = request.headers()["authorization"].to_str().unwrap();
         assert_eq!(shown, format!("Basic {credential}"));
@@ -139,8 +142,7 @@ impl TestProvider {
             ),
             "/keys" => {
                 let x = BASE64URL_NOPAD.encode(self.key.public_key().as_ref());
-                let key =
-                    json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k1", "use": "sig", "alg": "EdDSA"});
+                let key = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k1", "use": "sig", "alg": "EdDSA"});
                 answer(200, &json!({ "keys": [key] }))
             }
             "/token" => self.token(&host, request),

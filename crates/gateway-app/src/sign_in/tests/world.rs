@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway_config::{Identity, OidcProvider, Settings, Users};
+use gateway_convox::RouteTable;
 use gateway_identity::oidc::{Fetch, Provider, ProviderConfig};
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_store::{Access, EventFilter, NewUser, Store, StoreOptions, User};
@@ -86,7 +87,7 @@ impl Browser {
 
     /// Keeps what a reply sets.
     pub(super) fn keep(&mut self, begun: &Begun) {
-        let pair = begun.cookie.split(';').next().unwrap();
+        let pair = begun.cookie.expose().split(';').next().unwrap();
         self.cookie = Some(pair.strip_prefix("__Host-rgw-login=").unwrap().to_owned());
     }
 }
@@ -167,12 +168,14 @@ impl World {
         let (corp, corp_provider) = provider("corp", &["example.com"]);
         let (public, public_provider) = provider("public", &[]);
         let own = OwnTable::builtin().unwrap();
+        let mut operations = RouteTable::builtin().unwrap().operations();
+        operations.extend(own.operations());
         let app = App {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             store,
-            policy: Arc::new(ArcSwap::from_pointee(PolicyEngine::new(own.operations(), &[]).unwrap())),
+            policy: Arc::new(ArcSwap::from_pointee(PolicyEngine::new(operations, &[]).unwrap())),
             own,
             rack_name: "test".to_owned(),
             domain: domain.map(str::to_owned),
