@@ -3,7 +3,7 @@
 const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-// "3 minutes ago" in place of the minute in UTC; the exact moment stays in the title.
+// In tables and lists of facts: "3 minutes ago" in place of the minute in UTC; the exact moment stays in the title.
 function relative(moment, now) {
   const seconds = Math.round((moment - now) / 1000);
   for (const [unit, length] of UNITS) {
@@ -14,7 +14,7 @@ function relative(moment, now) {
 
 function showTimes() {
   const now = Date.now();
-  for (const time of document.querySelectorAll("time[datetime]")) {
+  for (const time of document.querySelectorAll("td time[datetime], dd time[datetime]")) {
     const moment = Date.parse(time.dateTime);
     if (!Number.isNaN(moment)) time.textContent = relative(moment, now);
   }
@@ -38,6 +38,11 @@ function addCopyButton(place) {
   });
   place.append(button);
 }
+
+// On a narrow screen the navigation is one line that scrolls.
+const side = document.querySelector(".side");
+const here = side?.querySelector("[aria-current]");
+if (here) side.scrollLeft = here.offsetLeft - side.clientWidth / 2 + here.clientWidth / 2;
 
 showTimes();
 setInterval(showTimes, 30000);

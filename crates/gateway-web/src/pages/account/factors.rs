@@ -4,10 +4,12 @@
 //! Secrets and backup codes stand on the page that answers the POST that made them, and nowhere else: no
 //! address shows them again. Pages are sent with `no-store` by the data plane.
 
+use std::time::Duration;
+
 use askama::Template;
 use data_encoding::BASE64;
 use gateway_app::control::{OwnReply, OwnRequest};
-use gateway_app::factors::{FactorError, account};
+use gateway_app::factors::{ENROL_WITHIN, FactorError, account};
 use gateway_types::{FactorId, Layer, Problem, ProblemKind, Secret, Timestamp};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -33,7 +35,8 @@ struct FactorsPage {
     /// At least one counts.
     enrolled: bool,
     remove_word: &'static str,
-    name: String,
+    /// The name that was given for another one.
+    entered: String,
     fault: String,
 }
 
@@ -54,7 +57,7 @@ async fn list_with(
     web: &Web,
     request: &OwnRequest,
     status: u16,
-    name: String,
+    entered: String,
     fault: String,
 ) -> Result<OwnReply, Problem> {
     let user = person(&request.caller)?;
@@ -74,7 +77,7 @@ async fn list_with(
         factors,
         waiting: waiting.pop(),
         remove_word: REMOVE,
-        name,
+        entered,
         fault,
     };
     reply::html_with_status(status, &page)
@@ -87,7 +90,8 @@ struct EnrolPage {
     id: String,
     /// What the authenticator takes over: on the first showing only.
     secret: Option<ShownSecret>,
-    ends: Option<Timestamp>,
+    /// How long it waits for the first code.
+    within: Duration,
     fault: String,
 }
 
@@ -123,7 +127,7 @@ async fn begin(web: &Web, request: &OwnRequest, name: &str) -> Result<OwnReply, 
     reply::html(&EnrolPage {
         frame: Frame::of(web, request, "Set up an authenticator").narrow(),
         id: begun.factor.id.to_string(),
-        ends: Some(account::ends(&begun.factor)),
+        within: ENROL_WITHIN,
         secret: Some(ShownSecret {
             image: qr_code(begun.url.expose())?,
             text: in_groups(begun.secret.expose()),
@@ -148,7 +152,7 @@ async fn finish(web: &Web, request: &OwnRequest, id: &str, code: &str) -> Result
                 frame: Frame::of(web, request, "Set up an authenticator").narrow(),
                 id: id.to_owned(),
                 secret: None,
-                ends: None,
+                within: ENROL_WITHIN,
                 fault: error.to_string(),
             };
             reply::html_with_status(400, &page)
