@@ -51,7 +51,7 @@ pub enum FetchSetupError {
 /// No redirect is followed, no proxy is taken from the environment, no cookie is kept. Plain HTTP goes to
 /// loopback only.
 #[derive(Clone)]
-pub struct HttpFetch {
+pub(crate) struct HttpFetch {
     client: reqwest::Client,
 }
 
@@ -66,7 +66,7 @@ impl HttpFetch {
     ///
     /// # Errors
     /// [`FetchSetupError`] when the file cannot be used or TLS cannot be set up.
-    pub fn new(further_authorities: Option<&Path>) -> Result<Self, FetchSetupError> {
+    pub(crate) fn new(further_authorities: Option<&Path>) -> Result<Self, FetchSetupError> {
         Self::with_times(further_authorities, CONNECT, TOTAL)
     }
 
