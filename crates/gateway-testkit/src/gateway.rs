@@ -10,6 +10,7 @@ use gateway_app::log;
 use gateway_audit::Event;
 use gateway_config::{Flags, Sources};
 use gateway_server::{Running, Surroundings};
+use gateway_sim::idp::{DevIdp, DevPerson, IdpOptions};
 use gateway_sim::{Flavour, SimOptions, SimRack};
 use gateway_store::{EventFilter, NewSession, NewToken, NewUser, Store, User};
 use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet};
@@ -47,6 +48,7 @@ impl Database {
 #[derive(Clone, Debug)]
 struct Shared {
     rack: Arc<SimRack>,
+    idp: Option<Arc<DevIdp>>,
     clock: Arc<FakeClock>,
     database_url: String,
     people: BTreeMap<Role, User>,
@@ -59,11 +61,30 @@ pub struct TestGatewayBuilder {
     database: Database,
     shared: Option<Shared>,
     rack: SimOptions,
+    people_of_idp: Option<Vec<DevPerson>>,
     environment: BTreeMap<String, String>,
     file: Option<String>,
 }
 
+/// What the development provider and its gateway share.
+const IDP_SECRET: &str = "a secret of the provider and the gateway";
+
 impl TestGatewayBuilder {
+    /// With a development provider at which the person of each role can sign in.
+    #[must_use]
+    pub fn idp(self) -> Self {
+        let roles = [Role::Viewer, Role::Ops, Role::Deployer, Role::Admin, Role::Auditor];
+        let person = |role: Role| DevPerson::new(&format!("{role}@example.com"), role.name(), &[]);
+        self.idp_of(roles.into_iter().map(person).collect())
+    }
+
+    /// With a development provider at which these people can sign in.
+    #[must_use]
+    pub fn idp_of(mut self, people: Vec<DevPerson>) -> Self {
+        self.people_of_idp = Some(people);
+        self
+    }
+
     /// On this database instead of SQLite.
     #[must_use]
     pub fn database(mut self, database: Database) -> Self {
@@ -104,6 +125,7 @@ impl TestGatewayBuilder {
     pub fn share(mut self, first: &TestGateway) -> Self {
         self.shared = Some(Shared {
             rack: first.rack.clone(),
+            idp: first.idp.clone(),
             clock: first.clock.clone(),
             database_url: first.database_url.clone(),
             people: first.people.clone(),
@@ -116,15 +138,26 @@ impl TestGatewayBuilder {
     pub async fn start(self) -> TestGateway {
         let directory = TempDir::new().expect("a temporary directory");
         let fill = self.shared.is_none();
-        let Shared { rack, clock, database_url, people, tokens } = match self.shared {
+        let Shared { rack, idp, clock, database_url, people, tokens } = match self.shared {
             Some(shared) => shared,
-            None => Shared {
+            None => {
+                let clock: Arc<FakeClock> = Arc::default();
+                let idp = match self.people_of_idp {
+                    None => None,
+                    Some(people) => {
+                        let options = IdpOptions { clock: clock.clone(), ..IdpOptions::new(people, IDP_SECRET) };
+                        Some(Arc::new(DevIdp::start(options).await.expect("the development provider")))
+                    }
+                };
+                Shared {
                 rack: Arc::new(SimRack::start(self.rack).await.expect("the simulated rack")),
-                clock: Arc::default(),
+                idp,
+                clock,
                 database_url: self.database.fresh(directory.path()),
                 people: BTreeMap::new(),
                 tokens: BTreeMap::new(),
-            },
+                }
+            }
         };
         let mut environment = self.environment;
         let mut set = |name: &str, value: String| {
@@ -146,7 +179,8 @@ impl TestGatewayBuilder {
         let mut gateway = TestGateway {
             clock,
             environment,
-            file: self.file,
+            file: with_provider(self.file, idp.as_deref()),
+            idp,
             database_url,
             people,
             tokens,
@@ -162,11 +196,23 @@ impl TestGatewayBuilder {
     }
 }
 
+/// The configuration file with the provider in it.
+fn with_provider(file: Option<String>, idp: Option<&DevIdp>) -> Option<String> {
+    let Some(idp) = idp else { return file };
+    let provider = format!(
+        "[[identity.provider]]\nname = \"dev\"\nissuer = \"{}\"\nclient_id = \"rack-gateway\"\nclient_secret = \"{IDP_SECRET}\"\n",
+        idp.url()
+    );
+    Some(format!("{}\n{provider}", file.unwrap_or_default()))
+}
+
 /// A gateway in front of a simulated rack, with a person and a token of each role.
 #[derive(Debug)]
 pub struct TestGateway {
     /// The rack behind it.
     pub rack: Arc<SimRack>,
+    /// The provider at which its people sign in, when it was asked for.
+    pub idp: Option<Arc<DevIdp>>,
     /// Its clock.
     pub clock: Arc<FakeClock>,
     /// Its database's address.
@@ -191,6 +237,7 @@ impl TestGateway {
             database: Database::Sqlite,
             shared: None,
             rack: SimOptions::for_tests(),
+            people_of_idp: None,
             environment: BTreeMap::new(),
             file: None,
         }
@@ -281,8 +328,13 @@ impl TestGateway {
 
     /// A new CLI session of the person with this role.
     pub async fn session(&self, role: Role) -> String {
+        self.session_of(self.person(role)).await
+    }
+
+    /// A new CLI session of this person.
+    pub async fn session_of(&self, user: &User) -> String {
         let new = NewSession {
-            user: self.person(role).id,
+            user: user.id,
             kind: CredentialKind::CliSession,
             expires: self.clock.now().saturating_add(Duration::from_secs(30 * 24 * 3600)),
             idle_limit: Duration::from_secs(8 * 3600),

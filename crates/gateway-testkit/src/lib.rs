@@ -2,18 +2,22 @@
 //! rack, a clock that only moves when told, and clients that send exactly the bytes they are given.
 //!
 //! Only tests use this crate; it panics where a test would.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test kit fails the test that uses it")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test kit fails the test that uses it")]
 
+pub mod authenticator;
 pub mod clock;
 pub mod eventually;
 pub mod gateway;
 pub mod raw;
 pub mod socket;
 pub mod stub;
+pub mod visitor;
 
+pub use authenticator::Authenticator;
 pub use clock::FakeClock;
 pub use eventually::eventually;
 pub use gateway::{Database, TestGateway, TestGatewayBuilder};
 pub use raw::{RawClient, Reply};
 pub use socket::Socket;
 pub use stub::{StubConnection, StubRack};
+pub use visitor::Visitor;

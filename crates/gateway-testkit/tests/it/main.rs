@@ -8,6 +8,7 @@
 )]
 
 mod basics;
+mod browser;
 mod child;
 mod client_reactions;
 mod crash;

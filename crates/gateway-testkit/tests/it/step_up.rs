@@ -3,51 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use data_encoding::BASE32_NOPAD;
 use gateway_app::{Operator, factors};
 use gateway_audit::{End, Event, Phase};
-use gateway_identity::{TotpCode, TotpSecret, TotpStep};
 use gateway_sim::replay::{self, Target};
 use gateway_sim::transcript::Transcript;
 use gateway_testkit::raw::basic;
-use gateway_testkit::{Database, RawClient, Reply, Socket, TestGateway};
-use gateway_types::{Clock, OsEntropy, Role, Secret};
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, Socket, TestGateway};
+use gateway_types::{OsEntropy, Role};
 
 const RESTART: &str = "/apps/myapp/services/web/restart";
 const EXEC: &str = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/exec";
-
-/// A person's authenticator.
-struct Authenticator(TotpSecret);
-
-impl Authenticator {
-    fn of(base32: &Secret<String>) -> Self {
-        let bytes = BASE32_NOPAD.decode(base32.expose().as_bytes()).unwrap();
-        Self(TotpSecret::from_bytes(Secret::new(bytes)))
-    }
-
-    /// Enrols one for the person with this role.
-    async fn enrol(gateway: &TestGateway, role: Role) -> Self {
-        let user = gateway.person(role).id;
-        let operator = operator(gateway);
-        let enrolment =
-            factors::enrol_confirmed_totp(gateway.store(), &operator, user, "phone").await.unwrap();
-        Self::of(&enrolment.secret)
-    }
-
-    /// What it shows now.
-    fn shows(&self, gateway: &TestGateway) -> String {
-        self.0.code(TotpStep::at(gateway.clock.now())).unwrap().digits().expose().clone()
-    }
-
-    /// Six digits that are not good now.
-    fn wrong(&self, gateway: &TestGateway) -> String {
-        let now = gateway.clock.now();
-        (0..)
-            .map(|number| format!("{number:06}"))
-            .find(|code| self.0.matching_step(&code.parse::<TotpCode>().unwrap(), now).is_none())
-            .unwrap()
-    }
-}
 
 fn operator(gateway: &TestGateway) -> Operator<'_> {
     Operator::local("tester", &*gateway.clock, &OsEntropy)
@@ -406,7 +371,7 @@ async fn enrolling_takes_a_code_and_removing_ends_the_window() {
     let (user, store, operator) = (gateway.person(Role::Ops).id, gateway.store(), operator(&gateway));
     let session = gateway.session(Role::Ops).await;
     let enrolment = factors::enrol_totp(store, &operator, user, "phone").await.unwrap();
-    let phone = Authenticator::of(&enrolment.secret);
+    let phone = Authenticator::of(enrolment.secret.expose());
     assert!(enrolment.url.expose().starts_with("otpauth://totp/Rack%20Gateway:ops%40example.com?secret="));
     let id = enrolment.factor.id;
     let code = phone.shows(&gateway);

@@ -1,0 +1,257 @@
+// A person with a browser (Debian's Chromium, driven by playwright-core): signs in, sets up an authenticator, makes a
+// token, confirms a refused command, signs out. Looks at every page in both themes and at phone width, and asks axe.
+//
+//   node browser.mjs --gateway URL --email ADDRESS --shots DIRECTORY [--without-javascript] [--refused ADDRESS]
+//                    [--provider dev|certified] [--insecure] [--only-sign-in]
+//
+// It asks its parent for what a browser cannot know, one line of JSON each on standard output, and reads the answer, one
+// line on standard input:
+//   {"ask": "code", "secret": "BASE32"}   -> the six digits that an authenticator with this secret shows now
+//   {"ask": "challenge"}                  -> the address at which a refused command can be confirmed
+//   {"ask": "repeat"}                     -> "ok" when the refused command passed now
+// Last line: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on standard error.
+
+import { readFileSync, mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { parseArgs } from "node:util";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+const { values: options } = parseArgs({
+  options: {
+    gateway: { type: "string" },
+    email: { type: "string" },
+    refused: { type: "string" },
+    shots: { type: "string" },
+    provider: { type: "string", default: "dev" },
+    "without-javascript": { type: "boolean", default: false },
+    "only-sign-in": { type: "boolean", default: false },
+    insecure: { type: "boolean", default: false },
+  },
+});
+
+const javaScriptEnabled = !options["without-javascript"];
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+async function ask(question) {
+  say(question);
+  const { value, done } = await answers.next();
+  if (done) throw new Error(`nobody answers ${question.ask}`);
+  return value;
+}
+
+function check(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP gateway.example.com 127.0.0.1"],
+});
+const context = await browser.newContext({ javaScriptEnabled, ignoreHTTPSErrors: options.insecure });
+const page = await context.newPage();
+page.setDefaultTimeout(30_000);
+const complaints = [];
+page.on("console", (message) => {
+  // A refusal is a reply that the browser reports as one; that is not an error of the page.
+  const isStatus = message.text().startsWith("Failed to load resource: the server responded with a status of 4");
+  if (message.type() === "error" && !isStatus) complaints.push(`${page.url()}: ${message.text()}`);
+});
+page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
+page.on("requestfailed", (request) => {
+  if (!request.failure()?.errorText.includes("ERR_ABORTED")) complaints.push(`${request.url()}: ${request.failure()?.errorText}`);
+});
+
+let pages = 0;
+const looks = [
+  ["light", "light", { width: 1280, height: 900 }],
+  ["dark", "dark", { width: 1280, height: 900 }],
+  ["phone", "light", { width: 360, height: 740 }],
+  ["phone-dark", "dark", { width: 320, height: 640 }],
+];
+
+// Looks at the page that is shown: in both themes, wide and narrow; nothing sticks out sideways; axe has nothing to say.
+async function look(name) {
+  if (options["only-sign-in"]) return;
+  pages += 1;
+  check((await page.locator("h1").count()) === 1, `${name}: a page has one h1`);
+  check((await page.title()).trim() !== "", `${name}: a page has a title`);
+  if (!javaScriptEnabled) return;
+  mkdirSync(options.shots, { recursive: true });
+  for (const [label, colorScheme, size] of looks) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.setViewportSize(size);
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    check(beyond <= 0, `${name} (${label}): ${beyond} px stick out sideways`);
+    await page.screenshot({ path: path.join(options.shots, `${name}-${label}.png`), fullPage: true });
+    await page.evaluate(axeSource);
+    const found = await page.evaluate(() =>
+      window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
+    );
+    const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
+    check(told.length === 0, `${name} (${label}): axe says ${told.join("; ")}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+async function visit(place, name) {
+  const reply = await page.goto(new URL(place, options.gateway).href);
+  check(reply.status() === 200, `${place} answers ${reply.status()}`);
+  await look(name);
+}
+
+async function sessionCookie() {
+  return (await context.cookies()).find((cookie) => cookie.name === "__Host-rgw");
+}
+
+async function chooseAtProvider(email) {
+  if (options.provider === "dev") {
+    await page.locator(`button[value="${email}"], button:has-text("${email}")`).first().click();
+    return;
+  }
+  // The certified provider's own development pages: any login, any password, then consent.
+  await page.fill('input[name="login"]', email);
+  await page.fill('input[name="password"]', "any");
+  await page.click('button[type="submit"]');
+  const consent = page.locator('form[action$="/confirm"] button[type="submit"], button:has-text("Continue")');
+  await consent.first().click();
+}
+
+async function signIn(email) {
+  await page.goto(new URL("/app/account", options.gateway).href);
+  check(page.url().includes("/auth/login"), `without a session one is sent to sign in, not to ${page.url()}`);
+  await look("sign-in");
+  await page.locator('main a:has-text("Sign in with")').first().click();
+  await chooseAtProvider(email);
+  await page.waitForLoadState();
+}
+
+async function code(secret) {
+  return ask({ ask: "code", secret });
+}
+
+async function submitWithCode(secret, button) {
+  const field = page.locator(`form:has(button:has-text("${button}")) input[name="_code"]`).first();
+  if (await field.count()) await field.fill(await code(secret));
+  await page.locator(`button:has-text("${button}")`).first().click();
+  await page.waitForLoadState();
+}
+
+async function run() {
+  if (options.refused) {
+    await signIn(options.refused);
+    check(!(await sessionCookie()), "somebody whom nobody listed gets no session");
+    check((await page.locator("main").innerText()).length > 0, "a refusal says why");
+    await look("refused-person");
+    await context.clearCookies();
+  }
+  await signIn(options.email);
+  check(page.url().endsWith("/app/account"), `after signing in one is where one wanted to go, not at ${page.url()}`);
+  const first = await sessionCookie();
+  check(first && first.secure && first.httpOnly && first.sameSite === "Lax" && first.path === "/", "the cookie's attributes");
+  if (options["only-sign-in"]) return;
+  await look("account");
+  await visit("/app", "home");
+  await visit("/app/connect", "connect");
+
+  // The first authenticator.
+  await visit("/app/account/factors", "factors-none");
+  await page.fill('form[action="/app/account/factors/enrol/totp"] input[name="name"]', "phone");
+  await page.locator('button:has-text("Go on")').click();
+  await page.waitForLoadState();
+  await look("factor-enrol");
+  check(await page.locator("img.qr").isVisible(), "the QR code is shown");
+  const secret = (await page.locator("pre.secret code").textContent()).replace(/\s/g, "");
+  await page.fill('input[name="code"]', "000000");
+  await page.locator('button:has-text("Confirm")').first().click();
+  await page.waitForLoadState();
+  await look("factor-enrol-wrong");
+  await page.fill('input[name="code"]', await code(secret));
+  await page.locator('button:has-text("Confirm")').first().click();
+  await page.waitForLoadState();
+  check((await page.locator("ul.codes li").count()) === 10, "ten backup codes are shown");
+  await look("backup-codes");
+  await visit("/app/account/factors", "factors");
+
+  // A critical action: without a code the page asks for one and keeps what was filled in.
+  await visit("/app/tokens", "tokens-none");
+  await page.fill('form[action="/app/tokens"] input[name="name"]', "ci");
+  await page.locator('form[action="/app/tokens"] input[type="checkbox"][value="cicd"]').check();
+  await page.locator('button:has-text("Make the token")').click();
+  await page.waitForLoadState();
+  check(!(await page.content()).includes("rgw_"), "without a code no token is made");
+  await look("step-up-in-place");
+  const before = await sessionCookie();
+  await page.locator('input[name="_code"]').fill(await code(secret));
+  await page.locator("main form button").first().click();
+  await page.waitForLoadState();
+  const token = (await page.locator("pre.secret code").textContent()).trim();
+  check(token.startsWith("rgw_"), "the new token is shown");
+  check((await sessionCookie()).value !== before.value, "a step-up changes the cookie");
+  await look("token-secret");
+  await visit("/app/tokens", "tokens");
+  check(!(await page.content()).includes(token), "the token is shown once");
+
+  // People.
+  await visit("/app/users", "users");
+  await page.fill('form[action="/app/users"] input[name="email"]', "new.person@example.com");
+  await page.locator('form[action="/app/users"] input[type="checkbox"][value="viewer"], form[action="/app/users"] input[type="radio"][value="viewer"]').first().check();
+  await page.locator('form[action="/app/users"] input[name="_code"]').fill(await code(secret));
+  await page.locator('form[action="/app/users"] button:has-text("Invite")').click();
+  await page.waitForLoadState();
+  await visit("/app/users?q=new.person", "users-search");
+  await page.locator('a:has-text("new.person@example.com")').first().click();
+  await page.waitForLoadState();
+  await look("user");
+  for (const [place, name] of [
+    ["/app/roles", "roles"],
+    ["/app/groups", "groups"],
+    ["/app/settings", "settings"],
+    ["/app/account/sessions", "sessions"],
+    ["/problems/step-up-required", "problem-kind"],
+  ]) {
+    await visit(place, name);
+  }
+  const missing = await page.goto(new URL("/app/nothing-here", options.gateway).href);
+  check(missing.status() === 404, "a page that is not there is 404");
+  await look("not-found");
+  const audit = await page.goto(new URL("/app/audit?mine=true", options.gateway).href);
+  check(audit.status() === 200, `one's own events are shown, not ${audit.status()}`);
+  await look("audit");
+
+  // A command that was refused for want of a factor is confirmed here.
+  await page.goto(await ask({ ask: "challenge" }));
+  await look("step-up");
+  await page.fill('input[name="code"]', await code(secret));
+  await page.locator('button:has-text("Confirm")').click();
+  await page.waitForLoadState();
+  await look("step-up-confirmed");
+  check((await ask({ ask: "repeat" })) === "ok", "the confirmed command passes");
+
+  // Signing out ends the session everywhere.
+  const last = await sessionCookie();
+  await page.locator('button:has-text("Sign out")').click();
+  await page.waitForLoadState();
+  await look("signed-out");
+  check(!(await sessionCookie()), "the cookie is gone");
+  await context.addCookies([last]);
+  await page.goto(new URL("/app", options.gateway).href);
+  check(page.url().includes("/auth/login"), "the old cookie opens nothing");
+}
+
+try {
+  await run();
+  check(complaints.length === 0, `the browser complains: ${complaints.join("; ")}`);
+  say({ done: true, pages });
+} catch (error) {
+  const where = `${page.url()}: ${(await page.locator("main").innerText().catch(() => "")).slice(0, 600)}`;
+  process.stderr.write(`${error.stack}\nat ${where}\n`);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  process.stdin.destroy();
+}
