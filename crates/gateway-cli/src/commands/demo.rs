@@ -1,6 +1,6 @@
 //! `demo`: a gateway with everything it needs, in one process on loopback.
 //!
-//! It provides the parties (a rack, people, tokens) and weakens nothing: the gateway is the one that
+//! It provides the parties (a rack, a sign-in page, people, tokens) and weakens nothing: the gateway is the one that
 //! `serve` runs, decided by the same policy. Start reading at [`run`].
 
 mod announcement;
@@ -24,7 +24,7 @@ use crate::stop::{StopSignals, Stopped};
 use crate::{Context, program_log};
 
 use announcement::Announcement;
-use parties::{DataDirectory, People, Rack};
+use parties::{DataDirectory, People, Provider, Rack};
 
 /// The arguments of `demo`.
 #[derive(Args, Debug)]
@@ -38,6 +38,9 @@ pub(crate) struct DemoArguments {
     /// Port of the simulated rack; 0 takes any free one
     #[arg(long, default_value_t = 0, conflicts_with = "rack_url")]
     pub(crate) rack_port: u16,
+    /// Port of the sign-in page; 0 takes any free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) idp_port: u16,
     /// A real rack instead of the simulated one: https://convox:TOKEN@HOST, or without the credential
     /// and RACK_TOKEN set
     #[arg(long, value_name = "URL")]
@@ -67,11 +70,12 @@ pub(crate) async fn run(context: &Context, arguments: DemoArguments) -> Result<E
     let mut signals = StopSignals::listen()?;
     let directory = DataDirectory::open(arguments.data_dir.as_deref())?;
     let rack = Rack::start(arguments.rack_url.as_deref(), arguments.rack_port).await?;
-    let config = config(&arguments, &rack, directory.path().to_owned())?;
+    let provider = Provider::start(arguments.idp_port).await?;
+    let config = config(&arguments, &rack, &provider, directory.path().to_owned())?;
     program_log::start(config.log.format, &config.log.filter)?;
     let running = start_gateway(&config, arguments.port).await?;
     let people = People::settle(&running.store, &config, SystemClock.now()).await?;
-    announce(context, &Announcement::new(&running, &rack, &directory, &config, &people)?)?;
+    announce(context, &Announcement::new(&running, &rack, &provider, &directory, &config, &people)?)?;
     drop(people);
     signals.next().await;
     if context.output.format == Format::Text {
@@ -79,6 +83,7 @@ pub(crate) async fn run(context: &Context, arguments: DemoArguments) -> Result<E
     }
     let stopped = signals.or_at_once(running.stop()).await;
     rack.stop().await;
+    provider.stop().await;
     directory.close()?;
     match stopped {
         Stopped::Gracefully => Ok(ExitCode::SUCCESS),
@@ -95,7 +100,12 @@ fn announce(context: &Context, announcement: &Announcement<'_>) -> Result<(), Fa
 
 /// The configuration of a demo. What decides who may reach it and what it works on is the demo's own
 /// and cannot be changed from outside; everything else may come from the environment, as for `serve`.
-fn config(arguments: &DemoArguments, rack: &Rack, data_dir: PathBuf) -> Result<Config, Failure> {
+fn config(
+    arguments: &DemoArguments,
+    rack: &Rack,
+    provider: &Provider,
+    data_dir: PathBuf,
+) -> Result<Config, Failure> {
     let mut provided = vec![
         (variables::LISTENER_ADDRESSES, Some(loopback_addresses())),
         (variables::ADMIN_ADDRESS, Some("127.0.0.1".to_owned())),
@@ -116,6 +126,7 @@ fn config(arguments: &DemoArguments, rack: &Rack, data_dir: PathBuf) -> Result<C
         database_url: arguments.database_url.clone(),
     };
     let mut config = load_embedded(provided, flags)?;
+    config.identity.providers = vec![provider.configured()];
     let given = |key: &str| {
         config.sources.iter().any(|entry| entry.key == key && entry.origin != gateway_config::Origin::Default)
     };

@@ -5,7 +5,7 @@ use gateway_server::Running;
 use gateway_types::Role;
 use serde::Serialize;
 
-use super::parties::{DataDirectory, Machine, People, Rack};
+use super::parties::{DataDirectory, Machine, People, Provider, Rack};
 use crate::failure::{Exit, Failure};
 
 /// Everything a demo says.
@@ -18,6 +18,7 @@ pub(super) struct Announcement<'a> {
     admin_url: String,
     rack_url: &'a str,
     rack_token: &'a str,
+    idp_url: &'a str,
     data_dir: String,
     database_url: &'a str,
     users: Vec<ListedUser<'a>>,
@@ -55,6 +56,7 @@ impl<'a> Announcement<'a> {
     pub(super) fn new(
         running: &Running,
         rack: &'a Rack,
+        provider: &'a Provider,
         directory: &DataDirectory,
         config: &'a Config,
         people: &'a People,
@@ -71,6 +73,7 @@ impl<'a> Announcement<'a> {
             admin_url: format!("http://{}", running.admin_address),
             rack_url: &rack.url,
             rack_token: rack.token.expose(),
+            idp_url: &provider.url,
             data_dir: directory.path().display().to_string(),
             database_url: &config.database_url,
             users: people
@@ -109,6 +112,8 @@ impl<'a> Announcement<'a> {
             "data",
             &format!("{} ({})", self.data_dir, if self.is_kept { "kept" } else { "removed at the end" }),
         );
+        text.push_str("\nOpen the web address and sign in as anybody, or sign the command line in:\n\n");
+        text.push_str(&format!("  {} login {}\n", quoted(&self.program), self.gateway_url));
         text.push_str("\nA RACK_URL for each role, for any Convox client:\n\n");
         for token in &self.api_tokens {
             text.push_str(&format!(

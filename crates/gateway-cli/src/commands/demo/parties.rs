@@ -1,5 +1,6 @@
-//! Who takes part in a demo: a directory, a rack, people, machines.
+//! Who takes part in a demo: a directory, a rack, a sign-in page, people, machines.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +8,13 @@ use std::time::Duration;
 use gateway_app::people::at_first_sight;
 use gateway_app::tokens::{TokenRequest, create};
 use gateway_app::{Operator, factors, sessions};
-use gateway_config::{Config, variables};
+use gateway_config::{Config, OidcProvider, variables};
+use gateway_sim::idp::{DevIdp, DevPerson, IdpOptions};
 use gateway_sim::{Seed, SimOptions, SimRack};
 use gateway_store::{NewSession, Store, TokenFilter, User};
-use gateway_types::{CredentialKind, OsEntropy, Role, RoleSet, Secret, SystemClock, Timestamp, UserId};
+use gateway_types::{
+    CredentialKind, OsEntropy, Role, RoleSet, Secret, SystemClock, Timestamp, TokenKind, UserId,
+};
 use tempfile::TempDir;
 use url::Url;
 
@@ -162,6 +166,56 @@ impl Rack {
             rack.stop().await;
         }
     }
+}
+
+/// The page at which the demo's people sign in, by choosing who they are.
+#[derive(Debug)]
+pub(super) struct Provider {
+    page: DevIdp,
+    pub(super) url: String,
+    secret: Secret<String>,
+}
+
+impl Provider {
+    /// Starts it.
+    pub(super) async fn start(port: u16) -> Result<Self, Failure> {
+        let secret = TokenKind::Api.generate(&OsEntropy);
+        let people =
+            PEOPLE.iter().map(|(email, role, _)| DevPerson::new(email, &title(*role), &[])).collect();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let options = IdpOptions { address, ..IdpOptions::new(people, secret.expose()) };
+        let page = DevIdp::start(options)
+            .await
+            .problem(format!("the sign-in page cannot listen on {address}"))
+            .map_err(|failure| failure.hint("take another port with --idp-port; 0 takes any free one"))?;
+        Ok(Self { url: page.url(), page, secret })
+    }
+
+    /// As the gateway's configuration names it.
+    pub(super) fn configured(&self) -> OidcProvider {
+        OidcProvider {
+            name: "demo".to_owned(),
+            issuer: self.url.clone(),
+            client_id: "rack-gateway".to_owned(),
+            client_secret: self.secret.clone(),
+            allowed_domains: Vec::new(),
+            groups_claim: None,
+            role_map: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        self.page.stop().await;
+    }
+}
+
+/// A role as the name of somebody who has it.
+fn title(role: Role) -> String {
+    let mut name = role.name().to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    format!("{name} of the demo")
 }
 
 /// A person of the demo, signed in.

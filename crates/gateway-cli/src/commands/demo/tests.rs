@@ -5,7 +5,15 @@ use gateway_types::{CredentialKind, Principal, RoleSet, TokenKind};
 use super::*;
 
 fn arguments(data_dir: Option<PathBuf>) -> DemoArguments {
-    DemoArguments { port: 0, admin_port: 0, rack_port: 0, rack_url: None, data_dir, database_url: None }
+    DemoArguments {
+        port: 0,
+        admin_port: 0,
+        rack_port: 0,
+        idp_port: 0,
+        rack_url: None,
+        data_dir,
+        database_url: None,
+    }
 }
 
 #[tokio::test]
@@ -16,10 +24,12 @@ async fn a_second_start_keeps_people_and_makes_new_credentials() {
     for run in 1..=2 {
         let directory = DataDirectory::open(Some(kept.path())).unwrap();
         let rack = Rack::start(None, 0).await.unwrap();
-        let config = config(&arguments(None), &rack, directory.path().to_owned()).unwrap();
+        let provider = Provider::start(0).await.unwrap();
+        let config = config(&arguments(None), &rack, &provider, directory.path().to_owned()).unwrap();
         let running = start_gateway(&config, 0).await.unwrap();
         let people = People::settle(&running.store, &config, SystemClock.now()).await.unwrap();
-        let announcement = Announcement::new(&running, &rack, &directory, &config, &people).unwrap();
+        let announcement =
+            Announcement::new(&running, &rack, &provider, &directory, &config, &people).unwrap();
         check_json(&announcement.to_json().unwrap(), &rack);
         assert!(announcement.to_text().contains("export RACK_URL=http://convox:rgw_"));
         for credential in people
@@ -39,6 +49,7 @@ async fn a_second_start_keeps_people_and_makes_new_credentials() {
         gateway_app::log::verify(&running.store, |_, _| {}).await.unwrap();
         running.stop().await;
         rack.stop().await;
+        provider.stop().await;
     }
     assert_eq!(ids[0], ids[1]);
     assert_eq!(ids[0].len(), 4);
@@ -68,6 +79,7 @@ fn check_json(line: &str, rack: &Rack) {
         "admin_url",
         "rack_url",
         "rack_token",
+        "idp_url",
         "data_dir",
         "database_url",
         "users",
@@ -87,7 +99,8 @@ fn check_json(line: &str, rack: &Rack) {
 async fn a_demo_listens_on_loopback_only() {
     let rack = Rack::start(None, 0).await.unwrap();
     let directory = DataDirectory::open(None).unwrap();
-    let mut config = config(&arguments(None), &rack, directory.path().to_owned()).unwrap();
+    let provider = Provider::start(0).await.unwrap();
+    let mut config = config(&arguments(None), &rack, &provider, directory.path().to_owned()).unwrap();
     assert!(config.listener.addresses.iter().all(|address| address.ip().is_loopback()));
     assert!(config.admin_listener.ip().is_loopback());
     assert!(config.settings.mfa_step_up() && config.settings.rate_limits(), "a demo weakens nothing");
