@@ -1,6 +1,7 @@
 //! What holds of every page, and the pages of one's own account, of problems and of confirming.
 
 mod account;
+mod contrast;
 mod frame;
 mod problems;
 mod step_up;
