@@ -1,0 +1,144 @@
+//! The endpoints of command lines: the token endpoint, the device authorization endpoint, signing out.
+//!
+//! What is wrong with a request of the first two is told as OAuth tells it (RFC 6749, section 5.2; RFC 8628,
+//! section 3.5), because that is what their clients read; what is wrong with the gateway is a problem.
+
+use gateway_app::App;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};
+use gateway_app::sign_in::{self, Visitor, devices};
+use gateway_types::{Layer, Problem, ProblemKind};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::reply::{self, Answer};
+
+/// A session of a command line (RFC 6749, section 5.1).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionGiven {
+    /// The session's token, shown once.
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// How long it lives at most, in seconds.
+    expires_in: u64,
+    /// Which gateway gave it.
+    gateway_id: String,
+    /// Whose it is.
+    email: String,
+}
+
+/// A device that may wait (RFC 8628, section 3.2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeviceStarted {
+    /// What the device polls with.
+    device_code: String,
+    /// What the person types.
+    user_code: String,
+    /// Where the person goes.
+    verification_uri: String,
+    /// The same with the code.
+    verification_uri_complete: String,
+    /// How long the person has, in seconds.
+    expires_in: u64,
+    /// How long to wait between two polls, in seconds.
+    interval: u64,
+}
+
+/// What is wrong with a request (RFC 6749, section 5.2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OauthFault {
+    /// The standard's word.
+    error: &'static str,
+    /// In a sentence.
+    error_description: &'static str,
+}
+
+/// A session for a code of a loopback sign-in (with its PKCE verifier), or for a device that a person let in.
+#[utoipa::path(post, path = "/auth/token", tag = "auth",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = SessionGiven), (status = 400, body = OauthFault)))]
+pub(crate) async fn token(app: &App, request: &OwnRequest) -> Answer {
+    match given(app, request).await {
+        Ok(issued) => document(
+            200,
+            &SessionGiven {
+                access_token: issued.secret.expose().clone(),
+                token_type: "Bearer",
+                expires_in: issued.expires_in,
+                gateway_id: app.store.gateway_id().to_string(),
+                email: issued.email,
+            },
+        ),
+        Err(TokenError::Fault(fault)) => told(fault),
+        Err(TokenError::Failed(error)) => Err(error.into()),
+    }
+}
+
+async fn given(app: &App, request: &OwnRequest) -> Result<Issued, TokenError> {
+    let fields = form(request)?;
+    let visitor = Visitor {
+        browser: None,
+        source_ip: request.caller.source_ip,
+        device: "",
+        request_id: request.request_id,
+    };
+    tokens::issue(app, &fields, visitor).await
+}
+
+/// Lets a device without a browser wait for a person.
+#[utoipa::path(post, path = "/auth/device", tag = "auth",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = DeviceStarted), (status = 400, body = OauthFault)))]
+pub(crate) async fn device(app: &App, request: &OwnRequest) -> Answer {
+    let fields = form(request).and_then(|fields| fields.client().map(|()| fields));
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(fault) => return told(fault),
+    };
+    let name = fields.get("device").unwrap_or_default();
+    let started = devices::start(app, &request.head.origin, name, request.caller.source_ip).await?;
+    document(
+        200,
+        &DeviceStarted {
+            device_code: started.device_code.expose().clone(),
+            user_code: started.user_code,
+            verification_uri: started.verification_uri,
+            verification_uri_complete: started.verification_uri_complete,
+            expires_in: started.expires_in,
+            interval: started.interval,
+        },
+    )
+}
+
+/// Ends the session that asks, everywhere.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
+pub(crate) async fn logout(app: &App, request: &OwnRequest) -> Answer {
+    sign_in::sign_out(app, &request.caller, request.request_id).await?;
+    Ok(reply::no_content())
+}
+
+fn form(request: &OwnRequest) -> Result<Fields, TokenFault> {
+    let content_type = request.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(TokenFault::InvalidRequest);
+    }
+    Fields::read(&request.body)
+}
+
+fn told(fault: TokenFault) -> Answer {
+    document(400, &OauthFault { error: fault.code(), error_description: fault.description() })
+}
+
+/// Neither a token nor a code is kept by anything on the way (RFC 6749, section 5.1).
+fn document<T: Serialize>(status: u16, value: &T) -> Answer {
+    let body = serde_json::to_vec(value).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a reply could not be written as JSON");
+        Problem::new(ProblemKind::Internal, Layer::Network, "the reply could not be written")
+    })?;
+    Ok(OwnReply::new(status, "application/json", body)
+        .with_header(CACHE_CONTROL, "no-store")
+        .with_header(PRAGMA, "no-cache"))
+}
