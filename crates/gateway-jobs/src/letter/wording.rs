@@ -1,0 +1,209 @@
+//! The words of each notice.
+
+use std::net::IpAddr;
+
+use gateway_app::Notice;
+use gateway_types::{RoleSet, Timestamp};
+
+use super::{clean, moment};
+use crate::job::Audience;
+
+/// What to do when somebody reads of their own account what they did not do.
+const NOT_YOU: &str = "If this was not you, sign in, end your sessions, and tell an admin at once.";
+/// The same, for what an admin did.
+const UNEXPECTED: &str = "If you did not expect this, ask an admin.";
+/// For admins.
+const CHECK: &str = "If nobody should have done this, look at the audit log.";
+
+const ACCOUNT: &str = "/app/account";
+const FACTORS: &str = "/app/account/factors";
+const HOME: &str = "/app";
+const TOKENS: &str = "/app/tokens";
+const USERS: &str = "/app/users";
+
+/// The words of one letter. `subject` and the facts may hold other people's text; `intro` holds `{rack}`.
+pub(super) struct Words {
+    pub(super) subject: String,
+    pub(super) intro: &'static str,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) advice: &'static str,
+    pub(super) page: Option<&'static str>,
+}
+
+pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
+    match notice {
+        Notice::Invited { email, roles, by } => invited(audience, email, *roles, by),
+        Notice::RolesChanged { before, after, by, email: _ } => Words {
+            subject: "your roles were changed".to_owned(),
+            intro: "What you may do at Rack Gateway of the rack {rack} was changed.",
+            facts: vec![("Before", names(*before)), ("Now", names(*after)), ("Changed by", by.clone())],
+            advice: UNEXPECTED,
+            page: Some(ACCOUNT),
+        },
+        Notice::Locked { reason, by, email: _ } => locked(reason.as_deref(), by),
+        Notice::Unlocked { by, email: _ } => Words {
+            subject: "your access is unlocked".to_owned(),
+            intro: "You may use Rack Gateway of the rack {rack} again. Sign in anew.",
+            facts: vec![("Unlocked by", by.clone())],
+            advice: UNEXPECTED,
+            page: Some(HOME),
+        },
+        Notice::Removed { email, by } => removed(audience, email, by),
+        Notice::FactorEnrolled { factor, email: _ } => Words {
+            subject: "a second factor was added to your account".to_owned(),
+            intro: "Your account at Rack Gateway of the rack {rack} has a new second factor.",
+            facts: vec![("Second factor", factor.clone())],
+            advice: NOT_YOU,
+            page: Some(FACTORS),
+        },
+        Notice::FactorRemoved { factor, by, email: _ } => Words {
+            subject: "a second factor was removed from your account".to_owned(),
+            intro: "Your account at Rack Gateway of the rack {rack} has one second factor less.",
+            facts: vec![("Second factor", factor.clone()), ("Removed by", by.clone())],
+            advice: NOT_YOU,
+            page: Some(FACTORS),
+        },
+        Notice::FactorsReset { by, email: _ } => Words {
+            subject: "your second factors were reset".to_owned(),
+            intro: "All second factors of your account at Rack Gateway of the rack {rack} were taken away. Enrol a new one when you next sign in.",
+            facts: vec![("Reset by", by.clone())],
+            advice: UNEXPECTED,
+            page: Some(FACTORS),
+        },
+        Notice::BackupCodesMade { email: _ } => Words {
+            subject: "new backup codes were made".to_owned(),
+            intro: "Your account at Rack Gateway of the rack {rack} has new backup codes. Those from before are void.",
+            facts: Vec::new(),
+            advice: NOT_YOU,
+            page: Some(FACTORS),
+        },
+        Notice::BackupCodesLow { left, email: _ } => backup_codes_low(*left),
+        Notice::NewSignIn { device, ip, at, email: _ } => new_sign_in(device, *ip, *at),
+        Notice::TokenCreated { token, owner, roles, expires, by, for_somebody_else } => {
+            let facts = vec![
+                ("Token", token.clone()),
+                ("Roles", names(*roles)),
+                ("Ends", expires.map_or_else(|| "never".to_owned(), moment)),
+                ("Made by", by.clone()),
+            ];
+            token_created(audience, owner, facts, *for_somebody_else)
+        }
+    }
+}
+
+fn invited(audience: Audience, email: &str, roles: RoleSet, by: &str) -> Words {
+    match audience {
+        Audience::Person => Words {
+            subject: "you have access".to_owned(),
+            intro: "You may use Rack Gateway, the way in to the rack {rack}, from now on. Sign in with the account of this address.",
+            facts: vec![("Your roles", names(roles)), ("Invited by", by.to_owned())],
+            advice: UNEXPECTED,
+            page: Some(HOME),
+        },
+        Audience::Admin => Words {
+            subject: format!("{} was invited", clean(email)),
+            intro: "Somebody was given access to the rack {rack}.",
+            facts: vec![("Person", email.to_owned()), ("Roles", names(roles)), ("Invited by", by.to_owned())],
+            advice: CHECK,
+            page: Some(USERS),
+        },
+    }
+}
+
+fn locked(reason: Option<&str>, by: &str) -> Words {
+    let mut facts = vec![("Locked by", by.to_owned())];
+    facts.extend(reason.map(|reason| ("Reason", reason.to_owned())));
+    Words {
+        subject: "your access is locked".to_owned(),
+        intro: "You are locked out of Rack Gateway of the rack {rack}: your sessions have ended and your tokens do not work.",
+        facts,
+        advice: UNEXPECTED,
+        page: None,
+    }
+}
+
+fn removed(audience: Audience, email: &str, by: &str) -> Words {
+    match audience {
+        Audience::Person => Words {
+            subject: "your access was removed".to_owned(),
+            intro: "You may no longer use Rack Gateway of the rack {rack}: your sessions have ended and your tokens do not work.",
+            facts: vec![("Removed by", by.to_owned())],
+            advice: UNEXPECTED,
+            page: None,
+        },
+        Audience::Admin => Words {
+            subject: format!("{} was removed", clean(email)),
+            intro: "Somebody's access to the rack {rack} was removed.",
+            facts: vec![("Person", email.to_owned()), ("Removed by", by.to_owned())],
+            advice: CHECK,
+            page: Some(USERS),
+        },
+    }
+}
+
+fn backup_codes_low(left: u32) -> Words {
+    Words {
+        subject: match left {
+            0 => "you have no backup codes left".to_owned(),
+            1 => "you have 1 backup code left".to_owned(),
+            more => format!("you have {more} backup codes left"),
+        },
+        intro: "One of your backup codes for Rack Gateway of the rack {rack} was used, and few are left. Make new ones before you need them.",
+        facts: vec![("Codes left", left.to_string())],
+        advice: NOT_YOU,
+        page: Some(FACTORS),
+    }
+}
+
+fn new_sign_in(device: &str, ip: Option<IpAddr>, at: Timestamp) -> Words {
+    Words {
+        subject: "new sign-in to your account".to_owned(),
+        intro: "Somebody signed in to your account at Rack Gateway of the rack {rack} with a device or from an address that was not seen before.",
+        facts: vec![
+            ("Device", device.to_owned()),
+            ("Address", ip.map_or_else(|| "not known".to_owned(), |ip| ip.to_string())),
+            ("Signed in", moment(at)),
+        ],
+        advice: NOT_YOU,
+        page: Some(ACCOUNT),
+    }
+}
+
+fn token_created(
+    audience: Audience,
+    owner: &str,
+    mut facts: Vec<(&'static str, String)>,
+    for_somebody_else: bool,
+) -> Words {
+    match audience {
+        Audience::Person => Words {
+            subject: if for_somebody_else {
+                "an API token was made for you".to_owned()
+            } else {
+                "an API token of yours was made".to_owned()
+            },
+            intro: "There is a new API token with your rights at Rack Gateway of the rack {rack}.",
+            facts,
+            advice: NOT_YOU,
+            page: Some(TOKENS),
+        },
+        Audience::Admin => {
+            facts.insert(0, ("Owner", owner.to_owned()));
+            Words {
+                subject: format!("an API token was made for {}", clean(owner)),
+                intro: "Somebody made an API token of the rack {rack} for another person.",
+                facts,
+                advice: CHECK,
+                page: Some(TOKENS),
+            }
+        }
+    }
+}
+
+/// `deployer, auditor`.
+fn names(roles: RoleSet) -> String {
+    if roles.is_empty() {
+        return "none".to_owned();
+    }
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+}
