@@ -1,12 +1,16 @@
 //! Which runs of `serve` there were, and whether they ended cleanly: what the start event says.
 //! On PostgreSQL a run is alive while its session holds an advisory lock, so that a dead instance
-//! is told from one that still runs.
+//! is told from one that still runs. A session that is lost is opened again, so that an instance which
+//! starts after a restart of the database does not take its neighbours for dead.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_audit::PreviousShutdown;
 use gateway_types::{Entropy, SessionId, Timestamp};
 use sqlx::{AnyConnection, Connection, Row};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::database::{Database, Location};
 use crate::error::StoreError;
@@ -14,13 +18,33 @@ use crate::leases;
 
 /// How many ended runs are remembered.
 const KEPT_RUNS: i64 = 1000;
+/// How often the session that says that this run is alive is looked after.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// This run of `serve`.
 pub(crate) struct Run {
     id: String,
-    /// Holds the advisory lock; `None` on SQLite, where the file lock says that nobody else runs.
-    /// In a mutex only because a connection alone cannot be shared between threads.
-    presence: Mutex<Option<AnyConnection>>,
+    /// `None` on SQLite, where the file lock says that nobody else runs.
+    presence: Option<Arc<Presence>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
+    }
+}
+
+/// The session whose advisory lock says that this run is alive.
+pub(crate) struct Presence {
+    database: Database,
+    url: String,
+    run_id: String,
+    lock_key: i64,
+    /// `None` once the run has ended.
+    connection: Mutex<Option<AnyConnection>>,
 }
 
 impl Run {
@@ -35,12 +59,12 @@ impl Run {
         entropy.fill(&mut random);
         let lock_key = i64::from_be_bytes(random);
         let id = SessionId::new(now, entropy).to_string();
-        let mut presence = match location {
+        let mut connection = match location {
             Location::Sqlite { .. } => None,
             Location::Postgres { url } => Some(AnyConnection::connect(url).await?),
         };
         // The lock first: a run that can be seen must already count as alive.
-        if let Some(connection) = presence.as_mut() {
+        if let Some(connection) = connection.as_mut() {
             try_lock(connection, lock_key).await?;
         }
         let turn = database.write_turn().await;
@@ -51,8 +75,19 @@ impl Run {
             .execute(database.pool())
             .await?;
         drop(turn);
-        let previous = bury_dead(database, presence.as_mut(), &id).await?;
-        Ok((Run { id, presence: Mutex::new(presence) }, previous))
+        let previous = bury_dead(database, connection.as_mut(), &id).await?;
+        let presence = match (location, connection) {
+            (Location::Postgres { url }, Some(connection)) => Some(Arc::new(Presence {
+                database: database.clone(),
+                url: url.clone(),
+                run_id: id.clone(),
+                lock_key,
+                connection: Mutex::new(Some(connection)),
+            })),
+            (Location::Postgres { .. } | Location::Sqlite { .. }, _) => None,
+        };
+        let keeper = presence.clone().map(|presence| tokio::spawn(keep(presence)));
+        Ok((Run { id, presence, keeper }, previous))
     }
 
     /// The run's id.
@@ -73,7 +108,59 @@ impl Run {
         .bind(KEPT_RUNS)
         .execute(database.pool())
         .await?;
-        drop(self.presence.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(presence) = &self.presence {
+            drop(presence.connection.lock().await.take());
+        }
+        Ok(())
+    }
+
+    /// The session that says that this run is alive.
+    #[cfg(test)]
+    pub(crate) fn presence(&self) -> Option<&Presence> {
+        self.presence.as_deref()
+    }
+}
+
+/// Looks after a presence until it is dropped.
+async fn keep(presence: Arc<Presence>) {
+    let mut whole = true;
+    loop {
+        tokio::time::sleep(PRESENCE_INTERVAL).await;
+        match presence.restore().await {
+            Ok(()) => whole = true,
+            Err(error) => {
+                if whole {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "others cannot see that this instance is alive"
+                    );
+                }
+                whole = false;
+            }
+        }
+    }
+}
+
+impl Presence {
+    /// Opens the session again when it was lost.
+    pub(crate) async fn restore(&self) -> Result<(), StoreError> {
+        let mut held = self.connection.lock().await;
+        let Some(connection) = held.as_mut() else { return Ok(()) };
+        if connection.ping().await.is_ok() {
+            return Ok(());
+        }
+        let mut fresh = AnyConnection::connect(&self.url).await?;
+        // The database may not have noticed yet that the old session is gone: then the next look gets it.
+        if !try_lock(&mut fresh, self.lock_key).await? {
+            return Err(StoreError::LeaseHeld { name: format!("run {}", self.run_id) });
+        }
+        *held = Some(fresh);
+        // Somebody may have started meanwhile and taken this run for dead.
+        sqlx::query("UPDATE runs SET ended = NULL WHERE id = $1 AND ended = 'unclean'")
+            .bind(self.run_id.clone())
+            .execute(self.database.pool())
+            .await?;
+        tracing::info!("the session that says that this instance is alive was opened again");
         Ok(())
     }
 }

@@ -239,6 +239,12 @@ impl Store {
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
+    /// The run of `serve` that this is.
+    #[cfg(test)]
+    pub(crate) const fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
     /// The people.
     pub fn users(&self) -> Users {
         Users { core: Arc::clone(&self.core) }

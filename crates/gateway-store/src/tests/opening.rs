@@ -51,7 +51,9 @@ async fn without_a_key_one_is_made_and_kept() {
 async fn migrations_apply_once() {
     for place in Place::both() {
         let applied = Store::migrate(&place.url, &*place.clock).await.unwrap();
-        assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), ["initial", "audit", "factors"]);
+        let names =
+            ["initial", "audit", "factors", "jobs", "sign_in", "people", "policies", "step_up_challenges"];
+        assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
     }
 }
@@ -159,6 +161,45 @@ async fn what_a_dead_run_held_is_free_for_the_next() {
         tool.close().await;
         second.close().await;
     }
+}
+
+/// An instance that lost its session, as when the database restarts, is not taken for dead by the next one.
+#[tokio::test]
+async fn a_lost_presence_is_taken_up_again() {
+    let place = Place::postgres();
+    let first = place.open(Access::Serve).await;
+    let presence = first.run().unwrap().presence().unwrap();
+    let holders = "FROM pg_locks WHERE locktype = 'advisory' AND \
+         database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let count = || gateway_testdb::sql(&place.url, &format!("SELECT count(*) {holders}")).unwrap();
+    presence.restore().await.unwrap();
+    assert_eq!(count(), "1", "a whole one is left alone");
+    for taken_for_dead in [false, true] {
+        gateway_testdb::sql(&place.url, &format!("SELECT pg_terminate_backend(pid) {holders}")).unwrap();
+        while count() != "0" {
+            tokio::task::yield_now().await;
+        }
+        if taken_for_dead {
+            let hasty = place.open(Access::Serve).await;
+            hasty.close().await;
+        }
+        presence.restore().await.unwrap();
+        assert_eq!(count(), "1");
+        let next = place.open(Access::Serve).await;
+        next.close().await;
+    }
+    let reader = place.open(Access::Tool).await;
+    let starts: Vec<bool> = verified(&reader)
+        .await
+        .into_iter()
+        .filter(|event| event.action.as_str() == "gateway:start")
+        .map(|event| event.reason.is_some())
+        .collect();
+    // Only who started while nobody could see that the first is alive says that a run died.
+    assert_eq!(starts, [false, false, true, false]);
+    first.close().await;
+    presence.restore().await.unwrap();
+    assert_eq!(count(), "0", "a run that has ended stays so");
 }
 
 /// On PostgreSQL a dropped connection is noticed by the server a moment later: the run counts as

@@ -91,6 +91,40 @@ async fn notification_is_faster_than_the_poll() {
     assert!(fastest < Duration::from_millis(500), "{fastest:?}");
 }
 
+/// A listener that loses its connection opens it again: hearing is fast again, and nothing is missed between.
+#[tokio::test]
+async fn a_lost_listener_listens_again() {
+    let place = Place::postgres();
+    let (here, there) = place.open_two().await;
+    let mut changes = there.callers().subscribe_changes();
+    let listeners = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let listening = || gateway_testdb::sql(&place.url, &format!("SELECT count(*) {listeners}")).unwrap();
+    let until_both_listen = async {
+        while listening().trim() != "2" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), until_both_listen).await.unwrap();
+    gateway_testdb::sql(&place.url, &format!("SELECT pg_terminate_backend(pid) {listeners}")).unwrap();
+    // Whatever changes while nobody listens is noticed by the look that follows, or by the poll.
+    changes.mark_unchanged();
+    add_user(&here, "meanwhile@example.com", &[]).await;
+    tokio::time::timeout(Duration::from_secs(8), changes.changed()).await.unwrap().unwrap();
+    let mut fastest = Duration::MAX;
+    let until_fast = async {
+        let mut n = 0;
+        while fastest > Duration::from_millis(500) || listening().trim() != "2" {
+            changes.mark_unchanged();
+            let started = tokio::time::Instant::now();
+            n += 1;
+            add_user(&here, &format!("u{n}@example.com"), &[]).await;
+            changes.changed().await.unwrap();
+            fastest = fastest.min(started.elapsed());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), until_fast).await.unwrap();
+}
+
 #[tokio::test]
 async fn sessions_end_by_time_and_by_rest() {
     for place in Place::both() {
