@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use crate::error::{StoreError, is_duplicate};
 use crate::row::{moment, parsed, storable};
 use crate::secrets::{random_text, sha256_hex};
-use crate::sign_ins::{Admission, micros, source};
+use crate::sign_ins::{micros, source};
 use crate::step_ups::{Try, TryLimit};
 use crate::store::Core;
 
@@ -126,12 +126,12 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Lets a device wait. Its code is returned here and never again; `None` with
-    /// [`Admission::TooMany`].
+    /// Lets a device wait. Its code is returned here and never again; `None` when this source, or all
+    /// together, have too many that wait.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when another device has this user code; make another.
-    pub async fn create(&self, new: &NewDevice) -> Result<(Admission, Option<Secret<String>>), StoreError> {
+    pub async fn create(&self, new: &NewDevice) -> Result<Option<Secret<String>>, StoreError> {
         storable("the device", &new.device)?;
         let code = random_text(&*self.core.entropy);
         let now = self.core.clock.now();
@@ -164,11 +164,7 @@ impl Devices {
         .await
         .map_err(|error| if is_duplicate(&error) { StoreError::Exists } else { error.into() })?;
         tx.commit().await?;
-        Ok(if inserted.rows_affected() == 1 {
-            (Admission::Admitted, Some(code))
-        } else {
-            (Admission::TooMany, None)
-        })
+        Ok((inserted.rows_affected() == 1).then_some(code))
     }
 
     /// The waiting device with this user code, when nobody decided yet and it is not over.

@@ -9,6 +9,7 @@ mod opening;
 mod people;
 mod policies;
 mod resolving;
+mod sign_in;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -8,8 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_store::{
-    Admission, DEVICE_TIME, DeviceDecision, NewDevice, POLL_INTERVAL, StoreError, Try, TryLimit,
-    WaitingDevice,
+    DEVICE_TIME, DeviceDecision, NewDevice, POLL_INTERVAL, StoreError, Try, TryLimit, WaitingDevice,
 };
 use gateway_types::{Caller, Entropy, Principal, RequestId, Secret, SessionId, UserId};
 
@@ -63,7 +62,7 @@ pub async fn start(
         let user_code = new_user_code(&*app.entropy);
         let new = NewDevice { user_code: user_code.clone(), device: device.clone(), ip: source_ip };
         match app.store.devices().create(&new).await {
-            Ok((Admission::Admitted, Some(device_code))) => {
+            Ok(Some(device_code)) => {
                 let shown = shown(&user_code);
                 let verification_uri = origin.join("/device");
                 return Ok(Started {
@@ -75,7 +74,7 @@ pub async fn start(
                     interval: POLL_INTERVAL.as_secs(),
                 });
             }
-            Ok((Admission::Admitted | Admission::TooMany, _)) => return Err(SignInError::TooMany),
+            Ok(None) => return Err(SignInError::TooMany),
             Err(StoreError::Exists) => {}
             Err(error) => return Err(error.into()),
         }
