@@ -3,6 +3,9 @@
 //! What a sign-in is and whether it counts is the business of `gateway_app::sign_in`; here are addresses,
 //! cookies and words.
 
+#[cfg(test)]
+mod tests;
+
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::{
@@ -224,37 +227,5 @@ impl Pairs {
 
     fn is_there(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(agent: &str, expected: &str) {
-        assert_eq!(named(agent), expected, "{agent}");
-    }
-
-    #[test]
-    fn browsers_by_the_name_that_people_use() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
-        check(chrome, "Chrome on Linux");
-        check(&format!("{chrome} Edg/141.0"), "Edge on Linux");
-        check(
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
-            "Firefox on Windows",
-        );
-        check(
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
-            "Safari on iPhone",
-        );
-        check("curl/8.5.0", "curl/8.5.0");
-        check("", "an unnamed device");
-        check("\u{202e}evil\u{0}", "evil");
-    }
-
-    #[test]
-    fn providers_have_titles() {
-        assert_eq!((title("google").as_str(), title("").as_str()), ("Google", ""));
     }
 }
