@@ -50,6 +50,15 @@ pub(crate) fn admit(
             "the request line must hold a path that begins with a slash",
         ));
     }
+    if holds_credential(request.uri().path())
+        || request.uri().query().is_some_and(holds_credential)
+    {
+        return refuse(Problem::new(
+            ProblemKind::BadParameter,
+            Layer::Network,
+            "the address holds a token; addresses end up in logs and histories, so send it as Authorization, and revoke this one",
+        ));
+    }
     let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned)
     else {
         return refuse(Problem::new(
@@ -92,6 +101,18 @@ pub(crate) fn admit(
     });
     let host = host.to_ascii_lowercase();
     ControlFlow::Continue(Admitted { source_ip: client.ip, origin, host, socket, request })
+}
+
+/// Whether a text holds one of the gateway's own tokens: its beginning, and 43 characters of base64url.
+fn holds_credential(text: &str) -> bool {
+    text.match_indices("rg").any(|(start, _)| {
+        let rest = text.as_bytes().get(start..).unwrap_or_default();
+        let (kind, secret) = rest.split_at(rest.len().min(4));
+        matches!(kind, b"rgw_" | b"rgs_" | b"rgj_")
+            && secret.get(..43).is_some_and(|secret| {
+                secret.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            })
+    })
 }
 
 fn malformed(peer: &Peer) -> Problem {

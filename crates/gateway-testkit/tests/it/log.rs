@@ -13,7 +13,7 @@ const RESTART: &str = "/apps/myapp/services/web/restart";
 
 /// How the store goes away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Away {
+pub(crate) enum Away {
     /// It refuses to write, as when the disk is full.
     Full,
     /// Somebody else holds the log's lock.
@@ -23,7 +23,7 @@ enum Away {
 }
 
 /// What brings it back.
-enum Back {
+pub(crate) enum Back {
     Statement(&'static str),
     Close(AnyConnection),
     AllowConnections(String),
@@ -36,7 +36,7 @@ async fn run(url: &str, statement: &'static str) {
     connection.close().await.unwrap();
 }
 
-async fn take_away(gateway: &TestGateway, database: Database, away: Away) -> Back {
+pub(crate) async fn take_away(gateway: &TestGateway, database: Database, away: Away) -> Back {
     let url = &gateway.database_url;
     match (away, database) {
         (Away::Full, Database::Sqlite) => {
@@ -78,7 +78,7 @@ async fn take_away(gateway: &TestGateway, database: Database, away: Away) -> Bac
     }
 }
 
-async fn bring_back(gateway: &TestGateway, back: Back) {
+pub(crate) async fn bring_back(gateway: &TestGateway, back: Back) {
     match back {
         Back::Statement(statement) => run(&gateway.database_url, statement).await,
         Back::Close(holder) => holder.close().await.unwrap(),
