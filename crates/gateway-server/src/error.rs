@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use gateway_app::policies::ReloadError;
 use gateway_convox::TableError;
+use gateway_jobs::MailError;
 use gateway_policy::{OwnTableError, PolicyError};
 use gateway_proxy::UpstreamError;
 use gateway_secrets::{LabelError, PlainKeysError};
@@ -59,6 +61,12 @@ pub enum StartError {
     /// Identity providers cannot be asked.
     #[error("identity providers cannot be asked")]
     Fetch(#[from] FetchSetupError),
+    /// Mail cannot be sent as configured.
+    #[error("mail cannot be sent so; look at the keys under [mail]")]
+    Mail(#[from] MailError),
+    /// The policies in the database do not load.
+    #[error("the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them")]
+    Reload(#[from] ReloadError),
     /// The list of plain environment keys is wrong.
     #[error("secrets.plain_env_keys cannot be used")]
     PlainKeys(#[from] PlainKeysError),

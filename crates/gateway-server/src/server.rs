@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gateway_app::{App, NoNotices};
+use gateway_app::{App, policies};
 use gateway_app::health::Health;
 use gateway_app::settings::InForce;
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
+use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
 use gateway_types::{Clock, Entropy};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -131,6 +132,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let store = open_store(&config, &surroundings).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
     let policy = Arc::new(ArcSwap::from_pointee(engine));
+    let wake = Arc::new(Notify::new());
+    let worker = worker(&config, &store, &wake)?;
     let app = Arc::new(App {
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
@@ -144,9 +147,10 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         identity: config.identity.clone(),
         providers: providers(&config.identity),
         fetch: Arc::new(HttpFetch::new(None)?),
-        notices: Arc::new(NoNotices),
+        notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
     });
+    policies::reload(&app).await?;
     let plane = DataPlane::new(DataPlaneParts {
         clock: surroundings.clock,
         entropy: surroundings.entropy,
@@ -174,7 +178,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
-        app,
+        app: app.clone(),
         plane: plane.clone(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -188,7 +192,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     }
     running.probe(admin_listener, probes(&config, &store));
     running.each(MINUTE, minute(plane, store.clone()));
-    running.each(SETTINGS_POLL, refresh(store, settings));
+    running.keep_up();
+    running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
 }
 
@@ -330,6 +335,25 @@ impl Running {
         });
     }
 
+    /// Follows what others change: settings and policies take effect here as soon as the store says that
+    /// something changed, and at latest at the next poll.
+    fn keep_up(&self) {
+        let (app, stopping) = (self.app.clone(), self.stopping.clone());
+        let mut changes = self.store.callers().subscribe_changes();
+        self.background.spawn(async move {
+            let mut poll = interval(SETTINGS_POLL);
+            poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = poll.tick() => {}
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = stopping.cancelled() => return,
+                }
+                refresh(&app).await;
+            }
+        });
+    }
+
     /// Stops: no new connections; requests in hand and open sockets may end within the drain limit;
     /// what is left of the sockets is told why it ends; then the log is closed.
     pub async fn stop(self) {
@@ -382,16 +406,33 @@ fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Se
     }
 }
 
-fn refresh(store: Arc<Store>, settings: Arc<InForce>) -> impl FnMut() -> Work + Send + 'static {
-    move || {
-        let (store, settings) = (store.clone(), settings.clone());
-        Box::pin(async move {
-            if let Err(error) = settings.refresh(&store).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "settings could not be read again; the last ones hold"
-                );
-            }
-        })
+/// Reads settings and policies again. What cannot be read, or does not load, leaves in force what was.
+async fn refresh(app: &App) {
+    if let Err(error) = app.settings.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "settings could not be read again; the last ones hold"
+        );
     }
+    if let Err(error) = policies::reload(app).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the policies in the database are not in force here; the last ones hold"
+        );
+    }
+}
+
+/// What does the jobs: mail, today.
+fn worker(config: &Config, store: &Arc<Store>, wake: &Arc<Notify>) -> Result<Worker, StartError> {
+    let web = config.listener.domain.as_ref().map(|domain| format!("https://{domain}"));
+    let handlers = Handlers {
+        mailer: mailer(&config.mail)?,
+        letterhead: Letterhead { rack: config.rack.name.clone(), web },
+    };
+    Ok(Worker {
+        store: store.clone(),
+        handler: Arc::new(handlers),
+        wake: wake.clone(),
+        options: WorkerOptions::default(),
+    })
 }
