@@ -121,6 +121,24 @@ pub async fn list(app: &App, of_app: Option<&str>) -> Result<Vec<Shown>, Setting
         .collect())
 }
 
+/// The apps that have a value of their own in the database, by name.
+///
+/// # Errors
+/// Only the store's.
+pub async fn apps(app: &App) -> Result<Vec<String>, SettingError> {
+    let rows = app.store.settings().list(None).await?;
+    let mut names: Vec<String> = rows
+        .into_iter()
+        .filter_map(|row| match row.scope {
+            SettingScope::App(name) => Some(name),
+            SettingScope::Global => None,
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// One setting.
 ///
 /// # Errors

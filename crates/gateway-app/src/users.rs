@@ -6,7 +6,7 @@
 
 use gateway_audit::{Event, bounded};
 use gateway_config::canonical_email;
-use gateway_store::{NewUser, Page, StoreError, User, UserChange};
+use gateway_store::{NewUser, Page, StoreError, User, UserChange, UserFilter};
 use gateway_types::{Caller, Role, RoleSet, UserId};
 use serde_json::{Value, json};
 
@@ -36,6 +36,19 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<User>, PeopleError> {
     Ok(app.store.users().list(search, cursor, limit).await?)
+}
+
+/// One page of people by address, those that the filter lets through.
+///
+/// # Errors
+/// Only the store's.
+pub async fn find(
+    app: &App,
+    filter: &UserFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<User>, PeopleError> {
+    Ok(app.store.users().find(filter, cursor, limit).await?)
 }
 
 /// A person.

@@ -64,4 +64,4 @@ pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
 pub use store::{Access, Store, StoreOptions};
 pub use tokens::{ApiToken, NewToken, TokenChange, TokenFilter, Tokens};
-pub use users::{NewUser, User, UserChange, Users, canonical_email};
+pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};

@@ -67,6 +67,26 @@ pub fn canonical_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// Whether a person's credentials are accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// They are.
+    Active,
+    /// They are all refused.
+    Locked,
+}
+
+/// Which people a listing holds. Everything left out matches all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UserFilter {
+    /// Those whose address or name contains this.
+    pub search: Option<String>,
+    /// Those who hold this very role.
+    pub role: Option<Role>,
+    /// Those who are locked, or are not.
+    pub standing: Option<Standing>,
+}
+
 /// The people of this gateway.
 #[derive(Clone, Debug)]
 pub struct Users {
@@ -152,13 +172,34 @@ impl Users {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<User>, StoreError> {
+        let filter = UserFilter { search: search.map(str::to_owned), ..UserFilter::default() };
+        self.find(&filter, cursor, limit).await
+    }
+
+    /// One page of people by address, those that the filter lets through.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn find(
+        &self,
+        filter: &UserFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<User>, StoreError> {
         let limit = page_size(limit);
         let mut statement = select();
         statement.sql(" WHERE email > ").text(&cursor.unwrap_or_default().replace('\0', ""));
-        if let Some(search) = search.map(str::trim).filter(|search| !search.is_empty()) {
+        if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
             let search = search.replace('\0', "");
             statement.sql(" AND (").contains("email", &search);
             statement.sql(" OR ").contains("lower(name)", &search).sql(")");
+        }
+        if let Some(role) = filter.role {
+            // No role's name is part of another one's.
+            statement.sql(" AND ").contains("roles", role.name());
+        }
+        if let Some(standing) = filter.standing {
+            statement.sql(" AND locked = ").number(i64::from(standing == Standing::Locked));
         }
         statement.sql(" ORDER BY email LIMIT ").number(i64::from(limit) + 1);
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;

@@ -7,7 +7,9 @@ const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 function relative(moment, now) {
   const seconds = Math.round((moment - now) / 1000);
   for (const [unit, length] of UNITS) {
-    if (Math.abs(seconds) >= length) return words.format(Math.trunc(seconds / length), unit);
+    // "In 3 months" is too coarse for the end of a token.
+    const least = unit === "month" ? 4 * length : length;
+    if (Math.abs(seconds) >= least) return words.format(Math.round(seconds / length), unit);
   }
   return seconds <= 0 ? "just now" : "in less than a minute";
 }

@@ -8,8 +8,8 @@ use gateway_types::{
 
 use super::{Place, TestClock, add_session, add_user, is_conflict};
 use crate::{
-    Access, ApiToken, CallerFault, NewToken, Remaining, ResolveError, Store, StoreError, TokenChange,
-    UserChange,
+    Access, ApiToken, CallerFault, NewToken, Remaining, ResolveError, Standing, Store, StoreError,
+    TokenChange, UserChange, UserFilter,
 };
 
 async fn fault(store: &Store, credential: &str, clock: &TestClock) -> Option<CallerFault> {
@@ -282,5 +282,30 @@ async fn others_end_and_one_stays() {
         assert_eq!(fault(&store, &here, &place.clock).await, None);
         assert_eq!(fault(&store, &there, &place.clock).await, Some(CallerFault::Revoked));
         assert_eq!(fault(&store, &others, &place.clock).await, None);
+    }
+}
+
+#[tokio::test]
+async fn people_are_found_by_role_and_standing() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        add_user(&store, "root@example.com", &[Role::Admin]).await;
+        add_user(&store, "ann@example.com", &[Role::Ops, Role::Auditor]).await;
+        let bob = add_user(&store, "bob@example.com", &[Role::Ops]).await;
+        store.users().lock(bob.id).await.unwrap();
+        let check = async |role, standing, search: Option<&str>, expected: &[&str]| {
+            let filter = UserFilter { search: search.map(str::to_owned), role, standing };
+            let found = store.users().find(&filter, None, 10).await.unwrap().items;
+            let found: Vec<&str> = found.iter().map(|user| user.email.as_str()).collect();
+            assert_eq!(found, expected, "{filter:?}");
+        };
+        check(None, None, None, &["ann@example.com", "bob@example.com", "root@example.com"]).await;
+        check(Some(Role::Ops), None, None, &["ann@example.com", "bob@example.com"]).await;
+        check(Some(Role::Ops), Some(Standing::Active), None, &["ann@example.com"]).await;
+        check(None, Some(Standing::Locked), None, &["bob@example.com"]).await;
+        check(Some(Role::Auditor), None, Some("ANN"), &["ann@example.com"]).await;
+        check(Some(Role::Admin), Some(Standing::Locked), None, &[]).await;
+        let first = store.users().find(&UserFilter::default(), None, 1).await.unwrap();
+        assert_eq!(first.next.as_deref(), Some("ann@example.com"));
     }
 }

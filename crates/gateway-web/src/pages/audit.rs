@@ -161,7 +161,7 @@ struct EventPage {
     leaf_hash: String,
     inclusion: Option<Inclusion>,
     previous: Option<u64>,
-    following: u64,
+    following: Option<u64>,
 }
 
 /// `GET /app/audit/{index}`.
@@ -175,9 +175,11 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         intent: event.intent,
         event: EventView::new(index, &event, &policy),
         leaf_hash: hash.to_hex(),
-        inclusion,
         previous: index.checked_sub(1),
-        following: index.saturating_add(1),
+        following: index
+            .checked_add(1)
+            .filter(|next| inclusion.as_ref().is_none_or(|tree| *next < tree.size)),
+        inclusion,
     })
 }
 

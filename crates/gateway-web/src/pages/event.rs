@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_audit::{ActorKind, End, Event, Phase, VerdictRecord};
 use gateway_policy::{Effect, PolicyEngine};
-use gateway_types::{Decision, Facts, RemedyKind, Timestamp};
+use gateway_types::{Decision, Facts, Layer, RemedyKind, Timestamp};
 use serde_json::Value;
 
 use crate::query::Query;
@@ -95,6 +95,9 @@ impl EventView {
     pub(crate) fn new(index: u64, event: &Event, policy: &PolicyEngine) -> Self {
         let listing = |name: &str, value: &str| Query::default().with(name, value).link("/app/audit");
         let app = event.resource.app_name();
+        let decision = decision(event);
+        // A refusal that ended as one says so once.
+        let end = event.end.map(end).filter(|end| decision.is_none_or(|decision| decision.text != end.text));
         Self {
             index,
             time: event.time,
@@ -107,10 +110,10 @@ impl EventView {
             resource: app
                 .map_or_else(|| event.resource.kind.name().to_lowercase(), |app| format!("app {app}")),
             app_href: app.map(|app| listing("app", app)),
-            decision: decision(event),
-            layer: event.layer.map(gateway_types::Layer::name),
+            decision,
+            layer: event.layer.map(layer_in_words),
             phase: phase(event.phase),
-            end: event.end.map(end),
+            end,
             status: event.status,
             reason: event.reason.clone(),
             request_id: event.request_id.map(|id| id.to_string()),
@@ -152,6 +155,14 @@ fn took(length: Duration) -> String {
         micros @ 0..1000 => format!("{micros} µs"),
         micros @ 1000..10_000_000 => format!("{} ms", micros / 1000),
         _ => crate::filters::in_words(length),
+    }
+}
+
+/// A layer as people call it.
+pub(crate) const fn layer_in_words(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Mfa => "second factor",
+        Layer::Network | Layer::Authentication | Layer::Authorization | Layer::Audit => layer.name(),
     }
 }
 

@@ -26,7 +26,7 @@ struct PersonPage {
     person: PersonRow,
     version: i64,
     remove_to: String,
-    name: String,
+    shown_name: String,
     name_fault: String,
     roles: Vec<Choice>,
     roles_fault: String,
@@ -65,7 +65,7 @@ fn page(web: &Web, request: &OwnRequest, user: &User) -> PersonPage {
         person: PersonRow::of(user),
         version: user.version,
         remove_to: format!("{}/remove", address(user.id)),
-        name: user.name.clone(),
+        shown_name: user.name.clone(),
         name_fault: String::new(),
         roles: choices::of_roles(choices::for_people, user.roles),
         roles_fault: String::new(),
@@ -100,7 +100,7 @@ pub(crate) async fn update(web: &Web, request: &OwnRequest) -> Result<OwnReply, 
     };
     let name = request.field("name").map(|name| name.trim().to_owned());
     page.roles = choices::of_roles(choices::for_people, roles);
-    page.name = name.clone().unwrap_or_default();
+    page.shown_name = name.clone().unwrap_or_default();
     let operator = app.operator(&request.caller, request.request_id);
     let change = UserChange { name, roles: Some(roles) };
     match users::update(app, &operator, &request.caller, id, Expected::Version(version), change).await {

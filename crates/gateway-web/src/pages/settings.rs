@@ -24,6 +24,8 @@ struct SettingsPage {
     text: String,
     app: String,
     app_fault: String,
+    /// Links to apps with values of their own: name and address.
+    apps: Vec<(String, String)>,
     settings: Vec<SettingCard>,
     commands: Vec<String>,
 }
@@ -114,6 +116,7 @@ async fn page(
     slip: Option<Slip>,
 ) -> Result<SettingsPage, Problem> {
     let gateway = changes::list(web.app(), None).await?;
+    let apps = changes::apps(web.app()).await?;
     let (of_app, app_fault) = match Some(app.as_str()).filter(|app| !app.is_empty()) {
         None => (Vec::new(), String::new()),
         Some(app) => match changes::list(web.app(), Some(app)).await {
@@ -134,6 +137,7 @@ async fn page(
         text,
         app,
         app_fault,
+        apps: apps.into_iter().map(|name| (name.clone(), address(Some(&name)))).collect(),
         settings,
         commands: vec![
             format!("rack-gateway settings list{flag}"),

@@ -4,7 +4,7 @@ use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::error::PeopleError;
 use gateway_app::users::{self, Invitation};
-use gateway_store::User;
+use gateway_store::{Standing, User, UserFilter};
 use gateway_types::{Problem, Role, RoleSet, Timestamp};
 
 use super::choices::{self, Choice};
@@ -14,12 +14,15 @@ use crate::{Web, filters, gate, reply};
 
 const PATH: &str = "/app/users";
 const PAGE_SIZE: u32 = 50;
+const STANDINGS: &[(&str, &str)] = &[("", "any"), ("active", "active"), ("locked", "locked")];
 
 #[derive(Template)]
 #[template(path = "users.html")]
 struct UsersPage {
     frame: Frame,
     text: String,
+    roles: Vec<Choice>,
+    standings: Vec<Choice>,
     people: Vec<PersonRow>,
     pager: Pager,
     invite: InviteForm,
@@ -98,16 +101,35 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
 
 async fn page(web: &Web, request: &OwnRequest, invite: InviteForm, status: u16) -> Result<OwnReply, Problem> {
     let query = Query::of(request);
-    let text = query.one("q");
-    let found = users::list(web.app(), text.as_deref(), query.one("cursor").as_deref(), PAGE_SIZE).await?;
+    let role = query.one("role").and_then(|name| name.parse::<Role>().ok());
+    let standing = query.one("standing").unwrap_or_default();
+    let filter = UserFilter {
+        search: query.one("q"),
+        role,
+        standing: match standing.as_str() {
+            "active" => Some(Standing::Active),
+            "locked" => Some(Standing::Locked),
+            _ => None,
+        },
+    };
+    let found = users::find(web.app(), &filter, query.one("cursor").as_deref(), PAGE_SIZE).await?;
     let page = UsersPage {
         frame: Frame::of(web, request, "Users"),
         people: found.items.iter().map(PersonRow::of).collect(),
         pager: Pager::new(PATH, &query, found.next.as_deref()),
-        text: text.unwrap_or_default(),
+        text: filter.search.unwrap_or_default(),
+        roles: role_choices(role),
+        standings: choices::one_of(STANDINGS, &standing),
         invite,
     };
     reply::html_with_status(status, &page)
+}
+
+fn role_choices(chosen: Option<Role>) -> Vec<Choice> {
+    let roles = Role::ALL.into_iter().filter(|role| choices::for_people(*role));
+    let options: Vec<_> =
+        std::iter::once(("", "any")).chain(roles.map(|role| (role.name(), role.name()))).collect();
+    choices::one_of(&options, chosen.map_or("", Role::name))
 }
 
 /// `POST /app/users`.

@@ -6,7 +6,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::{End, Event, Phase};
 use gateway_types::{Decision, Layer, Problem, ProblemKind, RequestId};
 
-use super::event::{EventView, remedy};
+use super::event::{EventView, layer_in_words, remedy};
 use crate::page::Frame;
 use crate::{Web, filters, gate, reply};
 
@@ -91,8 +91,8 @@ impl Story {
                 .and_then(|event| event.verdict.as_ref())
                 .map(|verdict| verdict.remedies.iter().map(|kind| remedy(*kind)).collect())
                 .unwrap_or_default(),
-            end: events().filter_map(|event| event.end).last(),
-            status: events().filter_map(|event| event.status).last(),
+            end: events().filter_map(|event| event.end).next_back(),
+            status: events().filter_map(|event| event.status).next_back(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Story {
         let Self { actor, action, resource, .. } = self;
         let status = self.status.map(|status| format!(" with status {status}")).unwrap_or_default();
         let end = match (self.stopped, self.end) {
-            (Some(layer), _) => format!("The {} layer refused it{status}.", layer.name()),
+            (Some(layer), _) => format!("The {} layer refused it{status}.", layer_in_words(layer)),
             (None, Some(End::Completed)) => format!("It was allowed, and was answered{status}."),
             (None, Some(End::Refused)) => format!("It was refused{status}."),
             (None, Some(End::AbortedByClient)) => "It was allowed; the client went away first.".to_owned(),
@@ -114,15 +114,15 @@ impl Story {
     }
 
     fn layers(&self) -> Vec<LayerRow> {
-        const LAYERS: [(Layer, &str, &str); 5] = [
-            (Layer::Network, "network", "Where from, and is it well-formed?"),
-            (Layer::Authentication, "authentication", "Who is it?"),
-            (Layer::Authorization, "authorization", "May they?"),
-            (Layer::Mfa, "second factor", "With a second factor where it matters?"),
-            (Layer::Audit, "audit", "Could it be recorded?"),
+        const LAYERS: [(Layer, &str); 5] = [
+            (Layer::Network, "Where from, and is it well-formed?"),
+            (Layer::Authentication, "Who is it?"),
+            (Layer::Authorization, "May they?"),
+            (Layer::Mfa, "Was it confirmed where it matters?"),
+            (Layer::Audit, "Could it be recorded?"),
         ];
         let mut before = true;
-        let rows = LAYERS.into_iter().map(|(layer, name, question)| {
+        let rows = LAYERS.into_iter().map(|(layer, question)| {
             let (state, word) = match self.stopped {
                 Some(stopped) if stopped == layer => {
                     before = false;
@@ -131,7 +131,7 @@ impl Story {
                 _ if before => ("passed", "passed"),
                 _ => ("unmet", "not reached"),
             };
-            LayerRow { name, question, state, word }
+            LayerRow { name: layer_in_words(layer), question, state, word }
         });
         rows.collect()
     }

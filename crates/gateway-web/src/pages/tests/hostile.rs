@@ -53,7 +53,7 @@ async fn what_others_wrote_stays_text() {
         ("/app/users", &[("email", HOSTILE), ("name", HOSTILE), ("role", HOSTILE)]),
         ("/app/tokens", &[("name", HOSTILE), ("grants", HOSTILE), ("for", HOSTILE), ("role", "viewer")]),
         ("/app/settings", &[("key", "step_up_window"), ("version", "0"), ("value", HOSTILE)]),
-        (&person, &[("version", "1"), ("name", HOSTILE), ("role", "viewer")]),
+        (&person, &[("version", "1"), ("name", "<script>alert(1)</script>\u{202e}"), ("role", "viewer")]),
     ];
     for (target, form) in forms {
         let page = bench.post(&admin, target, form).await;

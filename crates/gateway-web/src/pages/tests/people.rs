@@ -45,7 +45,9 @@ async fn roles_change_by_compare_and_set() {
     let admin = bench.signed_in("root@example.com", "admin").await;
     let anna = bench.person("anna@example.com", "Anna", "viewer").await;
     let path = format!("/app/users/{}", anna.id);
-    let version = bench.get(&admin, &path).await.hidden("version");
+    let page = bench.get(&admin, &path).await;
+    assert!(page.body.contains("name=\"name\" value=\"Anna\""), "{}", page.body);
+    let version = page.hidden("version");
     let form = [("version", version.as_str()), ("name", "Anna"), ("role", "deployer")];
     assert_eq!(bench.post(&admin, &path, &form).await.location(), format!("{path}?done=saved"));
     assert!(bench.get(&admin, &path).await.body.contains("<span class=\"badge\">deployer</span>"));
@@ -70,6 +72,10 @@ async fn a_person_is_locked_unlocked_and_removed() {
     let locked = bench.get(&admin, &path).await.body;
     assert!(locked.contains(">locked</span>") && locked.contains(&format!("action=\"{path}/unlock\"")));
     assert!(!locked.contains(&format!("action=\"{path}/lock\"")));
+    let others = bench.get(&admin, "/app/users?standing=active").await.body;
+    assert!(!others.contains("anna@example.com</a>") && others.contains("root@example.com</a></td>"));
+    let viewers = bench.get(&admin, "/app/users?role=viewer&standing=locked").await.body;
+    assert!(viewers.contains("anna@example.com</a>") && !viewers.contains("root@example.com</a></td>"));
     bench.post(&admin, &format!("{path}/unlock"), &[]).await;
     assert!(bench.get(&admin, &path).await.body.contains(">active</span>"));
     assert_eq!(bench.post(&admin, &format!("{path}/reset-factors"), &[]).await.status, 303);

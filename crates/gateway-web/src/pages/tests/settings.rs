@@ -51,6 +51,9 @@ async fn an_app_has_its_own_value() {
             && page.contains("<strong>on</strong>")
             && page.contains("<strong>off</strong>")
     );
+    assert!(
+        bench.get(&admin, "/app/settings").await.body.contains("<a href=\"/app/settings?app=web\">web</a>")
+    );
     let other = bench.get(&admin, "/app/settings?app=api&q=destructive").await.body;
     assert!(other.contains("the app has none of its own") && !other.contains("<strong>on</strong>"));
     let slip = bench.get(&admin, "/app/settings?app=No%20App").await.body;
