@@ -3,6 +3,9 @@
 //! What is wrong with a request of the first two is told as OAuth tells it (RFC 6749, section 5.2; RFC 8628,
 //! section 3.5), because that is what their clients read; what is wrong with the gateway is a problem.
 
+#[cfg(test)]
+mod tests;
+
 use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};

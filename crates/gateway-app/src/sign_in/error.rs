@@ -151,13 +151,8 @@ impl From<SignInError> for Problem {
                 }
                 ProblemKind::SignInFailed
             }
-            SignInError::TooMany => ProblemKind::TooManyRequests,
-            SignInError::TooManyTries { seconds, .. } => {
-                let mut problem =
-                    Problem::new(ProblemKind::TooManyRequests, Layer::Authentication, error.to_string());
-                problem.retry_after_seconds = Some(*seconds);
-                return problem;
-            }
+            SignInError::TooMany => return later(&error, gateway_store::SIGN_IN_TIME.as_secs()),
+            SignInError::TooManyTries { seconds, .. } => return later(&error, *seconds),
             SignInError::CliRequest { .. } => ProblemKind::BadParameter,
             SignInError::NoSuchDevice => ProblemKind::NotFound,
             SignInError::NotASession => ProblemKind::NotPossible,
@@ -178,6 +173,12 @@ impl From<SignInError> for Problem {
         };
         Problem::new(kind, Layer::Authentication, error.to_string())
     }
+}
+
+fn later(error: &SignInError, seconds: u64) -> Problem {
+    let mut problem = Problem::new(ProblemKind::TooManyRequests, Layer::Authentication, error.to_string());
+    problem.retry_after_seconds = Some(seconds);
+    problem
 }
 
 fn recorded(error: SignInError) -> Problem {
