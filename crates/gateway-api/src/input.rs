@@ -9,8 +9,9 @@ mod query;
 mod tests;
 
 use gateway_app::control::OwnRequest;
+use gateway_app::rights::Expected;
 use gateway_types::{Layer, Problem, ProblemKind};
-use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use serde::de::DeserializeOwned;
 
 pub(crate) use query::query;
@@ -56,35 +57,20 @@ pub(crate) fn path<T: std::str::FromStr>(request: &OwnRequest, name: &'static st
     })
 }
 
-/// Which state a change is a change of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum IfMatch {
-    /// Whatever is there: `*`.
-    Any,
-    /// Exactly this version.
-    Version(i64),
-}
-
-impl IfMatch {
-    /// The version that the change is compared against, when the object has `present` now.
-    pub(crate) const fn expected(self, present: i64) -> i64 {
-        match self {
-            IfMatch::Any => present,
-            IfMatch::Version(version) => version,
-        }
-    }
-}
-
-/// The `If-Match` of a change.
+/// Which state a change is a change of, by its `If-Match`. `If-None-Match: *` is version 0: nothing there yet.
 ///
 /// # Errors
 /// [`ProblemKind::PreconditionRequired`] without one; [`ProblemKind::BadParameter`] for more than one
 /// entity tag or one that this API does not give out.
 ///
-/// Source: RFC 9110, section 13.1.1; RFC 6585, section 3.
-pub(crate) fn if_match(request: &OwnRequest) -> Result<IfMatch, Problem> {
+/// Source: RFC 9110, sections 13.1.1 and 13.1.2; RFC 6585, section 3.
+pub(crate) fn if_match(request: &OwnRequest) -> Result<Expected, Problem> {
+    let mut none = request.head.headers.get_all(IF_NONE_MATCH).iter();
     let mut values = request.head.headers.get_all(IF_MATCH).iter();
     let Some(value) = values.next() else {
+        if none.next().is_some_and(|value| value == "*") && none.next().is_none() {
+            return Ok(Expected::Version(0));
+        }
         return Err(Problem::new(
             ProblemKind::PreconditionRequired,
             Layer::Network,
@@ -92,18 +78,18 @@ pub(crate) fn if_match(request: &OwnRequest) -> Result<IfMatch, Problem> {
         ));
     };
     let one = || bad("If-Match takes one ETag as this API gives it out, such as \"42\", or `*`");
-    if values.next().is_some() {
+    if values.next().is_some() || none.next().is_some() {
         return Err(one());
     }
     let text = value.to_str().map_err(|_not_text| one())?.trim();
     if text == "*" {
-        return Ok(IfMatch::Any);
+        return Ok(Expected::Any);
     }
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(one)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(one());
     }
-    digits.parse().map(IfMatch::Version).map_err(|_too_large| one())
+    digits.parse().map(Expected::Version).map_err(|_too_large| one())
 }
 
 /// A parameter that is not acceptable, in one sentence.

@@ -80,6 +80,25 @@ pub async fn can(
     engine_can(engine, &caller, action, resource, facts).map_err(|_| unknown_action(engine, action))
 }
 
+/// Whether the caller may do `action` on `resource`: as on the rack proxy or, for the gateway's own actions,
+/// as they ask now. Returns their name with the verdict.
+///
+/// # Errors
+/// [`AppError::UnknownAction`].
+pub fn can_i(
+    engine: &PolicyEngine,
+    caller: &Caller,
+    action: &str,
+    resource: &Resource,
+    facts: &Facts,
+) -> Result<(String, Verdict), AppError> {
+    let channel = if action.starts_with("gateway:") { caller.channel } else { Channel::RackProxy };
+    let asking = Caller { channel, ..caller.clone() };
+    let verdict =
+        engine_can(engine, &asking, action, resource, facts).map_err(|_| unknown_action(engine, action))?;
+    Ok((caller.principal.display_name(), verdict))
+}
+
 /// Everybody who may do `action` on `resource`, with the verdict each gets; those who may after a
 /// second factor are among them.
 ///

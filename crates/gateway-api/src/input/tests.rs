@@ -149,7 +149,7 @@ fn queries_are_typed() {
     check_query("Limit=1", Err("unknown parameter"));
 }
 
-fn check_if_match(values: &[&str], expected: Result<IfMatch, ProblemKind>) {
+fn check_if_match(values: &[&str], expected: Result<Expected, ProblemKind>) {
     let headers: Vec<(&str, &str)> = values.iter().map(|value| ("if-match", *value)).collect();
     assert_eq!(
         if_match(&request(&headers, None, b"")).map_err(|problem| problem.kind),
@@ -160,8 +160,8 @@ fn check_if_match(values: &[&str], expected: Result<IfMatch, ProblemKind>) {
 
 #[test]
 fn changes_say_which_state_they_change() {
-    check_if_match(&["\"42\""], Ok(IfMatch::Version(42)));
-    check_if_match(&["*"], Ok(IfMatch::Any));
+    check_if_match(&["\"42\""], Ok(Expected::Version(42)));
+    check_if_match(&["*"], Ok(Expected::Any));
     check_if_match(&[], Err(ProblemKind::PreconditionRequired));
     for wrong in
         ["42", "W/\"42\"", "\"42\", \"43\"", "\"\"", "\"-1\"", "\"x\"", "\"99999999999999999999\"", ""]
@@ -169,5 +169,10 @@ fn changes_say_which_state_they_change() {
         check_if_match(&[wrong], Err(ProblemKind::BadParameter));
     }
     check_if_match(&["\"42\"", "*"], Err(ProblemKind::BadParameter));
-    assert_eq!((IfMatch::Any.expected(7), IfMatch::Version(6).expected(7)), (7, 6));
+    let none =
+        |value| if_match(&request(&[("if-none-match", value)], None, b"")).map_err(|problem| problem.kind);
+    assert_eq!(none("*"), Ok(Expected::Version(0)));
+    assert_eq!(none("\"1\""), Err(ProblemKind::PreconditionRequired));
+    let both = request(&[("if-match", "\"1\""), ("if-none-match", "*")], None, b"");
+    assert_eq!(if_match(&both).map_err(|problem| problem.kind), Err(ProblemKind::BadParameter));
 }
