@@ -145,17 +145,18 @@ impl TestGatewayBuilder {
                 let idp = match self.people_of_idp {
                     None => None,
                     Some(people) => {
-                        let options = IdpOptions { clock: clock.clone(), ..IdpOptions::new(people, IDP_SECRET) };
+                        let options =
+                            IdpOptions { clock: clock.clone(), ..IdpOptions::new(people, IDP_SECRET) };
                         Some(Arc::new(DevIdp::start(options).await.expect("the development provider")))
                     }
                 };
                 Shared {
-                rack: Arc::new(SimRack::start(self.rack).await.expect("the simulated rack")),
-                idp,
-                clock,
-                database_url: self.database.fresh(directory.path()),
-                people: BTreeMap::new(),
-                tokens: BTreeMap::new(),
+                    rack: Arc::new(SimRack::start(self.rack).await.expect("the simulated rack")),
+                    idp,
+                    clock,
+                    database_url: self.database.fresh(directory.path()),
+                    people: BTreeMap::new(),
+                    tokens: BTreeMap::new(),
                 }
             }
         };

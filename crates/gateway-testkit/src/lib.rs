@@ -2,9 +2,15 @@
 //! rack, a clock that only moves when told, and clients that send exactly the bytes they are given.
 //!
 //! Only tests use this crate; it panics where a test would.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test kit fails the test that uses it")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test kit fails the test that uses it"
+)]
 
 pub mod authenticator;
+pub mod browser;
 pub mod clock;
 pub mod eventually;
 pub mod gateway;
@@ -14,6 +20,7 @@ pub mod stub;
 pub mod visitor;
 
 pub use authenticator::Authenticator;
+pub use browser::Journey;
 pub use clock::FakeClock;
 pub use eventually::eventually;
 pub use gateway::{Database, TestGateway, TestGatewayBuilder};

@@ -1,83 +1,11 @@
 //! The pages in a real browser: headless Chromium, driven by `tests/peers/browser.mjs`.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-
 use gateway_sim::idp::DevPerson;
-use gateway_testkit::{Authenticator, Database, RawClient, TestGateway};
+use gateway_testkit::{Authenticator, Database, Journey, RawClient, TestGateway};
 use gateway_types::Role;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
-
-/// How long a whole journey may take: some hundred looks at pages by axe, on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 const APP: &str = "/apps/myapp";
-
-fn peers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers")
-}
-
-/// Where the screenshots are left, for people to look at.
-fn shots(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots").join(name)
-}
-
-/// A browser with a person before it.
-pub(super) struct Journey {
-    child: Child,
-}
-
-impl Journey {
-    pub(super) fn begin(gateway: &str, email: &str, name: &str, options: &[&str]) -> Self {
-        let child = Command::new("node")
-            .arg("browser.mjs")
-            .args(["--gateway", gateway, "--email", email, "--shots"])
-            .arg(shots(name))
-            .args(options)
-            .current_dir(peers())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("node; ./scripts/test installs it");
-        Self { child }
-    }
-
-    /// Answers what the browser asks until it is done; how many pages it looked at.
-    pub(super) async fn end(mut self, mut answer: impl AsyncFnMut(&str, &Value) -> String) -> u64 {
-        let mut questions = BufReader::new(self.child.stdout.take().expect("its output")).lines();
-        let mut answers = self.child.stdin.take().expect("its input");
-        let mut complaints = self.child.stderr.take().expect("its complaints");
-        let complaining = tokio::spawn(async move {
-            let mut text = String::new();
-            let _ended = complaints.read_to_string(&mut text).await;
-            text
-        });
-        let mut pages = None;
-        let talk = async {
-            while let Some(line) = questions.next_line().await.expect("a line") {
-                let said: Value = serde_json::from_str(&line).expect("a line of JSON");
-                if said["done"] == true {
-                    pages = said["pages"].as_u64();
-                    continue;
-                }
-                let question = said["ask"].as_str().expect("a question").to_owned();
-                let reply = answer(&question, &said).await;
-                answers.write_all(format!("{reply}\n").as_bytes()).await.expect("an answer is read");
-            }
-        };
-        timeout(PATIENCE, talk).await.expect("a journey that ends");
-        let status = self.child.wait().await.expect("its end");
-        let complaints = complaining.await.expect("its complaints");
-        assert!(status.success(), "{complaints}");
-        pages.unwrap_or_else(|| panic!("the journey did not end well: {complaints}"))
-    }
-}
 
 /// The unmodified client's command that needs a factor for this very action: it is refused, and the
 /// refusal names the page at which it can be confirmed.

@@ -84,7 +84,8 @@ async fn somebody_removed_is_refused_at_once_and_nothing_else_changes() {
     let gateway = TestGateway::builder().database(Database::Postgres).start().await;
     let other = TestGateway::builder().share(&gateway).start().await;
     let (leaves, stays) = (gateway.session(Role::Viewer).await, gateway.session(Role::Ops).await);
-    let token_of_leaver = gateway.new_token_of(Role::Viewer, Role::Viewer, vec![gateway_types::Grant::everything()]).await;
+    let token_of_leaver =
+        gateway.new_token_of(Role::Viewer, Role::Viewer, vec![gateway_types::Grant::everything()]).await;
     for credential in [&leaves, &stays, &token_of_leaver] {
         assert_eq!(apps(&gateway, credential).await, 200);
     }

@@ -13,8 +13,12 @@ async fn e3_one_session_cookie_and_nothing_beside_it() {
     let gateway = TestGateway::builder().idp().start().await;
     let mut visitor = Visitor::of(&gateway);
     let reply = visitor.sign_in("viewer@example.com").await;
-    let set: Vec<&str> =
-        reply.headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.as_str()).collect();
+    let set: Vec<&str> = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie")
+        .map(|(_, value)| value.as_str())
+        .collect();
     let session = set.iter().find(|value| value.starts_with("__Host-rgw=")).expect("a session cookie");
     for attribute in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
         assert!(session.contains(attribute), "{session}");
@@ -83,11 +87,19 @@ async fn e5_forms_of_other_sites_and_sessions_change_nothing() {
 async fn e6_e8_e9_pages_say_what_browsers_may_do_with_them() {
     let gateway = TestGateway::builder().idp().start().await;
     let mut visitor = Visitor::signed_in(&gateway, Role::Admin).await;
-    for path in ["/app", "/app/users", "/auth/login", "/problems/refused", "/app/nothing", "/app/account/factors"] {
+    for path in
+        ["/app", "/app/users", "/auth/login", "/problems/refused", "/app/nothing", "/app/account/factors"]
+    {
         let reply = visitor.get(path).await;
         let header = |name: &str| reply.header(name).unwrap_or_else(|| panic!("{path}: {name} {reply:?}"));
         let policy = header("content-security-policy");
-        for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"] {
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+            "base-uri 'none'",
+        ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
@@ -135,7 +147,8 @@ async fn e1_no_cookie_survives_a_change_of_rights() {
     let place = format!("/app/users/{}", gateway.person(Role::Viewer).id);
     let version = hidden(&admin.get(&place).await.text(), "version").expect("a version");
     let code = phone.next(&gateway);
-    let roles = [("version", version.as_str()), ("role", "ops"), ("name", "Viewer"), ("_code", code.as_str())];
+    let roles =
+        [("version", version.as_str()), ("role", "ops"), ("name", "Viewer"), ("_code", code.as_str())];
     let changed = admin.post(&place, &roles).await;
     assert_eq!(changed.status, 303, "{}", changed.text());
     assert_eq!(viewer.get("/app").await.status, 303, "other rights begin with a new sign-in");
@@ -154,7 +167,9 @@ async fn e2_a_locked_person_is_out_everywhere() {
     elsewhere.cookies = ops.cookies.clone();
     assert_eq!(elsewhere.get("/app").await.status, 200, "a session begun on one instance holds on the other");
     let mut socket =
-        gateway_testkit::Socket::open(other.addr(), "/apps/myapp/logs", &token, &[("Follow", "true")]).await.unwrap();
+        gateway_testkit::Socket::open(other.addr(), "/apps/myapp/logs", &token, &[("Follow", "true")])
+            .await
+            .unwrap();
 
     let phone = Authenticator::enrol(&gateway, Role::Admin).await;
     let admin = gateway.session(Role::Admin).await;
@@ -206,7 +221,9 @@ async fn d2_a_callback_belongs_to_the_browser_that_began() {
     let replayed = own.get(&callback).await;
     assert_eq!(replayed.status, 400, "{}", replayed.text());
     assert_eq!(own.cookies[COOKIE], cookie);
-    for path in ["/auth/callback/dev", "/auth/callback/dev?code=x&state=y", "/auth/callback/other?code=x&state=y"] {
+    for path in
+        ["/auth/callback/dev", "/auth/callback/dev?code=x&state=y", "/auth/callback/other?code=x&state=y"]
+    {
         let refused = Visitor::of(&gateway).get(path).await;
         assert!(matches!(refused.status, 400 | 404), "{path}: {}", refused.status);
     }
@@ -237,9 +254,22 @@ async fn l1_own_operations_want_a_credential() {
     for operation in table.operations() {
         let (method, path) = operation.route.split_once(' ').unwrap();
         let path = path.replace("{path*}", "x").replace(['{', '}'], "");
-        let rooted = ["/auth", "/device", "/step-up", "/login", "/problems", "/.well-known", "/openapi.json", "/log", "/zone/enrol", "/zone/renew", "/zone/bundle", "/app"]
-            .iter()
-            .any(|root| path.starts_with(root));
+        let rooted = [
+            "/auth",
+            "/device",
+            "/step-up",
+            "/login",
+            "/problems",
+            "/.well-known",
+            "/openapi.json",
+            "/log",
+            "/zone/enrol",
+            "/zone/renew",
+            "/zone/bundle",
+            "/app",
+        ]
+        .iter()
+        .any(|root| path.starts_with(root));
         let path = if rooted || path == "/" { path } else { format!("/api/v1{path}") };
         let mut client = RawClient::connect(gateway.addr()).await;
         let reply = client.ask(method, &format!("!{path}"), "", &[], b"").await;

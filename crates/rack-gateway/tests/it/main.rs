@@ -1,8 +1,10 @@
 //! The built binary, started as a person starts it.
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod convox_yml;
 mod demo;

@@ -1,0 +1,46 @@
+// A certified OpenID provider (npm oidc-provider) with its own development pages: whoever signs in names an address, and
+// that is who it is. It ends when its standard input does, so that it never outlives the test that started it.
+//
+//   node oidc-provider.mjs --client-id ID --client-secret SECRET --redirect-uri URL
+//
+// First line on standard output: {"issuer": "http://127.0.0.1:PORT"}.
+
+import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+import { Provider } from "oidc-provider";
+
+const { values: options } = parseArgs({
+  options: {
+    "client-id": { type: "string" },
+    "client-secret": { type: "string" },
+    "redirect-uri": { type: "string" },
+  },
+});
+
+const server = createServer();
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: [
+      {
+        client_id: options["client-id"],
+        client_secret: options["client-secret"],
+        redirect_uris: [options["redirect-uri"]],
+        grant_types: ["authorization_code"],
+        response_types: ["code"],
+      },
+    ],
+    claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
+    // The gateway reads the ID token and asks for nothing else.
+    conformIdTokenClaims: false,
+    findAccount: (_context, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, email: id, email_verified: true, name: id }),
+    }),
+    cookies: { keys: ["keys of a provider that lives for one test"] },
+  });
+  server.on("request", provider.callback());
+  process.stdout.write(`${JSON.stringify({ issuer })}\n`);
+});
+
+process.stdin.on("end", () => process.exit(0)).resume();
