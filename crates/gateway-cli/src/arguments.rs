@@ -6,6 +6,7 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use gateway_client::SecondFactor;
 
 use crate::commands;
 
@@ -21,6 +22,12 @@ pub(crate) struct Arguments {
     /// Configuration file [env: RACK_GATEWAY_CONFIG] [default: ./rack-gateway.toml if it exists]
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     pub(crate) config: Option<PathBuf>,
+    /// Ask the gateway of this name, as `rack-gateway racks` shows it [default: the current one]
+    #[arg(long, global = true, value_name = "NAME", display_order = 898)]
+    pub(crate) rack: Option<String>,
+    /// A second factor, should the gateway want one: six digits, or a backup code
+    #[arg(long, global = true, value_name = "CODE", display_order = 899)]
+    pub(crate) code: Option<SecondFactor>,
     /// Answer in JSON
     #[arg(long, global = true, display_order = 901)]
     pub(crate) json: bool,
@@ -40,7 +47,35 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArguments),
     /// Bring the database's schema up to date (`serve` does it too)
     Migrate(commands::migrate::MigrateArguments),
-    /// Make, list and revoke API tokens on the server's own machine
+    /// Sign in to a gateway
+    Login(commands::login::LoginArguments),
+    /// End the session, at the gateway and on this machine
+    Logout(commands::logout::LogoutArguments),
+    /// Show who the gateway takes you for
+    Whoami,
+    /// Show the current rack, and check that its log still holds what was seen of it
+    Rack,
+    /// List the racks that are known on this machine
+    Racks,
+    /// Make another rack the current one
+    Switch(commands::racks::SwitchArguments),
+    /// Open the gateway's pages in a browser
+    Web(commands::web::WebArguments),
+    /// Give a second factor ahead, or for what was refused without it
+    StepUp(commands::step_up::StepUpArguments),
+    /// Invite, list, lock and remove people
+    Users(commands::users::UsersArguments),
+    /// List the roles and what each may do
+    Roles,
+    /// Show and set what the groups of an identity provider get
+    Groups(commands::groups::GroupsArguments),
+    /// List and end sessions
+    Sessions(commands::sessions::SessionsArguments),
+    /// Show and change settings
+    Settings(commands::settings::SettingsArguments),
+    /// Show, check and change policies
+    Policy(commands::policy::PolicyArguments),
+    /// Make, list and end API tokens
     Tokens(commands::tokens::TokensArguments),
     /// Verify, follow and export the audit log
     Audit(commands::audit::AuditArguments),

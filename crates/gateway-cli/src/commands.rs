@@ -6,10 +6,26 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod convox;
 pub(crate) mod demo;
+pub(crate) mod groups;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod migrate;
+pub(crate) mod policy;
+pub(crate) mod racks;
+pub(crate) mod roles;
 pub(crate) mod serve;
+pub(crate) mod sessions;
+pub(crate) mod settings;
+pub(crate) mod step_up;
 pub(crate) mod tokens;
+pub(crate) mod users;
+pub(crate) mod web;
 pub(crate) mod who_can;
+pub(crate) mod whoami;
 pub(crate) mod why;
 
+mod listing;
 mod question;
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use gateway_client::text::lines;
+
 /// How the program ended, when it is not well. The numbers are fixed (DESIGN 4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
@@ -77,7 +79,7 @@ impl Failure {
 
     /// What happened and why, in one line.
     pub(crate) fn sentence(&self) -> String {
-        printable(&self.causes().join(": ")).replace('\n', " ")
+        lines(&self.causes().join(": ")).replace('\n', " ")
     }
 
     /// The texts of the chain. Transparent errors and those that quote their cause would say it twice.
@@ -113,18 +115,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (depth, text) in self.causes().iter().enumerate() {
             let label = if depth == 0 { "error:" } else { "  because:" };
-            writeln!(f, "{label} {}", printable(text))?;
+            writeln!(f, "{label} {}", lines(text))?;
         }
         match &self.hint {
-            Some(hint) => writeln!(f, "hint: {}", printable(hint)),
+            Some(hint) => writeln!(f, "hint: {}", lines(hint)),
             None => Ok(()),
         }
     }
-}
-
-/// Text that cannot steer a terminal. Lists of faults keep their lines.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 impl<E> From<E> for Failure

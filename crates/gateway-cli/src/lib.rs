@@ -1,29 +1,37 @@
 //! The command line: arguments, output for people and for programs, exit codes.
 //!
-//! It decides nothing that the gateway decides: commands call the functions of gateway-app and
-//! gateway-server and show what they answer. Start reading at [`arguments`] for what can be typed, then
+//! It decides nothing that the gateway decides: commands ask a gateway through gateway-client, or on the
+//! server's own machine call the functions of gateway-app and gateway-server, and show what they answer. Start reading at [`arguments`] for what can be typed, then
 //! at the command's own module under `commands`; [`failure`] is what becomes of anything that goes wrong.
 
 pub(crate) mod arguments;
 mod commands;
 pub(crate) mod environment;
 pub(crate) mod failure;
+mod lines;
 mod local;
 mod operator;
 mod output;
 mod program_log;
+mod racks;
+mod remote;
 mod stop;
 mod table;
+mod terminal;
+mod witness;
 
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use gateway_client::SecondFactor;
 
 use crate::arguments::{Arguments, Command};
+use crate::environment::ClientEnvironment;
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::Output;
+use crate::terminal::Terminal;
 
 /// How long work that cannot be interrupted may hold up the end of the program.
 const LAST_WORK_LIMIT: Duration = Duration::from_secs(2);
@@ -35,6 +43,14 @@ pub(crate) struct Context {
     pub(crate) config: Option<std::path::PathBuf>,
     /// Where answers go.
     pub(crate) output: Output,
+    /// `--rack`.
+    pub(crate) rack: Option<String>,
+    /// `--code`.
+    pub(crate) code: Option<SecondFactor>,
+    /// What the environment says to commands that ask a gateway.
+    pub(crate) environment: ClientEnvironment,
+    /// Who can be asked.
+    pub(crate) terminal: Terminal,
 }
 
 /// Runs the program on the arguments of this process.
@@ -44,7 +60,14 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output::of_process(arguments.json);
-    let context = Context { config: arguments.config, output };
+    let context = Context {
+        config: arguments.config,
+        output,
+        rack: arguments.rack,
+        code: arguments.code,
+        environment: ClientEnvironment::of_process(),
+        terminal: Terminal::of_process(),
+    };
     match dispatch(&context, arguments.command) {
         Ok(code) => code,
         Err(failure) => {
@@ -75,7 +98,21 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Why(arguments) => block_on(commands::why::run(context, arguments)),
         Command::Can(arguments) => block_on(commands::can::run(context, arguments)),
         Command::WhoCan(arguments) => block_on(commands::who_can::run(context, arguments)),
-        Command::Convox(arguments) => commands::convox::run(arguments),
+        Command::Convox(arguments) => commands::convox::run(context, arguments),
+        Command::Login(arguments) => block_on(commands::login::run(context, arguments)),
+        Command::Logout(arguments) => block_on(commands::logout::run(context, arguments)),
+        Command::Whoami => block_on(commands::whoami::run(context)),
+        Command::Rack => block_on(commands::racks::current(context)),
+        Command::Racks => commands::racks::list(context),
+        Command::Switch(arguments) => commands::racks::switch(context, &arguments),
+        Command::Web(arguments) => commands::web::run(context, &arguments),
+        Command::StepUp(arguments) => block_on(commands::step_up::run(context, arguments)),
+        Command::Users(arguments) => block_on(commands::users::run(context, arguments)),
+        Command::Roles => block_on(commands::roles::run(context)),
+        Command::Groups(arguments) => block_on(commands::groups::run(context, arguments)),
+        Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
+        Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
+        Command::Policy(arguments) => block_on(commands::policy::run(context, arguments)),
         Command::Completion(arguments) => commands::completion::run(context, &arguments),
     }
 }
@@ -91,4 +128,19 @@ where
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WORK_LIMIT);
     result
+}
+
+#[cfg(test)]
+impl Context {
+    /// A context that answers to nobody, knows no gateway and touches no file of the person's own.
+    fn for_tests() -> Self {
+        Self {
+            config: None,
+            output: Output { format: output::Format::Text, looks: table::Looks::Plain, write: |_| Ok(()) },
+            rack: None,
+            code: None,
+            environment: ClientEnvironment::default(),
+            terminal: Terminal { is_there: false, ask: |_| Ok(None) },
+        }
+    }
 }

@@ -9,9 +9,14 @@ const UNKNOWN: &str = "unknown";
 
 /// The name of the effective user, or `uid:N` when the system has no name for it.
 pub(crate) fn name() -> String {
-    let Ok(process) = fs::metadata("/proc/self") else { return UNKNOWN.to_owned() };
+    let Some(uid) = uid() else { return UNKNOWN.to_owned() };
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    account(&accounts, process.uid())
+    account(&accounts, uid)
+}
+
+/// The number of the effective user; `None` where the system has no such file.
+pub(crate) fn uid() -> Option<u32> {
+    fs::metadata("/proc/self").ok().map(|process| process.uid())
 }
 
 /// Finds a user in the format of passwd(5).

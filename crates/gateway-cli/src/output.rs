@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use gateway_client::text::steers;
 use serde::Serialize;
 
 use crate::environment;
@@ -58,7 +59,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Json => self.line(&serde_json::to_string_pretty(value)?),
+            Format::Json => self.line(&escaped(&serde_json::to_string_pretty(value)?)),
             Format::Text => self.line(text().trim_end_matches('\n')),
         }
     }
@@ -94,6 +95,22 @@ impl Output {
     }
 }
 
+/// JSON without a character that steers a terminal. Outside of strings there are only line feeds.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && c != '\n' {
+            let mut units = [0u16; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn to_standard_output(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;
@@ -104,4 +121,17 @@ fn to_standard_output(line: &str) -> io::Result<()> {
 /// Writes a remark to standard error; that it cannot be read by anybody is no reason to fail.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m5_json_says_the_same_and_steers_no_terminal() {
+        let text = "a\u{1b}[2J\u{9b}1m\u{202e}\u{7f}\u{e0041} Grüße\n";
+        let json = escaped(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(!json.chars().any(|c| steers(c) && c != '\n'), "{json:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
+    }
 }

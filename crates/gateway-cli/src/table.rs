@@ -5,6 +5,7 @@ mod tests;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Row, Table, TableComponent};
+use gateway_client::text::one_line;
 
 /// How much is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,5 +65,5 @@ fn harmless(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    one_line(text)
 }

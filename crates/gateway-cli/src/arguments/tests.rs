@@ -43,6 +43,52 @@ fn the_fixed_commands_are_there() {
         "rack-gateway convox apps",
         "rack-gateway completion zsh",
         "rack-gateway --config f --json serve",
+        "rack-gateway login https://g.example.com --name prod --device --ca-file ca.pem",
+        "rack-gateway login --no-browser",
+        "rack-gateway logout --all",
+        "rack-gateway whoami --json",
+        "rack-gateway rack --rack prod",
+        "rack-gateway racks",
+        "rack-gateway switch prod",
+        "rack-gateway web account/factors --no-browser",
+        "rack-gateway step-up --code 123456",
+        "rack-gateway step-up https://g/step-up/1 --for gateway:user:invite Gateway::gateway",
+        "rack-gateway users list --search ann",
+        "rack-gateway users show ann@example.com",
+        "rack-gateway users invite ann@example.com --role viewer --role auditor --name Ann --code abcde-fgh12",
+        "rack-gateway users roles ann@example.com ops auditor",
+        "rack-gateway users lock ann@example.com --reason gone --yes",
+        "rack-gateway users unlock ann@example.com",
+        "rack-gateway users reset-factors ann@example.com --yes",
+        "rack-gateway users remove ann@example.com --yes",
+        "rack-gateway roles --json",
+        "rack-gateway groups list",
+        "rack-gateway groups set eng deployer",
+        "rack-gateway groups set eng --none --yes",
+        "rack-gateway sessions list --user ann@example.com",
+        "rack-gateway sessions revoke 0199 --yes",
+        "rack-gateway sessions revoke-others --user ann@example.com --yes",
+        "rack-gateway settings list --app web",
+        "rack-gateway settings get mfa_step_up",
+        "rack-gateway settings set mfa_step_up false",
+        "rack-gateway settings set x -1 --app web",
+        "rack-gateway settings reset mfa_step_up --yes",
+        "rack-gateway policy list",
+        "rack-gateway policy show step-up",
+        "rack-gateway policy check own policies.cedar",
+        "rack-gateway policy plan own - --replay 100",
+        "rack-gateway policy plan own --remove",
+        "rack-gateway policy put own policies.cedar --yes",
+        "rack-gateway policy remove own --yes",
+        "rack-gateway tokens create --name x --role deployer --grant convox:app:delete --critical",
+        "rack-gateway tokens list --everyone",
+        "rack-gateway tokens revoke ci --yes",
+        "rack-gateway tokens rotate ci --overlap 0s --quiet",
+        "rack-gateway tokens update ci --name ci2 --role viewer --grant convox:app:list@web --expires 1d",
+        "rack-gateway can convox:app:list",
+        "rack-gateway can gateway:token:revoke --own",
+        "rack-gateway audit tail --mine",
+        "rack-gateway audit export --out - --format csv",
     ] {
         parsed(line);
     }
@@ -52,8 +98,18 @@ fn the_fixed_commands_are_there() {
 fn what_makes_no_sense_is_refused() {
     for line in [
         "rack-gateway",
-        "rack-gateway can convox:app:list",
         "rack-gateway can convox:app:list --user a --token b",
+        "rack-gateway login --device --no-browser",
+        "rack-gateway switch",
+        "rack-gateway step-up --for gateway:user:invite",
+        "rack-gateway step-up --code 12345",
+        "rack-gateway users invite ann@example.com",
+        "rack-gateway users roles ann@example.com",
+        "rack-gateway groups set eng",
+        "rack-gateway groups set eng viewer --none",
+        "rack-gateway policy plan own policies.cedar --remove",
+        "rack-gateway tokens update ci",
+        "rack-gateway tokens create --name x --role viewer --critical",
         "rack-gateway tokens create --name x",
         "rack-gateway tokens create --name x --role root",
         "rack-gateway tokens create --name x --role viewer --expires soon",
@@ -85,6 +141,8 @@ fn what_follows_the_clients_command_is_the_clients() {
     let Command::Convox(convox) = arguments.command else { panic!("convox") };
     assert_eq!(convox.url.as_deref(), Some("https://g"));
     assert_eq!(convox.command, ["env", "set", "A=1", "--app", "web", "--json", "--url", "x", "-h"]);
+    let arguments = parsed("rack-gateway convox ps --rack theirs --code 1");
+    assert!(arguments.rack.is_none() && arguments.code.is_none());
 }
 
 #[test]
@@ -111,7 +169,21 @@ fn help_is_as_it_was() {
                   tokens
       config      Look at the configuration without starting anything
       migrate     Bring the database's schema up to date (`serve` does it too)
-      tokens      Make, list and revoke API tokens on the server's own machine
+      login       Sign in to a gateway
+      logout      End the session, at the gateway and on this machine
+      whoami      Show who the gateway takes you for
+      rack        Show the current rack, and check that its log still holds what was seen of it
+      racks       List the racks that are known on this machine
+      switch      Make another rack the current one
+      web         Open the gateway's pages in a browser
+      step-up     Give a second factor ahead, or for what was refused without it
+      users       Invite, list, lock and remove people
+      roles       List the roles and what each may do
+      groups      Show and set what the groups of an identity provider get
+      sessions    List and end sessions
+      settings    Show and change settings
+      policy      Show, check and change policies
+      tokens      Make, list and end API tokens
       audit       Verify, follow and export the audit log
       why         Show what decided about a request: the layer, the rules and the facts
       can         Ask whether a person or a token may do something
@@ -121,6 +193,9 @@ fn help_is_as_it_was() {
       help        Print this message or the help of the given subcommand(s)
 
     Options:
+          --rack <NAME>    Ask the gateway of this name, as `rack-gateway racks` shows it [default: the
+                           current one]
+          --code <CODE>    A second factor, should the gateway want one: six digits, or a backup code
           --config <FILE>  Configuration file [env: RACK_GATEWAY_CONFIG] [default: ./rack-gateway.toml
                            if it exists]
           --json           Answer in JSON

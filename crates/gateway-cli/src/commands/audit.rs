@@ -1,6 +1,7 @@
 //! `audit`: the log, verified, followed, exported.
 
 mod export;
+mod remote;
 mod tail;
 mod verify;
 
@@ -10,8 +11,9 @@ use clap::{Args, Subcommand};
 
 use crate::Context;
 use crate::failure::Failure;
+use crate::remote::{Whose, whose};
 
-pub(crate) use export::ExportArguments;
+pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 
@@ -37,9 +39,25 @@ pub(crate) enum AuditCommand {
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        AuditCommand::Verify(arguments) => verify::run(context, &arguments).await?,
-        AuditCommand::Tail(arguments) => tail::run(context, &arguments).await?,
-        AuditCommand::Export(arguments) => export::run(context, &arguments).await?,
+        AuditCommand::Verify(arguments) if arguments.file.is_some() => {
+            verify::run(context, &arguments).await?
+        }
+        AuditCommand::Verify(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local => verify::run(context, &arguments).await?,
+            Whose::Remote(_) => return Err(remote::not_here()),
+        },
+        AuditCommand::Tail(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local if arguments.mine => return Err(remote::only_there("--mine")),
+            Whose::Local => tail::run(context, &arguments).await?,
+            Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
+        },
+        AuditCommand::Export(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local if arguments.format == ExportFormat::Csv => {
+                return Err(remote::only_there("--format csv"));
+            }
+            Whose::Local => export::run(context, &arguments).await?,
+            Whose::Remote(target) => remote::export(context, *target, &arguments).await?,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
 //! `can`: whether a person or a token may do something, by the engine that decides requests.
 
+mod remote;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -14,6 +16,7 @@ use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::local::{DataPlace, LocalStore};
 use crate::output::{Output, Tone};
+use crate::remote::{Whose, whose};
 
 /// The arguments of `can`.
 #[derive(Args, Debug)]
@@ -25,14 +28,17 @@ pub(crate) struct CanArguments {
     /// Who is asked about.
     #[command(flatten)]
     pub(crate) who: Who,
+    /// On something of their own (asked of a gateway only)
+    #[arg(long)]
+    pub(crate) own: bool,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
 }
 
-/// Who is asked about: exactly one of the two.
+/// Who is asked about: at most one of the two; at a gateway, without either, oneself.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
-#[group(required = true, multiple = false)]
+#[group(required = false, multiple = false)]
 pub(crate) struct Who {
     /// The person with this address
     #[arg(long, value_name = "EMAIL")]
@@ -71,6 +77,15 @@ struct Answer<'a> {
 
 /// Answers.
 pub(crate) async fn run(context: &Context, arguments: CanArguments) -> Result<ExitCode, Failure> {
+    if let Whose::Remote(target) = whose(context, &arguments.place)? {
+        return remote::run(context, *target, &arguments).await;
+    }
+    if arguments.own {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--own is for a gateway, and the database of this machine is asked here",
+        ));
+    }
     let subject = arguments
         .who
         .subject()

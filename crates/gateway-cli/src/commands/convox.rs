@@ -1,5 +1,5 @@
 //! `convox …`: the installed official client, through the gateway, with the credential in that one
-//! process's environment and nowhere else.
+//! process's environment and nowhere else (M3).
 
 #[cfg(test)]
 mod tests;
@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Args;
+use gateway_client::{GatewayAddress, SecondFactor};
 use gateway_config::Proxy;
 use gateway_types::Secret;
-use url::{Host, Url};
 
-use crate::environment::{self, RACK_GATEWAY_TOKEN, RACK_GATEWAY_URL, RACK_URL};
+use crate::Context;
+use crate::environment::{self, RACK_GATEWAY_TOKEN, RACK_URL, SSL_CERT_FILE};
 use crate::failure::{Exit, Failure, Problem};
+use crate::remote::{Target, typed_address};
 
 /// The official client's program.
 const CLIENT: &str = "convox";
@@ -29,13 +31,14 @@ const MOST_TOKEN_BYTES: u64 = 4096;
 /// The arguments of `convox`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The exit code is the client's own. Example:\n  rack-gateway convox ps --app web\n\nThe token is read from RACK_GATEWAY_TOKEN or from --token-file, never from the command line,\nwhich every user of the machine can see."
+    after_help = "The exit code is the client's own. Example:\n  rack-gateway convox ps --app web\n\nWithout more it is the current rack, with the session of `rack-gateway login`. A token is read from\nRACK_GATEWAY_TOKEN or from --token-file, never from the command line, which every user of the\nmachine can see."
 )]
 pub(crate) struct ConvoxArguments {
-    /// The gateway's address, such as `https://gateway.example.com` [env: RACK_GATEWAY_URL]
+    /// The gateway's address, such as `https://gateway.example.com` [env: RACK_GATEWAY_URL] [default: the current rack's]
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Read the token from the first line of this file; - for standard input [default: the variable RACK_GATEWAY_TOKEN]
+    /// Read the token from the first line of this file; - for standard input [default: the variable
+    /// RACK_GATEWAY_TOKEN, else the session of `rack-gateway login`]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// The client's own command and flags, as they are
@@ -44,16 +47,16 @@ pub(crate) struct ConvoxArguments {
 }
 
 /// Becomes the client. Returns only when that is not possible.
-pub(crate) fn run(arguments: ConvoxArguments) -> Result<ExitCode, Failure> {
-    let gateway = gateway_url(arguments.url.as_deref())?;
-    let token = token(arguments.token_file.as_deref())?;
-    let rack_url = rack_url(gateway, &token)?;
+pub(crate) fn run(context: &Context, arguments: ConvoxArguments) -> Result<ExitCode, Failure> {
+    let (target, token) = target_and_token(context, &arguments)?;
+    let rack_url = rack_url(&target.address, &with_factor(context, token)?)?;
+    let mut client = Command::new(CLIENT);
+    client.args(arguments.command).env(RACK_URL, rack_url.expose()).env_remove(RACK_GATEWAY_TOKEN);
+    if let (Some(file), None) = (&target.ca_file, environment::read(SSL_CERT_FILE)) {
+        client.env(SSL_CERT_FILE, file);
+    }
     // The client takes this process's place, so that its terminal, its signals and its exit code are its own.
-    let error = Command::new(CLIENT)
-        .args(arguments.command)
-        .env(RACK_URL, rack_url.expose())
-        .env_remove(RACK_GATEWAY_TOKEN)
-        .exec();
+    let error = client.exec();
     let missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Err::<ExitCode, _>(error).problem(format!("the client `{CLIENT}` cannot be run"));
     failure.map_err(|failure| match missing {
@@ -62,63 +65,44 @@ pub(crate) fn run(arguments: ConvoxArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-fn gateway_url(flag: Option<&str>) -> Result<Url, Failure> {
-    let wrong = |what: &'static str| {
-        Failure::new(Exit::Usage, what)
-            .hint("write the gateway's address, such as https://gateway.example.com")
+/// Which gateway, and as whom. A token that is given goes to the gateway that is named with it; a session
+/// goes to the gateway that gave it.
+fn target_and_token(
+    context: &Context,
+    arguments: &ConvoxArguments,
+) -> Result<(Target, Secret<String>), Failure> {
+    let target = match &arguments.url {
+        Some(url) => Target::named(context, typed_address(url)?)?,
+        None => Target::of(context)?,
     };
-    let text = match flag {
-        Some(text) => text.to_owned(),
-        None => environment::read(RACK_GATEWAY_URL)
-            .ok_or_else(|| wrong("it is not said where the gateway is: give --url or set RACK_GATEWAY_URL"))?
-            .into_string()
-            .map_err(|_| wrong("RACK_GATEWAY_URL is not UTF-8"))?,
+    let token = match &arguments.token_file {
+        Some(path) => checked(first_line(path)?)?,
+        None => checked(target.credential(context)?)?,
     };
-    let url = Url::parse(text.trim()).map_err(|_| wrong("the gateway's address is not a URL"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(
-            "the gateway's address holds a credential; give the token by RACK_GATEWAY_TOKEN or --token-file",
+    Ok((target, token))
+}
+
+/// The token with the factor of `--code` behind it, as an unmodified client sends it (DESIGN 4.4).
+fn with_factor(context: &Context, token: Secret<String>) -> Result<Secret<String>, Failure> {
+    let Some(factor) = &context.code else { return Ok(token) };
+    let kind = match factor {
+        SecondFactor::Totp(_) => "totp",
+        SecondFactor::Backup(_) => "backup",
+    };
+    if token.expose().contains('.') {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the token has a second factor behind it already; leave --code out",
         ));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("the gateway's address has a query or a fragment"));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => {
-            Err(wrong("the token would cross the network in the clear: the gateway's address must be https"))
-        }
-        _ => Err(wrong("the gateway's address must be https")),
-    }
+    Ok(Secret::new(format!("{}.{kind}.{}", token.expose(), factor.code().expose())))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn token(file: Option<&Path>) -> Result<Secret<String>, Failure> {
-    let none = || {
-        Failure::new(Exit::NotSignedIn, "no token is given")
-            .hint("set RACK_GATEWAY_TOKEN, or name a file with --token-file (- reads standard input)")
-    };
-    let text = match file {
-        Some(path) => first_line(path)?,
-        None => Secret::new(
-            environment::read(RACK_GATEWAY_TOKEN)
-                .ok_or_else(none)?
-                .into_string()
-                .map_err(|_| Failure::new(Exit::Usage, "RACK_GATEWAY_TOKEN is not UTF-8"))?,
-        ),
-    };
+fn checked(text: Secret<String>) -> Result<Secret<String>, Failure> {
     let trimmed = text.expose().trim();
     if trimmed.is_empty() {
-        return Err(none());
+        return Err(Failure::new(Exit::NotSignedIn, "no token is given")
+            .hint("set RACK_GATEWAY_TOKEN, or name a file with --token-file (- reads standard input)"));
     }
     // RFC 3986 unreserved: anything else would be spelled differently inside of RACK_URL.
     if !trimmed.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c)) {
@@ -147,12 +131,12 @@ fn first_line(path: &Path) -> Result<Secret<String>, Failure> {
 }
 
 /// What the client is given: the gateway's address with the token as the rack's password.
-fn rack_url(mut gateway: Url, token: &Secret<String>) -> Result<Secret<String>, Failure> {
-    let path = format!("{}{}", gateway.path().trim_end_matches('/'), Proxy::PREFIX);
-    gateway.set_path(&path);
-    gateway
-        .set_username("convox")
-        .and_then(|()| gateway.set_password(Some(token.expose())))
+fn rack_url(gateway: &GatewayAddress, token: &Secret<String>) -> Result<Secret<String>, Failure> {
+    let mut url = gateway.url().clone();
+    let path = format!("{}{}", url.path().trim_end_matches('/'), Proxy::PREFIX);
+    url.set_path(&path);
+    url.set_username("convox")
+        .and_then(|()| url.set_password(Some(token.expose())))
         .map_err(|()| Failure::new(Exit::Usage, "the gateway's address has no host"))?;
-    Ok(Secret::new(gateway.into()))
+    Ok(Secret::new(url.into()))
 }

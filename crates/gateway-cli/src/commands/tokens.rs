@@ -1,21 +1,27 @@
-//! `tokens`: API tokens, by someone with a shell on the server's machine, who is beyond policy but not
-//! beyond the log.
+//! `tokens`: API tokens, at a gateway under its policy, or by someone with a shell on the server's machine,
+//! who is beyond policy but not beyond the log.
 
 mod create;
 mod grant;
 mod listing;
+mod remote;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_app::tokens::revoke;
+use gateway_types::Role;
 
 use crate::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::local::{DataPlace, LocalStore};
+use crate::remote::{Whose, whose};
 
 pub(crate) use create::CreateArguments;
 pub(crate) use listing::ListArguments;
+
+use create::{Lifetime, parse_lifetime};
+use grant::TypedGrant;
 
 /// The arguments of `tokens`.
 #[derive(Args, Debug)]
@@ -34,6 +40,10 @@ pub(crate) enum TokensCommand {
     List(ListArguments),
     /// End a token; it is refused from its next request on
     Revoke(RevokeArguments),
+    /// Give a token a new secret and print it, this once (asked of a gateway)
+    Rotate(RotateArguments),
+    /// Narrow a token: another name, fewer roles or grants, an earlier end (asked of a gateway)
+    Update(UpdateArguments),
 }
 
 /// The arguments of `tokens revoke`.
@@ -42,19 +52,76 @@ pub(crate) struct RevokeArguments {
     /// The token's name or id
     #[arg(value_name = "TOKEN")]
     pub(crate) token: String,
+    /// Do not ask (a command on the server's own machine never does)
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
 }
 
+/// The arguments of `tokens rotate`.
+#[derive(Args, Debug)]
+pub(crate) struct RotateArguments {
+    /// The token's name or id
+    #[arg(value_name = "TOKEN")]
+    pub(crate) token: String,
+    /// How long the secret before is good too: 0s to 24h [default: 1h]
+    #[arg(long, value_name = "AGE")]
+    pub(crate) overlap: Option<String>,
+    /// Print the secret and nothing else
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// The arguments of `tokens update`.
+#[derive(Args, Debug)]
+pub(crate) struct UpdateArguments {
+    /// The token's name or id
+    #[arg(value_name = "TOKEN")]
+    pub(crate) token: String,
+    /// Another name
+    #[arg(long, required_unless_present_any = ["roles", "grants", "expires"])]
+    pub(crate) name: Option<String>,
+    /// All roles that it keeps; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<Role>,
+    /// All grants that it keeps; may be repeated
+    #[arg(long = "grant", value_name = "ACTIONS[@APP,APP]")]
+    pub(crate) grants: Vec<TypedGrant>,
+    /// An earlier end: such as 90d or 12h from now
+    #[arg(long, value_name = "AGE", value_parser = parse_lifetime)]
+    pub(crate) expires: Option<Lifetime>,
+}
+
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: TokensArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        TokensCommand::Create(arguments) => create::run(context, arguments).await?,
-        TokensCommand::List(arguments) => listing::run(context, &arguments).await?,
-        TokensCommand::Revoke(arguments) => end(context, &arguments).await?,
+        TokensCommand::Create(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local if arguments.critical => return Err(not_here()),
+            Whose::Local => create::run(context, arguments).await?,
+            Whose::Remote(target) => remote::create(context, *target, arguments).await?,
+        },
+        TokensCommand::List(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local => listing::run(context, &arguments).await?,
+            Whose::Remote(target) => remote::list(context, *target, &arguments).await?,
+        },
+        TokensCommand::Revoke(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local => end(context, &arguments).await?,
+            Whose::Remote(target) => remote::revoke(context, *target, &arguments).await?,
+        },
+        TokensCommand::Rotate(arguments) => remote::rotate(context, &arguments).await?,
+        TokensCommand::Update(arguments) => remote::update(context, arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn not_here() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "a token that reaches class critical is made at a gateway, with a second factor of its owner",
+    )
+    .hint("sign in with `rack-gateway login` and leave out what names a database")
 }
 
 async fn end(context: &Context, arguments: &RevokeArguments) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! `who-can`: everybody who may do something, by the engine that decides requests.
 
+mod remote;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -13,6 +15,7 @@ use super::question::{self, Asked};
 use crate::Context;
 use crate::failure::Failure;
 use crate::local::{DataPlace, LocalStore};
+use crate::remote::{Whose, whose};
 use crate::table::Rows;
 
 /// The arguments of `who-can`.
@@ -37,6 +40,9 @@ struct Answer {
 
 /// Answers.
 pub(crate) async fn run(context: &Context, arguments: WhoCanArguments) -> Result<ExitCode, Failure> {
+    if let Whose::Remote(target) = whose(context, &arguments.place)? {
+        return remote::run(context, *target, &arguments.asked).await;
+    }
     let config = for_questions(context, &arguments.place)?;
     let engine = question::engine(&config)?;
     let local = LocalStore::open_url(config.database_url.clone(), config.app_secret_key.clone()).await?;

@@ -1,5 +1,6 @@
 //! `why`: what the log has of one request: the layer that decided, the rules, the facts.
 
+mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::Context;
 use crate::failure::{Exit, Failure};
+use crate::lines::Lines;
 use crate::local::{DataPlace, LocalStore};
 use crate::output::{Output, Tone};
+use crate::remote::{Whose, whose};
 
 /// How long an event may take to be in the log after its request was answered.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,6 +57,10 @@ pub(crate) async fn run(context: &Context, arguments: WhyArguments) -> Result<Ex
         Failure::new(Exit::Usage, "that is not a request id")
             .hint("take the id from the refusal, such as 0199f0c2-7c4e-7d3a-9a52-6f2d1c0b9e88; replies carry it as `instance`")
     })?;
+    if let Whose::Remote(target) = whose(context, &arguments.place)? {
+        remote::run(context, *target, request_id).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let local = LocalStore::open(context, &arguments.place).await?;
     let asked = request_id.to_string();
     announce(&local.store, &local.operator(), "gateway:policy:why", &[("request_id", &asked)]).await?;
@@ -82,7 +89,7 @@ async fn events(store: &Store, request_id: RequestId) -> Result<Vec<(u64, Event)
 
 /// One event as a block of lines.
 fn text(output: &Output, index: u64, event: &Event) -> String {
-    let mut block = Block::default();
+    let mut block = Lines::default();
     block.line("who", &who(event));
     block.line("what", &format!("{} on {}", event.action, event.resource));
     block.some("route", event.route.as_deref());
@@ -94,17 +101,13 @@ fn text(output: &Output, index: u64, event: &Event) -> String {
     if let Some(verdict) = &event.verdict {
         decided(&mut block, output, event, verdict);
     } else if let Some(layer) = event.layer.filter(|_| event.end == Some(End::Refused)) {
-        block.0.push_str(&format!(
-            "  {:<9} {} by the {layer} layer\n",
-            "verdict",
-            output.toned(Tone::Bad, "refused")
-        ));
+        block.own("verdict", &format!("{} by the {layer} layer", output.toned(Tone::Bad, "refused")));
     }
     block.some("reason", event.reason.as_deref());
     let status = event.status.map(|status| status.to_string());
     block.some("status", status.as_deref());
     block.some("end", event.end.map(End::name));
-    format!("\n#{index} {} {}\n{}", event.time, event.phase.name(), block.0)
+    format!("\n#{index} {} {}\n{}", event.time, event.phase.name(), block)
 }
 
 fn who(event: &Event) -> String {
@@ -121,13 +124,13 @@ fn who(event: &Event) -> String {
     who
 }
 
-fn decided(block: &mut Block, output: &Output, event: &Event, verdict: &VerdictRecord) {
+fn decided(block: &mut Lines, output: &Output, event: &Event, verdict: &VerdictRecord) {
     let layer = event.layer.map(|layer| format!(" by the {layer} layer")).unwrap_or_default();
     let word = match verdict.decision {
         Decision::Allow => output.toned(Tone::Good, "allowed"),
         Decision::Refuse => output.toned(Tone::Bad, "refused"),
     };
-    block.0.push_str(&format!("  {:<9} {word}{layer}\n", "verdict"));
+    block.own("verdict", &format!("{word}{layer}"));
     let rules =
         if verdict.rules.is_empty() { "none permitted it".to_owned() } else { verdict.rules.join(", ") };
     block.line("rules", &rules);
@@ -169,22 +172,5 @@ fn facts(facts: &Facts) -> String {
         "none: no factor, no approval, nothing switched on".to_owned()
     } else {
         told.join(", ")
-    }
-}
-
-/// Labelled lines; text from outside cannot begin a line of its own.
-#[derive(Default)]
-struct Block(String);
-
-impl Block {
-    fn line(&mut self, label: &str, text: &str) {
-        let safe: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        self.0.push_str(&format!("  {label:<9} {safe}\n"));
-    }
-
-    fn some(&mut self, label: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.line(label, text);
-        }
     }
 }

@@ -1,16 +1,33 @@
 //! What to do about the errors that people meet. Errors that already say it have no line here.
 
+mod gateway;
+
 use std::error::Error;
 
 use gateway_app::AppError;
+use gateway_client::ClientError;
+use gateway_client::sign_in::SignInError;
 use gateway_config::ConfigFaults;
 use gateway_server::StartError;
 use gateway_store::StoreError;
 
 use super::Exit;
+use crate::racks::RacksError;
 
-/// A store that does not answer is a gateway that does not; everything else is a failure.
+/// A gateway says itself what its no is. A store that does not answer is a gateway that does not;
+/// everything else is a failure.
 pub(super) fn exit(error: &(dyn Error + 'static)) -> Exit {
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return gateway::exit(error);
+    }
+    if let Some(error) = error.downcast_ref::<SignInError>() {
+        return gateway::sign_in_exit(error);
+    }
+    if let Some(RacksError::UnknownRack(_) | RacksError::NameTaken { .. }) =
+        error.downcast_ref::<RacksError>()
+    {
+        return Exit::Usage;
+    }
     let store = match (error.downcast_ref::<StartError>(), error.downcast_ref::<AppError>()) {
         (Some(StartError::Store(store)), _) | (_, Some(AppError::Store(store))) => Some(store),
         _ => error.downcast_ref::<StoreError>(),
@@ -22,6 +39,12 @@ pub(super) fn exit(error: &(dyn Error + 'static)) -> Exit {
 pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<ClientError>() {
+            return gateway::hint(error);
+        }
+        if let Some(SignInError::Client(error)) = error.downcast_ref::<SignInError>() {
+            return gateway::hint(error);
+        }
         if let Some(hint) = of(error) {
             return Some(hint.to_owned());
         }
@@ -59,7 +82,10 @@ fn start(error: &StartError) -> Option<&'static str> {
         | StartError::Rack(_)
         | StartError::RackHost
         | StartError::Labels(_)
-        | StartError::PlainKeys(_) => None,
+        | StartError::PlainKeys(_)
+        | StartError::Fetch(_)
+        | StartError::Mail(_)
+        | StartError::Reload(_) => None,
     }
 }
 

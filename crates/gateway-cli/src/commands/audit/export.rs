@@ -22,9 +22,22 @@ pub(crate) struct ExportArguments {
     /// Replace the file if there is one
     #[arg(long)]
     pub(crate) force: bool,
+    /// How a gateway writes it (only when a gateway is asked)
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub(crate) format: ExportFormat,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
+}
+
+/// How a gateway writes events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object a line, newest first
+    #[default]
+    Ndjson,
+    /// Comma-separated values, newest first
+    Csv,
 }
 
 #[derive(Serialize)]
@@ -46,9 +59,7 @@ pub(super) async fn run(context: &Context, arguments: &ExportArguments) -> Resul
     if !arguments.force && path.exists() {
         return Err(taken(path));
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(directory)
-        .problem(format!("nothing can be written in {}", directory.display()))?;
+    let mut file = beside(path)?;
     let local = open(context, arguments).await?;
     let entries = log::export(&local.store, BufWriter::new(file.as_file_mut() as &mut dyn Write)).await?;
     let key = local.store.audit().verifier().to_string();
@@ -64,6 +75,12 @@ pub(super) async fn run(context: &Context, arguments: &ExportArguments) -> Resul
     })
 }
 
+/// A file that will be in the place of `path` once it is whole.
+pub(super) fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    NamedTempFile::new_in(directory).problem(format!("nothing can be written in {}", directory.display()))
+}
+
 async fn open(context: &Context, arguments: &ExportArguments) -> Result<LocalStore, Failure> {
     let local = LocalStore::open(context, &arguments.place).await?;
     let out = arguments.out.display().to_string();
@@ -71,7 +88,7 @@ async fn open(context: &Context, arguments: &ExportArguments) -> Result<LocalSto
     Ok(local)
 }
 
-fn keep(file: NamedTempFile, arguments: &ExportArguments) -> Result<(), Failure> {
+pub(super) fn keep(file: NamedTempFile, arguments: &ExportArguments) -> Result<(), Failure> {
     let path = &arguments.out;
     let kept = if arguments.force { file.persist(path) } else { file.persist_noclobber(path) };
     match kept {
@@ -81,7 +98,7 @@ fn keep(file: NamedTempFile, arguments: &ExportArguments) -> Result<(), Failure>
     }
 }
 
-fn taken(path: &Path) -> Failure {
+pub(super) fn taken(path: &Path) -> Failure {
     Failure::new(Exit::Failed, format!("{} is there already", path.display()))
         .hint("name another file, or replace it with --force")
 }

@@ -42,6 +42,9 @@ pub(crate) struct TailArguments {
     /// Only what was refused
     #[arg(long)]
     pub(crate) refused: bool,
+    /// Only one's own (asked of a gateway only; needs no role)
+    #[arg(long)]
+    pub(crate) mine: bool,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,

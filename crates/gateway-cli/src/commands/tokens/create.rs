@@ -33,7 +33,11 @@ pub(crate) struct CreateArguments {
     /// Without any, everything its role may short of class critical
     #[arg(long = "grant", value_name = "ACTIONS[@APP,APP]")]
     pub(crate) grants: Vec<TypedGrant>,
-    /// Whose it is: it never may more than this person [default: the first of ADMIN_USERS]
+    /// The grants also reach class critical (at a gateway only)
+    #[arg(long, requires = "grants")]
+    pub(crate) critical: bool,
+    /// Whose it is: it never may more than this person [default: oneself; on the server's own machine the
+    /// first of ADMIN_USERS]
     #[arg(long = "for", value_name = "EMAIL")]
     pub(crate) creator: Option<String>,
     /// When it ends by itself: such as 90d or 12h, or never
@@ -62,7 +66,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const MOST_DAYS: u32 = 3650;
 
 /// Reads `90d`, what durations are in the configuration, or `never`.
-fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
+pub(super) fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
     if text == "never" {
         return Ok(Lifetime::Unlimited);
     }
@@ -153,7 +157,7 @@ fn nobody_named(faults: ConfigFaults) -> Failure {
 
 /// A grant that nothing answers to is allowed, because the configuration may add rows, but it is
 /// most likely a slip.
-fn warn_of_unknown(grants: &[TypedGrant]) -> Result<(), Failure> {
+pub(super) fn warn_of_unknown(grants: &[TypedGrant]) -> Result<(), Failure> {
     let mut operations: Vec<Operation> = RouteTable::builtin()?.operations();
     operations.extend(OwnTable::builtin()?.operations());
     for TypedGrant(Grant { actions, .. }) in grants {

@@ -19,6 +19,9 @@ pub(crate) struct ListArguments {
     /// Also those that are revoked or expired
     #[arg(long)]
     pub(crate) all: bool,
+    /// Also those of others (on the server's own machine they are always listed)
+    #[arg(long)]
+    pub(crate) everyone: bool,
     /// Only those whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,

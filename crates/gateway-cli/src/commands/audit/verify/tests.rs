@@ -7,7 +7,6 @@ use gateway_types::SystemClock;
 use super::*;
 use crate::arguments::{Arguments, Command};
 use crate::commands::audit::{self, AuditCommand};
-use crate::table::Looks;
 
 struct Place {
     directory: tempfile::TempDir,
@@ -31,10 +30,7 @@ impl Place {
     async fn audit(&self, line: &str) -> Result<(), Failure> {
         let words = ["rack-gateway", "audit"].into_iter().chain(line.split_whitespace()).map(str::to_owned);
         let arguments = Arguments::try_parse_from(words).unwrap();
-        let context = Context {
-            config: None,
-            output: Output { format: Format::Text, looks: Looks::Plain, write: |_| Ok(()) },
-        };
+        let context = Context::for_tests();
         let Command::Audit(arguments) = arguments.command else { panic!("audit") };
         match &arguments.command {
             AuditCommand::Verify(arguments) => super::run(&context, arguments).await,

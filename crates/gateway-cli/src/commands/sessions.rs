@@ -1,0 +1,181 @@
+//! `sessions`: where somebody is signed in.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use gateway_client::text::one_line;
+use gateway_types::wire::sessions::{Session, SessionsEnded};
+use gateway_types::wire::users::User;
+use serde::Serialize;
+
+use super::listing::{every, minute};
+use super::users::find;
+use crate::Context;
+use crate::failure::{Exit, Failure};
+use crate::remote::Remote;
+use crate::table::Rows;
+use crate::terminal::{Assent, waiting};
+
+/// The arguments of `sessions`.
+#[derive(Args, Debug)]
+pub(crate) struct SessionsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: SessionsCommand,
+}
+
+/// What to do with sessions.
+#[derive(Subcommand, Debug)]
+pub(crate) enum SessionsCommand {
+    /// List live sessions
+    List {
+        /// Somebody else's: e-mail address or id
+        #[arg(long, value_name = "PERSON")]
+        user: Option<String>,
+    },
+    /// End a session; it is refused from its next request on
+    Revoke {
+        /// The session's id, or a beginning of it that no other has
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// Somebody else's: e-mail address or id
+        #[arg(long, value_name = "PERSON")]
+        user: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// End all sessions but this one
+    RevokeOthers {
+        /// All of somebody else's instead: e-mail address or id
+        #[arg(long, value_name = "PERSON")]
+        user: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Revoked<'a> {
+    id: &'a str,
+    revoked: bool,
+}
+
+/// Runs one of them.
+pub(crate) async fn run(context: &Context, arguments: SessionsArguments) -> Result<ExitCode, Failure> {
+    let remote = Remote::open(context)?;
+    match arguments.command {
+        SessionsCommand::List { user } => {
+            let whose = whose(&remote, user.as_deref()).await?;
+            let sessions = live(&remote, whose.as_ref()).await?;
+            context.output.listing(&sessions, &rows(&sessions), "there is no live session")?;
+        }
+        SessionsCommand::Revoke { session, user, yes } => {
+            let whose = whose(&remote, user.as_deref()).await?;
+            revoke(context, &remote, whose.as_ref(), &session, yes).await?;
+        }
+        SessionsCommand::RevokeOthers { user, yes } => {
+            let whose = whose(&remote, user.as_deref()).await?;
+            revoke_others(context, &remote, whose.as_ref(), yes).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn whose(remote: &Remote, user: Option<&str>) -> Result<Option<User>, Failure> {
+    match user {
+        Some(person) => Ok(Some(find(remote, person).await?.value)),
+        None => Ok(None),
+    }
+}
+
+async fn live(remote: &Remote, whose: Option<&User>) -> Result<Vec<Session>, Failure> {
+    every(remote, None, async |client, page| match whose {
+        Some(user) => client.sessions_of(&user.id, page).await,
+        None => client.sessions(page).await,
+    })
+    .await
+}
+
+fn rows(sessions: &[Session]) -> Rows {
+    let mut rows = Rows::new(&["ID", "KIND", "DEVICE", "FROM", "SINCE", "LAST SEEN", "ENDS", ""]);
+    for session in sessions {
+        rows.add(vec![
+            session.id.clone(),
+            session.kind.replace('_', " "),
+            session.device.clone(),
+            session.ip.clone().unwrap_or_default(),
+            minute(Some(&session.created), ""),
+            minute(Some(&session.last_seen), ""),
+            minute(Some(&session.expires), ""),
+            if session.current { "this one".to_owned() } else { String::new() },
+        ]);
+    }
+    rows
+}
+
+async fn revoke(
+    context: &Context,
+    remote: &Remote,
+    whose: Option<&User>,
+    session: &str,
+    yes: bool,
+) -> Result<(), Failure> {
+    let sessions = live(remote, whose).await?;
+    let found = one(&sessions, session)?;
+    let question = format!("the session on {} ends", one_line(&found.device));
+    waiting(|| context.terminal.confirm(&question, Assent::of(yes)))?;
+    remote.ask(async |client| end(client, whose, &found.id).await).await?;
+    let answer = Revoked { id: &found.id, revoked: true };
+    context.output.answer(&answer, || format!("revoked {}", one_line(&found.id)))
+}
+
+async fn end(
+    client: &gateway_client::Client,
+    whose: Option<&User>,
+    session: &str,
+) -> Result<(), gateway_client::ClientError> {
+    match whose {
+        Some(user) => client.revoke_session_of(&user.id, session).await,
+        None => client.revoke_session(session).await,
+    }
+}
+
+async fn revoke_others(
+    context: &Context,
+    remote: &Remote,
+    whose: Option<&User>,
+    yes: bool,
+) -> Result<(), Failure> {
+    let question = match whose {
+        Some(user) => format!("all sessions of {} end", one_line(&user.email)),
+        None => "all of your sessions but this one end".to_owned(),
+    };
+    waiting(|| context.terminal.confirm(&question, Assent::of(yes)))?;
+    let ended = match whose {
+        None => remote.ask(async |client| client.revoke_other_sessions().await).await?.ended,
+        Some(_) => {
+            let mut ended = 0;
+            for session in live(remote, whose).await?.iter().filter(|session| !session.current) {
+                remote.ask(async |client| end(client, whose, &session.id).await).await?;
+                ended += 1;
+            }
+            ended
+        }
+    };
+    context.output.answer(&SessionsEnded { ended }, || format!("{ended} ended"))
+}
+
+/// The only session whose id begins so.
+fn one<'a>(sessions: &'a [Session], id: &str) -> Result<&'a Session, Failure> {
+    let mut found = sessions.iter().filter(|session| session.id.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(session), None) => Ok(session),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(Exit::Usage, "more than one session has an id that begins so"))
+        }
+        (None, _) => Err(Failure::new(Exit::Failed, "no live session has an id that begins so")
+            .hint("`rack-gateway sessions list` shows them")),
+    }
+}
