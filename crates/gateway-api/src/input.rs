@@ -36,6 +36,10 @@ pub(crate) fn json<T: DeserializeOwned>(request: &OwnRequest) -> Result<T, Probl
         ));
     }
     once::check(&request.body).map_err(|error| not_of_its_shape(&error))?;
+    // serde reads an array as a struct too, member by member, so that names would not matter.
+    if request.body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(bad("the body is one JSON object"));
+    }
     serde_json::from_slice(&request.body).map_err(|error| not_of_its_shape(&error))
 }
 

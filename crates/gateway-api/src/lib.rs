@@ -14,10 +14,26 @@ use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_types::{Layer, Operation, Problem, ProblemKind};
 
+mod audit;
+mod auth;
+mod factors;
+mod groups;
 mod input;
+mod me;
 mod meta;
+mod openapi;
+mod paging;
+mod policies;
+mod policy;
 mod reply;
+mod roles;
 mod routes;
+mod sessions;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod users;
 
 /// The JSON API.
 #[derive(Debug)]

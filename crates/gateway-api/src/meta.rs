@@ -1,9 +1,9 @@
-//! What the gateway says about itself: discovery, health, problems, the checkpoint of its log.
+//! What the gateway says about itself: discovery, health, problems, the checkpoint of its log, the API.
 
 use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_types::wire::meta::{AuthPaths, ClientHints, Discovery};
 use gateway_types::{Layer, Problem, ProblemKind};
-use serde_json::json;
 
 use crate::reply::{self, Answer};
 
@@ -13,25 +13,50 @@ const SECURITY_TXT: &str = "Contact: https://github.com/rack-gateway/rack-gatewa
     Policy: https://github.com/rack-gateway/rack-gateway/blob/main/SECURITY.md\n\
     Preferred-Languages: en\n";
 
+/// Where the rack's own API is, below the gateway's origin.
+const RACK_PROXY: &str = "/api/v1/rack-proxy";
+
 /// What a client needs to know before it signs in.
-pub(crate) async fn discovery(app: &App, _request: &OwnRequest) -> Answer {
-    reply::json(&json!({
-        "gateway_id": app.store.gateway_id().to_string(),
-        "rack": app.rack_name,
-        "rack_proxy": "/api/v1/rack-proxy",
-        "checkpoint": "/log/checkpoint",
-        "checkpoint_key": app.store.audit().verifier().to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-    }))
+#[utoipa::path(get, path = "/.well-known/rack-gateway", tag = "meta",
+    responses((status = 200, body = Discovery)))]
+pub(crate) async fn discovery(app: &App, request: &OwnRequest) -> Answer {
+    let origin = &request.head.origin;
+    let (scheme, authority) = (origin.scheme.name(), &origin.authority);
+    let path = |text: &str| text.to_owned();
+    reply::json(&Discovery {
+        gateway_id: app.store.gateway_id().to_string(),
+        rack: app.rack_name.clone(),
+        version: path(env!("CARGO_PKG_VERSION")),
+        rack_proxy: path(RACK_PROXY),
+        api: path("/api/v1"),
+        openapi: path("/openapi.json"),
+        checkpoint: path("/log/checkpoint"),
+        checkpoint_key: app.store.audit().verifier().to_string(),
+        auth: AuthPaths {
+            login: path("/auth/login"),
+            device: path("/auth/device"),
+            device_page: path("/device"),
+            token: path("/auth/token"),
+        },
+        clients: ClientHints {
+            convox_rack_url: format!("{scheme}://convox:TOKEN@{authority}{RACK_PROXY}"),
+            login_command: format!("rack-gateway login {origin}"),
+        },
+    })
 }
 
-/// For balancers: 200 while the gateway can serve, 503 when it cannot. No body.
+/// For balancers: 200 while the gateway can serve, also degraded; 503 when it is stopping or out of disk. No
+/// body.
+#[utoipa::path(get, path = "/api/v1/health", tag = "meta",
+    responses((status = 200, description = "It can serve."), (status = 503, description = "It cannot.")))]
 pub(crate) async fn health(app: &App, _request: &OwnRequest) -> Answer {
     let status = if app.health.can_serve(&app.store) { 200 } else { 503 };
     Ok(OwnReply::new(status, "text/plain; charset=utf-8", Vec::new()))
 }
 
-/// What a problem means and what to do about it.
+/// What a kind of problem means and what to do about it.
+#[utoipa::path(get, path = "/problems/{kind}", tag = "meta", params(("kind" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn problem(_app: &App, request: &OwnRequest) -> Answer {
     let kind = ProblemKind::parse(request.parameter("kind").unwrap_or_default()).ok_or_else(|| {
         Problem::new(ProblemKind::NotFound, Layer::Network, "there is no problem of this name")
@@ -44,11 +69,22 @@ pub(crate) async fn problem(_app: &App, request: &OwnRequest) -> Answer {
 }
 
 /// Where to report what is wrong with the gateway's security.
+#[utoipa::path(get, path = "/.well-known/security.txt", tag = "meta",
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn security_txt(_app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(SECURITY_TXT))
 }
 
-/// The signed checkpoint of the audit log's present head.
+/// The signed checkpoint of the audit log's present head (a C2SP signed note).
+#[utoipa::path(get, path = "/log/checkpoint", tag = "audit",
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn checkpoint(app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(app.store.audit().checkpoint().await.map_err(gateway_app::AppError::from)?))
+}
+
+/// This description of the API.
+#[utoipa::path(get, path = "/openapi.json", tag = "meta",
+    responses((status = 200, body = Object, content_type = "application/json")))]
+pub(crate) async fn openapi(_app: &App, _request: &OwnRequest) -> Answer {
+    Ok(OwnReply::new(200, "application/json", crate::openapi::COMMITTED))
 }

@@ -22,15 +22,70 @@ macro_rules! routes {
         pub(crate) const ROUTES: &[(&str, Handler)] = &[
             $(($route, |app, request| Box::pin(crate::$($segment)::+(app, request)))),*
         ];
+
+        /// What the handlers say of themselves.
+        #[cfg(test)]
+        #[derive(utoipa::OpenApi)]
+        #[openapi(
+            paths($(crate::$($segment)::+),*),
+            components(schemas(gateway_types::wire::meta::ProblemDocument))
+        )]
+        pub(crate) struct Handlers;
     };
 }
 
 routes! {
+    "POST /auth/logout" => auth::logout;
+    "POST /auth/device" => auth::device;
+    "POST /auth/token" => auth::token;
+    "GET /openapi.json" => meta::openapi;
     "GET /.well-known/rack-gateway" => meta::discovery;
     "GET /.well-known/security.txt" => meta::security_txt;
     "GET /problems/{kind}" => meta::problem;
     "GET /health" => meta::health;
     "GET /log/checkpoint" => meta::checkpoint;
+    "GET /me" => me::read;
+    "GET /me/sessions" => sessions::list;
+    "DELETE /me/sessions/{id}" => sessions::revoke;
+    "POST /me/sessions/revoke-others" => sessions::revoke_others;
+    "GET /me/factors" => factors::list;
+    "POST /me/factors/{kind}" => factors::enrol;
+    "PUT /me/factors/{id}" => factors::rename;
+    "DELETE /me/factors/{id}" => factors::remove;
+    "POST /me/backup-codes" => factors::backup_codes;
+    "GET /users" => users::list;
+    "GET /users/{id}" => users::read;
+    "POST /users" => users::invite;
+    "PUT /users/{id}" => users::update;
+    "POST /users/{id}/lock" => users::lock;
+    "POST /users/{id}/unlock" => users::unlock;
+    "POST /users/{id}/reset-factors" => users::reset_factors;
+    "DELETE /users/{id}" => users::remove;
+    "GET /users/{id}/sessions" => users::list_sessions;
+    "DELETE /users/{id}/sessions/{sid}" => users::revoke_session;
+    "GET /groups" => groups::list;
+    "PUT /groups/{id}" => groups::update;
+    "GET /roles" => roles::list;
+    "GET /tokens" => tokens::list;
+    "POST /tokens" => tokens::create;
+    "PUT /tokens/{id}" => tokens::update;
+    "POST /tokens/{id}/rotate" => tokens::rotate;
+    "DELETE /tokens/{id}" => tokens::revoke;
+    "GET /settings" => settings::list;
+    "PUT /settings" => settings::update;
+    "DELETE /settings/{key}" => settings::reset;
+    "GET /apps/{app}/settings" => settings::list_of_app;
+    "PUT /apps/{app}/settings" => settings::update_of_app;
+    "GET /policies" => policies::list;
+    "POST /policies/check" => policies::check;
+    "PUT /policies/{id}" => policies::update;
+    "DELETE /policies/{id}" => policies::remove;
+    "GET /policy/why/{request_id}" => policy::why;
+    "POST /policy/can" => policy::can;
+    "POST /policy/who-can" => policy::who_can;
+    "GET /audit" => audit::search;
+    "GET /audit/{index}" => audit::read;
+    "POST /audit/export" => audit::export;
 }
 
 /// Who serves this row; `None` when nobody does.

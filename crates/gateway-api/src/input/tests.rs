@@ -87,6 +87,7 @@ fn bodies_are_strict_json() {
     check_body(&JSON, br#"{"name":"a"} x"#, bad("trailing"));
     check_body(&JSON, br#"{"name":"a","roles":[]}"#, bad("unknown field `roles`"));
     check_body(&JSON, br#"{"name":1}"#, bad("line 1 column 9"));
+    check_body(&JSON, br#" ["a", null]"#, bad("one JSON object"));
     check_body(&JSON, b"{\"name\":\"a\xff\"}", bad("body"));
     check_body(&JSON, "{\"na\u{1b}me\":1}".as_bytes(), bad("control character"));
 }
