@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use gateway_store::{Group, StoreError};
-use gateway_types::{Caller, Role, RoleSet, Timestamp};
+use gateway_types::{Caller, RoleSet, Timestamp};
 use serde_json::{Value, json};
 
 use crate::error::PeopleError;
@@ -140,26 +140,6 @@ pub async fn update(
     record(&app.store, event).await?;
     let row_version = Some(version).filter(|version| *version != NO_ROW);
     Ok(app.store.groups().set(id, roles, row_version, &by(operator)).await?.into())
-}
-
-/// What somebody in these groups of the provider `provider` gets.
-///
-/// # Errors
-/// Only the store's.
-///
-/// # Security
-/// Never the role cicd, whatever a row or the configuration says: it is not for people.
-pub async fn roles_of(app: &App, provider: &str, groups: &[String]) -> Result<RoleSet, PeopleError> {
-    let rows: BTreeMap<String, RoleSet> =
-        app.store.groups().list().await?.into_iter().map(|row| (row.id, row.roles)).collect();
-    let configured = app.identity.providers.iter().find(|known| known.name == provider);
-    let roles_of = |group: &String| {
-        let of_configuration =
-            || configured.and_then(|provider| provider.role_map.get(group)).map(|role| RoleSet::of(*role));
-        rows.get(group).copied().or_else(of_configuration).unwrap_or_default()
-    };
-    let roles: Vec<RoleSet> = groups.iter().map(roles_of).collect();
-    Ok(roles.iter().flat_map(|roles| roles.iter()).filter(|role| *role != Role::Cicd).collect())
 }
 
 fn is_group(id: &str) -> bool {

@@ -9,6 +9,7 @@
 use form_urlencoded::parse;
 use gateway_types::{Principal, SessionId, TokenId, UserId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::control::OwnQuestion;
@@ -108,11 +109,17 @@ fn token_for_oneself(question: &OwnQuestion<'_>) -> bool {
             (Some(_), Some(_)) => false,
         };
     }
-    match serde_json::from_slice::<ForWhom>(question.body) {
-        Ok(ForWhom { owner: None }) => true,
-        Ok(ForWhom { owner: Some(named) }) => names_oneself(principal, &named),
-        Err(_malformed) => false,
+    match object::<ForWhom>(question.body) {
+        Some(ForWhom { owner: None }) => true,
+        Some(ForWhom { owner: Some(named) }) => names_oneself(principal, &named),
+        None => false,
     }
+}
+
+/// Some members of a JSON object. serde would read an array as well, member by member in the order of the
+/// type, which is another one where the body is used.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    if body.trim_ascii_start().first() == Some(&b'{') { serde_json::from_slice(body).ok() } else { None }
 }
 
 /// The one member that says about whom it is asked.
@@ -124,7 +131,7 @@ struct AboutWhom {
 
 fn asks_about_oneself(question: &OwnQuestion<'_>) -> bool {
     question.route.page.is_none()
-        && serde_json::from_slice::<AboutWhom>(question.body).is_ok_and(|about| about.subject.is_none())
+        && object::<AboutWhom>(question.body).is_some_and(|about| about.subject.is_none())
 }
 
 /// A parameter of a query that is `true` or `false`.
