@@ -280,9 +280,9 @@ pub async fn confirm(
                 .map_err(|error| gone_or_unreachable(&error)),
         },
         Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => Ok(()),
-        Spending::Before | Spending::Spent => Err(wrong_code(
-            "This code was used already: wait until your authenticator shows the next one.",
-        )),
+        Spending::Before | Spending::Spent => {
+            Err(wrong_code("This code was used already: wait until your authenticator shows the next one."))
+        }
         Spending::Wrong => Err(wrong_code(
             "The code is wrong or no longer good: check the clock of your device and give the code it shows now.",
         )),

@@ -65,7 +65,9 @@ pub enum StartError {
     #[error("mail cannot be sent so; look at the keys under [mail]")]
     Mail(#[from] MailError),
     /// The policies in the database do not load.
-    #[error("the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them")]
+    #[error(
+        "the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them"
+    )]
     Reload(#[from] ReloadError),
     /// The list of plain environment keys is wrong.
     #[error("secrets.plain_env_keys cannot be used")]

@@ -19,8 +19,8 @@ use crate::error::StoreError;
 use crate::events::Events;
 use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
-use crate::identities::Identities;
 use crate::groups::Groups;
+use crate::identities::Identities;
 use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
@@ -145,8 +145,17 @@ impl Store {
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
-        let mut store =
-            Store { core, callers, audit, stamp, sealer, sign_in_sealer, run: None, lock: Mutex::new(lock), tasks };
+        let mut store = Store {
+            core,
+            callers,
+            audit,
+            stamp,
+            sealer,
+            sign_in_sealer,
+            run: None,
+            lock: Mutex::new(lock),
+            tasks,
+        };
         if serving {
             store.run = Some(store.begin_run(&location, now).await?);
         }

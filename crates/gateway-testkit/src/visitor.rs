@@ -24,6 +24,11 @@ impl Visitor {
         Self { gateway: gateway.addr(), provider, cookies: BTreeMap::new() }
     }
 
+    /// Somebody who is not signed in, before a gateway and a provider that are reached there.
+    pub fn at(gateway: SocketAddr, provider: SocketAddr) -> Self {
+        Self { gateway, provider: Some(provider), cookies: BTreeMap::new() }
+    }
+
     /// The person with this role, signed in at the development provider.
     pub async fn signed_in(gateway: &TestGateway, role: Role) -> Self {
         let mut visitor = Self::of(gateway);

@@ -65,6 +65,9 @@ struct Answer<'a> {
 /// Signs in.
 pub(crate) async fn run(context: &Context, arguments: LoginArguments) -> Result<ExitCode, Failure> {
     let racks = Racks::of(&context.environment)?;
+    if let Some(name) = &arguments.name {
+        checked_name(name)?;
+    }
     let place = Place::of(context, &arguments)?;
     // Whatever is wrong with what is kept here is said before anybody goes to a browser.
     let before = racks.book()?.at(&place.address).cloned();
@@ -189,7 +192,7 @@ fn keep(
     let book = racks.book()?;
     let before = book.at(&place.address);
     let name = match (&arguments.name, before) {
-        (Some(name), _) => checked_name(name)?,
+        (Some(name), _) => name.clone(),
         (None, Some(rack)) => rack.name.clone(),
         (None, None) => free_name(&book, &gateway.rack, &place.address),
     };
@@ -226,9 +229,9 @@ fn is_name(name: &str) -> bool {
     fits && !name.starts_with('-') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c))
 }
 
-fn checked_name(name: &str) -> Result<String, Failure> {
+fn checked_name(name: &str) -> Result<(), Failure> {
     if is_name(name) {
-        return Ok(name.to_owned());
+        return Ok(());
     }
     Err(Failure::new(Exit::Usage, "that is no name for a rack")
         .hint("use letters, digits, dots, dashes, slashes and underscores, at most 64"))

@@ -50,9 +50,7 @@ pub(crate) fn admit(
             "the request line must hold a path that begins with a slash",
         ));
     }
-    if holds_credential(request.uri().path())
-        || request.uri().query().is_some_and(holds_credential)
-    {
+    if holds_credential(request.uri().path()) || request.uri().query().is_some_and(holds_credential) {
         return refuse(Problem::new(
             ProblemKind::BadParameter,
             Layer::Network,

@@ -1,5 +1,6 @@
 //! The built binary, started as a person starts it.
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
@@ -8,3 +9,4 @@
 
 mod convox_yml;
 mod demo;
+mod login;
