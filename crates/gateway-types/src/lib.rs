@@ -22,7 +22,10 @@ pub use caller::{Caller, Channel, CredentialKind, Principal};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
-pub use id::{ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy, RequestId, SessionId, SignInId, TokenId, UserId};
+pub use id::{
+    ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy, RequestId,
+    SessionId, SignInId, TokenId, UserId,
+};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};
 pub use problem::{Problem, ProblemKind};
 pub use resource::{Resource, ResourceKind};

@@ -12,9 +12,9 @@ use openidconnect::core::{
     CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, IdToken, IdTokenFields, PkceCodeVerifier, RequestTokenError,
-    StandardErrorResponse, StandardTokenResponse, TokenResponse,
+    AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, PkceCodeVerifier,
+    RequestTokenError, StandardErrorResponse, StandardTokenResponse, TokenResponse,
 };
 
 use super::callback::Refusal;
