@@ -107,7 +107,7 @@ async fn without_a_code_the_refusal_says_what_to_do() {
     assert_eq!(failure.exit(), Exit::Refused);
     insta::assert_snapshot!(failure.to_string(), @r"
     error: no�, because
-    hint: give the code of your second factor with --code; confirm it at https://g.example.com/step-up/1; see why with `rack-gateway why 0199`
+    hint: give the code of your second factor with --code; confirm it at https://g.example.com/step-up/1 or with `rack-gateway step-up https://g.example.com/step-up/1`; see why with `rack-gateway why 0199`
     ");
 }
 

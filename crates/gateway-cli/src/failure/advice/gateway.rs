@@ -94,9 +94,15 @@ fn remedies(refusal: &Refusal) -> Option<String> {
         ways.push("give the code of your second factor with --code".to_owned());
     }
     for remedy in &refusal.remedies {
+        let steps_up = matches!(remedy.kind.as_str(), "step_up" | "step_up_bound");
+        let command = match remedy.url.as_deref().filter(|_| steps_up) {
+            // The link says what it is for; without it only the window would open.
+            Some(url) => Some(format!("rack-gateway step-up {url}")),
+            None => remedy.command.clone(),
+        };
         let places: Vec<String> = [
             remedy.url.as_deref().map(|url| format!("at {url}")),
-            remedy.command.as_deref().map(|command| format!("with `{command}`")),
+            command.map(|command| format!("with `{command}`")),
         ]
         .into_iter()
         .flatten()
