@@ -30,6 +30,7 @@ mod roles;
 mod routes;
 mod sessions;
 mod settings;
+mod step_up;
 #[cfg(test)]
 mod tests;
 mod tokens;

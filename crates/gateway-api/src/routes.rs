@@ -38,6 +38,8 @@ routes! {
     "POST /auth/logout" => auth::logout;
     "POST /auth/device" => auth::device;
     "POST /auth/token" => auth::token;
+    "GET /step-up/{id}" => step_up::read;
+    "POST /step-up/{id}" => step_up::confirm;
     "GET /openapi.json" => meta::openapi;
     "GET /.well-known/rack-gateway" => meta::discovery;
     "GET /.well-known/security.txt" => meta::security_txt;

@@ -20,8 +20,13 @@ use gateway_types::{
 use crate::factors::BACKUP_KEY;
 use crate::{App, Operator, record};
 
-/// How many codes of one session may be wrong before no more are looked at.
+/// How many codes of one session may be wrong before no more are looked at. Those of one person are
+/// limited too, see [`TRIES_OF_PERSON`].
 pub const TRIES: TryLimit = TryLimit { most: 5, within: Duration::from_secs(5 * 60) };
+
+/// How many codes of one person may be wrong, with all their sessions together. A thief who opens session
+/// after session has no more guesses than this: about 1 in 100 to be right once in a week of trying.
+pub const TRIES_OF_PERSON: TryLimit = TryLimit { most: 20, within: Duration::from_secs(60 * 60) };
 
 /// The id that stands for the window of the session that asks.
 pub const WINDOW: &str = "window";
@@ -53,17 +58,17 @@ pub async fn spend(
     factor: &InlineFactor,
 ) -> Result<Spending, StoreError> {
     let step_ups = store.step_ups();
-    if let Try::TooMany(until) = step_ups.begin_try(session, TRIES).await? {
+    if let Try::TooMany(until) = step_ups.begin_try(user, session, TRIES, TRIES_OF_PERSON).await? {
         return Ok(Spending::TooMany(until));
     }
     let Some(code) = right_code(store, now, user, factor).await? else { return Ok(Spending::Wrong) };
     match step_ups.spend(user, session, &code).await? {
         Spent::Fresh(window) => {
-            was_right(store, session).await;
+            was_right(store, user, session).await;
             Ok(Spending::Fresh(window))
         }
         Spent::Before(_) => {
-            was_right(store, session).await;
+            was_right(store, user, session).await;
             Ok(Spending::Before)
         }
         Spent::Refused => Ok(match factor {
@@ -100,8 +105,8 @@ async fn right_code(
 }
 
 /// A count that stays too high only makes the limit stricter for a while.
-async fn was_right(store: &Store, session: SessionId) {
-    if let Err(error) = store.step_ups().succeeded(session).await {
+async fn was_right(store: &Store, user: UserId, session: SessionId) {
+    if let Err(error) = store.step_ups().succeeded(user, session).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
     }
 }

@@ -21,6 +21,17 @@ pub enum InlineFactor {
     Backup(BackupCode),
 }
 
+impl InlineFactor {
+    /// A second factor as a person types it into a field: six digits, with blanks or without, or a backup
+    /// code; `None` when it is neither.
+    pub fn typed(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits: String = text.chars().filter(|c| *c != ' ').collect();
+        let totp = digits.parse().ok().map(InlineFactor::Totp);
+        totp.or_else(|| text.parse().ok().map(InlineFactor::Backup))
+    }
+}
+
 /// What was presented.
 #[derive(Debug)]
 pub struct Presented<'a> {

@@ -222,6 +222,11 @@ impl Factors {
             .bind(crate::step_ups::UsedFactor::Totp(id).to_string())
             .execute(tx.connection())
             .await?;
+        // What was confirmed with it and waits to be used is void with it.
+        sqlx::query("DELETE FROM step_up_challenges WHERE factor = $1")
+            .bind(crate::step_ups::UsedFactor::Totp(id).to_string())
+            .execute(tx.connection())
+            .await?;
         let counted = optional_moment(&removed, "confirmed")?.is_some();
         let left = sqlx::query("SELECT count(*) FROM factors WHERE user_id = $1 AND confirmed IS NOT NULL")
             .bind(user.to_string())

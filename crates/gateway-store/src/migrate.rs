@@ -25,6 +25,8 @@ const CHALLENGES: &str = include_str!("../migrations/20261122000700_step_up_chal
 
 const PEOPLE: &str = include_str!("../migrations/20261122000500_people.sql");
 
+const PERSON_TRIES: &str = include_str!("../migrations/20261122000800_person_tries.sql");
+
 const JOBS: &str = include_str!("../migrations/20261122000300_jobs.sql");
 
 const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
@@ -49,6 +51,12 @@ const MIGRATIONS: &[Migration] = &[
         name: "step_up_challenges",
         sqlite: CHALLENGES,
         postgres: CHALLENGES,
+    },
+    Migration {
+        stamp: 20_261_122_000_800,
+        name: "person_tries",
+        sqlite: PERSON_TRIES,
+        postgres: PERSON_TRIES,
     },
 ];
 

@@ -143,6 +143,34 @@ pub struct TryLimit {
     pub within: Duration,
 }
 
+/// The statements that count tries in one of the two tables.
+#[derive(Clone, Copy)]
+struct Count {
+    add: &'static str,
+    since: &'static str,
+    take_back: &'static str,
+}
+
+const BY_SESSION: Count = Count {
+    add: "INSERT INTO step_up_tries (credential_id, since, tries) VALUES ($1, $2, 1) \
+          ON CONFLICT (credential_id) DO UPDATE SET \
+          tries = CASE WHEN step_up_tries.since <= $3 THEN 1 ELSE step_up_tries.tries + 1 END, \
+          since = CASE WHEN step_up_tries.since <= $3 THEN $2 ELSE step_up_tries.since END \
+          WHERE step_up_tries.since <= $3 OR step_up_tries.tries < $4",
+    since: "SELECT since FROM step_up_tries WHERE credential_id = $1",
+    take_back: "UPDATE step_up_tries SET tries = tries - 1 WHERE credential_id = $1 AND tries > 0",
+};
+
+const BY_PERSON: Count = Count {
+    add: "INSERT INTO person_tries (user_id, since, tries) VALUES ($1, $2, 1) \
+          ON CONFLICT (user_id) DO UPDATE SET \
+          tries = CASE WHEN person_tries.since <= $3 THEN 1 ELSE person_tries.tries + 1 END, \
+          since = CASE WHEN person_tries.since <= $3 THEN $2 ELSE person_tries.since END \
+          WHERE person_tries.since <= $3 OR person_tries.tries < $4",
+    since: "SELECT since FROM person_tries WHERE user_id = $1",
+    take_back: "UPDATE person_tries SET tries = tries - 1 WHERE user_id = $1 AND tries > 0",
+};
+
 /// What this process remembers of step-ups.
 pub(crate) struct Remembered {
     windows: Cache<SessionId, (u64, OpenWindow)>,
@@ -219,38 +247,43 @@ impl StepUps {
         self.core.step_ups.turns.of(&session.to_string()).lock_owned().await
     }
 
-    /// Asks to try one more code, and counts it at once: codes that are tried side by side, here or
-    /// on other instances, do not get around the limit.
+    /// Asks to try one more code of `user` with `session`, and counts it at once for both: codes that are
+    /// tried side by side, here or on other instances, or with many sessions, do not get around the limits.
     ///
     /// # Errors
     /// Only when the database cannot be written; then no code may be tried.
-    pub async fn begin_try(&self, session: SessionId, limit: TryLimit) -> Result<Try, StoreError> {
+    pub async fn begin_try(
+        &self,
+        user: UserId,
+        session: SessionId,
+        of_session: TryLimit,
+        of_person: TryLimit,
+    ) -> Result<Try, StoreError> {
+        match self.count_try(BY_SESSION, &session.to_string(), of_session).await? {
+            Try::Allowed => self.count_try(BY_PERSON, &user.to_string(), of_person).await,
+            refused @ Try::TooMany(_) => Ok(refused),
+        }
+    }
+
+    async fn count_try(&self, count: Count, whose: &str, limit: TryLimit) -> Result<Try, StoreError> {
         let within = i64::try_from(limit.within.as_micros())
             .map_err(|_large| StoreError::OutOfRange { field: "the time of tries" })?;
         let now = self.core.clock.now();
         let over = now.micros().saturating_sub(within);
         let turn = self.core.database.write_turn().await;
-        let counted = sqlx::query(
-            "INSERT INTO step_up_tries (credential_id, since, tries) VALUES ($1, $2, 1) \
-             ON CONFLICT (credential_id) DO UPDATE SET \
-             tries = CASE WHEN step_up_tries.since <= $3 THEN 1 ELSE step_up_tries.tries + 1 END, \
-             since = CASE WHEN step_up_tries.since <= $3 THEN $2 ELSE step_up_tries.since END \
-             WHERE step_up_tries.since <= $3 OR step_up_tries.tries < $4",
-        )
-        .bind(session.to_string())
-        .bind(now.micros())
-        .bind(over)
-        .bind(limit.most)
-        .execute(self.core.database.pool())
-        .await?;
+        let counted = sqlx::query(count.add)
+            .bind(whose.to_owned())
+            .bind(now.micros())
+            .bind(over)
+            .bind(limit.most)
+            .execute(self.core.database.pool())
+            .await?;
         drop(turn);
         if counted.rows_affected() == 1 {
             return Ok(Try::Allowed);
         }
-        let row = sqlx::query("SELECT since FROM step_up_tries WHERE credential_id = $1")
-            .bind(session.to_string())
-            .fetch_optional(self.core.database.pool())
-            .await?;
+        let row =
+            sqlx::query(count.since).bind(whose.to_owned()).fetch_optional(self.core.database.pool()).await?;
         let since = row.as_ref().map(|row| moment(row, "since")).transpose()?;
         Ok(Try::TooMany(since.unwrap_or(now).saturating_add(limit.within)))
     }
@@ -259,12 +292,11 @@ impl StepUps {
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn succeeded(&self, session: SessionId) -> Result<(), StoreError> {
+    pub async fn succeeded(&self, user: UserId, session: SessionId) -> Result<(), StoreError> {
         let _turn = self.core.database.write_turn().await;
-        sqlx::query("UPDATE step_up_tries SET tries = tries - 1 WHERE credential_id = $1 AND tries > 0")
-            .bind(session.to_string())
-            .execute(self.core.database.pool())
-            .await?;
+        for (count, whose) in [(BY_SESSION, session.to_string()), (BY_PERSON, user.to_string())] {
+            sqlx::query(count.take_back).bind(whose).execute(self.core.database.pool()).await?;
+        }
         Ok(())
     }
 

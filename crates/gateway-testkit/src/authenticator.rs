@@ -5,7 +5,7 @@ use std::time::Duration;
 use data_encoding::BASE32_NOPAD;
 use gateway_app::{Operator, factors};
 use gateway_identity::{TotpCode, TotpSecret, TotpStep};
-use gateway_types::{Clock, OsEntropy, Role, Secret};
+use gateway_types::{Clock, OsEntropy, Role, Secret, Timestamp};
 
 use crate::TestGateway;
 
@@ -30,7 +30,12 @@ impl Authenticator {
 
     /// What it shows now.
     pub fn shows(&self, gateway: &TestGateway) -> String {
-        self.0.code(TotpStep::at(gateway.clock.now())).expect("a code").digits().expose().clone()
+        self.shows_at(gateway.clock.now())
+    }
+
+    /// What it shows at this moment.
+    pub fn shows_at(&self, now: Timestamp) -> String {
+        self.0.code(TotpStep::at(now)).expect("a code").digits().expose().clone()
     }
 
     /// Waits for a code that nobody has seen, and reads it.

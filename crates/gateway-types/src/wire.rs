@@ -12,6 +12,7 @@ pub mod meta;
 pub mod policy;
 pub mod sessions;
 pub mod settings;
+pub mod step_up;
 pub mod tokens;
 pub mod users;
 

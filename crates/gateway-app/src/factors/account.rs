@@ -12,7 +12,7 @@ use super::{
     ENROL_WITHIN, Enrolment, FactorError, check_name, confirm_totp, enrol_totp, event, new_backup_codes,
     person, record_of, unknown,
 };
-use crate::step_up::TRIES;
+use crate::step_up::{TRIES, TRIES_OF_PERSON};
 use crate::{App, Notice, Operator, record};
 
 /// What a person can confirm with.
@@ -82,12 +82,12 @@ pub async fn finish(
     let (user, session) = asking(caller)?;
     let code: TotpCode = code.trim().parse().map_err(|_not| FactorError::NotACode)?;
     let step_ups = app.store.step_ups();
-    if let Try::TooMany(until) = step_ups.begin_try(session, TRIES).await? {
+    if let Try::TooMany(until) = step_ups.begin_try(user, session, TRIES, TRIES_OF_PERSON).await? {
         return Err(FactorError::TooManyTries { until, now: app.clock.now() });
     }
     let is_first = standing(app, user).await?.confirmed() == 0;
     let factor = confirm_totp(&app.store, operator, user, id, &code).await?;
-    if let Err(error) = step_ups.succeeded(session).await {
+    if let Err(error) = step_ups.succeeded(user, session).await {
         // A count that stays too high only makes the limit stricter for a while.
         tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
     }

@@ -81,7 +81,7 @@ pub enum SignInError {
     NotInvited,
     /// The person is linked to another account at this provider.
     #[error(
-        "your e-mail address belongs to another account at this identity provider; ask an admin to remove the \
+        "your e-mail address belongs to somebody who signs in with another account; sign in with that one, or ask an admin to remove the \
          old person and to invite you"
     )]
     OtherIdentity,

@@ -33,12 +33,30 @@ pub(super) async fn person(
         return Ok(user);
     }
     let (user, roles_from) = match app.store.users().by_email(&identity.email).await? {
-        Some(user) => (unlocked(user)?, RolesFrom::People),
+        Some(user) => {
+            let user = unlocked(user)?;
+            only_once(app, identity, &user).await?;
+            (user, RolesFrom::People)
+        }
         None => first_seen(app, operator, identity, own_domain, groups).await?,
     };
     let given = if roles_from == RolesFrom::Groups { groups } else { RoleSet::EMPTY };
     link(app, operator, identity, &user, roles_from, given).await?;
     Ok(user)
+}
+
+/// An address links a person once: who signs in at one provider of this gateway already must not be taken
+/// over by whoever has the same address at another.
+async fn only_once(app: &App, identity: &Identity, user: &User) -> Result<(), SignInError> {
+    let known = app.store.identities().of_user(user.id).await?;
+    let elsewhere = |link: &&gateway_store::IdentityLink| {
+        link.issuer != identity.issuer
+            && app.identity.providers.iter().any(|provider| provider.issuer == link.issuer)
+    };
+    match known.iter().find(elsewhere) {
+        None => Ok(()),
+        Some(_) => Err(SignInError::OtherIdentity),
+    }
 }
 
 fn unlocked(user: User) -> Result<User, SignInError> {

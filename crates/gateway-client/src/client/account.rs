@@ -8,38 +8,15 @@ use gateway_types::wire::factors::{
 use gateway_types::wire::me::Me;
 use gateway_types::wire::sessions::{Session, SessionsEnded};
 use http::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+pub use gateway_types::wire::step_up::Challenge;
 
 use super::{Client, Page};
 use crate::error::ClientError;
 
 /// The id that stands for the window of the session that asks.
 pub const WINDOW: &str = "window";
-
-/// What was refused for want of a second factor, and waits to be confirmed.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Challenge {
-    /// Its id.
-    pub id: String,
-    /// The action's full name.
-    pub action: String,
-    /// What it would be done to.
-    pub resource: String,
-    /// Method and path that were asked for.
-    pub target: String,
-    /// For this very action, once; else it opens the window.
-    pub bound: bool,
-    /// What the session that was refused was opened with.
-    pub device: String,
-    /// From which address it was asked for.
-    pub ip: Option<String>,
-    /// When it ends.
-    pub expires: String,
-    /// It was confirmed, and waits to be used.
-    pub confirmed: bool,
-}
 
 impl Client {
     /// Who the credential stands for, and what they can do.

@@ -2,11 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use std::net::IpAddr;
+
 use gateway_identity::InlineFactor;
 use gateway_store::{CallerFault, ResolveError};
 use gateway_types::{Caller, Channel, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
 
 use super::identify::Identified;
+use super::limit;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
@@ -84,7 +87,7 @@ async fn resolve(
             if (known.principal.credential_kind() == CredentialKind::WebSession)
                 != (channel == Channel::Web) =>
         {
-            outcome.refused_credential("a credential was presented in the place of another kind");
+            one_event(plane, source_ip, outcome, "a credential was presented in the place of another kind");
             refuse(unauthenticated("the credential is not valid"))
         }
         Ok(known) => ControlFlow::Continue(known.principal.clone()),
@@ -94,7 +97,7 @@ async fn resolve(
                 CallerFault::Unknown => outcome.note(fault_name(fault)),
                 // Somebody has a credential that was once good: each use of it is an event of its own.
                 CallerFault::Expired | CallerFault::Idle | CallerFault::Revoked | CallerFault::Locked => {
-                    outcome.refused_credential(fault_name(fault));
+                    one_event(plane, source_ip, outcome, fault_name(fault));
                 }
             }
             refuse(unauthenticated("the credential is not valid"))
@@ -107,6 +110,17 @@ async fn resolve(
                 "the credential cannot be checked, because the store cannot be reached",
             ))
         }
+    }
+}
+
+/// A refused credential that was once good is an event of its own, up to the rate of its source; what is
+/// beyond is counted with other refusals, so that nobody can fill the log with one old token.
+fn one_event(plane: &DataPlane, source_ip: IpAddr, outcome: &mut OutcomeGuard, reason: &str) {
+    let source = limit::source(source_ip);
+    if plane.parts.settings.rate_limits() && plane.limits.take(&source).is_err() {
+        outcome.note(reason);
+    } else {
+        outcome.refused_credential(reason);
     }
 }
 

@@ -75,13 +75,7 @@ pub(crate) fn read(plane: &DataPlane, caller: &Caller, headers: &HeaderMap, body
 
 /// A second factor as a person types it; `None` inside for an empty field.
 fn factor(text: &str) -> Option<Option<InlineFactor>> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(None);
-    }
-    let digits: String = text.chars().filter(|c| *c != ' ').collect();
-    let totp = digits.parse().ok().map(InlineFactor::Totp);
-    totp.or_else(|| text.parse().ok().map(InlineFactor::Backup)).map(Some)
+    if text.trim().is_empty() { Some(None) } else { InlineFactor::typed(text).map(Some) }
 }
 
 /// Every browser of today says where a form is from, in one header or the other.

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use gateway_app::control::OwnQuestion;
 use gateway_app::origin::Origin;
-use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy};
+use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy, UpstreamBody};
 use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
@@ -31,6 +31,9 @@ use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
+
+/// What the digest of a rack request's values is keyed with.
+const TARGET_KEY: &str = "step-up-target/v1";
 
 /// The largest body of one of the gateway's own operations, in bytes.
 const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -237,13 +240,37 @@ impl Asked {
         }
     }
 
-    /// What a step-up for this request is bound to: method and path, and of a body its digest.
-    pub(super) fn target(&self, head: &http::request::Parts) -> String {
+    /// Whether its body streams to the rack.
+    pub(super) fn is_streamed(&self) -> bool {
+        matches!(self, Asked::Rack { body: Some(_), .. })
+    }
+
+    /// What a step-up for this request is bound to: method and path, and a digest of what else is asked.
+    /// For the rack it is keyed, since values may be secret and guessable.
+    pub(super) fn target(&self, plane: &DataPlane, head: &http::request::Parts) -> String {
         match self {
             Asked::Rack { request, .. } => {
                 let upstream = request.serialise();
-                let path = upstream.target.split('?').next().unwrap_or_default();
-                format!("{} {path}", upstream.method)
+                let (path, query) = upstream.target.split_once('?').unwrap_or((&upstream.target, ""));
+                let form = match &upstream.body {
+                    UpstreamBody::Form(form) => form.as_slice(),
+                    UpstreamBody::Stream { .. } | UpstreamBody::None => &[],
+                };
+                let place = format!("{} {path}", upstream.method);
+                if query.is_empty() && form.is_empty() && upstream.headers.is_empty() {
+                    return place;
+                }
+                let key = plane.parts.store.derive_key(TARGET_KEY);
+                let mut digest = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
+                for (name, value) in &upstream.headers {
+                    digest.update(format!("{name}:{value}\n").as_bytes());
+                }
+                digest.update(format!("?{query}\n").as_bytes());
+                digest.update(form);
+                format!(
+                    "{place} with values {}",
+                    HEXLOWER.encode(digest.sign().as_ref().get(..16).unwrap_or_default())
+                )
             }
             Asked::Own { body, form, .. } => {
                 let place = format!("{} {}", head.method, head.uri.path());

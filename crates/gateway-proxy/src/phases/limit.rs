@@ -1,5 +1,6 @@
 //! Phase 4: how often. One caller's flood must not be everybody's.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
@@ -33,7 +34,7 @@ impl CallerLimits {
     }
 
     /// Takes one request of this credential; `Err` holds how many seconds to wait, at least 1.
-    fn take(&self, credential: &String) -> Result<(), u64> {
+    pub(super) fn take(&self, credential: &String) -> Result<(), u64> {
         self.limiter.check_key(credential).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             wait.as_secs() + 1
@@ -51,11 +52,22 @@ impl Limited {
     }
 }
 
+/// The bucket of an address: one host of IPv6 has a whole /64 to send from.
+pub(super) fn source(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(address) => format!("address {address}"),
+        IpAddr::V6(address) => {
+            let [one, two, three, four, ..] = address.segments();
+            format!("network {one:x}:{two:x}:{three:x}:{four:x}")
+        }
+    }
+}
+
 /// Counts the request: of a credential, or, without one, of the address, whose sign-ins and probes
 /// must not be everybody's either.
 pub(crate) fn limit(plane: &DataPlane, authenticated: Authenticated) -> Flow<Limited> {
     let caller = &authenticated.caller;
-    let whose = caller.principal.credential_id().unwrap_or_else(|| format!("address {}", caller.source_ip));
+    let whose = caller.principal.credential_id().unwrap_or_else(|| source(caller.source_ip));
     let taken = if plane.parts.settings.rate_limits() { plane.limits.take(&whose) } else { Ok(()) };
     match taken {
         Ok(()) => ControlFlow::Continue(Limited(authenticated)),

@@ -126,7 +126,8 @@ async fn confirmed_elsewhere(
     session: SessionId,
     inspected: &Inspected,
 ) -> Flow<Option<String>> {
-    let (action, target) = (&inspected.asked.operation().action, inspected.asked.target(&inspected.head));
+    let (action, target) =
+        (&inspected.asked.operation().action, inspected.asked.target(plane, &inspected.head));
     match plane.parts.store.challenges().take(session, action.as_str(), &target).await {
         Ok(factor) => ControlFlow::Continue(factor),
         Err(error) => refuse(app::unreachable(&error)),
@@ -140,7 +141,11 @@ pub(crate) async fn confirmation_page(plane: &DataPlane, inspected: &Inspected) 
     if inspected.caller.channel == Channel::Web || !inspected.facts.mfa_enrolled {
         return None;
     }
-    let target = inspected.asked.target(&inspected.head);
+    // What streams is not known here, so nobody can be shown what they would confirm.
+    if inspected.asked.operation().step_up == StepUp::Bound && inspected.asked.is_streamed() {
+        return None;
+    }
+    let target = inspected.asked.target(plane, &inspected.head);
     let refused = Refused {
         operation: inspected.asked.operation(),
         resource: &inspected.asked.resource(),

@@ -184,7 +184,7 @@ async fn no_more_codes_than_the_limit_are_tried_also_at_once() {
         let mut tasks = tokio::task::JoinSet::new();
         for store in [&first, &second].iter().cycle().take(30) {
             let step_ups = store.step_ups();
-            tasks.spawn(async move { step_ups.begin_try(session, LIMIT).await.unwrap() });
+            tasks.spawn(async move { step_ups.begin_try(user, session, LIMIT, OF_PERSON).await.unwrap() });
         }
         let tries = tasks.join_all().await;
         assert_eq!(tries.iter().filter(|one| **one == Try::Allowed).count(), 5, "{}", place.url);
@@ -192,19 +192,41 @@ async fn no_more_codes_than_the_limit_are_tried_also_at_once() {
         assert!(tries.contains(&Try::TooMany(end)), "{tries:?}");
 
         let step_ups = first.step_ups();
-        step_ups.succeeded(session).await.unwrap();
-        assert_eq!(step_ups.begin_try(session, LIMIT).await.unwrap(), Try::Allowed, "one was right");
+        step_ups.succeeded(user, session).await.unwrap();
+        assert_eq!(
+            step_ups.begin_try(user, session, LIMIT, OF_PERSON).await.unwrap(),
+            Try::Allowed,
+            "one was right"
+        );
         place.clock.advance(LIMIT.within - Duration::from_micros(1));
-        assert_eq!(step_ups.begin_try(session, LIMIT).await.unwrap(), Try::TooMany(end));
+        assert_eq!(step_ups.begin_try(user, session, LIMIT, OF_PERSON).await.unwrap(), Try::TooMany(end));
         place.clock.advance(Duration::from_micros(1));
         for n in 0..6 {
-            let allowed = second.step_ups().begin_try(session, LIMIT).await.unwrap() == Try::Allowed;
+            let allowed =
+                second.step_ups().begin_try(user, session, LIMIT, OF_PERSON).await.unwrap() == Try::Allowed;
             assert_eq!(allowed, n < 5, "try {n}");
         }
+        // Further sessions of the person have tries of their own, up to what the person has in all.
+        let mut tried = 0;
+        for _ in 0..10 {
+            let another = self::session(&first, &place, user).await;
+            for _ in 0..5 {
+                let step_ups = first.step_ups();
+                let answer = step_ups.begin_try(user, another, LIMIT, OF_PERSON).await.unwrap();
+                tried += i64::from(answer == Try::Allowed);
+            }
+        }
+        assert!(tried < OF_PERSON.most, "{tried}");
+        place.clock.advance(OF_PERSON.within);
+        let answer = first.step_ups().begin_try(user, session, LIMIT, OF_PERSON).await.unwrap();
+        assert_eq!(answer, Try::Allowed);
         second.close().await;
         first.close().await;
     }
 }
+
+/// What a person may try with all sessions.
+const OF_PERSON: TryLimit = TryLimit { most: 20, within: Duration::from_secs(3600) };
 
 #[tokio::test]
 async fn a_seed_is_sealed_and_opens_for_its_owner_only() {

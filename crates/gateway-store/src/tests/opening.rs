@@ -51,8 +51,17 @@ async fn without_a_key_one_is_made_and_kept() {
 async fn migrations_apply_once() {
     for place in Place::both() {
         let applied = Store::migrate(&place.url, &*place.clock).await.unwrap();
-        let names =
-            ["initial", "audit", "factors", "jobs", "sign_in", "people", "policies", "step_up_challenges"];
+        let names = [
+            "initial",
+            "audit",
+            "factors",
+            "jobs",
+            "sign_in",
+            "people",
+            "policies",
+            "step_up_challenges",
+            "person_tries",
+        ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
     }

@@ -6,9 +6,11 @@
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::cookies;
 use gateway_app::step_up::{self, Challenge, WINDOW};
 use gateway_identity::InlineFactor;
-use gateway_types::{Problem, ProblemKind, Timestamp};
+use gateway_types::{Principal, Problem, ProblemKind, Timestamp};
+use http::header::SET_COOKIE;
 
 use crate::page::Frame;
 use crate::words::action_in_words;
@@ -41,15 +43,20 @@ pub(crate) async fn ask(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
 /// `POST /step-up/{id}`.
 pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let challenge = find(web, request).await?;
-    let Some(factor) = factor(request.field("code").unwrap_or_default()) else {
+    let Some(factor) = InlineFactor::typed(request.field("code").unwrap_or_default()) else {
         let fault = "Give the six digits that your authenticator shows, or a backup code.".to_owned();
         return reply::html_with_status(400, &page(web, request, challenge, fault));
     };
     let operator = web.app().operator(&request.caller, request.request_id);
     match step_up::confirm(web.app(), &operator, &request.caller, &challenge.id, &factor).await {
         Ok(()) => {
+            let renewed = if challenge.id == WINDOW { renewed_cookie(web, request).await } else { None };
             let confirmed = Challenge { confirmed: true, ..challenge };
-            reply::html(&page(web, request, confirmed, String::new()))
+            let page = reply::html(&page(web, request, confirmed, String::new()))?;
+            Ok(match renewed {
+                Some(cookie) => page.with_header(SET_COOKIE, &cookie),
+                None => page,
+            })
         }
         // Another try on the same page; everything else is told as any problem is.
         Err(problem) if problem.kind == ProblemKind::StepUpRequired => {
@@ -60,16 +67,23 @@ pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply,
     }
 }
 
-async fn find(web: &Web, request: &OwnRequest) -> Result<Challenge, Problem> {
-    step_up::challenge(web.app(), &request.caller, request.parameter("id").unwrap_or_default()).await
+/// A session that can do more than before has another cookie: whoever got hold of the old one has nothing.
+async fn renewed_cookie(web: &Web, request: &OwnRequest) -> Option<String> {
+    let Principal::User { session, .. } = request.caller.principal else { return None };
+    match web.app().store.sessions().renew(session).await {
+        Ok(secret) => Some(cookies::session(&secret)),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a web session keeps its cookie after a step-up"
+            );
+            None
+        }
+    }
 }
 
-/// A second factor as a person types it.
-fn factor(text: &str) -> Option<InlineFactor> {
-    let text = text.trim();
-    let digits: String = text.chars().filter(|c| *c != ' ').collect();
-    let totp = digits.parse().ok().map(InlineFactor::Totp);
-    totp.or_else(|| text.parse().ok().map(InlineFactor::Backup))
+async fn find(web: &Web, request: &OwnRequest) -> Result<Challenge, Problem> {
+    step_up::challenge(web.app(), &request.caller, request.parameter("id").unwrap_or_default()).await
 }
 
 fn page(web: &Web, request: &OwnRequest, challenge: Challenge, fault: String) -> StepUpPage {
@@ -98,10 +112,10 @@ mod tests {
 
     #[test]
     fn codes_as_people_type_them() {
-        assert!(matches!(factor(" 123 456 "), Some(InlineFactor::Totp(_))));
-        assert!(matches!(factor("abcde-fgh12"), Some(InlineFactor::Backup(_))));
-        assert!(factor("").is_none());
-        assert!(factor("12345").is_none());
-        assert!(factor("１２３４５６").is_none());
+        assert!(matches!(InlineFactor::typed(" 123 456 "), Some(InlineFactor::Totp(_))));
+        assert!(matches!(InlineFactor::typed("abcde-fgh12"), Some(InlineFactor::Backup(_))));
+        assert!(InlineFactor::typed("").is_none());
+        assert!(InlineFactor::typed("12345").is_none());
+        assert!(InlineFactor::typed("１２３４５６").is_none());
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use gateway_testkit::visitor::hidden;
-use gateway_testkit::{RawClient, Visitor};
+use gateway_testkit::{Authenticator, RawClient, Visitor};
+use gateway_types::{Clock as _, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -194,4 +195,35 @@ async fn by_a_code_shown_on_a_machine_without_a_browser() {
     assert!(child.wait().unwrap().success(), "{said:?}");
     let (code, said) = run(home.path(), &["whoami"]);
     assert!(code == 0 && said.contains("deployer@example.com"), "{said}");
+}
+
+/// What a refusal recommends works: the command that opens the window, and the code that goes with a command.
+#[test]
+fn a_second_factor_on_the_command_line() {
+    let demo = Demo::start();
+    let home = TempDir::new().unwrap();
+    let admin = &demo.ready["users"][0];
+    let phone = Authenticator::of(admin["totp_secret"].as_str().unwrap());
+    let run = |arguments: &[&str]| {
+        let output = command(home.path(), arguments)
+            .env("RACK_GATEWAY_URL", demo.gateway())
+            .env("RACK_GATEWAY_TOKEN", admin["session_token"].as_str().unwrap())
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap(), said)
+    };
+    let lock = ["users", "lock", "viewer@example.com", "--yes"];
+    let (code, said) = run(&lock);
+    assert!(code == 4 && said.contains("/step-up/"), "{code} {said}");
+    let (code, said) = run(&["step-up", "--code", "000000"]);
+    assert_eq!(code, 4, "{said}");
+    let (code, said) = run(&["step-up", "--code", &phone.shows_at(SystemClock.now())]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = run(&lock);
+    assert_eq!(code, 0, "within the window: {said}");
+    let invite = ["users", "invite", "new@example.com", "--role", "viewer"];
+    let (code, said) = run(&invite);
+    assert!(code == 4 && said.contains("this very action"), "a window is not enough for it: {said}");
 }

@@ -1,6 +1,5 @@
 //! The built binary, started as a person starts it.
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
