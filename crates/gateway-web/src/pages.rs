@@ -90,6 +90,8 @@ pages! {
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,
+    "POST /app/apps/{app}/settings" => settings::change,
+    "POST /app/apps/{app}/settings/reset" => settings::reset,
     "GET /app/audit" => audit::list,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,

@@ -5,7 +5,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::rights::Expected;
 use gateway_app::settings_changes::{self as changes, SettingError, Shown, Source};
 use gateway_config::{SettingScope, SettingValue};
-use gateway_types::{Problem, Timestamp};
+use gateway_types::{Layer, Problem, ProblemKind, Timestamp};
 
 use super::choices::{self, Choice};
 use super::{command, versions};
@@ -179,17 +179,30 @@ fn fill_in(settings: &mut [SettingCard], slip: &Slip, app: &str) {
     }
 }
 
-/// `POST /app/settings`.
+/// Whose setting is changed: the app that the path names, which is what was decided, or the gateway's.
+fn of_app(request: &OwnRequest) -> Result<Option<&str>, Problem> {
+    match request.field("app") {
+        None => Ok(request.parameter("app")),
+        Some(_) => Err(Problem::new(
+            ProblemKind::BadParameter,
+            Layer::Network,
+            "an app's setting is changed at /app/apps/APP/settings",
+        )),
+    }
+}
+
+/// `POST /app/settings` and `POST /app/apps/{app}/settings`.
 pub(crate) async fn change(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let field = |name| request.field(name).unwrap_or_default().trim().to_owned();
-    let (key, app, value) = (field("key"), field("app"), field("value"));
+    let (key, value) = (field("key"), field("value"));
+    let of_app = of_app(request)?;
     let expected = Expected::Version(versions::expected(request)?);
     let operator = web.app().operator(&request.caller, request.request_id);
-    let of_app = Some(app.as_str()).filter(|app| !app.is_empty());
     match changes::set(web.app(), &operator, &key, of_app, &value, expected).await {
         Ok(_shown) => Ok(reply::done(&address(of_app), "setting-changed")),
         Err(SettingError::BadValue { fault, .. }) => {
             let slip = Slip { key, value, fault: fault.to_string() };
+            let app = of_app.unwrap_or_default().to_owned();
             let page = page(web, request, String::new(), app, Some(slip)).await?;
             reply::html_with_status(400, &page)
         }
@@ -197,10 +210,10 @@ pub(crate) async fn change(web: &Web, request: &OwnRequest) -> Result<OwnReply, 
     }
 }
 
-/// `POST /app/settings/{key}/reset`.
+/// `POST /app/settings/{key}/reset` and `POST /app/apps/{app}/settings/reset`.
 pub(crate) async fn reset(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    let key = request.parameter("key").unwrap_or_default();
-    let of_app = request.field("app").map(str::trim).filter(|app| !app.is_empty());
+    let key = request.parameter("key").or_else(|| request.field("key")).unwrap_or_default();
+    let of_app = of_app(request)?;
     let expected = Expected::Version(versions::expected(request)?);
     let operator = web.app().operator(&request.caller, request.request_id);
     match changes::reset(web.app(), &operator, key, of_app, expected).await {

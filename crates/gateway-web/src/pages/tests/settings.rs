@@ -42,8 +42,11 @@ async fn what_is_no_value_stands_at_its_field() {
 async fn an_app_has_its_own_value() {
     let bench = Bench::new().await;
     let admin = bench.signed_in("root@example.com", "admin").await;
-    let form = [("key", "destructive_actions"), ("app", "web"), ("version", "0"), ("value", "true")];
-    let done = bench.post(&admin, "/app/settings", &form).await;
+    let elsewhere = [("key", "destructive_actions"), ("app", "web"), ("version", "0"), ("value", "true")];
+    let refused = bench.post(&admin, "/app/settings", &elsewhere).await;
+    assert_eq!(refused.status, 400, "what is decided about is what the path names");
+    let form = [("key", "destructive_actions"), ("version", "0"), ("value", "true")];
+    let done = bench.post(&admin, "/app/apps/web/settings", &form).await;
     assert_eq!(done.location(), "/app/settings?app=web&done=setting-changed");
     let page = bench.get(&admin, "/app/settings?app=web&q=destructive").await.body;
     assert!(
