@@ -9,6 +9,7 @@
 
 mod basics;
 mod browser;
+mod challenges;
 mod child;
 mod client_reactions;
 mod crash;
