@@ -90,9 +90,45 @@ fn moved(present: RoleSet, before: RoleSet, now: RoleSet) -> RoleSet {
     now.iter().filter(|role| !before.contains(*role)).fold(kept, RoleSet::with)
 }
 
+/// What is remembered of what groups gave: what they give `now`, and of what they gave `before`
+///
+/// - what could not be taken away (the last admin's role), so that it is taken at the next sign-in;
+/// - when the groups were not believed, what an admin had taken away: the person did not have it (`had`), and
+///   it must not come back as given anew once the groups are readable again.
+pub(super) fn remembered(
+    before: RoleSet,
+    now: RoleSet,
+    had: RoleSet,
+    after: RoleSet,
+    are_believed: bool,
+) -> RoleSet {
+    before
+        .iter()
+        .filter(|role| after.contains(*role) || (!are_believed && !had.contains(*role)))
+        .fold(now, RoleSet::with)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d7_what_groups_gave_is_not_forgotten() {
+        let check = |before: &str, now: &str, had: &str, after: &str, are_believed: bool, expected: &str| {
+            let set = |text: &str| text.parse::<RoleSet>().unwrap();
+            let found = remembered(set(before), set(now), set(had), set(after), are_believed);
+            assert_eq!(found, set(expected), "{before} → {now}, {had} → {after}");
+        };
+        check("deployer", "deployer", "deployer", "deployer", true, "deployer");
+        check("deployer", "", "deployer", "", true, "");
+        check("", "ops", "", "ops", true, "ops");
+        // The last admin stays one for now.
+        check("admin", "", "admin", "admin", true, "admin");
+        // Unreadable groups take the role; readable again, they give it again.
+        check("deployer", "", "deployer", "", false, "");
+        // But not what an admin had taken away before.
+        check("deployer", "", "viewer", "viewer", false, "deployer");
+    }
 
     fn check(present: &str, before: &str, now: &str, expected: &str) {
         let set = |text: &str| text.parse::<RoleSet>().unwrap();

@@ -28,8 +28,11 @@ pub(super) async fn person(
     if let Some(link) = identities.by_subject(&identity.issuer, &identity.subject).await? {
         let user = app.store.users().by_id(link.user).await?.ok_or(SignInError::NotInvited)?;
         let user = unlocked(user)?;
+        let had = user.roles;
         let user = roles::follow(app, &events::known(operator, &user), user, &link, groups).await?;
-        identities.seen(&identity.issuer, &identity.subject, &identity.email, groups).await?;
+        let are_believed = identity.groups_fault.is_none();
+        let given = roles::remembered(link.group_roles, groups, had, user.roles, are_believed);
+        identities.seen(&identity.issuer, &identity.subject, &identity.email, given).await?;
         return Ok(user);
     }
     let (user, roles_from) = match app.store.users().by_email(&identity.email).await? {
