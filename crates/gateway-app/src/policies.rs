@@ -2,7 +2,7 @@
 //! on every other instance.
 //!
 //! The set in force is one value that is exchanged whole: compiled in, files, database. A set that does not
-//! load, or that no admin could take back, is never in force. Start reading at [`write`] and [`reload`].
+//! load, or that no admin could take back, is never in force. Start reading at [`write()`] and [`reload`].
 //! Whether the caller may change policy is the verdict's business, before any of these is called.
 
 mod check;
@@ -119,7 +119,7 @@ pub async fn write(
 /// Removes a document of the database and puts what is left in force.
 ///
 /// # Errors
-/// As [`write`], and [`PolicyChangeError::Unknown`].
+/// As [`write()`], and [`PolicyChangeError::Unknown`].
 pub async fn remove(
     app: &App,
     operator: &Operator<'_>,

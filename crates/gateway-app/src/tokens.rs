@@ -1,6 +1,6 @@
 //! API tokens: made, listed, changed, revoked; each change an event before it is made.
 //!
-//! [`issue`], [`narrow`], [`rotate`] and [`end`] are for people who sign in, and hold the rules that bind
+//! [`issue()`], [`narrow`], [`rotate`] and [`end`] are for people who sign in, and hold the rules that bind
 //! them. [`create`] and [`revoke`] are for whoever has a shell on the server's machine.
 
 use gateway_store::{ApiToken, NewToken, Store, TokenFilter};

@@ -2,7 +2,7 @@
 //!
 //! It knows what a kind of job does and how a mail reads; when a job may run and who holds it is the store's
 //! business, who may see or steer jobs is policy's. Start reading at [`worker`] (the loop) and [`job`] (what
-//! there is to do); [`notices`] is how a change becomes mail.
+//! there is to do); [`mod@notices`] is how a change becomes mail.
 
 pub mod handlers;
 pub mod job;
