@@ -55,9 +55,10 @@ pub(crate) async fn authorize(
         outcome.note(fault.reason());
     }
     let mut problem = refusal(verdict);
-    let page = match problem.kind {
-        ProblemKind::StepUpRequired => step_up::confirmation_page(plane, &inspected).await,
-        _ => None,
+    let page = if problem.kind == ProblemKind::StepUpRequired {
+        step_up::confirmation_page(plane, &inspected).await
+    } else {
+        None
     };
     let window = plane.parts.settings.step_up_window();
     step_up::advise(&mut problem, fault, &inspected.caller, &inspected.origin, page, window);
