@@ -8,6 +8,7 @@ use gateway_framing::http1::{Limits, RequestGuard};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -20,11 +21,50 @@ use crate::plane::DataPlane;
 /// A socket holds it on, after the connection that it came over is done.
 pub type Place = Arc<OwnedSemaphorePermit>;
 
+/// What the TLS handshake of a client told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secured {
+    /// The name that the client asked for (SNI), in lower case; `None` when it named none.
+    pub server_name: Option<Arc<str>>,
+    /// What both sides agreed to speak (ALPN).
+    pub protocol: Protocol,
+    /// The certificate whose key the client proved to hold, DER-encoded; nobody looked at who issued it.
+    pub client_certificate: Option<CertificateDer<'static>>,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, and what a client gets that names nothing.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// How a connection came to the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The other end: the peer's address, or the one that a listed front told with the PROXY protocol.
+    pub address: SocketAddr,
+    /// Set when TLS ended here.
+    pub secured: Option<Secured>,
+}
+
+impl Arrival {
+    /// A connection without TLS.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, secured: None }
+    }
+}
+
 /// The other end of a client's connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// Set when TLS ended here.
+    pub secured: Option<Secured>,
     /// Where the framing guard leaves what was wrong with a malformed request.
     pub(crate) violation: ViolationSlot,
     pub(crate) place: Place,
@@ -37,14 +77,15 @@ pub struct Peer {
 pub async fn serve_connection<S>(
     plane: Arc<DataPlane>,
     stream: S,
-    address: SocketAddr,
+    arrival: Arrival,
     place: Place,
     shutdown: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let violation = ViolationSlot::default();
-    let peer = Peer { address, violation: violation.clone(), place };
+    let Arrival { address, secured } = arrival;
+    let peer = Peer { address, secured, violation: violation.clone(), place };
     let limits = Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() };
     let mut server = http1::Builder::new();
     server

@@ -20,7 +20,7 @@ mod guarded;
 mod known;
 mod own_writes;
 
-pub use connection::serve_connection;
+pub use connection::{Arrival, Protocol, Secured, serve_connection};
 pub use flow::Flow;
 pub use plane::{DataPlane, DataPlaneParts};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

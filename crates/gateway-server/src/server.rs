@@ -14,7 +14,7 @@ use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
-use gateway_proxy::{DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
+use gateway_proxy::{Arrival, DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
 use gateway_types::{Clock, Entropy};
@@ -283,7 +283,7 @@ impl Running {
                         connections.spawn(async move {
                             // Small replies must not wait for acknowledgements.
                             let _best_effort = stream.set_nodelay(true);
-                            serve_connection(plane, stream, address, Arc::new(place), draining).await;
+                            serve_connection(plane, stream, Arrival::plain(address), Arc::new(place), draining).await;
                         });
                     }
                     Err(error) => out_of_handles(&error).await,

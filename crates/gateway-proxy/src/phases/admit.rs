@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use gateway_app::origin::Origin;
+use gateway_app::origin::{Origin, Scheme};
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request, Version};
@@ -77,8 +77,10 @@ pub(crate) fn admit(
             }
         };
     outcome.comes_from(client.ip);
-    let origin = Origin { scheme: client.scheme, authority: host.to_ascii_lowercase() };
-    asker.scheme = client.scheme;
+    // TLS that ended here is no matter of anybody's word.
+    let scheme = if peer.secured.is_some() { Scheme::Https } else { client.scheme };
+    let origin = Origin { scheme, authority: host.to_ascii_lowercase() };
+    asker.scheme = scheme;
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !socket_origin_is_own(request.headers(), &host) {
         return refuse(Problem::new(

@@ -1,0 +1,1 @@
+//! Checks the request token that Rack Gateway sends to a service, as a tower layer.
