@@ -19,7 +19,7 @@ pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     reply::json(&Policies {
         items: policies::list(app).await?.iter().map(document).collect(),
-        policy_version: app.policy.load().version().to_owned(),
+        policy_version: app.policy().version().to_owned(),
         fault: app.health.policy_fault(),
     })
 }

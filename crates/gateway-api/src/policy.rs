@@ -31,7 +31,7 @@ pub(crate) async fn why(app: &App, request: &OwnRequest) -> Answer {
         Err(AppError::UnknownRequest(_)) => return Err(unknown()),
         Err(error) => return Err(error.into()),
     };
-    let engine = app.policy.load();
+    let engine = app.policy();
     let verdicts = || events.iter().filter_map(|(_, event)| event.verdict.as_ref());
     let ids: BTreeSet<&str> = verdicts().flat_map(|verdict| &verdict.rules).map(String::as_str).collect();
     reply::json(&Why {
@@ -50,7 +50,7 @@ pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
     let asked: CanQuestion = input::json(request)?;
     let resource = resource(&asked.action, asked.app.as_deref());
     let facts = Facts { own_object: asked.own, ..facts(app, &resource) };
-    let engine = app.policy.load();
+    let engine = app.policy();
     let Some(subject) = asked.subject else {
         let (name, verdict) = explain::can_i(&engine, &request.caller, &asked.action, &resource, &facts)?;
         return reply::json(&answer(name, &asked.action, &resource, &verdict));
@@ -71,7 +71,7 @@ pub(crate) async fn who_can(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let asked: WhoCanQuestion = input::json(request)?;
     let resource = resource(&asked.action, asked.app.as_deref());
-    let engine = app.policy.load();
+    let engine = app.policy();
     let facts = facts(app, &resource);
     let found = explain::who_can(&app.store, &engine, &asked.action, &resource, &facts).await?;
     let items = found

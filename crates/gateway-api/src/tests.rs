@@ -9,11 +9,11 @@ mod settings;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway_app::control::{OwnHead, OwnQuestion, OwnReply, OwnRequest};
 use gateway_app::health::Health;
 use gateway_app::origin::{Origin, Scheme};
+use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::{App, NoNotices, ownership};
 use gateway_config::{Identity, Settings, Users};
@@ -108,7 +108,10 @@ impl Bench {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             store,
-            policy: Arc::new(ArcSwap::new(Arc::clone(&ENGINE))),
+            rules: Arc::new(RulesInForce::new(Rules {
+                policy: Arc::clone(&ENGINE),
+                services: Arc::default(),
+            })),
             own: OwnTable::builtin().unwrap(),
             rack_name: "test".to_owned(),
             domain: None,
@@ -155,7 +158,7 @@ impl Bench {
             own_object: ownership::is_own(&self.app, question).await,
             ..Facts::default()
         };
-        let verdict = self.app.policy.load().decide(caller, &route.operation, &route.resource(), &facts);
+        let verdict = self.app.policy().decide(caller, &route.operation, &route.resource(), &facts);
         if !verdict.is_allowed() {
             return Err(Problem::new(ProblemKind::Refused, Layer::Authorization, verdict.reason));
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use gateway_audit::Actor;
 use gateway_config::{Identity, Users};
 use gateway_identity::oidc::{Fetch, Provider};
@@ -13,6 +12,7 @@ use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict}
 use crate::Operator;
 use crate::health::Health;
 use crate::notify::Notices;
+use crate::rules::RulesInForce;
 use crate::settings::InForce;
 
 /// The application: what the API and the web pages both call, with what it needs for that.
@@ -24,8 +24,8 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Users, credentials, settings, the audit log.
     pub store: Arc<Store>,
-    /// Policy.
-    pub policy: Arc<ArcSwap<PolicyEngine>>,
+    /// Policies and services in force.
+    pub rules: Arc<RulesInForce>,
     /// The gateway's own operations.
     pub own: OwnTable,
     /// Settings in force.
@@ -49,6 +49,11 @@ pub struct App {
 }
 
 impl App {
+    /// The policies in force.
+    pub fn policy(&self) -> Arc<PolicyEngine> {
+        self.rules.policy()
+    }
+
     /// The context of a change that `caller` asked for in this request.
     pub fn operator(&self, caller: &Caller, request_id: RequestId) -> Operator<'_> {
         Operator {
@@ -69,7 +74,7 @@ impl App {
 
     /// The verdict behind [`App::could`], for its reason; `None` when no operation is called so.
     pub fn verdict(&self, caller: &Caller, action: &str, resource: &Resource, own: bool) -> Option<Verdict> {
-        let policy = self.policy.load();
+        let policy = self.policy();
         let operation = policy.operation(action)?;
         let facts = Facts { own_object: own, ..self.best_facts(resource) };
         Some(policy.decide(caller, operation, resource, &facts))

@@ -26,6 +26,7 @@ pub mod problems;
 pub mod reading;
 pub mod rights;
 pub mod roles;
+pub mod rules;
 pub mod sessions;
 pub mod settings;
 pub mod settings_changes;

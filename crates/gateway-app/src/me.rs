@@ -97,7 +97,7 @@ pub enum OwnObjects {
 /// Every action of both tables that the caller could do once they gave every factor they can: to the
 /// gateway, to the rack as a whole or, for a token, to an app that a grant names. Sorted.
 pub fn permissions(app: &App, caller: &Caller, own_objects: OwnObjects) -> Vec<String> {
-    let policy = app.policy.load();
+    let policy = app.policy();
     let could = |operation: &Operation, resource: &Resource| {
         let decide = |own_object| {
             let facts = Facts { own_object, ..app.best_facts(resource) };

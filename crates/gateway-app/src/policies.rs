@@ -12,7 +12,6 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_policy::{PolicyEngine, PolicySource, Rule};
@@ -79,7 +78,7 @@ pub enum Reloaded {
 /// Only the store's.
 pub async fn list(app: &App) -> Result<Vec<Listed>, PolicyChangeError> {
     let documents = app.store.policies().list().await?;
-    let engine = app.policy.load();
+    let engine = app.policy();
     let rules_of =
         |takes: &dyn Fn(&Rule) -> bool| engine.rules().filter(|rule| takes(rule)).cloned().collect();
     let built_in: Vec<Rule> = rules_of(&Rule::is_built_in);
@@ -148,7 +147,7 @@ pub async fn reload(app: &App) -> Result<Reloaded, ReloadError> {
     match built {
         Ok(engine) => {
             tracing::info!(version = engine.version(), "policies of the database are in force");
-            app.policy.store(Arc::new(engine));
+            app.rules.put_policy(engine);
             app.health.set_policy_fault(None);
             Ok(Reloaded::Exchanged)
         }
@@ -211,7 +210,7 @@ async fn change_under_lease(
         }
         None => policies.remove(id, version).await?,
     }
-    app.policy.store(Arc::new(candidate));
+    app.rules.put_policy(candidate);
     app.health.set_policy_fault(None);
     // What is in the database now is this set: it is changed only under the lease. Should it be read again
     // all the same, nothing is lost but the time.
@@ -248,7 +247,7 @@ async fn candidate(
 
 /// Files, as they are in force, and these documents.
 fn sources(app: &App, documents: &[PolicyDocument]) -> Vec<PolicySource> {
-    let mut sources = app.policy.load().sources();
+    let mut sources = app.policy().sources();
     sources.retain(|source| !source.name.starts_with(DATABASE));
     sources.extend(
         documents
@@ -260,7 +259,7 @@ fn sources(app: &App, documents: &[PolicyDocument]) -> Vec<PolicySource> {
 
 /// Validation takes a tenth of a second and more, which other requests must not wait for.
 async fn build(app: &App, sources: Vec<PolicySource>) -> Result<PolicyEngine, PolicyChangeError> {
-    let operations: Vec<Operation> = app.policy.load().operations().to_vec();
+    let operations: Vec<Operation> = app.policy().operations().to_vec();
     let built = tokio::task::spawn_blocking(move || PolicyEngine::new(operations, &sources)).await;
     Ok(built.map_err(PolicyChangeError::Interrupted)??)
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use crate::rules::RulesInForce;
 use gateway_audit::Event;
 use gateway_config::{Identity, OidcProvider, Settings, Users};
 use gateway_convox::RouteTable;
@@ -71,10 +71,10 @@ impl Fetch for Nowhere {
 }
 
 /// Made once: a second of work in a debug build.
-static POLICY: LazyLock<Arc<ArcSwap<PolicyEngine>>> = LazyLock::new(|| {
+static POLICY: LazyLock<Arc<RulesInForce>> = LazyLock::new(|| {
     let mut operations = RouteTable::builtin().unwrap().operations();
     operations.extend(OwnTable::builtin().unwrap().operations());
-    Arc::new(ArcSwap::from_pointee(PolicyEngine::new(operations, &[]).unwrap()))
+    Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap()))
 });
 
 /// An application over one empty database.
@@ -119,7 +119,7 @@ impl World {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             store,
-            policy: Arc::clone(&POLICY),
+            rules: Arc::clone(&POLICY),
             own: OwnTable::builtin().unwrap(),
             rack_name: "test".to_owned(),
             domain: None,

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway_services::RawService;
 use gateway_types::{Role, RoleSet, Secret};
 use ipnet::IpNet;
 use url::Url;
@@ -43,6 +44,8 @@ pub struct Config {
     pub identity: Identity,
     /// How people are mailed.
     pub mail: Mail,
+    /// Services behind the gateway, each checked and all together.
+    pub services: Vec<RawService>,
     /// The key that seals secrets at rest; `None` = make one and keep it.
     pub app_secret_key: Option<Secret<String>>,
     /// What is not secret in an app's environment.

@@ -12,6 +12,7 @@ use crate::keys::{self, Key};
 use crate::nearest::nearest;
 use crate::providers::{PROVIDERS, RawProvider};
 use crate::routes::RawRoute;
+use crate::sections::services::{self, LocatedService, SERVICES};
 use crate::settings::SettingKey;
 
 /// A value as the file has it.
@@ -59,6 +60,7 @@ pub(crate) struct Document {
     pub(crate) settings: Vec<LocatedSetting>,
     pub(crate) routes: Vec<RawRoute>,
     pub(crate) providers: Vec<RawProvider>,
+    pub(crate) services: Vec<LocatedService>,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -115,12 +117,20 @@ impl Reader<'_> {
                         self.provider(table);
                     }
                 }
+                DeValue::Array(tables) if key == SERVICES => {
+                    for table in tables.iter() {
+                        self.service(table);
+                    }
+                }
                 found if find(&key).is_some() => {
                     self.document.values.insert(key, Located { raw: raw(found), origin });
                 }
                 _ if key == ROUTES => self.wrong_type(key, origin, "tables written as [[rack.route]]", value),
                 _ if key == PROVIDERS => {
                     self.wrong_type(key, origin, "tables written as [[identity.provider]]", value);
+                }
+                _ if key == SERVICES => {
+                    self.wrong_type(key, origin, "tables written as [[service]]", value);
                 }
                 _ if key == SETTINGS || is_section(&key) => {
                     self.wrong_type(key, origin, "a table, written in brackets on its own line", value);
@@ -211,6 +221,18 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    fn service(&mut self, service: &Spanned<DeValue<'_>>) {
+        let origin = self.origin(service.span().start);
+        let DeValue::Table(table) = service.get_ref() else {
+            self.wrong_type(SERVICES.to_owned(), origin, "tables written as [[service]]", service);
+            return;
+        };
+        match services::read(table, origin) {
+            Ok(service) => self.document.services.push(service),
+            Err(fault) => self.document.faults.push(*fault),
+        }
+    }
+
     fn provider(&mut self, provider: &Spanned<DeValue<'_>>) {
         let origin = self.origin(provider.span().start);
         let DeValue::Table(table) = provider.get_ref() else {
@@ -250,7 +272,7 @@ fn join(prefix: &str, name: &str) -> String {
 }
 
 fn file_names() -> impl Iterator<Item = &'static str> {
-    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SETTINGS])
+    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SERVICES, SETTINGS])
 }
 
 fn find(name: &str) -> Option<&'static Key> {

@@ -186,6 +186,12 @@ pub enum FaultKind {
         /// The table's own words.
         reason: String,
     },
+    /// A service that cannot be as it is declared.
+    #[error("{reason}")]
+    Declaration {
+        /// What is wrong, in gateway-services' words.
+        reason: String,
+    },
     /// A setting that has one value for the whole gateway, given for an app.
     #[error("cannot differ between apps; write it as settings.{setting} or {variable}")]
     NotPerApp {

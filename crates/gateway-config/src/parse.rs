@@ -11,7 +11,7 @@ use crate::keys;
 use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
-use crate::sections::{mail, network, people, rack, running, settings, storage};
+use crate::sections::{mail, network, people, rack, running, services, settings, storage};
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -118,6 +118,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let limits = running::limits(resolver);
     let log = running::log(resolver);
     let settings = settings::settings(resolver);
+    let services = services::services(resolver);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
     Some(Config {
@@ -133,6 +134,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         users: users?,
         identity: identity?,
         mail: mail?,
+        services: services?,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,
         limits: limits?,

@@ -6,5 +6,6 @@ pub(crate) mod network;
 pub(crate) mod people;
 pub(crate) mod rack;
 pub(crate) mod running;
+pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod storage;

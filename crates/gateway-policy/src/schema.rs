@@ -24,16 +24,17 @@ pub(crate) struct Leaf {
     pub(crate) name: String,
     pub(crate) groups: BTreeSet<String>,
     /// The kinds of resource it can be about.
-    pub(crate) kinds: [ResourceKind; 2],
+    pub(crate) kinds: &'static [ResourceKind],
 }
 
-/// An operation of the rack is about the rack or an app, one of the gateway about the gateway or an app.
-fn kinds_of(operation: &Operation) -> [ResourceKind; 2] {
-    let whole = match operation.action.as_str().starts_with("gateway:") {
-        true => ResourceKind::Gateway,
-        false => ResourceKind::Rack,
-    };
-    [whole, ResourceKind::App]
+/// An operation of the rack is about the rack or an app, one of the gateway about the gateway or an app, one of
+/// a service about that service.
+fn kinds_of(operation: &Operation) -> &'static [ResourceKind] {
+    match operation.action.as_str().split(':').next() {
+        Some("gateway") => &[ResourceKind::Gateway, ResourceKind::App],
+        Some("service") => &[ResourceKind::Service],
+        Some(_) | None => &[ResourceKind::Rack, ResourceKind::App],
+    }
 }
 
 /// One leaf for each operation, in the same order.
@@ -115,7 +116,7 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
             &leaf.name,
             json!({ "memberOf": member_of, "appliesTo": {
                 "principalTypes": ["Anonymous", "User", "ApiToken"],
-                "resourceTypes": leaf.kinds.map(ResourceKind::name),
+                "resourceTypes": leaf.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
                 "context": { "type": "Facts" },
             }}),
         );
@@ -135,6 +136,7 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
             "Rack": {},
             "App": { "memberOfTypes": ["Rack"] },
             "Gateway": {},
+            "Service": {},
         },
         "actions": actions,
     }})

@@ -21,6 +21,7 @@ pub(crate) struct Vocabulary {
     rack: EntityTypeName,
     app: EntityTypeName,
     gateway: EntityTypeName,
+    service: EntityTypeName,
 }
 
 /// The kind of principal, as far as scopes tell them apart.
@@ -50,6 +51,7 @@ impl Vocabulary {
             rack: name("Rack")?,
             app: name("App")?,
             gateway: name("Gateway")?,
+            service: name("Service")?,
         })
     }
 
@@ -115,6 +117,7 @@ impl Vocabulary {
             ResourceKind::Rack => &self.rack,
             ResourceKind::App => &self.app,
             ResourceKind::Gateway => &self.gateway,
+            ResourceKind::Service => &self.service,
         };
         uid(name, &resource.id)
     }
@@ -122,7 +125,7 @@ impl Vocabulary {
     pub(crate) fn resource(&self, resource: &Resource) -> Entity {
         let parents = match resource.kind {
             ResourceKind::App => HashSet::from([self.resource_uid(&Resource::rack())]),
-            ResourceKind::Rack | ResourceKind::Gateway => HashSet::new(),
+            ResourceKind::Rack | ResourceKind::Gateway | ResourceKind::Service => HashSet::new(),
         };
         Entity::new_no_attrs(self.resource_uid(resource), parents)
     }

@@ -19,6 +19,7 @@ mod forwarded;
 mod guarded;
 mod known;
 mod own_writes;
+mod services;
 
 pub use connection::{Arrival, Protocol, Secured, serve_connection};
 pub use flow::Flow;

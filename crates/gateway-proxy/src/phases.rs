@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod limit;
 pub mod record;
 pub mod reveal;
+pub(crate) mod service;
 pub(crate) mod standing;
 pub(crate) mod step_up;
 pub mod websocket;

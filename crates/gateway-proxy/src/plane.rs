@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use gateway_app::control::ControlPlane;
+use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
 use gateway_convox::RouteTable;
-use gateway_policy::{OwnTable, PolicyEngine};
+use gateway_policy::OwnTable;
 use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, RequestId};
@@ -20,6 +20,7 @@ use crate::known::KnownSecrets;
 use crate::own_writes::OwnWrites;
 use crate::phases::limit::CallerLimits;
 use crate::refusals::RefusalCounter;
+use crate::services::ServiceUpstreams;
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
@@ -38,8 +39,8 @@ pub struct DataPlaneParts {
     pub routes: RouteTable,
     /// The gateway's own operations.
     pub own: OwnTable,
-    /// Policy.
-    pub policy: Arc<ArcSwap<PolicyEngine>>,
+    /// Policies and services in force.
+    pub rules: Arc<RulesInForce>,
     /// The way to the rack.
     pub upstream: Upstream,
     /// Makes handles of secret values.
@@ -76,6 +77,7 @@ pub struct DataPlane {
     pub(crate) own_writes: OwnWrites,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: CallerLimits,
+    pub(crate) services: ServiceUpstreams,
     /// Open sockets; they outlive the connection that they came over.
     pub(crate) sockets: TaskTracker,
     /// Cancelled when open sockets have to end.
@@ -103,6 +105,7 @@ impl DataPlane {
             own_writes: OwnWrites::default(),
             refusals: RefusalCounter::default(),
             limits,
+            services: ServiceUpstreams::default(),
             sockets: TaskTracker::new(),
             closing: CancellationToken::new(),
             labels,

@@ -107,6 +107,15 @@ impl Asker {
         });
     }
 
+    /// Notes that a service was asked for. Whoever wants HTML and shows no token is a browser, also here.
+    pub(crate) fn of_service(&mut self, request: &Request<Incoming>) {
+        self.channel = Channel::Service;
+        let wants_page = self.page.is_some() && request.method() == Method::GET;
+        if !wants_page {
+            self.page = None;
+        }
+    }
+
     /// Notes who asked for the page.
     pub(crate) fn is_known(&mut self, plane: &DataPlane, caller: &Caller) {
         if let (Some(page), Principal::User { session, .. }) = (&mut self.page, &caller.principal) {
@@ -217,8 +226,9 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
     if asker.scheme == Scheme::Https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
-    if asker.channel == Channel::RackProxy {
-        return;
+    match asker.channel {
+        Channel::RackProxy | Channel::Service => return,
+        Channel::Api | Channel::Web | Channel::Local => {}
     }
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     // With `no-referrer` browsers send `Origin: null` with the pages' own forms.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_services::{UpstreamAddress, UpstreamTls};
 use gateway_types::Secret;
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::{Authority, Scheme};
@@ -29,7 +30,7 @@ use crate::body::RequestBody;
 mod stream;
 mod tls;
 
-use stream::RackStream;
+pub(crate) use stream::RackStream;
 pub use tls::{RackTls, TlsError};
 
 /// How long an idle pooled connection is kept. Below the rack's own idle limit of 120 s (API.md 2.3).
@@ -97,8 +98,8 @@ pub struct Upstream {
     authorization: HeaderValue,
     /// The credential as a rack might repeat it, for the scan that keeps it out of error texts.
     spellings: Vec<Secret<String>>,
-    client: Client<RackConnector, RequestBody>,
-    connector: RackConnector,
+    client: Client<Connector, RequestBody>,
+    connector: Connector,
 }
 
 impl fmt::Debug for Upstream {
@@ -117,7 +118,7 @@ impl Upstream {
         let header = STANDARD.encode(&credential);
         let mut authorization = HeaderValue::from_str(&format!("Basic {header}"))?;
         authorization.set_sensitive(true);
-        let connector = RackConnector::new(&target)?;
+        let connector = Connector::new(&target)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
@@ -207,16 +208,16 @@ fn spellings(password: &str, header: String) -> Vec<Secret<String>> {
     all.into_iter().filter(|spelling| !spelling.is_empty()).map(Secret::new).collect()
 }
 
-/// Makes connections to the one rack there is, whatever address the client library asks for.
+/// Makes connections to one address, whatever address the client library asks for.
 #[derive(Clone)]
-struct RackConnector {
+pub(crate) struct Connector {
     host: Arc<str>,
     port: u16,
     tls: Option<Arc<tls::RackTlsConnector>>,
     limit: Duration,
 }
 
-impl RackConnector {
+impl Connector {
     fn new(target: &RackTarget) -> Result<Self, TlsError> {
         let secure = target.scheme == Scheme::HTTPS;
         let host = target.authority.host();
@@ -227,6 +228,24 @@ impl RackConnector {
             tls,
             limit: target.connect_limit,
         })
+    }
+
+    /// To an instance of a service.
+    pub(crate) fn to_service(
+        address: &UpstreamAddress,
+        checked_by: &UpstreamTls,
+        limit: Duration,
+    ) -> Result<Self, TlsError> {
+        let checked_by = match checked_by {
+            UpstreamTls::SystemRoots => RackTls::SystemRoots,
+            UpstreamTls::CaFile(path) => RackTls::CaFile(path.clone()),
+            UpstreamTls::Pinned(fingerprint) => RackTls::Pinned(*fingerprint),
+        };
+        let tls = match address.secure {
+            true => Some(Arc::new(tls::RackTlsConnector::new(&checked_by, &address.host)?)),
+            false => None,
+        };
+        Ok(Self { host: address.host.as_str().into(), port: address.port, tls, limit })
     }
 
     async fn connect(&self) -> Result<RackStream, UpstreamError> {
@@ -247,7 +266,7 @@ impl RackConnector {
     }
 }
 
-impl tower_service::Service<Uri> for RackConnector {
+impl tower_service::Service<Uri> for Connector {
     type Response = TokioIo<RackStream>;
     type Error = UpstreamError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;

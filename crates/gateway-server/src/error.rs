@@ -10,6 +10,7 @@ use gateway_jobs::MailError;
 use gateway_policy::{OwnTableError, PolicyError};
 use gateway_proxy::UpstreamError;
 use gateway_secrets::{LabelError, PlainKeysError};
+use gateway_services::ServiceFault;
 use gateway_store::StoreError;
 
 use crate::fetch::FetchSetupError;
@@ -69,6 +70,15 @@ pub enum StartError {
         "the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them"
     )]
     Reload(#[from] ReloadError),
+    /// Services are wrong.
+    #[error("a service cannot be as it is declared: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Service {
+        /// What is wrong.
+        faults: Vec<ServiceFault>,
+    },
+    /// Services do not go together.
+    #[error("the services do not go together; look at [[service]] in the configuration")]
+    Services(#[from] gateway_services::TableError),
     /// The list of plain environment keys is wrong.
     #[error("secrets.plain_env_keys cannot be used")]
     PlainKeys(#[from] PlainKeysError),

@@ -13,4 +13,4 @@ mod fetch;
 mod identity;
 
 pub use error::StartError;
-pub use server::{Running, Surroundings, policy_engine, route_table, start};
+pub use server::{Running, Surroundings, policy_engine, route_table, service_table, start};

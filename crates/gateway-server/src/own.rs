@@ -48,7 +48,9 @@ impl ControlPlane for OwnOperations {
     fn serve(&self, request: OwnRequest) -> Served<'_> {
         match request.caller.channel {
             Channel::Web => Box::pin(self.web.serve(request)),
-            Channel::Api | Channel::RackProxy | Channel::Local => Box::pin(self.api.serve(request)),
+            Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local => {
+                Box::pin(self.api.serve(request))
+            }
         }
     }
 

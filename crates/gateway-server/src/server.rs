@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use gateway_app::health::Health;
+use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::{App, policies};
 use gateway_config::{Config, UpstreamTls};
@@ -16,6 +16,7 @@ use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{Arrival, DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
 use gateway_secrets::{HandleKeyring, PlainKeys};
+use gateway_services::{Service, ServiceTable};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
 use gateway_types::{Clock, Entropy};
 use tokio::net::TcpListener;
@@ -83,6 +84,16 @@ pub fn route_table(config: &Config) -> Result<RouteTable, StartError> {
     Ok(table.switched_on(&config.routes.switched_on)?)
 }
 
+/// The services of the configuration.
+///
+/// # Errors
+/// [`StartError::Services`]; a checked configuration has none of its faults.
+pub fn service_table(config: &Config) -> Result<ServiceTable, StartError> {
+    let checked: Result<Vec<_>, _> = config.services.iter().cloned().map(Service::check).collect();
+    let services = checked.map_err(|faults| StartError::Service { faults })?;
+    Ok(ServiceTable::new(services)?)
+}
+
 /// The policy engine as configured: the compiled-in policies and the files of `policy_dir`.
 ///
 /// # Errors
@@ -91,9 +102,11 @@ pub fn policy_engine(
     config: &Config,
     routes: &RouteTable,
     own: &OwnTable,
+    services: &ServiceTable,
 ) -> Result<PolicyEngine, StartError> {
     let mut operations = routes.operations();
     operations.extend(own.operations());
+    operations.extend(services.operations());
     let extra = match &config.policy_dir {
         Some(directory) => policy_files(directory)?,
         None => Vec::new(),
@@ -123,7 +136,8 @@ fn policy_files(directory: &Path) -> Result<Vec<PolicySource>, StartError> {
 pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let routes = route_table(&config)?;
     let own = OwnTable::builtin()?;
-    let engine = policy_engine(&config, &routes, &own)?;
+    let services = service_table(&config)?;
+    let engine = policy_engine(&config, &routes, &own, &services)?;
     let upstream = Upstream::new(rack_target(&config)?)?;
     // Ports are bound before the store is opened, so that a second start of the same gateway says
     // what is in its way and leaves the first alone.
@@ -131,14 +145,14 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let admin_listener = bind(config.admin_listener).await?;
     let store = open_store(&config, &surroundings).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
-    let policy = Arc::new(ArcSwap::from_pointee(engine));
+    let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
     let worker = worker(&config, &store, &wake)?;
     let app = Arc::new(App {
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
         store: store.clone(),
-        policy: policy.clone(),
+        rules: rules.clone(),
         own: own.clone(),
         settings: settings.clone(),
         rack_name: config.rack.name.clone(),
@@ -158,7 +172,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         plain_keys: PlainKeys::new(config.secrets.plain_env_keys.iter().cloned())?,
         routes,
         own,
-        policy,
+        rules,
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
@@ -283,7 +297,14 @@ impl Running {
                         connections.spawn(async move {
                             // Small replies must not wait for acknowledgements.
                             let _best_effort = stream.set_nodelay(true);
-                            serve_connection(plane, stream, Arrival::plain(address), Arc::new(place), draining).await;
+                            serve_connection(
+                                plane,
+                                stream,
+                                Arrival::plain(address),
+                                Arc::new(place),
+                                draining,
+                            )
+                            .await;
                         });
                     }
                     Err(error) => out_of_handles(&error).await,

@@ -45,6 +45,8 @@ pub enum Channel {
     Api,
     /// The web pages.
     Web,
+    /// A service behind the gateway.
+    Service,
     /// A command on the server's own machine.
     Local,
 }
@@ -56,6 +58,7 @@ impl Channel {
             Channel::RackProxy => "rack_proxy",
             Channel::Api => "api",
             Channel::Web => "web",
+            Channel::Service => "service",
             Channel::Local => "local",
         }
     }

@@ -13,6 +13,8 @@ pub enum ResourceKind {
     App,
     /// The gateway itself: users, tokens, settings, log.
     Gateway,
+    /// A service behind the gateway.
+    Service,
 }
 
 impl ResourceKind {
@@ -22,6 +24,7 @@ impl ResourceKind {
             ResourceKind::Rack => "Rack",
             ResourceKind::App => "App",
             ResourceKind::Gateway => "Gateway",
+            ResourceKind::Service => "Service",
         }
     }
 }
@@ -31,7 +34,7 @@ impl ResourceKind {
 pub struct Resource {
     /// Its kind.
     pub kind: ResourceKind,
-    /// Its id within the kind: the app's name, `rack`, or `gateway`.
+    /// Its id within the kind: the app's or service's name, `rack`, or `gateway`.
     pub id: String,
 }
 
@@ -51,11 +54,16 @@ impl Resource {
         Self { kind: ResourceKind::Gateway, id: "gateway".to_owned() }
     }
 
+    /// The service of this name.
+    pub fn service(name: &str) -> Self {
+        Self { kind: ResourceKind::Service, id: name.to_owned() }
+    }
+
     /// The app's name, when the resource is an app.
     pub fn app_name(&self) -> Option<&str> {
         match self.kind {
             ResourceKind::App => Some(&self.id),
-            ResourceKind::Rack | ResourceKind::Gateway => None,
+            ResourceKind::Rack | ResourceKind::Gateway | ResourceKind::Service => None,
         }
     }
 }

@@ -31,5 +31,5 @@ fn verdict(app: &App, caller: &Caller, page: &str, own: bool) -> Option<Verdict>
         destructive_allowed: app.settings.destructive_actions(None),
         ..Facts::default()
     };
-    Some(app.policy.load().decide(caller, operation, &Resource::gateway(), &facts))
+    Some(app.policy().decide(caller, operation, &Resource::gateway(), &facts))
 }

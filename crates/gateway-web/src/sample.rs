@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway_app::control::{OwnHead, OwnReply, OwnRequest, PageAsked};
 use gateway_app::health::Health;
 use gateway_app::origin::{Origin, Scheme};
+use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
 use gateway_app::{App, NoNotices, csrf};
 use gateway_config::{Identity, SettingKey, Settings, Users};
@@ -89,7 +89,7 @@ impl Sample {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             store,
-            policy: Arc::new(ArcSwap::from_pointee(PolicyEngine::new(operations, &[]).unwrap())),
+            rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
             own,
             rack_name: "production".to_owned(),
             domain: None,

@@ -53,7 +53,7 @@ pub async fn check(app: &App, id: &str, text: Option<&str>, replay: u32) -> Resu
         let unknown = PolicyChangeError::Unknown { id: id.to_owned() };
         return Ok(Check { faults: faults(unknown, "")?, ..Check::default() });
     }
-    let present = app.policy.load_full();
+    let present = app.policy();
     let replayed = plan::replay(app, &present, &candidate, replay.min(MOST_REPLAYED)).await?;
     let policy_version = Some(candidate.version().to_owned());
     let roles = tokio::task::spawn_blocking(move || plan::roles(&present, &candidate))

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use gateway_audit::VerdictRecord;
 use gateway_policy::PolicySource;
 use gateway_store::StoreError;
 use gateway_types::{Channel, Facts, ProblemKind, Resource, Role};
 
 use super::*;
+use crate::rules::RulesInForce;
 use crate::tests::{Person, World, refused};
 
 const NO_RESTARTS: &str = r#"@id("no-restarts") @needs("a calm weekend")
@@ -15,7 +15,7 @@ forbid (principal, action == Action::"convox:service:restart", resource);"#;
 /// Each test exchanges policies, so each has its own.
 async fn worlds() -> [World; 2] {
     World::both().await.map(|mut world| {
-        world.app.policy = Arc::new(ArcSwap::new(world.app.policy.load_full()));
+        world.app.rules = Arc::new(RulesInForce::new((*world.app.rules.load()).clone()));
         world
     })
 }
@@ -40,7 +40,7 @@ async fn a_document_is_in_force_once_written_and_out_of_it_once_removed() {
     for world in worlds().await {
         let ann = world.person("ann", &[Role::Admin]).await;
         assert!(may_restart(&world, &ann));
-        let at_first = world.app.policy.load().version().to_owned();
+        let at_first = world.app.policy().version().to_owned();
         let written = put(&world, &ann, "weekend", NO_RESTARTS).await.unwrap();
         assert_eq!(written.rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["no-restarts"]);
         assert!(!may_restart(&world, &ann));
@@ -61,7 +61,7 @@ async fn a_document_is_in_force_once_written_and_out_of_it_once_removed() {
         assert!(matches!(stale, Err(PolicyChangeError::Store(StoreError::Conflict))));
         remove(&world.app, &operator, "weekend", Expected::Version(version_of(&written))).await.unwrap();
         assert!(may_restart(&world, &ann));
-        assert_eq!(world.app.policy.load().version(), at_first);
+        assert_eq!(world.app.policy().version(), at_first);
         let (action, before, after) = world.last().await;
         assert_eq!(
             (action.as_str(), before, after),
@@ -78,7 +78,7 @@ async fn l9_a_bad_document_changes_nothing() {
     for world in worlds().await {
         let ann = world.person("ann", &[Role::Admin]).await;
         put(&world, &ann, "weekend", NO_RESTARTS).await.unwrap();
-        let (version, events) = (world.app.policy.load().version().to_owned(), world.events().await.len());
+        let (version, events) = (world.app.policy().version().to_owned(), world.events().await.len());
         let bad = ProblemKind::BadParameter;
         for (id, text, words) in [
             ("a", "permit (principal, action", "well-formed"),
@@ -93,7 +93,7 @@ async fn l9_a_bad_document_changes_nothing() {
         }
         let long = format!("{NO_RESTARTS}//{}", "x".repeat(LONGEST_TEXT));
         refused(put(&world, &ann, "weekend", &long).await, bad, "at most");
-        assert_eq!(world.app.policy.load().version(), version);
+        assert_eq!(world.app.policy().version(), version);
         assert_eq!(world.events().await.len(), events, "what is not made is not recorded as made");
         assert!(!may_restart(&world, &ann));
     }
@@ -167,7 +167,7 @@ async fn a_check_tells_faults_with_their_place_and_changes_nothing() {
     let [world, _] = worlds().await;
     let ann = world.person("ann", &[Role::Admin]).await;
     put(&world, &ann, "weekend", NO_RESTARTS).await.unwrap();
-    let version = world.app.policy.load().version().to_owned();
+    let version = world.app.policy().version().to_owned();
     let faults = async |id: &str, text: Option<&str>| check(&world.app, id, text, 10).await.unwrap().faults;
     let syntax = faults("a", Some("// fine\n@id(\"x\") permit (principle, action, resource);")).await;
     assert_eq!(syntax[0].place.map(|(line, _)| line), Some(2), "{syntax:?}");
@@ -178,7 +178,7 @@ async fn a_check_tells_faults_with_their_place_and_changes_nothing() {
     assert!(faults("A", Some(NO_RESTARTS)).await[0].message.contains("id has"));
     let trap = faults("trap", Some(r#"@id("x") forbid (principal, action, resource);"#)).await;
     assert!(trap[0].message.contains("undo"), "{trap:?}");
-    assert_eq!(world.app.policy.load().version(), version);
+    assert_eq!(world.app.policy().version(), version);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_check_tells_who_gains_and_who_loses() {
         (&bo, "POST /apps/{app}/services/{service}/restart", "convox:service:restart"),
         (&ann, "GET /apps", "convox:app:list"),
     ] {
-        let engine = world.app.policy.load();
+        let engine = world.app.policy();
         let operation = engine.operations().iter().find(|one| &*one.route == route).unwrap();
         let resource = if route.contains("{app}") { Resource::app("web") } else { Resource::rack() };
         let facts = Facts { mfa_window: true, mfa_enrolled: true, ..Facts::default() };
@@ -227,16 +227,16 @@ async fn a_check_tells_who_gains_and_who_loses() {
 #[tokio::test]
 async fn files_stay() {
     let [mut world, _] = worlds().await;
-    let operations = world.app.policy.load().operations().to_vec();
+    let operations = world.app.policy().operations().to_vec();
     let file = PolicySource { name: "default.cedar".to_owned(), text: NO_RESTARTS.to_owned() };
-    world.app.policy = Arc::new(ArcSwap::from_pointee(PolicyEngine::new(operations, &[file]).unwrap()));
+    world.app.rules = Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[file]).unwrap()));
     let ann = world.person("ann", &[Role::Admin]).await;
-    let version = world.app.policy.load().version().to_owned();
+    let version = world.app.policy().version().to_owned();
     let other = r#"@id("other") forbid (principal, action == Action::"convox:app:create", resource);"#;
     put(&world, &ann, "other", other).await.unwrap();
     assert!(!may_restart(&world, &ann), "also a file that is called like the built-in one");
     let places: Vec<_> = list(&world.app).await.unwrap().into_iter().map(|one| one.place).collect();
     assert!(matches!(places[..], [Place::BuiltIn, Place::File, Place::Database(_)]), "{places:?}");
     remove(&world.app, &world.operator(&ann.caller), "other", Expected::Any).await.unwrap();
-    assert_eq!(world.app.policy.load().version(), version);
+    assert_eq!(world.app.policy().version(), version);
 }

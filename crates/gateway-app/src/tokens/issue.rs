@@ -143,7 +143,7 @@ pub(super) fn check_grants(app: &App, grants: &[Grant]) -> Result<(), PeopleErro
     if grants.len() > MOST_GRANTS || grants.iter().any(|grant| grant.apps.len() > MOST_GRANTS) {
         return Err(PeopleError::TooManyGrants(MOST_GRANTS));
     }
-    let policy = app.policy.load();
+    let policy = app.policy();
     let bad = grants.iter().find(|grant| {
         !(grant.apps.iter().all(|app| is_app(app))
             && policy.operations().iter().any(|operation| names(grant, operation)))

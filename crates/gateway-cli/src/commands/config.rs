@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use gateway_config::{Config, ConfigFaults, Explained, Flags, Origin, load};
 use gateway_policy::OwnTable;
-use gateway_server::{policy_engine, route_table};
+use gateway_server::{policy_engine, route_table, service_table};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -91,7 +91,7 @@ fn faults(faults: &ConfigFaults) -> Vec<FaultAnswer> {
 /// What `serve` makes out of the configuration before it listens: faults there are faults too.
 fn parts(config: &Config) -> Result<(), Failure> {
     let routes = route_table(config)?;
-    policy_engine(config, &routes, &OwnTable::builtin()?)?;
+    policy_engine(config, &routes, &OwnTable::builtin()?, &service_table(config)?)?;
     program_log::filter(&config.log.filter).map(drop)
 }
 

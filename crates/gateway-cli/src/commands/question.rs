@@ -4,7 +4,7 @@ use clap::Args;
 use gateway_app::settings::InForce;
 use gateway_config::Config;
 use gateway_policy::{OwnTable, PolicyEngine};
-use gateway_server::{policy_engine, route_table};
+use gateway_server::{policy_engine, route_table, service_table};
 use gateway_store::Store;
 use gateway_types::{Facts, Resource, Verdict};
 
@@ -35,7 +35,7 @@ impl Asked {
 /// The engine that decides requests under this configuration.
 pub(crate) fn engine(config: &Config) -> Result<PolicyEngine, Failure> {
     let routes = route_table(config)?;
-    Ok(policy_engine(config, &routes, &OwnTable::builtin()?)?)
+    Ok(policy_engine(config, &routes, &OwnTable::builtin()?, &service_table(config)?)?)
 }
 
 /// The facts of a plain request without a second factor, under the settings in force.

@@ -76,6 +76,9 @@ fn start(error: &StartError) -> Option<&'static str> {
         StartError::Policy(_) | StartError::PolicyFile { .. } => Some(
             "look at the files in policy_dir; `rack-gateway config check` reads them without starting anything",
         ),
+        StartError::Service { .. } | StartError::Services(_) => {
+            Some("look at [[service]] in the configuration; docs/services.md explains each field")
+        }
         StartError::Store(error) => store(error),
         StartError::Routes(_)
         | StartError::Own(_)

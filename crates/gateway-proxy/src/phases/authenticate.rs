@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use gateway_identity::InlineFactor;
 use gateway_store::{CallerFault, ResolveError};
-use gateway_types::{Caller, Channel, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
+use gateway_types::{Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
 
 use super::identify::Identified;
 use super::limit;
@@ -18,7 +18,7 @@ use crate::reply::Asker;
 mod presented;
 
 pub(crate) use presented::Credential;
-use presented::Presented;
+use presented::{Place, Presented};
 
 /// A request whose caller is known.
 #[derive(Debug)]
@@ -40,15 +40,14 @@ pub(crate) async fn authenticate(
 ) -> Flow<Authenticated> {
     let open = identified.target.operation().class == Class::Open;
     let presented = presented::take(identified.admitted.request.headers_mut(), identified.channel);
-    let (credential, factor) = match presented {
-        _ if open => (None, None),
+    let (credential, principal, factor) = match presented {
+        _ if open => (None, Principal::Anonymous, None),
         Ok(None) => return refuse(unauthenticated("a session or an API token is needed")),
-        Ok(Some(Presented { credential, factor })) => (Some(credential), factor),
+        Ok(Some(Presented { place, credential, factor })) => {
+            let principal = resolve(plane, &credential, place, &identified, outcome).await?;
+            (Some(credential), principal, factor)
+        }
         Err(fault) => return refuse(fault),
-    };
-    let principal = match &credential {
-        None => Principal::Anonymous,
-        Some(credential) => resolve(plane, credential, &identified, outcome).await?,
     };
     let caller = Caller { principal, channel: identified.channel, source_ip: identified.admitted.source_ip };
     outcome.authenticated(&caller);
@@ -75,17 +74,18 @@ fn no_factor_of_token() -> Problem {
 async fn resolve(
     plane: &DataPlane,
     credential: &Credential,
+    place: Place,
     identified: &Identified,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Principal> {
-    let (source_ip, channel) = (identified.admitted.source_ip, identified.channel);
+    let source_ip = identified.admitted.source_ip;
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
     match callers.resolve_from(credential.expose(), Some(source_ip), now).await {
         // The cookie of a web session is for the web pages; as a password it would be a second kind of
         // token. And a token in the cookie's place would be a session that no sign-in opened.
         Ok(known)
             if (known.principal.credential_kind() == CredentialKind::WebSession)
-                != (channel == Channel::Web) =>
+                != (place == Place::Cookie) =>
         {
             one_event(plane, source_ip, outcome, "a credential was presented in the place of another kind");
             refuse(unauthenticated("the credential is not valid"))

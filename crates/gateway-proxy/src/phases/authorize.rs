@@ -39,12 +39,12 @@ pub(crate) async fn authorize(
     mut inspected: Inspected,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Authorized> {
-    let mut verdict = decide(plane, &inspected, outcome);
+    let mut verdict = decide(&inspected, outcome);
     let mut fault = None;
     if !verdict.is_allowed() {
         match step_up::confirm(plane, &mut inspected, &verdict, outcome).await? {
             Confirmation::None => {}
-            Confirmation::Learnt => verdict = decide(plane, &inspected, outcome),
+            Confirmation::Learnt => verdict = decide(&inspected, outcome),
             Confirmation::Failed(found) => fault = Some(found),
         }
     }
@@ -65,10 +65,10 @@ pub(crate) async fn authorize(
     refuse(problem)
 }
 
-fn decide(plane: &DataPlane, inspected: &Inspected, outcome: &mut OutcomeGuard) -> Verdict {
+fn decide(inspected: &Inspected, outcome: &mut OutcomeGuard) -> Verdict {
     let (asked, facts) = (&inspected.asked, &inspected.facts);
-    let policy = plane.parts.policy.load();
-    let verdict = policy.decide(&inspected.caller, asked.operation(), &asked.resource(), facts);
+    let verdict =
+        inspected.rules.policy.decide(&inspected.caller, asked.operation(), &asked.resource(), facts);
     outcome.decided(&verdict, facts);
     verdict
 }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
 use super::reveal;
+use super::service;
 use super::standing::Standing;
 use super::websocket;
 use crate::body::{ReplyBody, RequestBody};
@@ -46,6 +47,7 @@ pub(crate) async fn forward(
         Asked::Rack { ref request, .. } if request.row().answered_here => answer_here(plane, request)?,
         Asked::Rack { .. } if inspected.socket => websocket::open(plane, inspected, outcome, asker).await?,
         Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
+        Asked::Service { .. } => service::forward(plane, inspected, outcome, asker).await?,
     };
     if let Some(value) =
         receipt.as_ref().map(Receipt::header_value).and_then(|text| HeaderValue::try_from(text).ok())
@@ -63,7 +65,7 @@ async fn own(
     let Asked::Own { route, body, form } = inspected.asked else { return refuse(no_such_operation()) };
     let web_session = match (&inspected.caller.principal, inspected.caller.channel) {
         (Principal::User { session, .. }, Channel::Web) => Some(*session),
-        (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Local) => None,
+        (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local) => None,
     };
     let http::request::Parts { method, uri, headers, .. } = inspected.head;
     let request = OwnRequest {

@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use gateway_app::rules::Rules;
 use gateway_convox::{RequestKind, RouteError};
 use gateway_policy::{OwnRoute, OwnRouteError};
+use gateway_services::{Ask, ServiceRequest, ServiceRouteError, ServiceTable};
 use gateway_types::{Channel, Layer, Operation, Problem, ProblemKind, Resource};
 use http::header::AUTHORIZATION;
 
@@ -27,6 +29,8 @@ pub(crate) enum Target {
     Rack(Box<gateway_convox::Identified>),
     /// One of the gateway's own.
     Own(OwnRoute),
+    /// An operation of a service.
+    Service(Box<ServiceRequest>),
 }
 
 impl Target {
@@ -34,6 +38,7 @@ impl Target {
         match self {
             Target::Rack(route) => route.operation(),
             Target::Own(route) => &route.operation,
+            Target::Service(request) => &request.operation,
         }
     }
 
@@ -41,6 +46,7 @@ impl Target {
         match self {
             Target::Rack(route) => route.resource(),
             Target::Own(route) => route.resource(),
+            Target::Service(request) => request.resource(),
         }
     }
 }
@@ -51,6 +57,8 @@ pub struct Identified {
     pub(super) admitted: Admitted,
     pub(super) target: Target,
     pub(super) channel: Channel,
+    /// The rules that it was found in, and is decided by.
+    pub(super) rules: Arc<Rules>,
 }
 
 /// Finds the operation.
@@ -61,6 +69,7 @@ pub(crate) fn identify(
     asker: &mut Asker,
 ) -> Flow<Identified> {
     let path = admitted.request.uri().path();
+    let rules = plane.parts.rules.load();
     let rack_path = path
         .strip_prefix(RACK_PREFIX)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -72,7 +81,14 @@ pub(crate) fn identify(
             asker.page = None;
             (rack_target(plane, &admitted, rack_path)?, Channel::RackProxy)
         }
-        None => own_target(plane, &admitted, path, asker)?,
+        None => match service_target(&rules.services, &admitted, path)? {
+            Some(target) => {
+                outcome.on_channel(Channel::Service);
+                asker.of_service(&admitted.request);
+                (target, Channel::Service)
+            }
+            None => own_target(plane, &admitted, path, asker)?,
+        },
     };
     if SILENT_ACTIONS.contains(&target.operation().action.as_str())
         || target.operation().action.as_str() == "gateway:meta:health"
@@ -81,7 +97,7 @@ pub(crate) fn identify(
     }
     outcome.identified(channel, target.operation(), target.resource());
     asker.route_known(&target);
-    ControlFlow::Continue(Identified { admitted, target, channel })
+    ControlFlow::Continue(Identified { admitted, target, channel, rules })
 }
 
 fn rack_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
@@ -99,6 +115,36 @@ fn route_problem(fault: &RouteError) -> Problem {
         RouteError::MalformedPath { .. } | RouteError::BadPathParameter { .. } => ProblemKind::BadParameter,
     };
     Problem::new(kind, Layer::Network, fault.to_string())
+}
+
+/// An operation of the service that the host and path belong to; `None` when they are no service's.
+fn service_target(services: &ServiceTable, admitted: &Admitted, path: &str) -> Flow<Option<Target>> {
+    let found = match services.find(&admitted.host, path) {
+        Ok(Some(found)) => found,
+        Ok(None) => return ControlFlow::Continue(None),
+        Err(fault) => {
+            return refuse(Problem::new(ProblemKind::BadParameter, Layer::Network, fault.to_string()));
+        }
+    };
+    let request = &admitted.request;
+    let version = found.service.raw.version_header.as_deref();
+    let ask = Ask {
+        method: request.method().as_str(),
+        query: request.uri().query(),
+        socket: admitted.socket,
+        version: version.and_then(|name| request.headers().get(name)).and_then(|value| value.to_str().ok()),
+    };
+    match found.service.identify(found.path, &found.below, ask) {
+        Ok(request) => ControlFlow::Continue(Some(Target::Service(Box::new(request)))),
+        Err(fault) => {
+            let kind = match fault {
+                ServiceRouteError::Unknown | ServiceRouteError::NoSocket => ProblemKind::UnknownRoute,
+                ServiceRouteError::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
+                ServiceRouteError::Version { .. } | ServiceRouteError::Query(_) => ProblemKind::BadParameter,
+            };
+            refuse(Problem::new(kind, Layer::Network, fault.to_string()))
+        }
+    }
 }
 
 /// One of the gateway's own operations, and whether a browser asks for its page.

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use gateway_app::control::OwnQuestion;
 use gateway_app::origin::Origin;
+use gateway_app::rules::Rules;
 use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy, UpstreamBody};
 use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
+use gateway_services::ServiceRequest;
 use gateway_types::{Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
@@ -47,6 +49,8 @@ pub struct Inspected {
     pub(super) factor: Option<InlineFactor>,
     pub(super) asked: Asked,
     pub(super) facts: Facts,
+    /// The rules that the request was found in.
+    pub(super) rules: Arc<Rules>,
     /// The request's head; what is still of use of it is named by each later phase.
     pub(super) head: http::request::Parts,
     /// The origin that the client used.
@@ -73,6 +77,13 @@ pub(crate) enum Asked {
         /// The fields of a page's form, without the gateway's own.
         form: Vec<(String, String)>,
     },
+    /// Of a service.
+    Service {
+        /// The typed request.
+        request: Box<ServiceRequest>,
+        /// The client's body.
+        body: Incoming,
+    },
 }
 
 impl Asked {
@@ -80,6 +91,7 @@ impl Asked {
         match self {
             Asked::Rack { request, .. } => request.operation(),
             Asked::Own { route, .. } => &route.operation,
+            Asked::Service { request, .. } => &request.operation,
         }
     }
 
@@ -87,6 +99,7 @@ impl Asked {
         match self {
             Asked::Rack { request, .. } => request.resource(),
             Asked::Own { route, .. } => route.resource(),
+            Asked::Service { request, .. } => request.resource(),
         }
     }
 }
@@ -99,6 +112,7 @@ pub(crate) async fn inspect(
     asker: &mut Asker,
 ) -> Flow<Inspected> {
     let Authenticated { identified, caller, credential, mut factor } = limited.into_authenticated();
+    let rules = identified.rules;
     let Admitted { request, socket, origin, .. } = identified.admitted;
     let (head, body) = request.into_parts();
     let asked = match identified.target {
@@ -131,11 +145,12 @@ pub(crate) async fn inspect(
                 Err(fault) => return refuse(parameter_problem(&fault)),
             }
         }
+        Target::Service(request) => Asked::Service { request, body },
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
     let mut facts = facts(plane, &caller.principal, &asked, head.uri.query()).await;
     step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts).await?;
-    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, head, origin, socket })
+    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, rules, head, origin, socket })
 }
 
 fn complete(
@@ -213,7 +228,7 @@ async fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked, query: O
         mfa_enrolled: false,
         mfa_off: !settings.mfa_step_up(),
         own_object: match asked {
-            Asked::Rack { .. } => false,
+            Asked::Rack { .. } | Asked::Service { .. } => false,
             Asked::Own { route, body, form } => {
                 let question = OwnQuestion { principal, route, query, form, body };
                 plane.parts.control.is_own(question).await
@@ -224,7 +239,7 @@ async fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked, query: O
         external_builds_allowed: settings.external_builds(resource.app_name()),
         sensitive_parameters: match asked {
             Asked::Rack { request, .. } => request.sensitive_parameters(),
-            Asked::Own { .. } => Default::default(),
+            Asked::Own { .. } | Asked::Service { .. } => Default::default(),
         },
     }
 }
@@ -236,13 +251,13 @@ impl Asked {
             Asked::Rack { request, .. } => {
                 request.parameters().iter().any(|parameter| parameter.secrecy == Secrecy::Scanned)
             }
-            Asked::Own { .. } => false,
+            Asked::Own { .. } | Asked::Service { .. } => false,
         }
     }
 
-    /// Whether its body streams to the rack.
+    /// Whether its body streams upstream.
     pub(super) fn is_streamed(&self) -> bool {
-        matches!(self, Asked::Rack { body: Some(_), .. })
+        matches!(self, Asked::Rack { body: Some(_), .. } | Asked::Service { .. })
     }
 
     /// What a step-up for this request is bound to: method and path, and a digest of what else is asked.
@@ -272,6 +287,9 @@ impl Asked {
                     HEXLOWER.encode(digest.sign().as_ref().get(..16).unwrap_or_default())
                 )
             }
+            Asked::Service { request, .. } => {
+                format!("{} {} {}", request.service.name, request.method, request.target)
+            }
             Asked::Own { body, form, .. } => {
                 let place = format!("{} {}", head.method, head.uri.path());
                 if body.is_empty() && form.is_empty() {
@@ -292,6 +310,11 @@ impl Asked {
 pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
     match asked {
         Asked::Own { route, .. } => route.parameters.iter().cloned().collect(),
+        Asked::Service { request, .. } => request
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), gateway_audit::bounded(value)))
+            .collect(),
         Asked::Rack { request, .. } => {
             let resource = request.resource();
             let scope = resource.app_name().unwrap_or(RACK_SCOPE);

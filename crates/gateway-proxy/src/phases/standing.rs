@@ -69,7 +69,7 @@ impl Standing {
             Err(ResolveError::Store(_)) => return Ok(()),
         };
         let caller = Caller { principal: known.principal.clone(), ..self.caller.clone() };
-        let verdict = parts.policy.load().decide(&caller, &self.operation, &self.resource, &self.facts);
+        let verdict = parts.rules.policy().decide(&caller, &self.operation, &self.resource, &self.facts);
         if verdict.is_allowed() { Ok(()) } else { Err(verdict.reason) }
     }
 }

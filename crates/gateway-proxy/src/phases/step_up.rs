@@ -80,20 +80,20 @@ pub(crate) async fn confirm(
     }
     if let Some(factor) = inspected.factor.take()
         && inspected.facts.mfa_enrolled
-        && !allowed(plane, inspected, &inspected.facts)
-        && allowed(plane, inspected, &confirmed(&inspected.facts))
+        && !allowed(inspected, &inspected.facts)
+        && allowed(inspected, &confirmed(&inspected.facts))
     {
         let turn = plane.parts.store.step_ups().turn(session).await;
         // Whoever had the turn before may have opened the window with the same code.
         ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
-        if !allowed(plane, inspected, &inspected.facts) {
+        if !allowed(inspected, &inspected.facts) {
             let spent = spend(plane, id, session, &factor, inspected, outcome).await?;
             drop(turn);
             return ControlFlow::Continue(spent);
         }
     }
-    if !allowed(plane, inspected, &inspected.facts)
-        && allowed(plane, inspected, &confirmed(&inspected.facts))
+    if !allowed(inspected, &inspected.facts)
+        && allowed(inspected, &confirmed(&inspected.facts))
         && let Some(factor) = confirmed_elsewhere(plane, session, inspected).await?
     {
         inspected.facts = confirmed(&inspected.facts);
@@ -115,9 +115,9 @@ fn confirmed(facts: &Facts) -> Facts {
     Facts { mfa_enrolled: true, mfa_window: true, mfa_bound: true, ..facts.clone() }
 }
 
-fn allowed(plane: &DataPlane, inspected: &Inspected, facts: &Facts) -> bool {
+fn allowed(inspected: &Inspected, facts: &Facts) -> bool {
     let (asked, caller) = (&inspected.asked, &inspected.caller);
-    plane.parts.policy.load().decide(caller, asked.operation(), &asked.resource(), facts).is_allowed()
+    inspected.rules.policy.decide(caller, asked.operation(), &asked.resource(), facts).is_allowed()
 }
 
 /// Uses up the challenge of exactly this request, when its person confirmed it on its page.
@@ -180,7 +180,7 @@ async fn spend(
         // window is open, and nothing is bound to this request.
         Ok(Spending::Before) => {
             ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
-            let rides = allowed(plane, inspected, &inspected.facts);
+            let rides = allowed(inspected, &inspected.facts);
             let spent_already = Confirmation::Failed(CodeFault::Spent);
             ControlFlow::Continue(if rides { Confirmation::Learnt } else { spent_already })
         }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 /// A connection to the rack.
-pub(super) enum RackStream {
+pub(crate) enum RackStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }

@@ -28,6 +28,7 @@ mod matrix;
 mod pages;
 mod rack_tls;
 mod replay;
+mod services;
 mod step_up;
 mod streaming;
 mod structure;

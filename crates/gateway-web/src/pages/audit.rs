@@ -132,7 +132,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Ok(filter) => (Some(log::search(app, whose, filter, before, PAGE_SIZE).await?), Vec::new()),
         Err(faults) => (None, faults),
     };
-    let policy = app.policy.load();
+    let policy = app.policy();
     let (items, next) = found.map_or_else(Default::default, |page| (page.items, page.next));
     reply::html(&AuditPage {
         frame: Frame::of(web, request, "Audit log"),
@@ -169,7 +169,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     let index = request.parameter("index").and_then(|index| index.parse::<u64>().ok());
     let index = index.ok_or_else(no_such_event)?;
     let Entry { event, hash, inclusion, .. } = log::read(web.app(), index).await?;
-    let policy = web.app().policy.load();
+    let policy = web.app().policy();
     reply::html(&EventPage {
         frame: Frame::of(web, request, &format!("Event #{index}")),
         intent: event.intent,

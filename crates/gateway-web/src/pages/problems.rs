@@ -112,7 +112,7 @@ fn again<'a>(asked: &'a PageAsked, problem: &Problem) -> Option<Again<'a>> {
 }
 
 fn rules(web: &Web, problem: &Problem) -> Vec<RuleInWords> {
-    let policy = web.app().policy.load();
+    let policy = web.app().policy();
     let in_words = |id: &String| {
         let needs = policy.rule(id).and_then(|rule| rule.needs.clone()).unwrap_or_default();
         RuleInWords { id: id.clone(), needs }

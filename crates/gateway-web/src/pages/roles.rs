@@ -70,7 +70,7 @@ impl Cell {
 /// `GET /app/roles`.
 pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let query = Query::of(request);
-    let policy = web.app().policy.load();
+    let policy = web.app().policy();
     // What is open to everybody says nothing about roles.
     let operations = policy.operations().iter().filter(|row| row.class != Class::Open);
     let all: Vec<OperationRow> = operations.map(|row| answers(&policy, row)).collect();

@@ -43,7 +43,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     })?;
     let events = gateway_app::explain::why_for(app, caller, id).await?;
     let story = Story::of(&events);
-    let policy = app.policy.load();
+    let policy = app.policy();
     let title = if story.stopped.is_some() { "Why it was refused" } else { "What became of it" };
     reply::html(&WhyPage {
         frame: Frame::of(web, request, title),

@@ -64,7 +64,7 @@ async fn gateway(names: &[&str]) -> Sample {
         clock: app.clock.clone(),
         entropy: app.entropy.clone(),
         store: app.store.clone(),
-        policy: app.policy.clone(),
+        rules: app.rules.clone(),
         own: app.own.clone(),
         settings: app.settings.clone(),
         rack_name: app.rack_name.clone(),

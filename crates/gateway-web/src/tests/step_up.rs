@@ -9,7 +9,7 @@ use crate::sample::{HOSTILE, Sample, session};
 
 async fn challenge(sample: &Sample, of: &Caller, action: &str, target: &str, from: &str) -> String {
     let Principal::User { id, session, .. } = &of.principal else { panic!("not a person") };
-    let policy = sample.app.policy.load();
+    let policy = sample.app.policy();
     let refused = Refused {
         operation: policy.operation(action).unwrap(),
         resource: &Resource::app("web"),

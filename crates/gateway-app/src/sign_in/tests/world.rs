@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use crate::rules::RulesInForce;
 use gateway_config::{Identity, OidcProvider, Settings, Users};
 use gateway_convox::RouteTable;
 use gateway_identity::oidc::{Fetch, Provider, ProviderConfig};
@@ -175,7 +175,7 @@ impl World {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             store,
-            policy: Arc::new(ArcSwap::from_pointee(PolicyEngine::new(operations, &[]).unwrap())),
+            rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
             own,
             rack_name: "test".to_owned(),
             domain: domain.map(str::to_owned),

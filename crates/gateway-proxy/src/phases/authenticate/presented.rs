@@ -27,9 +27,19 @@ impl Credential {
     }
 }
 
+/// Where a credential was presented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// In the session cookie: a web session and nothing else.
+    Cookie,
+    /// In the `Authorization` header: anything but a web session.
+    Header,
+}
+
 /// What was presented.
 #[derive(Debug)]
 pub(super) struct Presented {
+    pub(super) place: Place,
     pub(super) credential: Credential,
     pub(super) factor: Option<InlineFactor>,
 }
@@ -38,7 +48,7 @@ pub(super) struct Presented {
 /// of it. `None` when there is no credential.
 ///
 /// # Security
-/// The session cookie counts for pages only, and is taken out everywhere. Beside a token it is refused
+/// The session cookie counts for pages and services only, and is taken out everywhere. Beside a token it is refused
 /// everywhere: which of two credentials counts must never be a matter of precedence.
 pub(super) fn take(headers: &mut HeaderMap, channel: Channel) -> Result<Option<Presented>, Problem> {
     let cookie = take_session_cookie(headers);
@@ -48,8 +58,9 @@ pub(super) fn take(headers: &mut HeaderMap, channel: Channel) -> Result<Option<P
     }
     match (presented?, cookie?) {
         (Some(_), Some(_)) => Err(malformed("the request has both a session cookie and a token; send one")),
-        (None, Some(cookie)) if channel == Channel::Web => {
-            Ok(Some(Presented { credential: Credential(Arc::new(cookie)), factor: None }))
+        (None, Some(cookie)) if matches!(channel, Channel::Web | Channel::Service) => {
+            let credential = Credential(Arc::new(cookie));
+            Ok(Some(Presented { place: Place::Cookie, credential, factor: None }))
         }
         (presented, _) => Ok(presented),
     }
@@ -94,7 +105,7 @@ fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {
     if factor.is_some() && in_header.is_some() {
         return Err(refused(&InlineError::MoreThanOne));
     }
-    Ok(Some(Presented { credential, factor: factor.or(in_header) }))
+    Ok(Some(Presented { place: Place::Header, credential, factor: factor.or(in_header) }))
 }
 
 fn factor_header(headers: &HeaderMap) -> Result<Option<InlineFactor>, Problem> {
@@ -156,11 +167,11 @@ mod tests {
         }
         let actual = match take(&mut map, Channel::RackProxy) {
             Ok(None) => "-".to_owned(),
-            Ok(Some(Presented { credential, factor: None })) => credential.expose().to_owned(),
-            Ok(Some(Presented { credential, factor: Some(InlineFactor::Totp(code)) })) => {
+            Ok(Some(Presented { credential, factor: None, .. })) => credential.expose().to_owned(),
+            Ok(Some(Presented { credential, factor: Some(InlineFactor::Totp(code)), .. })) => {
                 format!("{}+{}", credential.expose(), code.digits().expose())
             }
-            Ok(Some(Presented { credential, factor: Some(InlineFactor::Backup(_)) })) => {
+            Ok(Some(Presented { credential, factor: Some(InlineFactor::Backup(_)), .. })) => {
                 format!("{}+backup", credential.expose())
             }
             Err(problem) => problem.kind.name().to_owned(),

@@ -67,7 +67,7 @@ pub(crate) fn advise(
             "repeat the command with .totp.CODE after your token, CODE being the six digits that your authenticator shows",
             Some("RACK_URL=https://convox:TOKEN.totp.CODE@HOST/api/v1/rack-proxy"),
         ),
-        Channel::Api | Channel::Local => (
+        Channel::Api | Channel::Service | Channel::Local => (
             "repeat it with the header X-Mfa-Totp: CODE, the six digits that your authenticator shows",
             Some("rack-gateway step-up"),
         ),

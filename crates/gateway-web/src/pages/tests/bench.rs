@@ -96,7 +96,7 @@ impl Bench {
             own_object: ownership::is_own(app, question).await,
             ..Facts::default()
         };
-        let verdict = app.policy.load().decide(caller, &route.operation, &route.resource(), &request.facts);
+        let verdict = app.policy().decide(caller, &route.operation, &route.resource(), &request.facts);
         let reply = if verdict.is_allowed() {
             self.sample.ask(request).await
         } else {
