@@ -3,13 +3,15 @@
 use gateway_app::control::OwnRequest;
 use gateway_app::users::{self, Invitation};
 use gateway_app::{App, sessions as ending};
-use gateway_store::UserChange;
+use gateway_store::{Standing, UserChange, UserFilter};
 use gateway_types::wire::Listing;
 use gateway_types::wire::sessions::Session;
 use gateway_types::wire::users::{InviteUser, LockUser, UpdateUser, User};
-use gateway_types::{SessionId, UserId};
+use gateway_types::{Role, SessionId, UserId};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use crate::paging::{self, Paging, Searching, bare, no_query};
+use crate::paging::{self, Paging, bare, no_query};
 use crate::reply::{self, Answer};
 use crate::{input, sessions};
 
@@ -31,13 +33,41 @@ fn one(user: gateway_store::User) -> Answer {
     Ok(reply::tagged(reply::json(&shown(user))?, version))
 }
 
+/// Which people a listing holds.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct People {
+    /// `next` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+    /// Items of a page, 1 to 200; 50 unless given.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// Only people whose address or name contains this.
+    #[serde(default)]
+    q: Option<String>,
+    /// Only people who hold this very role.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    role: Option<Role>,
+    /// Only people who are locked out, or only those who are not.
+    #[serde(default)]
+    locked: Option<bool>,
+}
+
 /// People by address.
-#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Searching),
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(People),
     responses((status = 200, body = Listing<User>)))]
 pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
-    let asked: Searching = input::query(request)?;
+    let asked: People = input::query(request)?;
     let limit = paging::limit(asked.limit)?;
-    let page = users::list(app, asked.q.as_deref(), asked.cursor.as_deref(), limit).await?;
+    let filter = UserFilter {
+        search: asked.q,
+        role: asked.role,
+        standing: asked.locked.map(|locked| if locked { Standing::Locked } else { Standing::Active }),
+    };
+    let page = users::find(app, &filter, asked.cursor.as_deref(), limit).await?;
     reply::json(&paging::listing(page, shown))
 }
 

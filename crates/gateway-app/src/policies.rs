@@ -15,7 +15,7 @@ mod tests;
 use std::time::Duration;
 
 use gateway_policy::{PolicyEngine, PolicySource, Rule};
-use gateway_store::{Lease, PolicyDocument, StoreError};
+use gateway_store::{Lease, PolicyDocument, Store, StoreError};
 use gateway_types::Operation;
 use serde_json::Value;
 
@@ -126,6 +126,35 @@ pub async fn remove(
     expected: Expected,
 ) -> Result<(), PolicyChangeError> {
     change(app, operator, id, None, expected).await
+}
+
+/// The documents in the database, whether or not they load: for a command on the server's own machine.
+///
+/// # Errors
+/// Only the store's.
+pub async fn stored(store: &Store) -> Result<Vec<PolicyDocument>, PolicyChangeError> {
+    Ok(store.policies().list().await?)
+}
+
+/// Removes a document of the database whatever is left: for a command on the server's own machine, when the
+/// gateway does not start. Gateways that run take the change over as they take any other.
+///
+/// # Errors
+/// [`PolicyChangeError::Unknown`], or the store's; when the removal cannot be recorded, nothing is removed.
+pub async fn remove_stored(
+    store: &Store,
+    operator: &Operator<'_>,
+    id: &str,
+) -> Result<(), PolicyChangeError> {
+    let documents = store.policies().list().await?;
+    let unknown = || PolicyChangeError::Unknown { id: gateway_audit::bounded(id) };
+    let present = documents.into_iter().find(|document| document.id == id).ok_or_else(unknown)?;
+    let mut event = operator.event("gateway:policy:remove");
+    event.parameters.insert("id".to_owned(), gateway_audit::bounded(id));
+    event.before = Some(Value::String(present.text));
+    event.after = Some(Value::Null);
+    record(store, event).await?;
+    Ok(store.policies().remove(id, present.version).await?)
 }
 
 /// Puts the database's policies in force here when they are others than those last seen. Call it at the

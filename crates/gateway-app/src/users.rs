@@ -25,19 +25,6 @@ pub struct Invitation {
     pub roles: RoleSet,
 }
 
-/// One page of people by address, those whose address or name contains `search`.
-///
-/// # Errors
-/// Only the store's.
-pub async fn list(
-    app: &App,
-    search: Option<&str>,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<User>, PeopleError> {
-    Ok(app.store.users().list(search, cursor, limit).await?)
-}
-
 /// One page of people by address, those that the filter lets through.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gateway_app::health::Health;
 use gateway_store::Store;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -22,6 +23,7 @@ pub(crate) struct Probes {
     pub(crate) store: Arc<Store>,
     pub(crate) rack: (String, u16),
     pub(crate) notes: Vec<String>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// Serves one connection.
@@ -44,8 +46,9 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => {
-            let readiness =
-                readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &probes.notes).await;
+            let mut notes = probes.notes.clone();
+            notes.extend(probes.health.policy_fault());
+            let readiness = readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &notes).await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
             reply(status, "application/json", body)

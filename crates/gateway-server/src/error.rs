@@ -67,7 +67,7 @@ pub enum StartError {
     Mail(#[from] MailError),
     /// The policies in the database do not load.
     #[error(
-        "the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them"
+        "the policies in the database cannot be put in force; `rack-gateway policy list --database-url …` shows them, and `rack-gateway policy remove ID --database-url …` takes one away"
     )]
     Reload(#[from] ReloadError),
     /// Services are wrong.

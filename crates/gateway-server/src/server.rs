@@ -204,14 +204,14 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     for listener in listeners {
         running.accept(listener, places.clone());
     }
-    running.probe(admin_listener, probes(&config, &store));
+    running.probe(admin_listener, probes(&config, &store, app.health.clone()));
     running.each(MINUTE, minute(plane, store.clone()));
     running.keep_up();
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
 }
 
-fn probes(config: &Config, store: &Arc<Store>) -> Arc<Probes> {
+fn probes(config: &Config, store: &Arc<Store>, health: Arc<Health>) -> Arc<Probes> {
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if store.made_its_own_secret() {
         notes.push("APP_SECRET_KEY is not given; one was made and is kept in the database, so whoever reads the database reads what it seals".to_owned());
@@ -224,7 +224,7 @@ fn probes(config: &Config, store: &Arc<Store>) -> Arc<Probes> {
         host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         config.rack.url.port_or_known_default().unwrap_or(443),
     );
-    Arc::new(Probes { store: store.clone(), rack, notes })
+    Arc::new(Probes { store: store.clone(), rack, notes, health })
 }
 
 fn rack_target(config: &Config) -> Result<RackTarget, StartError> {

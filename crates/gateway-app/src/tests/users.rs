@@ -1,11 +1,11 @@
-use gateway_store::UserChange;
+use gateway_store::{UserChange, UserFilter};
 use gateway_types::{CredentialKind, ProblemKind, Role};
 use serde_json::json;
 
 use super::{Person, World, refused, roles};
 use crate::Notice;
 use crate::rights::Expected;
-use crate::users::{Invitation, invite, list, lock, read, remove, reset_factors, unlock, update};
+use crate::users::{Invitation, find, invite, lock, read, remove, reset_factors, unlock, update};
 
 fn invitation(email: &str, names: &str) -> Invitation {
     Invitation { email: email.to_owned(), name: None, roles: roles(names) }
@@ -53,7 +53,18 @@ async fn an_invitation_adds_somebody_and_never_changes_somebody() {
             "name",
         );
         assert!(world.told().is_empty());
-        assert_eq!(list(&world.app, Some("CY"), None, 10).await.unwrap().items, [cy]);
+        assert_eq!(
+            find(
+                &world.app,
+                &UserFilter { search: Some("CY".to_owned()), ..UserFilter::default() },
+                None,
+                10
+            )
+            .await
+            .unwrap()
+            .items,
+            [cy]
+        );
     }
 }
 
@@ -214,6 +225,9 @@ async fn what_cannot_be_recorded_is_not_done() {
         refused(update(app, &operator, by, id, Expected::Any, to("ops")).await, kind, "store");
         refused(invite(app, &operator, by, invitation("cy@example.com", "ops")).await, kind, "store");
         assert_eq!(read(app, id).await.unwrap(), bo.user);
-        assert_eq!((list(app, None, None, 10).await.unwrap().items.len(), world.told().len()), (2, 0));
+        assert_eq!(
+            (find(app, &UserFilter::default(), None, 10).await.unwrap().items.len(), world.told().len()),
+            (2, 0)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `policy`: what says yes and no, and what a change of it would do.
 
 mod outcome;
+mod stored;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,7 +15,8 @@ use serde::Serialize;
 
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
-use crate::remote::Remote;
+use crate::local::DataPlace;
+use crate::remote::{Remote, Whose, whose};
 use crate::table::Rows;
 use crate::terminal::{Assent, waiting};
 
@@ -32,8 +34,12 @@ pub(crate) struct PolicyArguments {
 /// What to do with policies.
 #[derive(Subcommand, Debug)]
 pub(crate) enum PolicyCommand {
-    /// List the documents and the policies in them
-    List,
+    /// List the documents and the policies in them; on the server's own machine, those of its database
+    List {
+        /// Where the data are.
+        #[command(flatten)]
+        place: DataPlace,
+    },
     /// Print the text of a document or of a single policy
     Show {
         /// The document's or the policy's id
@@ -63,7 +69,7 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Remove a document
+    /// Remove a document; on the server's own machine also when the gateway does not start with it
     Remove {
         /// The document's id
         #[arg(value_name = "ID")]
@@ -71,6 +77,9 @@ pub(crate) enum PolicyCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// Where the data are.
+        #[command(flatten)]
+        place: DataPlace,
     },
 }
 
@@ -86,16 +95,29 @@ pub(crate) struct Change {
 }
 
 #[derive(Serialize)]
-struct Removed<'a> {
+pub(crate) struct Removed<'a> {
     id: &'a str,
     removed: bool,
 }
 
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: PolicyArguments) -> Result<ExitCode, Failure> {
+    let place = match &arguments.command {
+        PolicyCommand::List { place } | PolicyCommand::Remove { place, .. } => place.clone(),
+        PolicyCommand::Show { .. }
+        | PolicyCommand::Check(_)
+        | PolicyCommand::Plan { .. }
+        | PolicyCommand::Put { .. } => DataPlace::default(),
+    };
+    // Only when a database is named by a flag: the machine of somebody who is signed in may have variables too.
+    if place != DataPlace::default()
+        && let Whose::Local = whose(context, &place)?
+    {
+        return stored::run(context, arguments.command, &place).await;
+    }
     let remote = Remote::open(context)?;
     match arguments.command {
-        PolicyCommand::List => list(context, &remote).await,
+        PolicyCommand::List { .. } => list(context, &remote).await,
         PolicyCommand::Show { id } => show(context, &remote, &id).await,
         PolicyCommand::Check(change) => {
             let question = CheckPolicy { text: Some(change.text()?), id: change.id, replay: Some(0) };
@@ -109,7 +131,7 @@ pub(crate) async fn run(context: &Context, arguments: PolicyArguments) -> Result
             outcome::plan(context, &check)
         }
         PolicyCommand::Put { change, yes } => put(context, &remote, &change, yes).await,
-        PolicyCommand::Remove { id, yes } => remove(context, &remote, &id, yes).await,
+        PolicyCommand::Remove { id, yes, .. } => remove(context, &remote, &id, yes).await,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gateway_client::Tagged;
 use gateway_client::text::one_line;
+use gateway_client::{Client, Page, Tagged};
 use gateway_types::wire::users::{InviteUser, UpdateUser, User};
 use gateway_types::{Role, RoleSet};
 use serde::Serialize;
@@ -33,6 +33,12 @@ pub(crate) enum UsersCommand {
         /// Only those whose address or name contains this
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        /// Only those who hold this very role
+        #[arg(long, value_name = "ROLE")]
+        role: Option<Role>,
+        /// Only those who are locked out
+        #[arg(long)]
+        locked: bool,
     },
     /// Show one person
     Show {
@@ -111,7 +117,12 @@ struct Done<'a> {
 pub(crate) async fn run(context: &Context, arguments: UsersArguments) -> Result<ExitCode, Failure> {
     let remote = Remote::open(context)?;
     match arguments.command {
-        UsersCommand::List { search } => list(context, &remote, search.as_deref()).await?,
+        UsersCommand::List { search, role, locked } => {
+            let search = search.as_deref();
+            let ask =
+                async |client: &Client, page: &Page| client.users(page, role, locked.then_some(true)).await;
+            list(context, &every(&remote, search, ask).await?)?;
+        }
         UsersCommand::Show { person } => {
             let user = find(&remote, &person).await?.value;
             context.output.answer(&user, || text(&user))?;
@@ -154,10 +165,9 @@ pub(crate) async fn run(context: &Context, arguments: UsersArguments) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(context: &Context, remote: &Remote, search: Option<&str>) -> Result<(), Failure> {
-    let users = every(remote, search, async |client, page| client.users(page).await).await?;
+fn list(context: &Context, users: &Vec<User>) -> Result<(), Failure> {
     let mut rows = Rows::new(&["EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID"]);
-    for user in &users {
+    for user in users {
         rows.add(vec![
             user.email.clone(),
             user.name.clone(),
@@ -167,7 +177,7 @@ async fn list(context: &Context, remote: &Remote, search: Option<&str>) -> Resul
             user.id.clone(),
         ]);
     }
-    context.output.listing(&users, &rows, "nobody was found")
+    context.output.listing(users, &rows, "nobody was found")
 }
 
 /// The person with this address or id.
@@ -176,7 +186,8 @@ async fn list(context: &Context, remote: &Remote, search: Option<&str>) -> Resul
 /// When there is none.
 pub(super) async fn find(remote: &Remote, person: &str) -> Result<Tagged<User>, Failure> {
     let id = if person.contains('@') {
-        let found = every(remote, Some(person), async |client, page| client.users(page).await).await?;
+        let found =
+            every(remote, Some(person), async |client, page| client.users(page, None, None).await).await?;
         let wanted = person.to_lowercase();
         let user = found.into_iter().find(|user| user.email.to_lowercase() == wanted);
         user.ok_or_else(|| {

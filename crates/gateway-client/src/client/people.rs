@@ -1,22 +1,29 @@
 //! People, their sessions, roles and groups.
 
-use gateway_types::RoleSet;
 use gateway_types::wire::Listing;
 use gateway_types::wire::groups::{Group, UpdateGroup};
 use gateway_types::wire::sessions::Session;
 use gateway_types::wire::users::{InviteUser, LockUser, RoleInfo, UpdateUser, User};
+use gateway_types::{Role, RoleSet};
 use http::Method;
 
-use super::{Client, Page, Tagged};
+use super::{Client, Page, Tagged, with_query};
 use crate::error::ClientError;
 
 impl Client {
-    /// People.
+    /// People; with a role, those who hold it; with `locked`, those who are locked out, or are not.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn users(&self, page: &Page) -> Result<Listing<User>, ClientError> {
-        self.read(page.on(self.address().api(&["users"]))).await
+    pub async fn users(
+        &self,
+        page: &Page,
+        role: Option<Role>,
+        locked: Option<bool>,
+    ) -> Result<Listing<User>, ClientError> {
+        let locked = locked.map(|locked| locked.to_string());
+        let filter = [("role", role.map(Role::name)), ("locked", locked.as_deref())];
+        self.read(with_query(page.on(self.address().api(&["users"])), &filter)).await
     }
 
     /// One person.

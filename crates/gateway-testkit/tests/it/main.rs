@@ -24,6 +24,7 @@ mod hostile_sockets;
 mod layers;
 mod leaks;
 mod log;
+mod mail;
 mod matrix;
 mod pages;
 mod rack_tls;
