@@ -43,7 +43,8 @@ async fn without_a_key_one_is_made_and_kept() {
         assert!(again.made_its_own_secret());
         assert_eq!(again.derive_key("purpose/v1"), key);
         again.close().await;
-        assert!(matches!(Store::open(place.options(Access::Serve)).await, Err(StoreError::WrongSecretKey)));
+        let other_key = Store::open(place.options(Access::Serve)).await;
+        assert!(matches!(other_key, Err(StoreError::WrongSecretKey)), "{other_key:?}");
     }
 }
 
