@@ -17,6 +17,10 @@ lint:
 test *options:
     ./scripts/test {{options}}
 
+# Fuzz targets, each for some seconds; `just fuzz 600 redactor` runs one of them longer
+fuzz *arguments:
+    ./scripts/fuzz {{arguments}}
+
 # A whole gateway on this machine, with a simulated rack and users of every role
 demo *flags:
     cargo run --locked -p rack-gateway -- demo {{flags}}

@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_framing;
 mod hostile_headers;
 mod hostile_paths;
+mod hostile_services;
 mod hostile_sockets;
 mod layers;
 mod leaks;
