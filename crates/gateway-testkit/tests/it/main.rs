@@ -17,6 +17,7 @@ mod documents;
 mod environment;
 mod exec;
 mod hostile;
+mod hostile_bodies;
 mod hostile_framing;
 mod hostile_headers;
 mod hostile_paths;
