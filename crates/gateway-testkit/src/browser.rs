@@ -31,8 +31,13 @@ pub struct Journey {
 impl Journey {
     /// Opens the browser before this gateway, as the person with this address at the provider.
     pub fn begin(gateway: &str, email: &str, name: &str, options: &[&str]) -> Self {
+        Self::of("browser.mjs", gateway, email, name, options)
+    }
+
+    /// The same, by another script of `tests/peers`.
+    pub fn of(script: &str, gateway: &str, email: &str, name: &str, options: &[&str]) -> Self {
         let child = Command::new("node")
-            .arg("browser.mjs")
+            .arg(script)
             .args(["--gateway", gateway, "--email", email, "--shots"])
             .arg(shots(name))
             .args(options)

@@ -32,6 +32,7 @@ mod pages;
 mod rack_tls;
 mod replay;
 mod services;
+mod services_browser;
 mod step_up;
 mod streaming;
 mod structure;

@@ -1,0 +1,59 @@
+//! Services in a real browser: one sign-in opens apps on two hosts and one behind a prefix, one sign-out closes all.
+
+use std::process::Stdio;
+
+use gateway_testkit::browser::peers;
+use gateway_testkit::{Journey, TestGateway};
+use gateway_types::Role;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A web app that knows nothing of the gateway (`tests/peers/dashboard.mjs`). It ends when this is dropped.
+struct Dashboard {
+    url: String,
+    _child: Child,
+}
+
+impl Dashboard {
+    async fn start() -> Self {
+        let mut child = Command::new("node")
+            .arg(peers().join("dashboard.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node; ./scripts/test installs it");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = lines.next_line().await.expect("a line").expect("its port");
+        let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        Self { url: format!("http://127.0.0.1:{}", said["port"]), _child: child }
+    }
+}
+
+#[tokio::test]
+async fn one_sign_in_opens_all_services_and_one_sign_out_closes_them() {
+    let app = Dashboard::start().await;
+    let upstreams = format!("upstreams = [{{ url = \"{}\" }}]\nidentity = \"headers\"\n", app.url);
+    let gateway = TestGateway::builder()
+        .idp()
+        .file(&format!(
+            "[[service]]\nname = \"wiki\"\nhosts = [\"wiki.localhost\"]\n{upstreams}\
+             [[service]]\nname = \"chart\"\nhosts = [\"chart.localhost\"]\n{upstreams}\
+             [[service]]\nname = \"dash\"\nprefix = \"/dash\"\nstrip_prefix = true\nwebsocket = true\n{upstreams}"
+        ))
+        .start()
+        .await;
+    let url = format!("http://localhost:{}", gateway.addr().port());
+    let pages = Journey::of("services.mjs", &url, "ops@example.com", "services", &[])
+        .end(async |question, _| panic!("nobody knows {question}"))
+        .await;
+    assert_eq!(pages, 5);
+    // Each service saw the person under their name, and the log knows which service each request was for.
+    let events = gateway.events().await;
+    for action in ["service:wiki:read", "service:chart:read", "service:dash:read", "service:dash:socket"] {
+        let found = events.iter().find(|(_, event)| event.action.as_str() == action && event.status < Some(400));
+        let (_, event) = found.unwrap_or_else(|| panic!("no event of {action}"));
+        assert_eq!(event.actor.name, gateway.person(Role::Ops).email, "{action}");
+    }
+    gateway.finish().await;
+}
