@@ -202,7 +202,7 @@ impl Buckets {
             .filter(|(_, state)| state.used > state.shared)
             .map(|(key, state)| (state.used.saturating_sub(state.shared), key, state.used))
             .collect();
-        changed.sort_by(|one, other| other.0.cmp(&one.0));
+        changed.sort_by_key(|(news, _, _)| std::cmp::Reverse(*news));
         changed.into_iter().take(MOST_SHARED).map(|(_, key, used)| (key.clone(), used)).collect()
     }
 
