@@ -52,6 +52,8 @@ pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
     let facts = Facts { own_object: asked.own, ..facts(app, &resource) };
     let engine = app.policy();
     let Some(subject) = asked.subject else {
+        // From where others would ask is not known; oneself asks from here.
+        let facts = Facts { networks: app.networks.of(request.caller.source_ip), ..facts };
         let (name, verdict) = explain::can_i(&engine, &request.caller, &asked.action, &resource, &facts)?;
         return reply::json(&answer(name, &asked.action, &resource, &verdict));
     };

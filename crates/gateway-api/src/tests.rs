@@ -121,6 +121,7 @@ impl Bench {
             fetch: Arc::new(Nowhere),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
+            networks: Default::default(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }
     }

@@ -7,7 +7,7 @@ use gateway_config::{Identity, Users};
 use gateway_identity::oidc::{Fetch, Provider};
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_store::Store;
-use gateway_types::{Caller, Clock, Entropy, Facts, RequestId, Resource, Verdict};
+use gateway_types::{Caller, Clock, Entropy, Facts, NamedNetworks, RequestId, Resource, Verdict};
 
 use crate::Operator;
 use crate::health::Health;
@@ -46,6 +46,8 @@ pub struct App {
     pub notices: Arc<dyn Notices>,
     /// Whether this instance can serve.
     pub health: Arc<Health>,
+    /// What policy calls networks.
+    pub networks: NamedNetworks,
 }
 
 impl App {
@@ -76,18 +78,19 @@ impl App {
     pub fn verdict(&self, caller: &Caller, action: &str, resource: &Resource, own: bool) -> Option<Verdict> {
         let policy = self.policy();
         let operation = policy.operation(action)?;
-        let facts = Facts { own_object: own, ..self.best_facts(resource) };
+        let facts = Facts { own_object: own, ..self.best_facts(caller, resource) };
         Some(policy.decide(caller, operation, resource, &facts))
     }
 
-    /// The facts of somebody who gave every factor, about an object that is not their own.
-    pub(crate) fn best_facts(&self, resource: &Resource) -> Facts {
+    /// The facts of a caller who gave every factor, about an object that is not their own.
+    pub(crate) fn best_facts(&self, caller: &Caller, resource: &Resource) -> Facts {
         Facts {
             mfa_window: true,
             mfa_bound: true,
             mfa_enrolled: true,
             destructive_allowed: self.settings.destructive_actions(resource.app_name()),
             external_builds_allowed: self.settings.external_builds(resource.app_name()),
+            networks: self.networks.of(caller.source_ip),
             ..Facts::default()
         }
     }

@@ -100,7 +100,7 @@ pub fn permissions(app: &App, caller: &Caller, own_objects: OwnObjects) -> Vec<S
     let policy = app.policy();
     let could = |operation: &Operation, resource: &Resource| {
         let decide = |own_object| {
-            let facts = Facts { own_object, ..app.best_facts(resource) };
+            let facts = Facts { own_object, ..app.best_facts(caller, resource) };
             policy.decide(caller, operation, resource, &facts).is_allowed()
         };
         decide(false) || (own_objects == OwnObjects::Count && decide(true))

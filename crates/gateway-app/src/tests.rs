@@ -129,6 +129,7 @@ impl World {
             fetch: Arc::new(Nowhere),
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
+            networks: Default::default(),
         };
         World { app, clock, told, _directory: directory }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway_services::RawService;
-use gateway_types::{Role, RoleSet, Secret};
+use gateway_types::{NamedNetworks, Rate, Role, RoleSet, Secret};
 use ipnet::IpNet;
 use url::Url;
 
@@ -20,6 +20,8 @@ use crate::settings::Settings;
 pub struct Config {
     /// The public listener.
     pub listener: Listener,
+    /// From where the gateway is used, and what networks are called.
+    pub network: Networks,
     /// The second listener (metrics, readiness). Always loopback or a private address.
     pub admin_listener: SocketAddr,
     /// Where the gateway keeps its own files.
@@ -76,8 +78,12 @@ pub struct Listener {
     pub tls: Tls,
     /// The gateway's public host name, lower-case, without port.
     pub domain: Option<String>,
-    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. May be empty: nobody's.
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto`, or `Forwarded`, are believed. May be empty: nobody's.
     pub trusted_forwarders: Vec<IpNet>,
+    /// Peers whose connections begin with a PROXY header. May be empty: nobody's.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Whether HTTP/2 is spoken without TLS to whoever begins so.
+    pub h2c: bool,
 }
 
 /// How the public listener does TLS.
@@ -286,12 +292,49 @@ pub struct Limits {
     pub rack_connect_timeout: Duration,
     /// How long open requests may go on after the gateway was told to stop.
     pub drain_timeout: Duration,
+    /// How long a client may pause while it sends a body.
+    pub body_timeout: Duration,
+    /// The least bytes per second of a body; 0 = any.
+    pub body_bytes_per_second: u32,
+    /// How long a client may leave a reply unread.
+    pub send_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub idle_timeout: Duration,
     /// Connections open at one time, all clients together.
     pub connections: usize,
-    /// Sustained requests per second of one caller.
-    pub requests_per_second: u32,
-    /// Requests one caller may send at once before the rate counts.
-    pub request_burst: u32,
+    /// Connections open at one time from one address.
+    pub connections_per_address: u32,
+    /// Requests that one HTTP/2 connection may have open at one time.
+    pub http2_streams: u32,
+    /// Requests of one address, whatever its credential.
+    pub address: Rate,
+    /// Requests of one address to sign in, and about second factors.
+    pub sign_in: Rate,
+    /// Requests of one caller, of all classes together.
+    pub caller: Rate,
+    /// Requests of one caller of class *reveal*.
+    pub reveal: Rate,
+    /// Requests of one caller of class *change* or *critical*.
+    pub change: Rate,
+    /// Requests of one caller of class *execute*.
+    pub execute: Rate,
+    /// Requests that one caller may have open at one time.
+    pub concurrent_requests: u32,
+    /// Requests that one address may have open at one time.
+    pub address_concurrent_requests: u32,
+    /// Sockets that one caller may have open at one time.
+    pub sockets: u32,
+}
+
+/// From where the gateway is used, and what networks are called.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Networks {
+    /// From here alone; empty = from everywhere.
+    pub allow: Vec<IpNet>,
+    /// Never from here.
+    pub deny: Vec<IpNet>,
+    /// Names that policy knows networks by.
+    pub named: NamedNetworks,
 }
 
 /// The program's own log (not the audit log).

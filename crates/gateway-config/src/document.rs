@@ -61,6 +61,8 @@ pub(crate) struct Document {
     pub(crate) routes: Vec<RawRoute>,
     pub(crate) providers: Vec<RawProvider>,
     pub(crate) services: Vec<LocatedService>,
+    /// The names under `[network.named]`.
+    pub(crate) networks: BTreeMap<String, Located>,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -82,6 +84,8 @@ impl Document {
 /// The table of `[[rack.route]]`.
 const ROUTES: &str = "rack.route";
 const SETTINGS: &str = "settings";
+/// The table of names of networks.
+pub(crate) const NAMED: &str = "network.named";
 const APP_SETTINGS: &str = "settings.app";
 
 struct Reader<'a> {
@@ -107,6 +111,10 @@ impl Reader<'_> {
             let origin = self.origin(name.span().start);
             match value.get_ref() {
                 DeValue::Table(inner) if key == SETTINGS => self.settings(inner),
+                DeValue::Table(inner) if key == NAMED => {
+                    let named: Vec<_> = inner.iter().map(|(name, value)| self.located(name, value)).collect();
+                    self.document.networks.extend(named);
+                }
                 DeValue::Table(inner) if is_section(&key) => self.table(&key, inner),
                 DeValue::Array(rows) if key == ROUTES => {
                     let rows: Vec<&Spanned<DeValue<'_>>> = rows.iter().collect();
@@ -132,7 +140,7 @@ impl Reader<'_> {
                 _ if key == SERVICES => {
                     self.wrong_type(key, origin, "tables written as [[service]]", value);
                 }
-                _ if key == SETTINGS || is_section(&key) => {
+                _ if key == SETTINGS || key == NAMED || is_section(&key) => {
                     self.wrong_type(key, origin, "a table, written in brackets on its own line", value);
                 }
                 _ => {
@@ -272,7 +280,7 @@ fn join(prefix: &str, name: &str) -> String {
 }
 
 fn file_names() -> impl Iterator<Item = &'static str> {
-    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SERVICES, SETTINGS])
+    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SERVICES, SETTINGS, NAMED])
 }
 
 fn find(name: &str) -> Option<&'static Key> {

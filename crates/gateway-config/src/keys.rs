@@ -174,11 +174,28 @@ keys! {
     /// How the public listener does TLS. This version knows `off`: a router in front ends it.
     LISTENER_TLS: Some("listener.tls"), Text, Fallback::Value("off");
 
-    /// Networks of the routers in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed,
-    /// for the client's address and for whether it came over TLS, and for nothing else. An empty list
-    /// believes nobody. Networks wider than /8 (IPv6: /7) are refused.
+    /// Networks of the routers in front, whose `X-Forwarded-For` and `X-Forwarded-Proto`, or `Forwarded`, are
+    /// believed, for the client's address and for whether it came over TLS, and for nothing else. The right-most
+    /// address that is in none of them is the client. An empty list believes nobody. Networks wider than /8
+    /// (IPv6: /7) are refused.
     TRUSTED_FORWARDERS: Some("listener.trusted_forwarders"), List,
         Fallback::Value("127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7");
+
+    /// Networks of the balancers in front that begin each connection with a PROXY header of version 2. Their
+    /// connections are refused without one, and nobody else's header is read. Networks wider than /8
+    /// (IPv6: /7) are refused.
+    PROXY_PROTOCOL_FROM: Some("listener.proxy_protocol_from"), List, Fallback::Value("");
+
+    /// Whether clients may speak HTTP/2 without TLS, from the first byte on: for a router in front that ends
+    /// TLS and speaks HTTP/2 to what is behind it. With TLS, HTTP/2 is always offered.
+    H2C: Some("listener.h2c"), Switch, Fallback::Value("false");
+
+    /// Networks from which alone the gateway is used; everybody else gets a 403. An empty list lets every
+    /// network in.
+    NETWORK_ALLOW: Some("network.allow"), List, Fallback::Value("");
+
+    /// Networks from which the gateway is not used, also when `allow` lists them.
+    NETWORK_DENY: Some("network.deny"), List, Fallback::Value("");
 
     /// IP address of the second listener (`/metrics`, `/healthz`, `/readyz`). It has no sign-in, so it
     /// must be loopback or private: probes and scrapers reach it, the public never.
@@ -327,8 +344,22 @@ keys! {
     /// limited by it.
     FORM_SIZE_BYTES: Some("limits.form_size_bytes"), Integer, Fallback::Value("1048576");
 
-    /// How long a client may take to send a request head.
+    /// How long a client may take to send a request head, a PROXY header, or its first byte.
     HEAD_TIMEOUT: Some("limits.head_timeout"), Duration, Fallback::Value("10s");
+
+    /// How long a client may pause while it sends a body. Bodies as a whole have no limit of time.
+    BODY_TIMEOUT: Some("limits.body_timeout"), Duration, Fallback::Value("30s");
+
+    /// The least bytes per second of a body, beside one pause; 0 = any.
+    BODY_BYTES_PER_SECOND: Some("limits.body_bytes_per_second"), Integer, Fallback::Value("256");
+
+    /// How long a client may leave a reply unread before it is broken off. Sockets are not: somebody may
+    /// look at a terminal.
+    SEND_TIMEOUT: Some("limits.send_timeout"), Duration, Fallback::Value("5m");
+
+    /// How long a connection may stay open between two requests. A router in front should give up earlier
+    /// (AWS balancers: 60 seconds), so that it never sends a request into a connection that just ends.
+    IDLE_TIMEOUT: Some("limits.idle_timeout"), Duration, Fallback::Value("75s");
 
     /// How long connecting to the rack may take.
     RACK_CONNECT_TIMEOUT: Some("limits.rack_connect_timeout"), Duration, Fallback::Value("10s");
@@ -339,11 +370,59 @@ keys! {
     /// Connections open at one time, all clients together.
     CONNECTIONS: Some("limits.connections"), Integer, Fallback::Value("4096");
 
-    /// Requests per second that one caller may send over time.
+    /// Connections open at one time from one address (IPv6: one /64). Those of listed forwarders are not
+    /// counted: they are of many clients.
+    CONNECTIONS_PER_ADDRESS: Some("limits.connections_per_address"), Integer, Fallback::Value("512");
+
+    /// Requests that one HTTP/2 connection may have open at one time.
+    HTTP2_STREAMS: Some("limits.http2_streams"), Integer, Fallback::Value("100");
+
+    /// Requests per second that one address (IPv6: one /64) may send over time, with whatever credential or
+    /// none. They are counted before a credential is looked at.
+    ADDRESS_REQUESTS_PER_SECOND: Some("limits.address_requests_per_second"), Integer, Fallback::Value("200");
+
+    /// Requests that one address may send at once before its rate counts.
+    ADDRESS_REQUEST_BURST: Some("limits.address_request_burst"), Integer, Fallback::Value("1000");
+
+    /// Requests to sign in, and to give, add or remove a second factor, that one address may send in a minute
+    /// over time.
+    SIGN_INS_PER_MINUTE: Some("limits.sign_ins_per_minute"), Integer, Fallback::Value("120");
+
+    /// Such requests that one address may send at once before their rate counts.
+    SIGN_IN_BURST: Some("limits.sign_in_burst"), Integer, Fallback::Value("120");
+
+    /// Requests per second that one caller may send over time, of all classes together.
     REQUESTS_PER_SECOND: Some("limits.requests_per_second"), Integer, Fallback::Value("50");
 
     /// Requests that one caller may send at once before the rate counts.
     REQUEST_BURST: Some("limits.request_burst"), Integer, Fallback::Value("200");
+
+    /// Requests per second of class *reveal* that one caller may send over time.
+    REVEALS_PER_SECOND: Some("limits.reveals_per_second"), Integer, Fallback::Value("10");
+
+    /// Requests of class *reveal* that one caller may send at once before the rate counts.
+    REVEAL_BURST: Some("limits.reveal_burst"), Integer, Fallback::Value("100");
+
+    /// Requests per second of class *change* or *critical* that one caller may send over time.
+    CHANGES_PER_SECOND: Some("limits.changes_per_second"), Integer, Fallback::Value("10");
+
+    /// Requests of class *change* or *critical* that one caller may send at once before the rate counts.
+    CHANGE_BURST: Some("limits.change_burst"), Integer, Fallback::Value("100");
+
+    /// Requests per second of class *execute* that one caller may send over time.
+    EXECUTES_PER_SECOND: Some("limits.executes_per_second"), Integer, Fallback::Value("5");
+
+    /// Requests of class *execute* that one caller may send at once before the rate counts.
+    EXECUTE_BURST: Some("limits.execute_burst"), Integer, Fallback::Value("50");
+
+    /// Requests that one caller may have open at one time.
+    CONCURRENT_REQUESTS: Some("limits.concurrent_requests"), Integer, Fallback::Value("200");
+
+    /// Requests that one address (IPv6: one /64) may have open at one time.
+    ADDRESS_CONCURRENT_REQUESTS: Some("limits.address_concurrent_requests"), Integer, Fallback::Value("1000");
+
+    /// Sockets (logs, exec) that one caller may have open at one time.
+    SOCKETS: Some("limits.sockets"), Integer, Fallback::Value("100");
 
     /// How the program's own log is written: `json`, one object a line, or `text`, for people.
     LOG_FORMAT: Some("log.format"), Text, Fallback::Value("json");

@@ -107,6 +107,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let database = storage::database(resolver);
     let policy_dir = storage::policy_dir(resolver);
     let listener = network::listener(resolver);
+    let networks = network::networks(resolver);
     let admin_listener = network::admin_listener(resolver);
     let rack = rack::rack(resolver);
     let routes = rack::routes(resolver);
@@ -123,6 +124,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     network::check_apart(resolver, &listener, admin_listener)?;
     Some(Config {
         listener,
+        network: networks?,
         admin_listener,
         data_dir: database.data_dir,
         database_url: database.url,

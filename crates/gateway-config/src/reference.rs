@@ -17,9 +17,10 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
+    ("network", "From where the gateway is used, over the public listener."),
     ("admin_listener", "The second listener: metrics and readiness, never public."),
     (
         "rack",
@@ -50,6 +51,10 @@ const SETTINGS: &str =
 const ROUTES: &str = "A further row for the table of rack routes, for an API that the built-in table does not know. Repeat the \
 table for each row. A request that no row describes is answered with 404.";
 
+const NETWORKS: &str = "Names of networks, for policies: `context.networks` is the set of the names whose networks hold \
+the caller's address, so `unless { context.networks.contains(\"office\") }` is only for the office. A name is made of small \
+letters, digits and hyphens.";
+
 const PROVIDERS: &str = "An OpenID Connect provider at which people sign in. Repeat the table for each provider. Register \
 `https://DOMAIN/auth/callback/NAME` there as the address for the way back.";
 
@@ -67,6 +72,7 @@ pub fn example_text() -> String {
             example_key(&mut text, key);
         }
     }
+    example_networks(&mut text);
     example_settings(&mut text);
     example_provider(&mut text);
     example_route(&mut text);
@@ -130,6 +136,12 @@ fn example_settings(text: &mut String) {
     }
 }
 
+fn example_networks(text: &mut String) {
+    text.push('\n');
+    comment(text, NETWORKS);
+    text.push_str("#[network.named]\n#office = [\"203.0.113.0/24\", \"2001:db8:1::/48\"]\n");
+}
+
 fn example_provider(text: &mut String) {
     text.push('\n');
     comment(text, PROVIDERS);
@@ -169,6 +181,8 @@ pub fn markdown() -> String {
         paragraph(&mut text, about);
         in_section(section).for_each(|key| markdown_key(&mut text, key));
     }
+    text.push_str("## `[network.named]`\n\n");
+    paragraph(&mut text, NETWORKS);
     markdown_provider(&mut text);
     text.push_str("## Variables only\n\n");
     keys::ALL.iter().filter(|key| key.name.is_none()).for_each(|key| markdown_key(&mut text, key));

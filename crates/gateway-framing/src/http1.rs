@@ -9,10 +9,10 @@
 //! `chunked`, and each is one variant of [`ViolationKind`].
 
 mod chunked;
-mod fields;
+pub(crate) mod fields;
 mod head;
-mod host;
-mod request_line;
+pub(crate) mod host;
+pub(crate) mod request_line;
 mod violation;
 
 #[cfg(test)]
@@ -138,6 +138,18 @@ impl RequestGuard {
     /// a new connection. Here, and only here, an idle connection may be closed without a reply.
     pub fn is_between_requests(&self) -> bool {
         matches!(&self.state, State::Head(head) if head.is_untouched())
+    }
+
+    /// Whether a part of a head was seen and its end was not.
+    pub fn is_within_head(&self) -> bool {
+        matches!(&self.state, State::Head(head) if !head.is_untouched())
+    }
+
+    /// Gives up on a head that does not come to its end: from now on this is the violation.
+    pub fn give_up(&mut self) -> Violation {
+        let violation = Violation::from(ViolationKind::HeadTooSlow);
+        self.fail(violation);
+        violation
     }
 
     /// A violation that was there already stays where it was.

@@ -207,6 +207,7 @@ fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
         destructive_allowed,
         external_builds_allowed,
         sensitive_parameters,
+        networks,
     } = &key.facts;
     let booleans = [
         ("mfa_window", *mfa_window),
@@ -222,13 +223,14 @@ fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
         ("creator_may", token.creator_may),
     ];
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let parameters = RestrictedExpression::new_set(sensitive_parameters.iter().map(|name| text(name)));
+    let names = |names: &BTreeSet<String>| RestrictedExpression::new_set(names.iter().map(|name| text(name)));
     let pairs = booleans
         .into_iter()
         .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)))
         .chain([
             ("channel".to_owned(), text(key.channel.name())),
-            ("sensitive_parameters".to_owned(), parameters),
+            ("sensitive_parameters".to_owned(), names(sensitive_parameters)),
+            ("networks".to_owned(), names(networks)),
         ]);
     Context::from_pairs(pairs).ok()
 }

@@ -49,6 +49,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         destructive_allowed: bits[6],
         external_builds_allowed: bits[7],
         sensitive_parameters: names.into_iter().map(str::to_owned).collect(),
+        networks: Default::default(),
     })
 }
 

@@ -161,8 +161,9 @@ fn context_attributes() -> Map<String, Value> {
     let mut attributes: Map<String, Value> =
         BOOLEAN_FACTS.into_iter().map(|name| (name.to_owned(), json!({ "type": "Boolean" }))).collect();
     attributes.insert("channel".to_owned(), json!({ "type": "String" }));
-    attributes
-        .insert("sensitive_parameters".to_owned(), json!({ "type": "Set", "element": { "type": "String" } }));
+    for names in ["sensitive_parameters", "networks"] {
+        attributes.insert(names.to_owned(), json!({ "type": "Set", "element": { "type": "String" } }));
+    }
     attributes
 }
 

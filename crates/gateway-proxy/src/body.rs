@@ -14,6 +14,10 @@ use hyper::body::Incoming;
 
 use crate::outcome::{End, OutcomeGuard};
 
+mod pace;
+
+pub use pace::{ClientBody, Pace};
+
 /// What can go wrong with a body on its way.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -26,6 +30,9 @@ pub enum BodyError {
         /// The limit.
         limit: Duration,
     },
+    /// Fields followed the body. None of them could be passed on, so none is left out silently.
+    #[error("fields follow the body")]
+    Trailers,
     /// The caller may no longer have it.
     #[error("the caller may no longer have this: {reason}")]
     Revoked {
@@ -49,7 +56,7 @@ pub enum RequestBody {
     /// The client's body, passed on as it comes.
     Stream {
         /// The client's body.
-        body: Incoming,
+        body: ClientBody,
         /// Bytes passed on so far.
         counter: Arc<AtomicU64>,
     },
@@ -77,7 +84,7 @@ impl Body for RequestBody {
             RequestBody::Empty => Poll::Ready(None),
             RequestBody::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             RequestBody::Stream { body, counter } => {
-                let polled = Pin::new(body).poll_frame(context).map_err(BodyError::Broken);
+                let polled = Pin::new(body).poll_frame(context);
                 if let Poll::Ready(Some(Ok(frame))) = &polled
                     && let Some(data) = frame.data_ref()
                 {
@@ -228,14 +235,17 @@ impl Body for ReplyBody {
 ///
 /// # Errors
 /// [`BodyError::TooLarge`] as soon as more than `limit_bytes` came; what was read is dropped.
-pub async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
+pub async fn collect<B>(mut body: B, limit_bytes: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes, Error = BodyError> + Unpin,
+{
     if body.size_hint().lower() > limit_bytes as u64 {
         return Err(BodyError::TooLarge { limit_bytes });
     }
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else { continue };
         if joined.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit_bytes {
             return Err(BodyError::TooLarge { limit_bytes });
         }

@@ -1,25 +1,52 @@
-//! One connection of a client: framing guard, HTTP/1.1, pipeline.
+//! One connection of a client: framing guard, HTTP/1.1 or HTTP/2, pipeline.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_framing::http1::{Limits, RequestGuard};
+use gateway_framing::http2::PREFACE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::guarded::{GuardedStream, ViolationSlot};
+use crate::guarded::{GuardedStream, Patience, ViolationSlot};
+use crate::limits::Held;
 use crate::pipeline::handle;
 use crate::plane::DataPlane;
 
+mod activity;
+mod counted;
+mod delivery;
+mod head;
+mod http2;
+mod sniffed;
+
+pub(crate) use activity::Activity;
+use delivery::{Delivered, Pulse};
+use sniffed::{Begins, Sniffed};
+
 /// A connection's place among all that may be open; it is free again when the last holder drops it.
 /// A socket holds it on, after the connection that it came over is done.
-pub type Place = Arc<OwnedSemaphorePermit>;
+pub type Place = Arc<ConnectionPlace>;
+
+/// What a connection takes up: a place among all connections, and one among those of its address.
+#[derive(Debug)]
+pub struct ConnectionPlace {
+    _among_all: OwnedSemaphorePermit,
+    _of_address: Option<Held>,
+}
+
+impl ConnectionPlace {
+    pub(crate) fn new(among_all: OwnedSemaphorePermit, of_address: Option<Held>) -> Self {
+        Self { _among_all: among_all, _of_address: of_address }
+    }
+}
 
 /// What the TLS handshake of a client told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +97,9 @@ pub struct Peer {
     pub(crate) place: Place,
 }
 
+/// How long a connection that ended has to take what was said last.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Serves one client connection until either side ends it.
 ///
 /// When `shutdown` is cancelled the request in hand is finished and the connection closes; open
@@ -83,28 +113,61 @@ pub async fn serve_connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let violation = ViolationSlot::default();
     let Arrival { address, secured } = arrival;
-    let peer = Peer { address, secured, violation: violation.clone(), place };
-    let limits = Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() };
+    let agreed = secured.as_ref().map(|secured| secured.protocol);
+    let peer = Peer { address, secured, violation: ViolationSlot::default(), place };
+    match agreed {
+        Some(Protocol::Http2) => http2::serve(plane, stream, peer, shutdown).await,
+        Some(Protocol::Http1) => serve_http1(plane, stream, peer, shutdown).await,
+        None if plane.parts.http2.without_tls => {
+            let limit = plane.parts.head_limit;
+            match Sniffed::read(stream, PREFACE, limit).await {
+                Some((stream, Begins::With)) => http2::serve(plane, stream, peer, shutdown).await,
+                Some((stream, Begins::Otherwise)) => serve_http1(plane, stream, peer, shutdown).await,
+                None => {}
+            }
+        }
+        None => serve_http1(plane, stream, peer, shutdown).await,
+    }
+}
+
+/// What a head may be, on either version of HTTP.
+fn head_limits(plane: &DataPlane) -> Limits {
+    Limits { head_bytes: plane.parts.head_limit_bytes, ..Limits::default() }
+}
+
+async fn serve_http1<S>(plane: Arc<DataPlane>, stream: S, peer: Peer, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = head_limits(&plane);
+    let address = peer.address;
+    let (activity, pulse) = (Activity::new(), Pulse::default());
+    let patience =
+        Patience { head: plane.parts.head_limit, idle: plane.parts.idle_limit, activity: activity.clone() };
     let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(plane.parts.head_limit)
-        .max_buf_size(2 * limits.head_bytes)
-        .max_headers(limits.header_count);
-    let stream = GuardedStream::new(stream, RequestGuard::new(limits), violation);
+    // The guard measures how long a head takes, so that a slow one is refused in words.
+    server.header_read_timeout(None).max_buf_size(2 * limits.head_bytes).max_headers(limits.header_count);
+    let stream = GuardedStream::new(stream, RequestGuard::new(limits), peer.violation.clone(), patience);
+    let unread = pulse.unread_for(plane.parts.send_limit);
     let service = service_fn(move |request| {
-        let (plane, peer) = (plane.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(handle(plane, peer, request).await) }
+        let (plane, peer, busy, pulse) = (plane.clone(), peer.clone(), activity.begin(), pulse.clone());
+        async move {
+            let response = handle(plane, peer, request).await;
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, pulse, busy)))
+        }
     });
     let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    tokio::pin!(connection);
+    tokio::pin!(connection, unread);
     let served = tokio::select! {
         served = &mut connection => served,
+        () = &mut unread => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                served = connection => served,
+                () = unread => return,
+            }
         }
     };
     if let Err(error) = served {

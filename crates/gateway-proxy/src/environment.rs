@@ -15,10 +15,11 @@ use gateway_secrets::{EnvText, HandleKey, KnownValues, contains_handle, is_handl
 use gateway_store::{Lease, ServedBase};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
 use http::Method;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::body::{RequestBody, collect};
+use crate::body::{BodyError, RequestBody, collect};
 use crate::known::Seen;
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 
@@ -555,9 +556,10 @@ impl RackReader<'_> {
         })?;
         match response.status().as_u16() {
             200 => {
-                let body = collect(response.into_body(), LABELLED_REPLY_LIMIT_BYTES)
-                    .await
-                    .map_err(|_| unreachable())?;
+                let body =
+                    collect(response.into_body().map_err(BodyError::Broken), LABELLED_REPLY_LIMIT_BYTES)
+                        .await
+                        .map_err(|_| unreachable())?;
                 serde_json::from_slice(&body).map(Some).map_err(|_| unreachable())
             }
             404 => Ok(None),

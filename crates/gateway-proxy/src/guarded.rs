@@ -9,6 +9,9 @@
 //! replies of well-formed requests before it, and the connection ends. hyper does not see that end
 //! coming: it would take it for the client's leaving, and not answer at all.
 //!
+//! A head that does not come to its end in time is a malformed request too. A connection on which nothing is asked
+//! for too long is closed without a word, as it may be (RFC 9112, section 9.5).
+//!
 //! A connection that ends while its client still sends is closed slowly: a close with unread bytes
 //! makes the system send a reset, which can overtake the reply and destroy it.
 
@@ -21,7 +24,9 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use gateway_framing::http1::{RequestGuard, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::connection::Activity;
 
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -39,6 +44,11 @@ const STAND_IN_HEAD: &[u8] = b"X-MALFORMED / HTTP/1.1\r\nhost: malformed\r\n\r\n
 pub(crate) struct ViolationSlot(Arc<Mutex<Option<Violation>>>);
 
 impl ViolationSlot {
+    /// A slot of one request, in which this violation is.
+    pub(crate) fn holding(violation: Option<Violation>) -> Self {
+        Self(Arc::new(Mutex::new(violation)))
+    }
+
     fn put(&self, violation: Violation) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(violation);
     }
@@ -47,6 +57,28 @@ impl ViolationSlot {
     pub(crate) fn take(&self) -> Option<Violation> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// How long a client is waited for.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// For the first byte of a connection, and from the first byte of a head to its last.
+    pub(crate) head: Duration,
+    /// Between two requests.
+    pub(crate) idle: Duration,
+    /// What the connection is at.
+    pub(crate) activity: Activity,
+}
+
+/// What the client is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Awaited {
+    /// The first byte.
+    First,
+    /// The rest of a head.
+    Head,
+    /// Another request.
+    Next,
 }
 
 /// A stream whose reads pass the guard.
@@ -63,6 +95,10 @@ pub(crate) struct GuardedStream<S> {
     holds_back: bool,
     /// Set once our side has said that no more comes.
     linger: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// When the connection began, or the head that is on its way.
+    head_began: Instant,
+    alarm: Pin<Box<Sleep>>,
 }
 
 /// How the input ends behind the bytes that are still to be read.
@@ -77,8 +113,12 @@ enum InputEnd {
 }
 
 impl<S> GuardedStream<S> {
-    pub(crate) fn new(inner: S, guard: RequestGuard, violation: ViolationSlot) -> Self {
+    pub(crate) fn new(inner: S, guard: RequestGuard, violation: ViolationSlot, patience: Patience) -> Self {
+        let now = Instant::now();
         Self {
+            head_began: now,
+            alarm: Box::pin(sleep_until(now + patience.head)),
+            patience,
             inner,
             guard,
             buffer: BytesMut::new(),
@@ -95,7 +135,12 @@ impl<S> GuardedStream<S> {
         while !self.holds_back {
             let unseen = self.buffer.get(self.released..).unwrap_or_default();
             let was_opaque = self.guard.is_opaque();
-            match self.guard.advance(unseen) {
+            let was_within_head = self.guard.is_within_head();
+            let advanced = self.guard.advance(unseen);
+            if self.guard.is_within_head() && (!was_within_head || matches!(advanced, Ok(1..))) {
+                self.head_began = Instant::now();
+            }
+            match advanced {
                 Ok(0) => return,
                 Ok(count) => {
                     self.released += count;
@@ -118,6 +163,42 @@ impl<S> GuardedStream<S> {
             self.released = self.buffer.len();
         }
         self.violation.put(violation);
+    }
+
+    /// What the client is waited for, and until when; `None` while others watch over it: in a body, and in a
+    /// socket.
+    fn awaited(&self) -> Option<(Awaited, Instant)> {
+        let Patience { head, idle, activity } = &self.patience;
+        if self.guard.is_within_head() {
+            return Some((Awaited::Head, self.head_began + *head));
+        }
+        if !self.guard.is_between_requests() {
+            return None;
+        }
+        if !activity.was_asked() {
+            return Some((Awaited::First, self.head_began + *head));
+        }
+        // While a request is open its end is waited for; then the time begins anew.
+        let left = idle.saturating_sub(activity.idle_for().unwrap_or_default());
+        Some((Awaited::Next, Instant::now() + left))
+    }
+
+    /// Ready when the client was waited for long enough.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Awaited> {
+        loop {
+            let Some((awaited, until)) = self.awaited() else { return Poll::Pending };
+            let is_over = match awaited {
+                Awaited::First | Awaited::Head => until <= Instant::now(),
+                Awaited::Next => {
+                    self.patience.activity.idle_for().is_some_and(|idle| idle >= self.patience.idle)
+                }
+            };
+            if is_over {
+                return Poll::Ready(awaited);
+            }
+            self.alarm.as_mut().reset(until);
+            ready!(self.alarm.as_mut().poll(context));
+        }
     }
 
     /// Whether the client may be in the middle of sending something.
@@ -169,7 +250,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
             if this.guard.is_opaque() && this.buffer.is_empty() && !this.holds_back {
                 return Pin::new(&mut this.inner).poll_read(context, out);
             }
-            ready!(this.poll_fill(context))?;
+            if this.poll_fill(context)?.is_pending() {
+                match ready!(this.poll_patience(context)) {
+                    Awaited::First | Awaited::Next => this.end = InputEnd::Seen,
+                    Awaited::Head => {
+                        let violation = this.guard.give_up();
+                        this.fail(violation);
+                    }
+                }
+            }
         }
     }
 }

@@ -6,6 +6,8 @@
 pub mod body;
 pub mod connection;
 pub mod flow;
+pub mod front;
+pub mod limits;
 pub mod outcome;
 pub mod phases;
 pub mod pipeline;
@@ -21,7 +23,10 @@ mod known;
 mod own_writes;
 mod services;
 
+pub use body::Pace;
 pub use connection::{Arrival, Protocol, Secured, serve_connection};
 pub use flow::Flow;
-pub use plane::{DataPlane, DataPlaneParts};
+pub use front::{Welcome, welcome};
+pub use limits::LimitOptions;
+pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -14,6 +14,7 @@ use gateway_types::{
     Verdict,
 };
 
+use crate::limits::Held;
 use crate::plane::DataPlane;
 
 /// Whether the request leaves events at all.
@@ -51,6 +52,8 @@ pub struct OutcomeGuard {
     reason: Option<String>,
     refused: bool,
     finished: bool,
+    /// Places among what may be open at one time, free again when the request is over.
+    held: Vec<Held>,
 }
 
 impl OutcomeGuard {
@@ -78,6 +81,7 @@ impl OutcomeGuard {
             reason: None,
             refused: false,
             finished: false,
+            held: Vec::new(),
             plane: plane.clone(),
         }
     }
@@ -92,6 +96,11 @@ impl OutcomeGuard {
     /// The client's address, as a listed forwarder told it.
     pub(crate) fn comes_from(&mut self, source_ip: IpAddr) {
         self.source_ip = source_ip;
+    }
+
+    /// Keeps a place among what may be open at one time until the request is over, be it a stream or a socket.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held.push(held);
     }
 
     /// Whether a second factor was spent on this very request.

@@ -35,7 +35,7 @@ async fn phases(
     let admitted = admit::admit(plane, peer, request, outcome, asker)?;
     let identified = identify::identify(plane, admitted, outcome, asker)?;
     let authenticated = authenticate::authenticate(plane, identified, outcome, asker).await?;
-    let limited = limit::limit(plane, authenticated)?;
+    let limited = limit::limit(plane, authenticated, outcome, asker)?;
     let inspected = inspect::inspect(plane, limited, outcome, asker).await?;
     let authorized = authorize::authorize(plane, inspected, outcome).await?;
     let recorded = record::record(plane, authorized, outcome).await?;

@@ -1,6 +1,7 @@
 //! What the pipeline works with: one value of narrow handles, made once by the composition root.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +12,46 @@ use gateway_convox::RouteTable;
 use gateway_policy::OwnTable;
 use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
 use gateway_store::Store;
-use gateway_types::{Clock, Entropy, RequestId};
+use gateway_types::{Clock, Entropy, NamedNetworks, Problem, RequestId};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::body::Pace;
 use crate::known::KnownSecrets;
+use crate::limits::{LimitOptions, Limits};
+use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
-use crate::phases::limit::CallerLimits;
 use crate::refusals::RefusalCounter;
 use crate::services::ServiceUpstreams;
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
 pub const LABELLED_REPLY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// From where connections come, and who is believed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Networks {
+    /// Peers whose word about the client's address and scheme is believed.
+    pub trusted_forwarders: Vec<IpNet>,
+    /// Peers whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// From here alone the gateway is used; empty = from everywhere.
+    pub allow: Vec<IpNet>,
+    /// Never from here.
+    pub deny: Vec<IpNet>,
+    /// What policy calls networks.
+    pub named: NamedNetworks,
+}
+
+/// What HTTP/2 may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Http2Options {
+    /// Requests that one connection may have open at one time.
+    pub streams: u32,
+    /// Whether it is spoken without TLS to whoever begins so.
+    pub without_tls: bool,
+}
 
 /// What the composition root provides.
 #[derive(Debug)]
@@ -53,18 +80,24 @@ pub struct DataPlaneParts {
     pub rack_hosts: Vec<String>,
     /// Settings in force.
     pub settings: Arc<InForce>,
-    /// Peers whose word about the client's address and scheme is believed.
-    pub trusted_forwarders: Vec<IpNet>,
+    /// From where connections come, and who is believed.
+    pub networks: Networks,
     /// The largest form body that is read into memory, in bytes.
     pub form_limit_bytes: usize,
     /// The largest request head, in bytes.
     pub head_limit_bytes: usize,
     /// How long a request head may take.
     pub head_limit: Duration,
-    /// Requests of one credential in each second, in the long run.
-    pub requests_per_second: u32,
-    /// Requests of one credential at once.
-    pub request_burst: u32,
+    /// How long a connection may stay open between two requests.
+    pub idle_limit: Duration,
+    /// How long a client may leave a reply unread.
+    pub send_limit: Duration,
+    /// How slowly a client may send a body.
+    pub pace: Pace,
+    /// What HTTP/2 may do.
+    pub http2: Http2Options,
+    /// How often, and how much at once.
+    pub limits: LimitOptions,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }
@@ -76,7 +109,7 @@ pub struct DataPlane {
     pub(crate) known: KnownSecrets,
     pub(crate) own_writes: OwnWrites,
     pub(crate) refusals: RefusalCounter,
-    pub(crate) limits: CallerLimits,
+    pub(crate) limits: Limits,
     pub(crate) services: ServiceUpstreams,
     /// Open sockets; they outlive the connection that they came over.
     pub(crate) sockets: TaskTracker,
@@ -98,7 +131,7 @@ impl DataPlane {
             .iter()
             .map(|row| Ok((row.secrets.clone(), Labels::parse(&row.secrets)?)))
             .collect::<Result<_, _>>()?;
-        let limits = CallerLimits::new(parts.requests_per_second, parts.request_burst);
+        let limits = Limits::new(parts.limits.clone());
         Ok(Arc::new(Self {
             parts,
             known: KnownSecrets::new(),
@@ -138,8 +171,32 @@ impl DataPlane {
     }
 
     /// Forgets what the limits need no longer. Called each minute.
-    pub fn tidy_limits(&self) {
-        self.limits.tidy();
+    pub async fn tidy_limits(&self) {
+        self.limits.tidy(self.parts.clock.now());
+        let counts = self.parts.store.rate_counts();
+        if counts.are_shared()
+            && let Err(error) = counts.tidy().await
+        {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "old counts of limits were not deleted"
+            );
+        }
+    }
+
+    /// Shares what was counted with other instances, where there can be any. Called each second.
+    pub async fn share_limits(&self) {
+        if self.parts.settings.rate_limits() && self.parts.store.rate_counts().are_shared() {
+            self.limits.share(&self.parts.store, self.parts.clock.now()).await;
+        }
+    }
+
+    /// Writes down what was refused before there was a request: counted with others of its source.
+    pub(crate) fn refuse_unread(self: &Arc<Self>, address: IpAddr, problem: &Problem) {
+        let mut outcome = OutcomeGuard::begin(self, address);
+        outcome.problem(problem);
+        outcome.status(problem.kind.status());
+        outcome.finish(End::Refused);
     }
 
     /// Writes the counts of refused callers without a credential whose minute is over.

@@ -26,6 +26,7 @@ use crate::body::ReplyBody;
 use crate::connection::Place;
 use crate::flow::Flow;
 use crate::guarded::STAND_IN;
+use crate::limits::Standing;
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::forward::own_reply;
 use crate::phases::identify::Target;
@@ -62,6 +63,8 @@ pub(crate) struct Asker {
     wants_head_only: bool,
     /// The refusal is told inside the socket, with the exit marker.
     tells_in_socket: bool,
+    /// How the limits of the caller stand.
+    pub(crate) standings: Vec<Standing>,
 }
 
 impl Asker {
@@ -84,6 +87,7 @@ impl Asker {
             is_last,
             wants_head_only,
             tells_in_socket: false,
+            standings: Vec::new(),
         };
         // Until it is known what is asked for, whoever wants HTML and shows no token is a browser.
         let wants_html = request
@@ -226,6 +230,9 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
     if asker.scheme == Scheme::Https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
+    if asker.channel != Channel::Web {
+        rate_headers(headers, &asker.standings);
+    }
     match asker.channel {
         Channel::RackProxy | Channel::Service => return,
         Channel::Api | Channel::Web | Channel::Local => {}
@@ -239,6 +246,26 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
         ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}
+
+/// How the caller's limits stand. A token bucket is told as the window in which an empty one is filled.
+///
+/// Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4.
+fn rate_headers(headers: &mut HeaderMap, standings: &[Standing]) {
+    if standings.is_empty() {
+        return;
+    }
+    let (mut policies, mut limits) = (Vec::new(), Vec::new());
+    for Standing { bucket, rate, remaining, reset_seconds } in standings {
+        let window = rate.period.saturating_mul(rate.burst).as_secs().div_ceil(u64::from(rate.count.max(1)));
+        policies.push(format!("\"{}\";q={};w={}", bucket.name(), rate.burst, window.max(1)));
+        limits.push(format!("\"{}\";r={remaining};t={reset_seconds}", bucket.name()));
+    }
+    for (name, items) in [("ratelimit-policy", policies), ("ratelimit", limits)] {
+        if let Ok(value) = HeaderValue::try_from(items.join(", ")) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
 }
 
@@ -258,7 +285,7 @@ fn refusal(
         Some(page) => page_of(plane, page, problem, outcome.request_id),
         None => document(problem, asker.channel, outcome.request_id),
     };
-    if asker.is_last || problem.kind == ProblemKind::MalformedRequest {
+    if asker.is_last || matches!(problem.kind, ProblemKind::MalformedRequest | ProblemKind::TooSlow) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)

@@ -14,7 +14,10 @@ use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
-use gateway_proxy::{Arrival, DataPlane, DataPlaneParts, RackTarget, RackTls, Upstream, serve_connection};
+use gateway_proxy::{
+    Arrival, DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls,
+    Upstream, Welcome, serve_connection, welcome,
+};
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
@@ -36,6 +39,9 @@ const STORE_CONNECTIONS: u32 = 8;
 
 /// How often refusals of unknown callers are summed up and a checkpoint is signed.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How often instances tell each other what they let through.
+const SHARING: Duration = Duration::from_secs(1);
 
 /// How long open sockets have to be told that the gateway is stopping.
 const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
@@ -163,6 +169,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         fetch: Arc::new(HttpFetch::new(None)?),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
+        networks: config.network.named.clone(),
     });
     policies::reload(&app).await?;
     let plane = DataPlane::new(DataPlaneParts {
@@ -177,13 +184,19 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
-        trusted_forwarders: config.listener.trusted_forwarders.clone(),
+        networks: networks(&config),
         control: Arc::new(OwnOperations::new(app.clone())),
         form_limit_bytes: config.limits.form_size_bytes,
         head_limit_bytes: config.limits.head_size_bytes,
         head_limit: config.limits.head_timeout,
-        requests_per_second: config.limits.requests_per_second,
-        request_burst: config.limits.request_burst,
+        idle_limit: config.limits.idle_timeout,
+        send_limit: config.limits.send_timeout,
+        pace: Pace {
+            pause: config.limits.body_timeout,
+            bytes_per_second: config.limits.body_bytes_per_second,
+        },
+        http2: Http2Options { streams: config.limits.http2_streams, without_tls: config.listener.h2c },
+        limits: limits(&config.limits),
         store: store.clone(),
     })?;
     let running = Running {
@@ -205,10 +218,42 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         running.accept(listener, places.clone());
     }
     running.probe(admin_listener, probes(&config, &store, app.health.clone()));
+    running.each(SHARING, {
+        let plane = plane.clone();
+        move || {
+            let plane = plane.clone();
+            async move { plane.share_limits().await }
+        }
+    });
     running.each(MINUTE, minute(plane, store.clone()));
     running.keep_up();
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
+}
+
+fn networks(config: &Config) -> Networks {
+    Networks {
+        trusted_forwarders: config.listener.trusted_forwarders.clone(),
+        proxy_protocol_from: config.listener.proxy_protocol_from.clone(),
+        allow: config.network.allow.clone(),
+        deny: config.network.deny.clone(),
+        named: config.network.named.clone(),
+    }
+}
+
+fn limits(limits: &gateway_config::Limits) -> LimitOptions {
+    LimitOptions {
+        address: limits.address,
+        sign_in: limits.sign_in,
+        caller: limits.caller,
+        reveal: limits.reveal,
+        change: limits.change,
+        execute: limits.execute,
+        concurrent_requests: limits.concurrent_requests,
+        address_concurrent_requests: limits.address_concurrent_requests,
+        sockets: limits.sockets,
+        connections_per_address: limits.connections_per_address,
+    }
 }
 
 fn probes(config: &Config, store: &Arc<Store>, health: Arc<Health>) -> Arc<Probes> {
@@ -286,25 +331,23 @@ impl Running {
             (self.plane.clone(), self.draining.clone(), self.connections.clone());
         self.background.spawn(async move {
             loop {
-                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let Ok(permit) = places.clone().acquire_owned().await else { return };
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
                     () = draining.cancelled() => return,
                 };
                 match accepted {
-                    Ok((stream, address)) => {
+                    Ok((mut stream, peer)) => {
                         let (plane, draining) = (plane.clone(), draining.clone());
                         connections.spawn(async move {
                             // Small replies must not wait for acknowledgements.
                             let _best_effort = stream.set_nodelay(true);
-                            serve_connection(
-                                plane,
-                                stream,
-                                Arrival::plain(address),
-                                Arc::new(place),
-                                draining,
-                            )
-                            .await;
+                            let Some(Welcome { address, place }) =
+                                welcome(&plane, &mut stream, peer, permit).await
+                            else {
+                                return;
+                            };
+                            serve_connection(plane, stream, Arrival::plain(address), place, draining).await;
                         });
                     }
                     Err(error) => out_of_handles(&error).await,
@@ -419,7 +462,7 @@ fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Se
         let (plane, store) = (plane.clone(), store.clone());
         Box::pin(async move {
             plane.sum_up_refusals();
-            plane.tidy_limits();
+            plane.tidy_limits().await;
             if let Err(error) = store.audit().checkpoint().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
             }

@@ -33,6 +33,8 @@ const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
 
 const POLICIES: &str = include_str!("../migrations/20261122000600_policies.sql");
 
+const RATE_COUNTS: &str = include_str!("../migrations/20261122001000_rate_counts.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -58,6 +60,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: PERSON_TRIES,
         postgres: PERSON_TRIES,
     },
+    Migration { stamp: 20_261_122_001_000, name: "rate_counts", sqlite: RATE_COUNTS, postgres: RATE_COUNTS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

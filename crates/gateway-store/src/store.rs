@@ -26,6 +26,7 @@ use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
+use crate::rate_counts::RateCounts;
 use crate::runs::Run;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
@@ -332,6 +333,11 @@ impl Store {
     /// The remembered bases of environment merges.
     pub fn bases(&self) -> Bases {
         Bases { core: Arc::clone(&self.core) }
+    }
+
+    /// What instances tell each other of the limits.
+    pub fn rate_counts(&self) -> RateCounts {
+        RateCounts { core: Arc::clone(&self.core) }
     }
 
     /// Mutual exclusion across instances.

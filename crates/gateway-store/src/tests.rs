@@ -8,6 +8,7 @@ mod log;
 mod opening;
 mod people;
 mod policies;
+mod rate_counts;
 mod resolving;
 mod sign_in;
 

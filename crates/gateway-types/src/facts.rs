@@ -28,4 +28,7 @@ pub struct Facts {
     /// Names of parameters present in the request that ask for more than the operation usually
     /// does, such as `Image` of a process start. Lower case.
     pub sensitive_parameters: BTreeSet<String>,
+    /// The names of the networks that the caller's address is in, as the configuration names them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub networks: BTreeSet<String>,
 }

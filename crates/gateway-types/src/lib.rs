@@ -9,6 +9,7 @@ pub mod clock;
 pub mod facts;
 pub mod grant;
 pub mod id;
+pub mod network;
 pub mod operation;
 pub mod problem;
 pub mod resource;
@@ -26,6 +27,7 @@ pub use id::{
     ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy, RequestId,
     SessionId, SignInId, TokenId, UserId,
 };
+pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};
 pub use problem::{Problem, ProblemKind};
 pub use resource::{Resource, ResourceKind};

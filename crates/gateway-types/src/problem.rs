@@ -55,6 +55,9 @@ problem_kinds! {
     /// Request line, headers or body are larger than the limit of their phase.
     TooLarge, "too-large", 413, "The request is too large",
         "Make the body smaller.";
+    /// The request's head or body did not come in time.
+    TooSlow, "too-slow", 408, "The request came too slowly",
+        "Send the request again, faster. If a proxy stands in front of the gateway, look at what slows it down.";
     /// Too many or too large headers.
     HeadersTooLarge, "headers-too-large", 431, "The request headers are too large",
         "Send fewer or smaller headers.";

@@ -99,6 +99,7 @@ impl Sample {
             fetch: Arc::new(Unreachable),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
+            networks: Default::default(),
         });
         Self { web: Web::new(app.clone()), app, clock, _directory: directory }
     }

@@ -25,7 +25,7 @@ pub(super) async fn check(app: &App, engine: &PolicyEngine) -> Result<(), Policy
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     for action in TO_SIGN_IN {
-        if let Some(reason) = hindrance(engine, &nobody, action) {
+        if let Some(reason) = hindrance(app, engine, &nobody, action) {
             return Err(PolicyChangeError::NobodyCouldUndo {
                 hindrance: format!("nobody could sign in ({action}: {reason})"),
             });
@@ -33,7 +33,8 @@ pub(super) async fn check(app: &App, engine: &PolicyEngine) -> Result<(), Policy
     }
     let mut hindrance = "there is no unlocked admin".to_owned();
     for admin in admins(&app.store).await? {
-        match TO_UNDO.iter().find_map(|action| Some((action, self::hindrance(engine, &admin, action)?))) {
+        match TO_UNDO.iter().find_map(|action| Some((action, self::hindrance(app, engine, &admin, action)?)))
+        {
             None => return Ok(()),
             Some((action, reason)) => {
                 hindrance = format!("{} could not do {action} ({reason})", admin.principal.display_name());
@@ -43,9 +44,22 @@ pub(super) async fn check(app: &App, engine: &PolicyEngine) -> Result<(), Policy
     Err(PolicyChangeError::NobodyCouldUndo { hindrance })
 }
 
-/// Why not every row of this action is allowed on the API or the pages; `None` when it is.
-fn hindrance(engine: &PolicyEngine, caller: &Caller, action: &str) -> Option<String> {
-    let facts = Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..Facts::default() };
+/// Why not every row of this action is allowed on the API or the pages, from whatever network; `None` when it is
+/// from outside of the named networks, or from one of them.
+fn hindrance(app: &App, engine: &PolicyEngine, caller: &Caller, action: &str) -> Option<String> {
+    let outside = hindrance_from(engine, caller, action, None)?;
+    let is_free = |name: &str| hindrance_from(engine, caller, action, Some(name)).is_none();
+    if app.networks.names().any(is_free) { None } else { Some(outside) }
+}
+
+fn hindrance_from(
+    engine: &PolicyEngine,
+    caller: &Caller,
+    action: &str,
+    network: Option<&str>,
+) -> Option<String> {
+    let networks = network.map(str::to_owned).into_iter().collect();
+    let facts = Facts { networks, mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..Facts::default() };
     // A challenge of a second factor is always one's own.
     let facts = Facts { own_object: action == "gateway:auth:step_up", ..facts };
     let channels = [Channel::Api, Channel::Web];

@@ -154,6 +154,7 @@ fn facts(facts: &Facts) -> String {
         destructive_allowed,
         external_builds_allowed,
         sensitive_parameters,
+        networks,
     } = facts;
     let switches = [
         ("mfa_window", *mfa_window),
@@ -168,6 +169,7 @@ fn facts(facts: &Facts) -> String {
     let mut told: Vec<String> =
         switches.into_iter().filter(|(_, so)| *so).map(|(name, _)| name.to_owned()).collect();
     told.extend(sensitive_parameters.iter().map(|name| format!("sensitive parameter {name}")));
+    told.extend(networks.iter().map(|name| format!("network {name}")));
     if told.is_empty() {
         "none: no factor, no approval, nothing switched on".to_owned()
     } else {

@@ -1,11 +1,14 @@
 //! The two listeners, and the hosts on which the rack is offered.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use gateway_types::NamedNetworks;
 use ipnet::IpNet;
 
-use crate::config::{Listener, Proxy, Tls, Warning};
-use crate::fault::FaultKind;
+use crate::config::{Explained, Listener, Networks, Proxy, Tls, Warning};
+use crate::document::{NAMED, Raw};
+use crate::fault::{Fault, FaultKind};
 use crate::host::canonical_host;
 use crate::keys;
 use crate::resolver::Resolver;
@@ -16,6 +19,8 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>) -> Option<Listener> {
     let domain = resolver.optional(&keys::DOMAIN, host);
     let tls = resolver.one(&keys::LISTENER_TLS, tls);
     let trusted_forwarders = resolver.many(&keys::TRUSTED_FORWARDERS, trusted_network);
+    let proxy_protocol_from = resolver.many(&keys::PROXY_PROTOCOL_FROM, trusted_network);
+    let h2c = resolver.switch(&keys::H2C);
     let (addresses, port) = (addresses?, port?);
     if addresses.is_empty() {
         let origin = resolver.origin(&keys::LISTENER_ADDRESSES);
@@ -28,7 +33,59 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>) -> Option<Listener> {
     if let (Some(Tls::Off), Some(address)) = (tls, reachable) {
         resolver.warnings.push(Warning::ListenerWithoutTls { address: *address });
     }
-    Some(Listener { addresses, tls: tls?, domain: domain?, trusted_forwarders: trusted_forwarders? })
+    Some(Listener {
+        addresses,
+        tls: tls?,
+        domain: domain?,
+        trusted_forwarders: trusted_forwarders?,
+        proxy_protocol_from: proxy_protocol_from?,
+        h2c: h2c?,
+    })
+}
+
+pub(crate) fn networks(resolver: &mut Resolver<'_>) -> Option<Networks> {
+    let allow = resolver.many(&keys::NETWORK_ALLOW, network);
+    let deny = resolver.many(&keys::NETWORK_DENY, network);
+    let document = resolver.document;
+    let mut named = BTreeMap::new();
+    for (name, located) in &document.networks {
+        match named_network(name, &located.raw) {
+            Ok(networks) => drop(named.insert(name.clone(), networks)),
+            Err(kind) => {
+                let key = format!("{NAMED}.{name}");
+                resolver.faults.push(Fault { key, origin: located.origin.clone(), kind });
+            }
+        }
+        let value = match &located.raw {
+            Raw::List(items) => Some(items.join(",")),
+            Raw::Text(_) | Raw::Integer(_) | Raw::Switch(_) | Raw::Other(_) => None,
+        };
+        resolver.explained.push(Explained {
+            key: format!("{NAMED}.{name}"),
+            variable: None,
+            value,
+            origin: located.origin.clone(),
+            default: None,
+        });
+    }
+    Some(Networks { allow: allow?, deny: deny?, named: NamedNetworks::new(named) })
+}
+
+fn named_network(name: &str, raw: &Raw) -> Result<Vec<IpNet>, FaultKind> {
+    let well_formed = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !well_formed {
+        let expected = "a name of small letters, digits and hyphens, such as office";
+        return Err(FaultKind::Malformed { value: name.to_owned(), expected });
+    }
+    match raw {
+        Raw::List(items) => items.iter().map(|text| network(text.trim())).collect(),
+        other => {
+            let expected = "an array of networks, such as [\"203.0.113.0/24\"]";
+            Err(FaultKind::WrongType { expected, found: other.type_name() })
+        }
+    }
 }
 
 pub(crate) fn admin_listener(resolver: &mut Resolver<'_>) -> Option<SocketAddr> {
@@ -90,10 +147,15 @@ fn ip_address(text: &str) -> Result<IpAddr, FaultKind> {
     })
 }
 
-fn trusted_network(text: &str) -> Result<IpNet, FaultKind> {
+fn network(text: &str) -> Result<IpNet, FaultKind> {
     let network: IpNet = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
         FaultKind::Malformed { value: text.to_owned(), expected: "a network, such as 10.0.0.0/8 or fd00::/8" }
     })?;
+    Ok(network.trunc())
+}
+
+fn trusted_network(text: &str) -> Result<IpNet, FaultKind> {
+    let network = network(text)?;
     let narrowest_allowed = match network {
         IpNet::V4(_) => 8,
         IpNet::V6(_) => 7,
@@ -101,7 +163,7 @@ fn trusted_network(text: &str) -> Result<IpNet, FaultKind> {
     if network.prefix_len() < narrowest_allowed {
         return Err(FaultKind::TooWide { network: network.to_string() });
     }
-    Ok(network.trunc())
+    Ok(network)
 }
 
 /// Loopback, private, link-local, and the shared range that overlay networks use; never a wildcard.

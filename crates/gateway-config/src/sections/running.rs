@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use gateway_types::Rate;
+
 use crate::config::{Limits, Log, LogFormat, Secrets};
 use crate::fault::FaultKind;
-use crate::keys;
+use crate::keys::{self, Key};
 use crate::resolver::Resolver;
 
 pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
@@ -15,18 +17,52 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
     let rack_connect_timeout = resolver.duration(&keys::RACK_CONNECT_TIMEOUT, seconds(1), seconds(120));
     let drain_timeout = resolver.duration(&keys::DRAIN_TIMEOUT, seconds(0), seconds(3600));
     let connections = resolver.integer(&keys::CONNECTIONS, 16, 1 << 20);
-    let requests_per_second = resolver.integer(&keys::REQUESTS_PER_SECOND, 1, 100_000);
-    let request_burst = resolver.integer(&keys::REQUEST_BURST, 1, 100_000);
+    let body_timeout = resolver.duration(&keys::BODY_TIMEOUT, seconds(1), seconds(3600));
+    let body_bytes_per_second = resolver.integer(&keys::BODY_BYTES_PER_SECOND, 0, 1 << 30);
+    let send_timeout = resolver.duration(&keys::SEND_TIMEOUT, seconds(1), seconds(24 * 3600));
+    let idle_timeout = resolver.duration(&keys::IDLE_TIMEOUT, seconds(1), seconds(3600));
+    let connections_per_address = resolver.integer(&keys::CONNECTIONS_PER_ADDRESS, 1, 1 << 20);
+    let http2_streams = resolver.integer(&keys::HTTP2_STREAMS, 1, 10_000);
+    let second = seconds(1);
+    let address = rate(resolver, second, &keys::ADDRESS_REQUESTS_PER_SECOND, &keys::ADDRESS_REQUEST_BURST);
+    let sign_in = rate(resolver, seconds(60), &keys::SIGN_INS_PER_MINUTE, &keys::SIGN_IN_BURST);
+    let caller = rate(resolver, second, &keys::REQUESTS_PER_SECOND, &keys::REQUEST_BURST);
+    let reveal = rate(resolver, second, &keys::REVEALS_PER_SECOND, &keys::REVEAL_BURST);
+    let change = rate(resolver, second, &keys::CHANGES_PER_SECOND, &keys::CHANGE_BURST);
+    let execute = rate(resolver, second, &keys::EXECUTES_PER_SECOND, &keys::EXECUTE_BURST);
+    let concurrent_requests = resolver.integer(&keys::CONCURRENT_REQUESTS, 1, 100_000);
+    let address_concurrent_requests = resolver.integer(&keys::ADDRESS_CONCURRENT_REQUESTS, 1, 1_000_000);
+    let sockets = resolver.integer(&keys::SOCKETS, 1, 100_000);
     Some(Limits {
         head_size_bytes: head_size_bytes?,
         form_size_bytes: form_size_bytes?,
         head_timeout: head_timeout?,
         rack_connect_timeout: rack_connect_timeout?,
         drain_timeout: drain_timeout?,
+        body_timeout: body_timeout?,
+        body_bytes_per_second: body_bytes_per_second?,
+        send_timeout: send_timeout?,
+        idle_timeout: idle_timeout?,
         connections: connections?,
-        requests_per_second: requests_per_second?,
-        request_burst: request_burst?,
+        connections_per_address: connections_per_address?,
+        http2_streams: http2_streams?,
+        address: address?,
+        sign_in: sign_in?,
+        caller: caller?,
+        reveal: reveal?,
+        change: change?,
+        execute: execute?,
+        concurrent_requests: concurrent_requests?,
+        address_concurrent_requests: address_concurrent_requests?,
+        sockets: sockets?,
     })
+}
+
+/// A rate of two keys: how many in each `period`, and how many at once.
+fn rate(resolver: &mut Resolver<'_>, period: Duration, count: &Key, burst: &Key) -> Option<Rate> {
+    let count = resolver.integer(count, 1, 100_000);
+    let burst = resolver.integer(burst, 1, 100_000);
+    Some(Rate { count: count?, period, burst: burst? })
 }
 
 pub(crate) fn log(resolver: &mut Resolver<'_>) -> Option<Log> {

@@ -26,7 +26,7 @@ pub(super) enum Framing {
 
 /// What the header lines so far said about framing.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     count: usize,
     seen: Seen,
     content_length: Option<u64>,
@@ -64,6 +64,26 @@ impl Fields {
             return Err(ViolationKind::TooManyHeaders);
         }
         let (name, value) = split(line)?;
+        self.take(name, value)
+    }
+
+    /// Takes one header of a version of HTTP that has no lines.
+    pub(crate) fn add_field(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        count_limit: usize,
+    ) -> Result<(), ViolationKind> {
+        self.count += 1;
+        if self.count > count_limit {
+            return Err(ViolationKind::TooManyHeaders);
+        }
+        check_name(name)?;
+        check_value(value)?;
+        self.take(name, value)
+    }
+
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), ViolationKind> {
         let Some(header) = SingleHeader::ALL.into_iter().find(|header| is_named(*header, name)) else {
             return Ok(());
         };

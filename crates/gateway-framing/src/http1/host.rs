@@ -14,7 +14,7 @@ const MAX_LABEL_BYTES: usize = 63;
 ///
 /// Narrower than RFC 9110, section 7.2: no percent-encoding, no empty port, no underscore, no
 /// trailing dot, no IPv6 zone. Each has let two parsers see two hosts.
-pub(super) fn is_plausible(value: &[u8]) -> bool {
+pub(crate) fn is_plausible(value: &[u8]) -> bool {
     let Ok(value) = str::from_utf8(value) else { return false };
     if let Some(rest) = value.strip_prefix('[') {
         return rest.split_once(']').is_some_and(|(address, after)| {

@@ -34,7 +34,7 @@ fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
-fn check_method(method: &[u8]) -> Result<(), ViolationKind> {
+pub(crate) fn check_method(method: &[u8]) -> Result<(), ViolationKind> {
     match method {
         b"GET" | b"HEAD" | b"POST" | b"PUT" | b"PATCH" | b"DELETE" | b"OPTIONS" => Ok(()),
         [_, ..] if method.iter().all(|byte| is_token_byte(*byte) && !byte.is_ascii_lowercase()) => {
@@ -44,7 +44,7 @@ fn check_method(method: &[u8]) -> Result<(), ViolationKind> {
     }
 }
 
-fn check_target(target: &[u8]) -> Result<(), ViolationKind> {
+pub(crate) fn check_target(target: &[u8]) -> Result<(), ViolationKind> {
     match target.first() {
         None => Err(ViolationKind::RequestLineShape),
         Some(b'/') => match target.iter().find(|byte| !is_target_byte(**byte)) {

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[error("{kind}")]
 pub struct Violation {
-    /// The status to answer with: 400, 405, 414, 431 or 505.
+    /// The status to answer with: 400, 405, 408, 414, 431 or 505.
     pub status: u16,
     /// The rule.
     pub kind: ViolationKind,
@@ -161,12 +161,25 @@ pub enum ViolationKind {
     #[error("the header {0} is there more than once; send it once")]
     RepeatedHeader(SingleHeader),
 
+    /// The head did not come to its end in time (RFC 9110, section 15.5.9).
+    #[error("the request head did not come in time; send it faster")]
+    HeadTooSlow,
+
     /// No `Host` header.
     #[error("the Host header is missing; send exactly one")]
     MissingHost,
     /// The `Host` header is not one host with at most one port.
     #[error("the Host header is not one host name or address with at most one port")]
     BadHost,
+    /// HTTP/2: no `:authority`, which says what `Host` says over HTTP/1.1 (RFC 9113, section 8.3.1).
+    #[error("the pseudo-header :authority is missing; send it")]
+    MissingAuthority,
+    /// HTTP/2: `:authority` and `Host` name different hosts (RFC 9113, section 8.3.1).
+    #[error("the pseudo-header :authority and the Host header differ; send :authority alone")]
+    AuthorityDiffers,
+    /// HTTP/2: a header of one connection (RFC 9113, section 8.2.2).
+    #[error("the request has a header that only HTTP/1.1 has; leave it out")]
+    ConnectionHeader,
     /// `Connection` names something else than keep-alive, close, upgrade, te or http2-settings: a
     /// proxy would delete the header it names.
     #[error(
@@ -215,6 +228,7 @@ impl ViolationKind {
     pub const fn status(self) -> u16 {
         match self {
             ViolationKind::MethodNotAllowed => 405,
+            ViolationKind::HeadTooSlow => 408,
             ViolationKind::RequestLineTooLong => 414,
             ViolationKind::HeaderLineTooLong
             | ViolationKind::TooManyHeaders
@@ -237,6 +251,9 @@ impl ViolationKind {
             | ViolationKind::RepeatedHeader(_)
             | ViolationKind::MissingHost
             | ViolationKind::BadHost
+            | ViolationKind::MissingAuthority
+            | ViolationKind::AuthorityDiffers
+            | ViolationKind::ConnectionHeader
             | ViolationKind::ConnectionOption
             | ViolationKind::BadExpect
             | ViolationKind::BadContentLength

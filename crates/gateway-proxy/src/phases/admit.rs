@@ -12,10 +12,12 @@ use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 
+use super::limit;
 use crate::connection::Peer;
 use crate::flow::{Flow, refuse};
-use crate::forwarded;
+use crate::forwarded::{self, Client, is_listed};
 use crate::guarded::STAND_IN;
+use crate::limits::Bucket;
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
@@ -40,23 +42,22 @@ pub(crate) fn admit(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Admitted> {
-    if request.method().as_str() == STAND_IN {
+    // Of a malformed request nothing is believed, its forwarding headers neither.
+    let is_stand_in = request.method().as_str() == STAND_IN;
+    let client = match is_stand_in {
+        true => Client { ip: peer.address.ip(), scheme: Scheme::Http },
+        false => client(plane, peer, request.headers())?,
+    };
+    outcome.comes_from(client.ip);
+    // TLS that ended here is no matter of anybody's word.
+    let scheme = if peer.secured.is_some() { Scheme::Https } else { client.scheme };
+    asker.scheme = scheme;
+    check_network(plane, client.ip)?;
+    if is_stand_in {
         return refuse(malformed(peer));
     }
-    if request.version() == Version::HTTP_09 || request.uri().authority().is_some() {
-        return refuse(Problem::new(
-            ProblemKind::MalformedRequest,
-            Layer::Network,
-            "the request line must hold a path that begins with a slash",
-        ));
-    }
-    if holds_credential(request.uri().path()) || request.uri().query().is_some_and(holds_credential) {
-        return refuse(Problem::new(
-            ProblemKind::BadParameter,
-            Layer::Network,
-            "the address holds a token; addresses end up in logs and histories, so send it as Authorization, and revoke this one",
-        ));
-    }
+    take_address(plane, client.ip, outcome, asker)?;
+    check_target(&request)?;
     let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned)
     else {
         return refuse(Problem::new(
@@ -65,22 +66,11 @@ pub(crate) fn admit(
             "the Host header is missing",
         ));
     };
-    let client =
-        match forwarded::client(peer.address.ip(), request.headers(), &plane.parts.trusted_forwarders) {
-            Ok(client) => client,
-            Err(fault) => {
-                return refuse(Problem::new(
-                    ProblemKind::MalformedRequest,
-                    Layer::Network,
-                    fault.to_string(),
-                ));
-            }
-        };
-    outcome.comes_from(client.ip);
-    // TLS that ended here is no matter of anybody's word.
-    let scheme = if peer.secured.is_some() { Scheme::Https } else { client.scheme };
     let origin = Origin { scheme, authority: host.to_ascii_lowercase() };
-    asker.scheme = scheme;
+    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
+    });
+    check_server_name(peer, name)?;
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !socket_origin_is_own(request.headers(), &host) {
         return refuse(Problem::new(
@@ -96,11 +86,86 @@ pub(crate) fn admit(
             "a page of another site asked a browser to send this request",
         ));
     }
-    let host = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
-    });
-    let host = host.to_ascii_lowercase();
+    let host = name.to_ascii_lowercase();
     ControlFlow::Continue(Admitted { source_ip: client.ip, origin, host, socket, request })
+}
+
+/// Who calls: the other end, or whom a listed forwarder names.
+fn client(plane: &DataPlane, peer: &Peer, headers: &HeaderMap) -> Flow<Client> {
+    match forwarded::client(peer.address.ip(), headers, &plane.parts.networks.trusted_forwarders) {
+        Ok(client) => ControlFlow::Continue(client),
+        Err(fault) => refuse(Problem::new(ProblemKind::MalformedRequest, Layer::Network, fault.to_string())),
+    }
+}
+
+/// Refuses networks from which the gateway is not used: listed ones, and where only some are let in, all others.
+fn check_network(plane: &DataPlane, address: IpAddr) -> Flow<()> {
+    let networks = &plane.parts.networks;
+    let is_denied = is_listed(address, &networks.deny);
+    if is_denied || !(networks.allow.is_empty() || is_listed(address, &networks.allow)) {
+        return refuse(Problem::new(
+            ProblemKind::Refused,
+            Layer::Network,
+            "this gateway is not used from your network; connect to the network it is for, such as the VPN",
+        ));
+    }
+    ControlFlow::Continue(())
+}
+
+/// Counts the request to its address, whatever credential it has or claims to have.
+fn take_address(
+    plane: &DataPlane,
+    address: IpAddr,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<()> {
+    if !plane.parts.settings.rate_limits() {
+        return ControlFlow::Continue(());
+    }
+    if let Err(slow) = plane.limits.take_address(Bucket::Address, address, plane.parts.clock.now()) {
+        return refuse(limit::too_fast(slow, asker));
+    }
+    match plane.limits.hold_address(address) {
+        Some(held) => {
+            outcome.hold(held);
+            ControlFlow::Continue(())
+        }
+        None => refuse(limit::too_many("requests of this address", "limits.address_concurrent_requests")),
+    }
+}
+
+fn check_target(request: &Request<Incoming>) -> Flow<()> {
+    if request.version() == Version::HTTP_09 || request.uri().authority().is_some() {
+        return refuse(Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the request line must hold a path that begins with a slash",
+        ));
+    }
+    if holds_credential(request.uri().path()) || request.uri().query().is_some_and(holds_credential) {
+        return refuse(Problem::new(
+            ProblemKind::BadParameter,
+            Layer::Network,
+            "the address holds a token; addresses end up in logs and histories, so send it as Authorization, and revoke this one",
+        ));
+    }
+    ControlFlow::Continue(())
+}
+
+/// Refuses a request for another host than the one that the TLS handshake was about, also when one certificate
+/// is good for both: what a client was let do on one host must not carry it to another.
+///
+/// Source: RFC 9110, section 15.5.20.
+fn check_server_name(peer: &Peer, host: &str) -> Flow<()> {
+    let told = peer.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    match told {
+        Some(name) if !name.eq_ignore_ascii_case(host) => refuse(Problem::new(
+            ProblemKind::MisdirectedRequest,
+            Layer::Network,
+            "the connection was made for another host than the request is for; open a connection for this host",
+        )),
+        Some(_) | None => ControlFlow::Continue(()),
+    }
 }
 
 /// Whether a text holds one of the gateway's own tokens: its beginning, and 43 characters of base64url.
@@ -120,6 +185,7 @@ fn malformed(peer: &Peer) -> Problem {
         Some(violation) => {
             let kind = match violation.status {
                 405 => ProblemKind::MethodNotAllowed,
+                408 => ProblemKind::TooSlow,
                 431 | 414 => ProblemKind::HeadersTooLarge,
                 _ => ProblemKind::MalformedRequest,
             };

@@ -116,11 +116,10 @@ async fn resolve(
 /// A refused credential that was once good is an event of its own, up to the rate of its source; what is
 /// beyond is counted with other refusals, so that nobody can fill the log with one old token.
 fn one_event(plane: &DataPlane, source_ip: IpAddr, outcome: &mut OutcomeGuard, reason: &str) {
-    let source = limit::source(source_ip);
-    if plane.parts.settings.rate_limits() && plane.limits.take(&source).is_err() {
-        outcome.note(reason);
-    } else {
+    if limit::old_credential(plane, source_ip) {
         outcome.refused_credential(reason);
+    } else {
+        outcome.note(reason);
     }
 }
 

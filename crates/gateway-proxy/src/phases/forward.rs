@@ -23,7 +23,7 @@ use super::reveal;
 use super::service;
 use super::standing::Standing;
 use super::websocket;
-use crate::body::{ReplyBody, RequestBody};
+use crate::body::{BodyError, ClientBody, ReplyBody, RequestBody};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -223,7 +223,7 @@ struct Exchange {
     caller: Caller,
     request: Box<RackRequest>,
     headers: HeaderMap,
-    body: Option<Incoming>,
+    body: Option<ClientBody>,
     counter: Arc<AtomicU64>,
 }
 
@@ -278,7 +278,7 @@ fn set_actor(request: &mut RackRequest, principal: &Principal) -> Flow<()> {
 
 fn request_body(
     upstream: &UpstreamRequest,
-    client: Option<Incoming>,
+    client: Option<ClientBody>,
     counter: Arc<AtomicU64>,
 ) -> RequestBody {
     match (&upstream.body, client) {
@@ -344,13 +344,18 @@ pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
 /// The problem of a rack that could not be asked; the cause goes to the log only.
 pub(crate) fn unreachable(error: &UpstreamError, outcome: &mut OutcomeGuard) -> Problem {
     tracing::warn!(error = error as &dyn std::error::Error, request_id = %outcome.request_id, "the rack could not be asked");
-    let broken_by_client = is_client_body_error(error);
-    if broken_by_client {
-        return Problem::new(
-            ProblemKind::MalformedRequest,
-            Layer::Network,
-            "the request body is malformed or ended early",
-        );
+    match client_body_error(error) {
+        Some(slow @ BodyError::TooSlow { .. }) => {
+            return Problem::new(ProblemKind::TooSlow, Layer::Network, slow.to_string());
+        }
+        Some(_) => {
+            return Problem::new(
+                ProblemKind::MalformedRequest,
+                Layer::Network,
+                "the request body is malformed or ended early",
+            );
+        }
+        None => {}
     }
     Problem::new(
         ProblemKind::UpstreamUnreachable,
@@ -359,14 +364,14 @@ pub(crate) fn unreachable(error: &UpstreamError, outcome: &mut OutcomeGuard) -> 
     )
 }
 
-/// Whether the exchange failed because the client's own body did.
-fn is_client_body_error(error: &UpstreamError) -> bool {
+/// What was wrong with the client's own body, when that is why the exchange failed.
+fn client_body_error(error: &UpstreamError) -> Option<&BodyError> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.is::<crate::body::BodyError>() {
-            return true;
+        if let Some(error) = error.downcast_ref::<BodyError>() {
+            return Some(error);
         }
         cause = error.source();
     }
-    false
+    None
 }

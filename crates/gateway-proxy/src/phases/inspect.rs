@@ -16,10 +16,9 @@ use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
 use gateway_services::ServiceRequest;
-use gateway_types::{Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
+use gateway_types::{Caller, Channel, Facts, Layer, Operation, Problem, ProblemKind, Resource};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::admit::Admitted;
@@ -28,7 +27,7 @@ use super::form::{self, PageForm};
 use super::identify::Target;
 use super::limit::Limited;
 use super::step_up;
-use crate::body::{BodyError, collect};
+use crate::body::{BodyError, ClientBody, collect};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
@@ -43,7 +42,7 @@ const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
 /// A request that is complete: every parameter typed, every fact known.
 #[derive(Debug)]
 pub struct Inspected {
-    pub(super) caller: gateway_types::Caller,
+    pub(super) caller: Caller,
     pub(super) credential: Option<super::authenticate::Credential>,
     /// A second factor that came along and was not needed yet.
     pub(super) factor: Option<InlineFactor>,
@@ -66,7 +65,7 @@ pub(crate) enum Asked {
         /// The typed request.
         request: Box<RackRequest>,
         /// The client's body, for rows that stream one.
-        body: Option<Incoming>,
+        body: Option<ClientBody>,
     },
     /// Of the gateway.
     Own {
@@ -115,6 +114,7 @@ pub(crate) async fn inspect(
     let rules = identified.rules;
     let Admitted { request, socket, origin, .. } = identified.admitted;
     let (head, body) = request.into_parts();
+    let body = ClientBody::new(body, plane.parts.pace);
     let asked = match identified.target {
         Target::Own(route) => {
             let body = match announces_body(&head.headers) {
@@ -148,7 +148,7 @@ pub(crate) async fn inspect(
         Target::Service(request) => Asked::Service { request, body },
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
-    let mut facts = facts(plane, &caller.principal, &asked, head.uri.query()).await;
+    let mut facts = facts(plane, &caller, &asked, head.uri.query()).await;
     step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts).await?;
     ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, rules, head, origin, socket })
 }
@@ -168,8 +168,8 @@ async fn form_of(
     plane: &DataPlane,
     kind: BodyKind,
     headers: &HeaderMap,
-    body: Incoming,
-) -> Flow<(Option<Bytes>, Option<Incoming>)> {
+    body: ClientBody,
+) -> Flow<(Option<Bytes>, Option<ClientBody>)> {
     let announced = announces_body(headers);
     match kind {
         BodyKind::Stream | BodyKind::Json => ControlFlow::Continue((None, Some(body))),
@@ -194,7 +194,7 @@ fn takes_no_body() -> Problem {
 /// How long a body that is read into memory may take.
 const BODY_LIMIT: Duration = Duration::from_secs(60);
 
-async fn collect_within(body: Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
+async fn collect_within(body: ClientBody, limit_bytes: usize) -> Result<Bytes, BodyError> {
     timeout(BODY_LIMIT, collect(body, limit_bytes))
         .await
         .unwrap_or(Err(BodyError::TooSlow { limit: BODY_LIMIT }))
@@ -203,10 +203,8 @@ async fn collect_within(body: Incoming, limit_bytes: usize) -> Result<Bytes, Bod
 fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
-        BodyError::TooSlow { .. } => {
-            Problem::new(ProblemKind::MalformedRequest, Layer::Network, error.to_string())
-        }
-        BodyError::Revoked { .. } | BodyError::Broken(_) => Problem::new(
+        BodyError::TooSlow { .. } => Problem::new(ProblemKind::TooSlow, Layer::Network, error.to_string()),
+        BodyError::Revoked { .. } | BodyError::Broken(_) | BodyError::Trailers => Problem::new(
             ProblemKind::MalformedRequest,
             Layer::Network,
             "the request body is malformed or ended early",
@@ -219,7 +217,8 @@ pub(crate) fn parameter_problem(fault: &ParameterError) -> Problem {
 }
 
 /// What policy is told beside who, what and on what, short of second factors.
-async fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked, query: Option<&str>) -> Facts {
+async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<&str>) -> Facts {
+    let principal = &caller.principal;
     let settings = &plane.parts.settings;
     let resource = asked.resource();
     Facts {
@@ -241,6 +240,7 @@ async fn facts(plane: &DataPlane, principal: &Principal, asked: &Asked, query: O
             Asked::Rack { request, .. } => request.sensitive_parameters(),
             Asked::Own { .. } | Asked::Service { .. } => Default::default(),
         },
+        networks: plane.parts.networks.named.of(caller.source_ip),
     }
 }
 

@@ -1,46 +1,16 @@
-//! Phase 4: how often. One caller's flood must not be everybody's.
+//! Phase 4: how often, and how much at once. One caller's flood must not be everybody's.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
-use gateway_types::{Layer, Problem, ProblemKind};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use gateway_types::{Class, Layer, Operation, Principal, Problem, ProblemKind};
 
 use super::authenticate::Authenticated;
 use crate::flow::{Flow, refuse};
+use crate::limits::{Bucket, Slow, source};
+use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
-
-/// Requests of each credential, counted as a token bucket (GCRA).
-#[derive(Debug)]
-pub(crate) struct CallerLimits {
-    limiter: DefaultKeyedRateLimiter<String>,
-    clock: DefaultClock,
-}
-
-impl CallerLimits {
-    /// `per_second` requests in the long run, `burst` at once; both at least 1.
-    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
-        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
-    }
-
-    /// Forgets callers whose bucket is full again.
-    pub(crate) fn tidy(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
-    }
-
-    /// Takes one request of this credential; `Err` holds how many seconds to wait, at least 1.
-    pub(super) fn take(&self, credential: &String) -> Result<(), u64> {
-        self.limiter.check_key(credential).map_err(|not_until| {
-            let wait = not_until.wait_time_from(self.clock.now());
-            wait.as_secs() + 1
-        })
-    }
-}
+use crate::reply::Asker;
 
 /// A request within its caller's rate.
 #[derive(Debug)]
@@ -52,49 +22,85 @@ impl Limited {
     }
 }
 
-/// The bucket of an address: one host of IPv6 has a whole /64 to send from.
-pub(super) fn source(ip: IpAddr) -> String {
-    match ip.to_canonical() {
-        IpAddr::V4(address) => format!("address {address}"),
-        IpAddr::V6(address) => {
-            let [one, two, three, four, ..] = address.segments();
-            format!("network {one:x}:{two:x}:{three:x}:{four:x}")
-        }
-    }
-}
-
 /// Counts the request: of a credential, or, without one, of the address, whose sign-ins and probes
 /// must not be everybody's either.
-pub(crate) fn limit(plane: &DataPlane, authenticated: Authenticated) -> Flow<Limited> {
+pub(crate) fn limit(
+    plane: &DataPlane,
+    authenticated: Authenticated,
+    outcome: &mut OutcomeGuard,
+    asker: &mut Asker,
+) -> Flow<Limited> {
+    if !plane.parts.settings.rate_limits() {
+        return ControlFlow::Continue(Limited(authenticated));
+    }
     let caller = &authenticated.caller;
-    let whose = caller.principal.credential_id().unwrap_or_else(|| source(caller.source_ip));
-    let taken = if plane.parts.settings.rate_limits() { plane.limits.take(&whose) } else { Ok(()) };
-    match taken {
-        Ok(()) => ControlFlow::Continue(Limited(authenticated)),
-        Err(seconds) => {
-            let mut problem = Problem::new(
-                ProblemKind::TooManyRequests,
-                Layer::Network,
-                format!("requests of this credential or address come too fast; wait {seconds} s, then go on"),
-            );
-            problem.retry_after_seconds = Some(seconds);
-            refuse(problem)
+    let operation = authenticated.identified.target.operation();
+    if is_about_signing_in(operation) {
+        let taken = plane.limits.take_address(Bucket::SignIn, caller.source_ip, plane.parts.clock.now());
+        if let Err(slow) = taken {
+            return refuse(too_fast(slow, asker));
         }
+    }
+    let whose = caller.principal.credential_id().unwrap_or_else(|| source(caller.source_ip));
+    match plane.limits.take_caller(&whose, operation.class, plane.parts.clock.now()) {
+        Ok(standings) => asker.standings = standings,
+        Err(slow) => return refuse(too_fast(slow, asker)),
+    }
+    if matches!(caller.principal, Principal::Anonymous) {
+        // Counted with its address already.
+        return ControlFlow::Continue(Limited(authenticated));
+    }
+    let held = match authenticated.identified.admitted.socket {
+        true => plane.limits.hold_socket(&whose).ok_or(("sockets of this credential", "limits.sockets")),
+        false => plane
+            .limits
+            .hold_request(&whose)
+            .ok_or(("requests of this credential", "limits.concurrent_requests")),
+    };
+    match held {
+        Ok(held) => {
+            outcome.hold(held);
+            ControlFlow::Continue(Limited(authenticated))
+        }
+        Err((what, key)) => refuse(too_many(what, key)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether an operation is about who somebody is: what is guessed at when an account is attacked.
+fn is_about_signing_in(operation: &Operation) -> bool {
+    let action = operation.action.as_str();
+    action.starts_with("gateway:auth:")
+        || (action.starts_with("gateway:factor:") && operation.class != Class::Read)
+}
 
-    #[test]
-    fn a_burst_passes_and_the_next_one_waits() {
-        let limits = CallerLimits::new(1, 3);
-        let (one, other) = ("one".to_owned(), "other".to_owned());
-        for _ in 0..3 {
-            assert_eq!(limits.take(&one), Ok(()));
-        }
-        assert!(limits.take(&one).is_err_and(|seconds| seconds >= 1));
-        assert_eq!(limits.take(&other), Ok(()), "one caller's flood is not another's");
-    }
+/// The problem of a request that comes too fast; what is left is told beside it.
+pub(super) fn too_fast(slow: Slow, asker: &mut Asker) -> Problem {
+    let whose = match slow.bucket {
+        Bucket::Address => "requests of this address come too fast",
+        Bucket::SignIn => "this address signs in, or gives second factors, too often",
+        Bucket::OldCredential | Bucket::Caller => "requests of this credential or address come too fast",
+        Bucket::Reveal => "requests that reveal secrets come too fast",
+        Bucket::Change => "requests that change something come too fast",
+        Bucket::Execute => "requests that run something come too fast",
+    };
+    let seconds = slow.wait_seconds;
+    asker.standings = slow.standings;
+    later(format!("{whose}; wait {seconds} s, then go on"), seconds)
+}
+
+/// The problem of a request beside too many others that are still open.
+pub(super) fn too_many(what: &str, key: &str) -> Problem {
+    later(format!("too many {what} are open at one time ({key}); wait until one of them has ended"), 1)
+}
+
+fn later(detail: String, seconds: u64) -> Problem {
+    let mut problem = Problem::new(ProblemKind::TooManyRequests, Layer::Network, detail);
+    problem.retry_after_seconds = Some(seconds);
+    problem
+}
+
+/// Whether a use of a credential that was once good is worth an event of its own: not when there are many.
+pub(super) fn old_credential(plane: &DataPlane, address: IpAddr) -> bool {
+    let taken = || plane.limits.take_address(Bucket::OldCredential, address, plane.parts.clock.now());
+    !plane.parts.settings.rate_limits() || taken().is_ok()
 }

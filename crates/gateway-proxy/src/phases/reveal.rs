@@ -8,10 +8,11 @@ use gateway_secrets::{Redaction, redact_json};
 use gateway_types::{Caller, Layer, Problem, ProblemKind};
 use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::inspect::RACK_SCOPE;
-use crate::body::{ReplyBody, collect};
+use crate::body::{BodyError, ReplyBody, collect};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
@@ -75,7 +76,7 @@ async fn error_reply(
     let body = if head.headers.contains_key(CONTENT_ENCODING) {
         Bytes::new()
     } else {
-        collect(body, ERROR_LIMIT_BYTES).await.unwrap_or_default()
+        collect(body.map_err(BodyError::Broken), ERROR_LIMIT_BYTES).await.unwrap_or_default()
     };
     if plane.parts.upstream.is_credential_in(&body) {
         tracing::error!("an error text of the rack held the rack's own credential; it was not passed on");
@@ -105,7 +106,7 @@ async fn labelled(
             "the rack compressed a reply that may hold secrets, though it was asked not to",
         ));
     }
-    let Ok(body) = collect(body, LABELLED_REPLY_LIMIT_BYTES).await else {
+    let Ok(body) = collect(body.map_err(BodyError::Broken), LABELLED_REPLY_LIMIT_BYTES).await else {
         return refuse(bad_upstream("the rack's reply ended early or is too large"));
     };
     let body = if says_nothing(&body) { body } else { redacted(plane, caller, request, body).await? };

@@ -9,6 +9,7 @@
 
 mod basics;
 mod browser;
+mod callers;
 mod challenges;
 mod child;
 mod client_reactions;
@@ -23,6 +24,8 @@ mod hostile_headers;
 mod hostile_paths;
 mod hostile_services;
 mod hostile_sockets;
+mod http2;
+mod http2_frames;
 mod layers;
 mod leaks;
 mod log;
@@ -30,9 +33,11 @@ mod mail;
 mod matrix;
 mod pages;
 mod rack_tls;
+mod rates;
 mod replay;
 mod services;
 mod services_browser;
+mod slow;
 mod step_up;
 mod streaming;
 mod structure;

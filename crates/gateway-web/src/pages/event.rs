@@ -254,6 +254,7 @@ fn facts(facts: &Facts) -> Vec<FactRow> {
         destructive_allowed,
         external_builds_allowed,
         sensitive_parameters,
+        networks,
     } = facts;
     let row = |text, holds: bool| FactRow { text, holds, detail: String::new() };
     let names: Vec<&str> = sensitive_parameters.iter().map(String::as_str).collect();
@@ -270,6 +271,11 @@ fn facts(facts: &Facts) -> Vec<FactRow> {
             text: "sensitive parameters were given",
             holds: !names.is_empty(),
             detail: names.join(", "),
+        },
+        FactRow {
+            text: "the address is in a named network",
+            holds: !networks.is_empty(),
+            detail: networks.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         },
     ];
     rows.sort_by_key(|row| !row.holds);

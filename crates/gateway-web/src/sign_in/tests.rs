@@ -75,6 +75,7 @@ async fn gateway(names: &[&str]) -> Sample {
         fetch: Arc::new(Beginner),
         notices: app.notices.clone(),
         health: app.health.clone(),
+        networks: app.networks.clone(),
     });
     sample.web = Web::new(app.clone());
     sample.app = app;

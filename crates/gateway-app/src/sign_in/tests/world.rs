@@ -189,6 +189,7 @@ impl World {
             fetch: Arc::clone(&idp) as Arc<dyn Fetch>,
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
+            networks: Default::default(),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }
     }

@@ -43,6 +43,7 @@ fn refused(refusal: &Refusal) -> Exit {
         | ProblemKind::UnknownRoute
         | ProblemKind::MethodNotAllowed
         | ProblemKind::TooLarge
+        | ProblemKind::TooSlow
         | ProblemKind::HeadersTooLarge
         | ProblemKind::MisdirectedRequest
         | ProblemKind::NotFound
