@@ -81,7 +81,7 @@ pub(crate) enum Asked {
         /// The typed request.
         request: Box<ServiceRequest>,
         /// The client's body.
-        body: Incoming,
+        body: ClientBody,
     },
 }
 

@@ -108,25 +108,25 @@ async fn a_body_without_a_length_is_read_and_bounded() {
 async fn b5_authority_and_host_are_one() {
     let gateway = start().await;
     let token = gateway.token(Role::Viewer).to_owned();
-    let cases: [(&str, &[(&'static str, &str)], u16); 5] = [
-        ("host that differs", &[("host", "other.example")], 400),
-        ("two hosts", &[("host", "a"), ("host", "a")], 400),
-        ("two credentials", &[("authorization", "Bearer x")], 400),
-        ("underscore", &[("x_gateway_user", "evil")], 400),
-        ("expect", &[("expect", "200-ok")], 400),
+    let cases = [
+        ("host that differs", vec![("host", "other.example")]),
+        ("two hosts", vec![("host", "a"), ("host", "a")]),
+        ("two credentials", vec![("authorization", "Bearer x")]),
+        ("underscore", vec![("x_gateway_user", "evil")]),
+        ("expect", vec![("expect", "200-ok")]),
     ];
-    for (n, (what, headers, status)) in cases.into_iter().enumerate() {
+    for (n, (what, headers)) in cases.into_iter().enumerate() {
         let source = Ipv4Addr::new(127, 2, 0, u8::try_from(n).unwrap() + 1);
         let mut client = H2Client::connect(source, gateway.addr()).await;
         let mut request = client.request("GET", APP, &token, &Default::default());
         for (name, value) in headers {
-            request.headers_mut().append(*name, value.parse().unwrap());
+            request.headers_mut().append(name, value.parse().unwrap());
         }
         let reply = client.exchange(request, b"").await.unwrap();
-        assert_eq!(reply.status, status, "{what}: {}", reply.text());
+        assert_eq!(reply.status, 400, "{what}: {}", reply.text());
         assert_eq!(reply.header("connection"), None, "{what}");
         let event = refusal(&gateway, source).await;
-        assert_eq!(event.status, Some(status), "{what}");
+        assert_eq!(event.status, Some(400), "{what}");
         // The stream is lost, the connection is not.
         let same = client.ask("GET", APP, &token, &[], b"").await.unwrap();
         assert_eq!(same.status, 200, "{what}: {}", same.text());
