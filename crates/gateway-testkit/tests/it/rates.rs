@@ -185,10 +185,11 @@ async fn k5_two_instances_share_what_they_count() {
     let token = first.token(Role::Viewer).to_owned();
     assert_eq!(left(&second, &token).await, 599);
     assert_eq!(passes(&first, APP, &token, 300).await, 300);
-    // The second learns of the 300 that the first let through, beside its own questions.
-    let asked = asks_until_left(&second, &token, |asked| 600 - 300 - 1 - asked).await;
+    // The second learns of the 300 that the first let through, up to a twentieth of the burst, beside its own
+    // questions.
+    let asked = asks_until_left(&second, &token, |asked| 600 - 270 - 1 - asked).await;
     let more = passes(&second, APP, &token, 600).await;
-    assert!((590..=600).contains(&(1 + asked + more + 300)), "{asked} {more}");
+    assert!((590..=630).contains(&(1 + asked + more + 300)), "{asked} {more}");
     // And the first, which by its own count has half of the burst left, learns that nothing is.
     let asked = asks_until_left(&first, &token, |_| 0).await;
     assert!(asked < 150, "{asked}");
