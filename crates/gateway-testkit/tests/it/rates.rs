@@ -167,13 +167,15 @@ async fn left(gateway: &TestGateway, token: &str) -> usize {
 /// Asks now and then until no more than this is left; gives how often it asked.
 async fn asks_until_left(gateway: &TestGateway, token: &str, most: impl Fn(usize) -> usize) -> usize {
     let mut turns = tokio::time::interval(Duration::from_millis(250));
+    let mut told = Vec::new();
     for asked in 1..=200 {
         turns.tick().await;
-        if left(gateway, token).await <= most(asked) {
+        told.push(left(gateway, token).await);
+        if told.last().is_some_and(|left| *left <= most(asked)) {
             return asked;
         }
     }
-    panic!("what the other instance counted did not come");
+    panic!("what the other instance counted did not come: {told:?}");
 }
 
 #[tokio::test]
