@@ -149,7 +149,9 @@ impl Limits {
     /// Each instance counts by itself and goes on when the store is away; what could not be told is told later.
     pub(crate) async fn share(&self, store: &Store, now: Timestamp) {
         let counts = store.rate_counts();
-        let changed: Vec<_> = self.addresses.unshared().into_iter().chain(self.callers.unshared()).collect();
+        let least = |key: &str| self.least_news(key);
+        let changed: Vec<_> =
+            self.addresses.unshared(least).into_iter().chain(self.callers.unshared(least)).collect();
         let told = timeout(SHARING_LIMIT, async {
             counts.put(&changed).await?;
             counts.of_others().await
@@ -169,6 +171,13 @@ impl Limits {
                 self.table_of(&text).charge(&text, self.options.rate(bucket), taken, now);
             }
         }
+    }
+
+    /// How much must have been taken of a bucket before others are told: a twentieth of its burst. So what they
+    /// count differs by a few percent, and addresses that rotate leave no row each.
+    fn least_news(&self, key: &str) -> i64 {
+        let burst = Key::bucket_of(key).map_or(1, |bucket| self.options.rate(bucket).burst);
+        i64::from(burst / 20).max(1)
     }
 
     fn goes_on_alone(&self, error: &(dyn std::error::Error + 'static)) {

@@ -10,8 +10,8 @@ use std::time::Instant;
 pub use gateway_audit::End;
 use gateway_audit::{Actor, Event, EventId, Phase, VerdictRecord};
 use gateway_types::{
-    ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, RequestId, Resource, Timestamp,
-    Verdict,
+    ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, RequestId,
+    Resource, Timestamp, Verdict,
 };
 
 use crate::limits::Held;
@@ -141,6 +141,10 @@ impl OutcomeGuard {
         // What a phase noted says more than what the caller is told.
         self.reason.get_or_insert_with(|| problem.detail.clone());
         self.refused = true;
+        if problem.kind == ProblemKind::TooManyRequests && problem.layer == Layer::Network {
+            // Nobody fills the log by being refused, whoever it is.
+            self.counted_by_source = true;
+        }
         // Probes are silent when they pass; a credential must not be tried out without a trace.
         if problem.layer != Layer::Network {
             self.recording = Recording::Events;

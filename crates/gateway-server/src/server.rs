@@ -214,6 +214,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         drain_limit: config.limits.drain_timeout,
     };
     let places = Arc::new(Semaphore::new(config.limits.connections));
+    // What others counted before this instance ran is theirs; what they count from here on is charged here too.
+    plane.share_limits().await;
     for listener in listeners {
         running.accept(listener, places.clone());
     }

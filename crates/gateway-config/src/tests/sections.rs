@@ -107,6 +107,38 @@ fn trusted_networks_are_never_everybody() {
     trusts("everyone", "`everyone` is not a network");
 }
 
+#[test]
+fn fronts_and_networks() {
+    for wide in ["0.0.0.0/0", "::/0", "64.0.0.0/2"] {
+        assert!(faults(&[("PROXY_PROTOCOL_FROM", wide)], "").contains("too wide"), "{wide}");
+    }
+    let file = "[network]\nallow = [\"10.1.2.3/8\", \"::/0\"]\ndeny = [\"10.9.0.1\"]\n\
+         [network.named]\noffice = [\"203.0.113.0/24\"]\nvpn = []\n";
+    let config = config(&[], file);
+    let allow: Vec<String> = config.network.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allow, ["10.0.0.0/8", "::/0"], "who is let in may be everybody");
+    assert_eq!(config.network.deny, ["10.9.0.1/32".parse().unwrap()]);
+    let names: Vec<&str> = config.network.named.names().collect();
+    assert_eq!(names, ["office", "vpn"]);
+    let shown = config.sources.iter().find(|entry| entry.key == "network.named.office").unwrap();
+    assert_eq!(shown.value.as_deref(), Some("203.0.113.0/24"));
+    let told = |file: &str| faults(&[], file);
+    assert!(told("[network.named]\nOffice = []\n").contains("small letters"));
+    assert!(told("[network.named]\noffice = \"10.0.0.0/8\"\n").contains("an array of networks"));
+    assert!(told("[network.named]\noffice = [\"here\"]\n").contains("`here` is not a network"));
+    assert!(told("[network]\nnamed = 5\n").contains("a table"));
+    assert!(told("[network]\nallowed = []\n").contains("did you mean `network.allow`"));
+}
+
+#[test]
+fn rates_of_classes() {
+    let limits = config(&[("REQUESTS_PER_SECOND", "7"), ("REQUEST_BURST", "9")], "").limits;
+    assert_eq!((limits.caller.count, limits.caller.period.as_secs(), limits.caller.burst), (7, 1, 9));
+    assert_eq!((limits.sign_in.count, limits.sign_in.period.as_secs()), (120, 60));
+    assert_eq!((limits.change.count, limits.execute.burst), (10, 50));
+    assert!(faults(&[("CHANGE_BURST", "0")], "").contains("out of range"));
+}
+
 fn admin(address: &str, allowed: bool) {
     let result = parse(sources(&[&REQUIRED[..], &[("ADMIN_ADDRESS", address)]].concat(), ""));
     assert_eq!(result.is_ok(), allowed, "{address}");

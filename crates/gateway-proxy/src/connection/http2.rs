@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_types::{Layer, Problem, ProblemKind};
-use http::Request;
-use http::header::CONNECTION;
-use hyper::body::Incoming;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::counted::{CountedStream, Ended, Observer};
 use super::delivery::{Delivered, Pulse};
 use super::{Activity, FAREWELL, Peer, head, head_limits};
+use crate::body::ReplyBody;
 use crate::guarded::ViolationSlot;
 use crate::pipeline::handle;
 use crate::plane::DataPlane;
@@ -61,11 +62,16 @@ where
         let (plane, activity) = (plane.clone(), activity.clone());
         service_fn(move |request: Request<Incoming>| {
             let (plane, busy) = (plane.clone(), activity.begin());
+            let wants_head_only = request.method() == Method::HEAD;
             let (request, violation) = head::normalise(request, &limits);
             let peer = Peer { violation: ViolationSlot::holding(violation), ..peer.clone() };
             async move {
                 let mut response = handle(plane, peer, request).await;
                 response.headers_mut().remove(CONNECTION);
+                if wants_head_only {
+                    // Over HTTP/1.1 hyper leaves the body out by itself.
+                    response = without_body(response);
+                }
                 let pulse = PULSE.try_with(Pulse::clone).unwrap_or_default();
                 Ok::<_, Infallible>(response.map(|body| Delivered::new(body, pulse, busy)))
             }
@@ -109,6 +115,15 @@ fn builder(plane: &DataPlane) -> http2::Builder<Streams> {
         .keep_alive_interval(PROBE_EVERY)
         .keep_alive_timeout(PROBE_LIMIT);
     builder
+}
+
+/// A reply to HEAD: what the body would be is told, and it is not sent (RFC 9110, section 9.3.2).
+fn without_body(response: Response<ReplyBody>) -> Response<ReplyBody> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        head.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(head, ReplyBody::empty())
 }
 
 /// Ends once no request was open for `limit`.

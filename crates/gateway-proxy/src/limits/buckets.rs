@@ -192,14 +192,14 @@ impl Buckets {
         state.full_at = clipped(full_at, rate, now);
     }
 
-    /// The keys of which other instances do not know everything, with all that was taken of each.
-    pub(super) fn unshared(&self) -> Vec<(String, i64)> {
+    /// The keys of which other instances do not know at least `least`, with all that was taken of each.
+    pub(super) fn unshared(&self, least: impl Fn(&str) -> i64) -> Vec<(String, i64)> {
         let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed: Vec<(i64, &String, i64)> = halves
             .young
             .iter()
             .chain(&halves.old)
-            .filter(|(_, state)| state.used > state.shared)
+            .filter(|(key, state)| state.used.saturating_sub(state.shared) >= least(key))
             .map(|(key, state)| (state.used.saturating_sub(state.shared), key, state.used))
             .collect();
         changed.sort_by_key(|(news, _, _)| std::cmp::Reverse(*news));

@@ -10,6 +10,10 @@ use tokio::time::Instant;
 /// How long a sum is remembered that was not told again. Whoever tells it has begun anew by then.
 const MEMORY: Duration = Duration::from_secs(3600);
 
+/// The most sums that are remembered; with more, those that were not told for longest are forgotten. A key that is
+/// told again after that counts in full, which a bucket bounds by its longest debt.
+const MOST_SUMS: usize = 100_000;
+
 /// The last sum of each key and instance.
 #[derive(Debug, Default)]
 pub(super) struct Others(Mutex<Option<Sums>>);
@@ -35,6 +39,18 @@ impl Others {
             }
         }
         sums.retain(|_, (_, read)| now.duration_since(*read) < MEMORY);
+        if sums.len() > MOST_SUMS {
+            let mut moments: Vec<Instant> = sums.values().map(|(_, read)| *read).collect();
+            let surplus = moments.len() - MOST_SUMS;
+            let (_, latest_forgotten, _) = moments.select_nth_unstable(surplus);
+            let latest_forgotten = *latest_forgotten;
+            sums.retain(|_, (_, read)| *read > latest_forgotten);
+        }
         news
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().as_ref().map_or(0, Sums::len)
     }
 }

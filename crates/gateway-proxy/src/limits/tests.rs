@@ -161,5 +161,38 @@ fn k5_two_instances_together_keep_the_rate() {
 }
 
 fn sum(buckets: &Buckets, key: &str) -> i64 {
-    buckets.unshared().into_iter().find(|(name, _)| name == key).map_or(0, |(_, used)| used)
+    buckets.unshared(|_| 1).into_iter().find(|(name, _)| name == key).map_or(0, |(_, used)| used)
+}
+
+#[test]
+fn k5_rotating_addresses_leave_nothing_to_share() {
+    let limits = Limits::new(options());
+    for n in 0..1000_u32 {
+        let address = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
+        assert!(limits.take_address(Bucket::Address, address, at(0)).is_ok());
+    }
+    let least = |key: &str| limits.least_news(key);
+    assert_eq!(limits.addresses.unshared(least), []);
+    let busy = IpAddr::from([192, 0, 2, 1]);
+    for _ in 0..5 {
+        assert!(limits.take_address(Bucket::Address, busy, at(0)).is_ok());
+    }
+    assert_eq!(limits.addresses.unshared(least), [("address|address 192.0.2.1".to_owned(), 5)]);
+    limits.addresses.shared("address|address 192.0.2.1", 5);
+    assert_eq!(limits.addresses.unshared(least), []);
+}
+
+#[test]
+fn k5_sums_of_others_count_once_and_are_bounded() {
+    let others = Others::default();
+    let row =
+        |key: &str, used| gateway_store::OthersCount { key: key.to_owned(), instance: "i".to_owned(), used };
+    assert_eq!(others.news(vec![row("a", 500)]), [], "what was before this instance ran");
+    assert_eq!(others.news(vec![row("a", 500)]), []);
+    assert_eq!(others.news(vec![row("a", 530), row("b", 7)]), [("a".to_owned(), 30), ("b".to_owned(), 7)]);
+    assert_eq!(others.news(vec![row("a", 4)]), [("a".to_owned(), 4)], "it forgot the key and began anew");
+    for n in 0..30 {
+        others.news((0..10_000).map(|m| row(&format!("{n} {m}"), 1)).collect());
+    }
+    assert!(others.len() <= 110_000, "{}", others.len());
 }

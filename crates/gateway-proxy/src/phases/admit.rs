@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 
 use super::limit;
-use crate::connection::Peer;
+use crate::connection::{Peer, Secured};
 use crate::flow::{Flow, refuse};
 use crate::forwarded::{self, Client, is_listed};
 use crate::guarded::STAND_IN;
@@ -70,7 +70,7 @@ pub(crate) fn admit(
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
     });
-    check_server_name(peer, name)?;
+    check_server_name(peer.secured.as_ref(), name)?;
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !socket_origin_is_own(request.headers(), &host) {
         return refuse(Problem::new(
@@ -156,8 +156,8 @@ fn check_target(request: &Request<Incoming>) -> Flow<()> {
 /// is good for both: what a client was let do on one host must not carry it to another.
 ///
 /// Source: RFC 9110, section 15.5.20.
-fn check_server_name(peer: &Peer, host: &str) -> Flow<()> {
-    let told = peer.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+fn check_server_name(secured: Option<&Secured>, host: &str) -> Flow<()> {
+    let told = secured.and_then(|secured| secured.server_name.as_deref());
     match told {
         Some(name) if !name.eq_ignore_ascii_case(host) => refuse(Problem::new(
             ProblemKind::MisdirectedRequest,
@@ -238,4 +238,34 @@ fn looks_like_browser(headers: &HeaderMap) -> bool {
         || headers
             .get(http::header::USER_AGENT)
             .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Protocol;
+
+    fn check(server_name: Option<&str>, host: &str, expected: Option<u16>) {
+        let secured = Secured {
+            server_name: server_name.map(Into::into),
+            protocol: Protocol::Http2,
+            client_certificate: None,
+        };
+        let status = match check_server_name(Some(&secured), host) {
+            ControlFlow::Continue(()) => None,
+            ControlFlow::Break(problem) => Some(problem.kind.status()),
+        };
+        assert_eq!(status, expected, "{server_name:?} {host}");
+    }
+
+    #[test]
+    fn b8_another_host_than_the_handshake_was_about_is_misdirected() {
+        check(Some("gw.example"), "gw.example", None);
+        check(Some("gw.example"), "GW.Example", None);
+        check(Some("gw.example"), "other.example", Some(421));
+        check(Some("gw.example"), "a.gw.example", Some(421));
+        check(Some("gw.example"), "192.0.2.1", Some(421));
+        check(None, "192.0.2.1", None);
+        assert!(check_server_name(None, "other.example").is_continue(), "TLS ended somewhere else");
+    }
 }

@@ -69,6 +69,9 @@ async fn requests_of_both_versions_are_the_same_to_the_rack_and_the_log() {
     let reply = two.ask("PUT", APP, &token, &form, body).await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     let request = reply.header("request-id").unwrap().to_owned();
+    let whole = two.ask("GET", "!/api/v1/me", &token, &[], b"").await.unwrap();
+    let head = two.ask("HEAD", "!/api/v1/me", &token, &[], b"").await.unwrap();
+    assert_eq!((whole.status, head.body.len()), (200, 0));
     let unknown = two.ask("GET", "/nothing/here", &token, &[], b"").await.unwrap();
     assert_eq!(unknown.status, 404);
     let nobody = two.ask("GET", APP, "", &[], b"").await.unwrap();

@@ -167,13 +167,15 @@ async fn left(gateway: &TestGateway, token: &str) -> usize {
 /// Asks now and then until no more than this is left; gives how often it asked.
 async fn asks_until_left(gateway: &TestGateway, token: &str, most: impl Fn(usize) -> usize) -> usize {
     let mut turns = tokio::time::interval(Duration::from_millis(250));
+    let mut told = Vec::new();
     for asked in 1..=200 {
         turns.tick().await;
-        if left(gateway, token).await <= most(asked) {
+        told.push(left(gateway, token).await);
+        if told.last().is_some_and(|left| *left <= most(asked)) {
             return asked;
         }
     }
-    panic!("what the other instance counted did not come");
+    panic!("what the other instance counted did not come: {told:?}");
 }
 
 #[tokio::test]
@@ -185,10 +187,11 @@ async fn k5_two_instances_share_what_they_count() {
     let token = first.token(Role::Viewer).to_owned();
     assert_eq!(left(&second, &token).await, 599);
     assert_eq!(passes(&first, APP, &token, 300).await, 300);
-    // The second learns of the 300 that the first let through, beside its own questions.
-    let asked = asks_until_left(&second, &token, |asked| 600 - 300 - 1 - asked).await;
+    // The second learns of the 300 that the first let through, up to a twentieth of the burst, beside its own
+    // questions.
+    let asked = asks_until_left(&second, &token, |asked| 600 - 270 - 1 - asked).await;
     let more = passes(&second, APP, &token, 600).await;
-    assert!((590..=600).contains(&(1 + asked + more + 300)), "{asked} {more}");
+    assert!((590..=630).contains(&(1 + asked + more + 300)), "{asked} {more}");
     // And the first, which by its own count has half of the burst left, learns that nothing is.
     let asked = asks_until_left(&first, &token, |_| 0).await;
     assert!(asked < 150, "{asked}");
