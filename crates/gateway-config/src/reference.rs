@@ -35,6 +35,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("mail.smtp", "An SMTP server that takes the gateway's mail."),
     ("mail.postmark", "Postmark, in place of an SMTP server."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
+    ("vault", "Vault, for `vault:` references in the credentials of services."),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),
 ];
