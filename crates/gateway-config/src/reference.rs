@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("network", "From where the gateway is used, over the public listener."),

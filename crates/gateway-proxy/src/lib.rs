@@ -30,6 +30,6 @@ pub use front::{Welcome, welcome};
 pub use limits::LimitOptions;
 pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
 pub use services::{
-    CredentialError, SecretError, SendError, ServiceParts, TokenError, VaultAccess, VaultToken,
+    BodyFault, CredentialError, SecretError, SendError, ServiceParts, TokenError, VaultAccess, VaultToken,
 };
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -42,7 +42,8 @@ pub use credentials::CredentialError;
 pub use secrets::{SecretError, VaultAccess, VaultToken};
 pub use token::TokenError;
 
-use body::{BodyFault, Lender, Upload};
+pub use body::BodyFault;
+use body::{Lender, Upload};
 use credentials::{Credentials, Held};
 use health::HealthChecks;
 use pool::Pools;

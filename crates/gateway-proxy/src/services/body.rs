@@ -19,7 +19,7 @@ use crate::body::{BodyError, ClientBody, RequestBody};
 
 /// What was wrong with a client's body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum BodyFault {
+pub enum BodyFault {
     /// It is malformed or ended early.
     Broken,
     /// It did not come in time.
@@ -156,7 +156,7 @@ impl Lender {
         if self.is_empty {
             return RequestBody::Empty;
         }
-        RequestBody::Lent(Lent { slot: Arc::clone(&self.slot), taken: None, hint: self.hint.clone() })
+        RequestBody::Lent(Lent { slot: Arc::clone(&self.slot), taken: None, hint: self.hint })
     }
 
     /// Whether another try would send the same bytes.
@@ -195,7 +195,7 @@ impl Body for Lent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.taken.as_ref().map_or_else(|| self.hint.clone(), |body| body.size_hint())
+        self.taken.as_ref().map_or_else(|| self.hint, |body| body.size_hint())
     }
 }
 

@@ -233,7 +233,7 @@ async fn i5_nobody_there_is_a_problem_that_says_which_service() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let gateway = gateway(&[url.clone()], "connect_timeout = \"2s\"").await;
+    let gateway = gateway(std::slice::from_ref(&url), "connect_timeout = \"2s\"").await;
     let reply = get(&gateway, "/page").await;
     assert_eq!(reply.status, 502);
     assert!(reply.text().contains("wiki") && !reply.text().contains(&url[7..]), "{}", reply.text());
