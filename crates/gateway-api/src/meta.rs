@@ -82,7 +82,7 @@ pub(crate) async fn checkpoint(app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(app.store.audit().checkpoint().await.map_err(gateway_app::AppError::from)?))
 }
 
-/// The public keys of request tokens (RFC 7517), which services check with. A key is listed a day before it signs.
+/// The public keys of request tokens (RFC 7517), each listed a day before it signs.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "meta",
     responses((status = 200, body = Object, content_type = "application/jwk-set+json")))]
 pub(crate) async fn jwks(app: &App, _request: &OwnRequest) -> Answer {

@@ -10,10 +10,11 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
 
 use super::request::nominated;
 use super::{OfService, holds_credential};
-use crate::body::{ReplyBody, collect};
+use crate::body::{BodyError, ReplyBody, collect};
 use crate::flow::{Flow, refuse};
 use crate::plane::DataPlane;
 use crate::services::body::{Scrubber, ServiceReplyBody};
@@ -53,7 +54,7 @@ pub(crate) async fn pass(
         && !needles.is_empty()
         && http_body::Body::size_hint(&body).upper().is_some_and(|length| length <= ERROR_LIMIT_BYTES as u64);
     let body = if is_short_error {
-        let Ok(text) = collect(body, ERROR_LIMIT_BYTES).await else {
+        let Ok(text) = collect(body.map_err(BodyError::Broken), ERROR_LIMIT_BYTES).await else {
             return refuse(bad(format!("the reply of the service {name} ended early")));
         };
         if scrubber.is_in(&text) || head.headers.contains_key(CONTENT_ENCODING) {
