@@ -82,6 +82,16 @@ pub(crate) async fn checkpoint(app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(app.store.audit().checkpoint().await.map_err(gateway_app::AppError::from)?))
 }
 
+/// The public keys of request tokens (RFC 7517), each listed a day before it signs.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "meta",
+    responses((status = 200, body = Object, content_type = "application/jwk-set+json")))]
+pub(crate) async fn jwks(app: &App, _request: &OwnRequest) -> Answer {
+    let keys = gateway_app::signing::published(&app.store).await?;
+    let mut reply = OwnReply::new(200, "application/jwk-set+json", keys.to_string());
+    reply.headers.push((http::header::CACHE_CONTROL, http::HeaderValue::from_static("public, max-age=300")));
+    Ok(reply)
+}
+
 /// This description of the API.
 #[utoipa::path(get, path = "/openapi.json", tag = "meta",
     responses((status = 200, body = Object, content_type = "application/json")))]

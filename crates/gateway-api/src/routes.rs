@@ -43,6 +43,7 @@ routes! {
     "GET /openapi.json" => meta::openapi;
     "GET /.well-known/rack-gateway" => meta::discovery;
     "GET /.well-known/security.txt" => meta::security_txt;
+    "GET /.well-known/jwks.json" => meta::jwks;
     "GET /problems/{kind}" => meta::problem;
     "GET /health" => meta::health;
     "GET /log/checkpoint" => meta::checkpoint;

@@ -57,6 +57,9 @@ pub enum AppError {
     /// A stored checkpoint does not verify.
     #[error("a stored checkpoint does not verify")]
     Checkpoint(#[from] gateway_audit::NoteError),
+    /// No signing key could be made.
+    #[error("no signing key could be made")]
+    SigningKey,
     /// The export could not be written.
     #[error("the export could not be written")]
     Write(#[from] std::io::Error),

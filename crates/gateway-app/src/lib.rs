@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod settings;
 pub mod settings_changes;
 pub mod sign_in;
+pub mod signing;
 pub mod step_up;
 #[cfg(test)]
 mod tests;

@@ -61,7 +61,9 @@ impl From<AppError> for Problem {
             | AppError::BadTokenName
             | AppError::NoRole
             | AppError::UnknownAction { .. } => (ProblemKind::BadParameter, Layer::Network),
-            AppError::Log(_) | AppError::Checkpoint(_) | AppError::Write(_) => return internal(&error),
+            AppError::Log(_) | AppError::Checkpoint(_) | AppError::SigningKey | AppError::Write(_) => {
+                return internal(&error);
+            }
         };
         Problem::new(kind, layer, error.to_string())
     }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway_services::RawService;
+use gateway_services::{Environment, RawService};
 use gateway_types::{NamedNetworks, Rate, Role, RoleSet, Secret};
 use ipnet::IpNet;
 use url::Url;
@@ -48,6 +48,10 @@ pub struct Config {
     pub mail: Mail,
     /// Services behind the gateway, each checked and all together.
     pub services: Vec<RawService>,
+    /// Where `vault:` references lead; `None` = nowhere.
+    pub vault: Option<Vault>,
+    /// The environment, for `env:` references of services, which are followed when they are needed.
+    pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
     pub app_secret_key: Option<Secret<String>>,
     /// What is not secret in an app's environment.
@@ -270,6 +274,26 @@ pub struct Postmark {
     pub api_base: Url,
     /// The message stream.
     pub stream: String,
+}
+
+/// Where Vault is and how the gateway signs in there.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    /// Scheme, host and port, without a slash at the end.
+    pub address: String,
+    /// The token.
+    pub token: VaultToken,
+    /// Namespace in Vault Enterprise.
+    pub namespace: Option<String>,
+}
+
+/// The token for Vault.
+#[derive(Clone, Debug)]
+pub enum VaultToken {
+    /// It.
+    Value(Secret<String>),
+    /// The file that holds it now.
+    File(PathBuf),
 }
 
 /// What is not secret in an app's environment.

@@ -337,6 +337,30 @@ keys! {
             telemetry,Tenancy,Version,VolumeSize,vpc_id"
     );
 
+    /// Where Vault is, for `vault:mount/path#key` in the credential of a `[[service]]`: an `https://` URL without path.
+    VAULT_ADDR: Some("vault.address"), Text, Fallback::Absent {
+        means: "no `vault:` reference can be followed",
+        example: "https://vault.example.com:8200",
+    };
+
+    /// Token for Vault.
+    VAULT_TOKEN: Some("vault.token"), Secret, Fallback::Absent {
+        means: "VAULT_TOKEN_FILE says it",
+        example: "env:MY_VAULT_TOKEN",
+    };
+
+    /// File that holds the token for Vault, such as the sink of a Vault agent; read again for each use.
+    VAULT_TOKEN_FILE: Some("vault.token_file"), Text, Fallback::Absent {
+        means: "VAULT_TOKEN says it",
+        example: "/run/vault/token",
+    };
+
+    /// Namespace in Vault Enterprise.
+    VAULT_NAMESPACE: Some("vault.namespace"), Text, Fallback::Absent {
+        means: "there is none",
+        example: "platform",
+    };
+
     /// Largest request head (request line and headers), in bytes.
     HEAD_SIZE_BYTES: Some("limits.head_size_bytes"), Integer, Fallback::Value("65536");
 

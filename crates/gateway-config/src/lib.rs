@@ -27,7 +27,8 @@ mod tests;
 
 pub use config::{
     Config, Explained, Identity, Limits, Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack,
-    Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls, Tls, UpstreamTls, Users, Warning,
+    Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls, Tls, UpstreamTls, Users, Vault, VaultToken,
+    Warning,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use gateway_services::Environment;
+
 use crate::config::Config;
 use crate::document::Document;
 use crate::fault::{ConfigFaults, Fault};
@@ -11,7 +13,7 @@ use crate::keys;
 use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
-use crate::sections::{mail, network, people, rack, running, services, settings, storage};
+use crate::sections::{mail, network, people, rack, running, services, settings, storage, vault};
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -120,6 +122,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let log = running::log(resolver);
     let settings = settings::settings(resolver);
     let services = services::services(resolver);
+    let vault = vault::vault(resolver);
+    let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
     Some(Config {
@@ -137,6 +141,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         identity: identity?,
         mail: mail?,
         services: services?,
+        vault: vault?,
+        environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,
         limits: limits?,

@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("network", "From where the gateway is used, over the public listener."),
@@ -35,6 +35,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("mail.smtp", "An SMTP server that takes the gateway's mail."),
     ("mail.postmark", "Postmark, in place of an SMTP server."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
+    ("vault", "Vault, for `vault:` references in the credentials of services."),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),
 ];

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 
 use crate::outcome::{End, OutcomeGuard};
+use crate::services::body::{Lent, ServiceReplyBody, ServiceRequestBody};
 
 mod pace;
 
@@ -39,6 +40,9 @@ pub enum BodyError {
         /// Why.
         reason: String,
     },
+    /// The reply repeats the credential that the gateway holds for the service.
+    #[error("the reply repeats the gateway's own credential")]
+    Credential,
     /// More bytes than the phase allows.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -60,6 +64,10 @@ pub enum RequestBody {
         /// Bytes passed on so far.
         counter: Arc<AtomicU64>,
     },
+    /// What goes up to a service.
+    Service(Box<ServiceRequestBody>),
+    /// A body that is lent to one try, and comes back when it was not touched.
+    Lent(Lent),
 }
 
 impl fmt::Debug for RequestBody {
@@ -68,6 +76,8 @@ impl fmt::Debug for RequestBody {
             RequestBody::Empty => "Empty",
             RequestBody::Whole(_) => "Whole(…)",
             RequestBody::Stream { .. } => "Stream(…)",
+            RequestBody::Service(_) => "Service(…)",
+            RequestBody::Lent(_) => "Lent(…)",
         })
     }
 }
@@ -92,6 +102,8 @@ impl Body for RequestBody {
                 }
                 polled
             }
+            RequestBody::Service(body) => Pin::new(&mut **body).poll_frame(context),
+            RequestBody::Lent(body) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -100,6 +112,8 @@ impl Body for RequestBody {
             RequestBody::Empty => true,
             RequestBody::Whole(body) => body.is_end_stream(),
             RequestBody::Stream { body, .. } => body.is_end_stream(),
+            RequestBody::Service(body) => body.is_end_stream(),
+            RequestBody::Lent(body) => body.is_end_stream(),
         }
     }
 
@@ -108,6 +122,8 @@ impl Body for RequestBody {
             RequestBody::Empty => SizeHint::with_exact(0),
             RequestBody::Whole(body) => body.size_hint(),
             RequestBody::Stream { body, .. } => body.size_hint(),
+            RequestBody::Service(body) => body.size_hint(),
+            RequestBody::Lent(body) => body.size_hint(),
         }
     }
 }
@@ -125,6 +141,7 @@ enum Source {
     Empty(Empty<Bytes>),
     Whole(Full<Bytes>),
     Upstream(Incoming),
+    Service(Box<ServiceReplyBody>),
 }
 
 impl fmt::Debug for ReplyBody {
@@ -149,9 +166,14 @@ impl ReplyBody {
         Self { source: Source::Upstream(body), revoked: None, guard: None }
     }
 
+    /// A service's body, passed on as it comes but for what must not be in it.
+    pub(crate) fn service(body: ServiceReplyBody) -> Self {
+        Self { source: Source::Service(Box::new(body)), revoked: None, guard: None }
+    }
+
     /// Whether the rack is still at it.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.source, Source::Upstream(_))
+        matches!(self.source, Source::Upstream(_) | Source::Service(_))
     }
 
     /// Breaks the body off as soon as `revoked` is ready, with the reason that it gives.
@@ -196,6 +218,7 @@ impl Body for ReplyBody {
             Source::Empty(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Source::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
+            Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -219,6 +242,7 @@ impl Body for ReplyBody {
             Source::Empty(_) => true,
             Source::Whole(body) => body.is_end_stream(),
             Source::Upstream(body) => body.is_end_stream(),
+            Source::Service(body) => body.is_end_stream(),
         }
     }
 
@@ -227,6 +251,7 @@ impl Body for ReplyBody {
             Source::Empty(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),
             Source::Upstream(body) => body.size_hint(),
+            Source::Service(body) => body.size_hint(),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::limits::{LimitOptions, Limits};
 use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
 use crate::refusals::RefusalCounter;
-use crate::services::ServiceUpstreams;
+use crate::services::{ServiceParts, ServiceUpstreams};
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
@@ -124,7 +124,10 @@ impl DataPlane {
     ///
     /// # Errors
     /// When a row's secret labels cannot be understood: then no reply of that row could be made safe.
-    pub fn new(parts: DataPlaneParts) -> Result<Arc<Self>, gateway_secrets::LabelError> {
+    pub fn new(
+        parts: DataPlaneParts,
+        services: ServiceParts,
+    ) -> Result<Arc<Self>, gateway_secrets::LabelError> {
         let labels = parts
             .routes
             .rows()
@@ -132,13 +135,19 @@ impl DataPlane {
             .map(|row| Ok((row.secrets.clone(), Labels::parse(&row.secrets)?)))
             .collect::<Result<_, _>>()?;
         let limits = Limits::new(parts.limits.clone());
+        let services = ServiceUpstreams::new(
+            services,
+            Arc::clone(&parts.store),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.entropy),
+        );
         Ok(Arc::new(Self {
             parts,
             known: KnownSecrets::new(),
             own_writes: OwnWrites::default(),
             refusals: RefusalCounter::default(),
             limits,
-            services: ServiceUpstreams::default(),
+            services,
             sockets: TaskTracker::new(),
             closing: CancellationToken::new(),
             labels,
@@ -168,6 +177,12 @@ impl DataPlane {
     /// How many sockets are open.
     pub fn open_sockets(&self) -> usize {
         self.sockets.len()
+    }
+
+    /// Follows the services in force: health checks begin and end, signing keys are kept up. Called at start, each
+    /// minute, and when services changed.
+    pub async fn tend_services(&self) {
+        self.services.tidy(&self.parts.rules).await;
     }
 
     /// Forgets what the limits need no longer. Called each minute.

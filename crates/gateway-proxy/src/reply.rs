@@ -30,6 +30,7 @@ use crate::limits::Standing;
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::forward::own_reply;
 use crate::phases::identify::Target;
+use crate::phases::service::OfService;
 use crate::plane::DataPlane;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -204,7 +205,11 @@ fn finish(
     asker: &Asker,
     mut outcome: OutcomeGuard,
 ) -> Response<ReplyBody> {
-    common_headers(response.headers_mut(), asker, outcome.request_id);
+    if response.extensions_mut().remove::<OfService>().is_some() {
+        service_headers(response.headers_mut(), asker, outcome.request_id);
+    } else {
+        common_headers(response.headers_mut(), asker, outcome.request_id);
+    }
     outcome.status(response.status().as_u16());
     if asker.wants_head_only {
         // hyper drops this body unread, which must not look as if the client had gone.
@@ -218,6 +223,16 @@ fn finish(
 /// What pages may load and do: only what is this gateway's own, and nothing inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What is said with the reply of a service. How it may be framed, cached and read is the service's own matter.
+fn service_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId) {
+    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if asker.scheme == Scheme::Https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    }
+}
 
 fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId) {
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {

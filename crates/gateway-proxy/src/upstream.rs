@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway_services::{UpstreamAddress, UpstreamTls};
+use gateway_services::{UpstreamAddress, UpstreamProtocol, UpstreamTls};
 use gateway_types::Secret;
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::{Authority, Scheme};
@@ -31,6 +31,7 @@ mod stream;
 mod tls;
 
 pub(crate) use stream::RackStream;
+pub(crate) use tls::ClientIdentity;
 pub use tls::{RackTls, TlsError};
 
 /// How long an idle pooled connection is kept. Below the rack's own idle limit of 120 s (API.md 2.3).
@@ -71,16 +72,16 @@ pub enum UpstreamError {
     #[error("the rack's credential cannot be used in a request")]
     Credential(#[from] http::header::InvalidHeaderValue),
     /// The TLS settings cannot be used.
-    #[error("the TLS settings for the rack cannot be used")]
+    #[error("the TLS settings cannot be used")]
     Tls(#[from] TlsError),
     /// No connection within the limit.
-    #[error("the rack did not accept a connection within {limit:?}")]
+    #[error("no connection was accepted within {limit:?}")]
     ConnectTimeout {
         /// The limit.
         limit: Duration,
     },
     /// No connection.
-    #[error("the rack cannot be connected to")]
+    #[error("no connection can be made")]
     Connect(#[source] std::io::Error),
     /// A request was not answered.
     #[error("the rack did not answer")]
@@ -197,7 +198,7 @@ const RUN_BYTES: usize = 16;
 /// The ways in which a rack, or what stands before it, might write the credential into a text: as it is,
 /// as the header it came in, escaped for a URL or for JSON. However else it is escaped, a long run of
 /// letters and digits in it stays.
-fn spellings(password: &str, header: String) -> Vec<Secret<String>> {
+pub(crate) fn spellings(password: &str, header: String) -> Vec<Secret<String>> {
     let in_url = form_urlencoded::byte_serialize(password.as_bytes()).collect();
     let quoted = serde_json::to_string(password).unwrap_or_default();
     let in_json =
@@ -234,6 +235,8 @@ impl Connector {
     pub(crate) fn to_service(
         address: &UpstreamAddress,
         checked_by: &UpstreamTls,
+        protocol: UpstreamProtocol,
+        identity: Option<&ClientIdentity>,
         limit: Duration,
     ) -> Result<Self, TlsError> {
         let checked_by = match checked_by {
@@ -242,13 +245,18 @@ impl Connector {
             UpstreamTls::Pinned(fingerprint) => RackTls::Pinned(*fingerprint),
         };
         let tls = match address.secure {
-            true => Some(Arc::new(tls::RackTlsConnector::new(&checked_by, &address.host)?)),
+            true => Some(Arc::new(tls::RackTlsConnector::to_service(
+                &checked_by,
+                &address.host,
+                protocol,
+                identity,
+            )?)),
             false => None,
         };
         Ok(Self { host: address.host.as_str().into(), port: address.port, tls, limit })
     }
 
-    async fn connect(&self) -> Result<RackStream, UpstreamError> {
+    pub(crate) async fn connect(&self) -> Result<RackStream, UpstreamError> {
         let limit = self.limit;
         timeout(limit, self.dial())
             .await

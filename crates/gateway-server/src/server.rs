@@ -16,7 +16,7 @@ use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
     Arrival, DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls,
-    Upstream, Welcome, serve_connection, welcome,
+    ServiceParts, Upstream, VaultAccess, VaultToken, Welcome, serve_connection, welcome,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
@@ -154,6 +154,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
     let worker = worker(&config, &store, &wake)?;
+    let fetch = Arc::new(HttpFetch::new(None)?);
     let app = Arc::new(App {
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
@@ -166,13 +167,13 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         users: config.users.clone(),
         identity: config.identity.clone(),
         providers: providers(&config.identity),
-        fetch: Arc::new(HttpFetch::new(None)?),
+        fetch: fetch.clone(),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
     });
     policies::reload(&app).await?;
-    let plane = DataPlane::new(DataPlaneParts {
+    let parts = DataPlaneParts {
         clock: surroundings.clock,
         entropy: surroundings.entropy,
         keyring: HandleKeyring::new(&store.derive_key("handles/v1")),
@@ -198,7 +199,9 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         http2: Http2Options { streams: config.limits.http2_streams, without_tls: config.listener.h2c },
         limits: limits(&config.limits),
         store: store.clone(),
-    })?;
+    };
+    let plane = DataPlane::new(parts, service_parts(&config, &store, fetch))?;
+    plane.tend_services().await;
     let running = Running {
         addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
         admin_address: admin_listener
@@ -272,6 +275,26 @@ fn probes(config: &Config, store: &Arc<Store>, health: Arc<Health>) -> Arc<Probe
         config.rack.url.port_or_known_default().unwrap_or(443),
     );
     Arc::new(Probes { store: store.clone(), rack, notes, health })
+}
+
+/// What request tokens, and what the gateway signs in to services with, are made of.
+fn service_parts(config: &Config, store: &Store, fetch: Arc<HttpFetch>) -> ServiceParts {
+    ServiceParts {
+        issuer: match &config.listener.domain {
+            Some(domain) => format!("https://{domain}"),
+            None => format!("urn:uuid:{}", store.gateway_id()),
+        },
+        environment: config.environment.clone(),
+        vault: config.vault.as_ref().map(|vault| VaultAccess {
+            address: vault.address.clone(),
+            namespace: vault.namespace.clone(),
+            token: match &vault.token {
+                gateway_config::VaultToken::Value(token) => VaultToken::Value(token.clone()),
+                gateway_config::VaultToken::File(path) => VaultToken::File(path.clone()),
+            },
+        }),
+        fetch,
+    }
 }
 
 fn rack_target(config: &Config) -> Result<RackTarget, StartError> {
@@ -465,6 +488,7 @@ fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Se
         Box::pin(async move {
             plane.sum_up_refusals();
             plane.tidy_limits().await;
+            plane.tend_services().await;
             if let Err(error) = store.audit().checkpoint().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
             }

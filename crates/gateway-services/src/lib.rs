@@ -4,25 +4,36 @@
 //! Start reading at [`RawService`], which is what an operator writes, then [`Service::check`] and
 //! [`ServiceTable::find`]. This crate does no I/O and knows no caller, no policy and no HTTP library.
 
+mod balance;
+mod credential;
 mod fault;
+pub mod headers;
+mod location;
 mod path;
 mod raw;
 mod request;
 mod route;
 mod service;
+mod set_cookie;
 mod table;
 mod template;
+mod way;
 
+pub use balance::{Balance, Failure};
+pub use credential::{Credential, Environment, OAuthClient, SecretRef, TokenEndpoint};
 pub use fault::{FaultKind, ServiceFault};
+pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{
-    RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawIdentity, RawIssuer, RawKind,
+    RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawIssuer, RawKind,
     RawProtocol, RawRoute, RawService, RawStepUp, RawUpstream, RawVersion,
 };
 pub use request::{Ask, ServiceRequest, ServiceRouteError};
 pub use route::{Route, Tail};
 pub use service::{Kind, Service, ServiceName, UpstreamAddress, UpstreamProtocol, UpstreamTls};
+pub use set_cookie::set_cookie;
 pub use table::{Found, ServiceTable, TableError};
+pub use way::{Health, VersionNotice, Way};
 
 /// Below this path a host of a service answers for the gateway itself: sign-in over hosts, sign-out.
 /// No service can have it.

@@ -64,6 +64,11 @@ impl CanonicalPath {
         Ok(Self { segments, trailing_slash })
     }
 
+    /// The path of these segments, which come from a parsed one.
+    pub(crate) fn of(segments: Vec<String>) -> Self {
+        Self { segments, trailing_slash: false }
+    }
+
     /// The decoded segments; empty for `/`.
     pub fn segments(&self) -> &[String] {
         &self.segments

@@ -30,6 +30,8 @@ pub struct RawService {
     pub upstreams: Vec<RawUpstream>,
     /// What HTTP is spoken to the upstreams.
     pub protocol: RawProtocol,
+    /// What the upstreams are told in `Host`.
+    pub host: RawHost,
     /// PEM file of the only authorities that may have signed the upstreams' certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
@@ -116,6 +118,17 @@ pub enum RawProtocol {
     Http2,
 }
 
+/// What upstreams are told in `Host`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawHost {
+    /// The upstream's own host and port.
+    #[default]
+    Upstream,
+    /// What the client asked for; `X-Forwarded-Host` says it in either case.
+    Keep,
+}
+
 /// The role that a service asks for by default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -178,7 +191,8 @@ pub struct RawHealth {
     pub interval: Option<String>,
 }
 
-/// What the gateway signs in to a service with. Secrets are references: `env:NAME` or `file:/path`.
+/// What the gateway signs in to a service with. Secrets are references: `env:NAME`, `file:/path` or
+/// `vault:mount/path#key`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCredential {
@@ -202,7 +216,7 @@ pub struct RawCredential {
     /// Audience asked for there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// PEM files of a client certificate and its key (the key a reference of kind `file:`).
+    /// PEM file of a client certificate, for kind `certificate`; `secret` is then `file:` and its key's PEM file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
 }

@@ -12,6 +12,7 @@ use crate::fault::{FaultKind, Faults, ServiceFault};
 use crate::path::CanonicalPath;
 use crate::raw::{RawKind, RawProtocol, RawService, RawUpstream, RawVersion};
 use crate::route::{self, Route, Tail};
+use crate::way::{self, Way};
 
 /// Paths of the gateway's own that no prefix may take.
 const GATEWAY_ROOTS: [&str; 11] = [
@@ -93,6 +94,22 @@ pub struct UpstreamAddress {
 }
 
 impl UpstreamAddress {
+    /// Whether a URL leads here, whatever its scheme says: proxies tell services another than they are asked with.
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        host == self.host && url.port_or_known_default() == Some(self.port)
+    }
+
+    /// `host`, and `:port` when it is not the scheme's own, as URLs and `Host` have it.
+    pub fn host_header(&self) -> String {
+        let is_usual = self.port == if self.secure { 443 } else { 80 };
+        let authority = self.authority();
+        match authority.rsplit_once(':') {
+            Some((host, _)) if is_usual => host.to_owned(),
+            Some(_) | None => authority,
+        }
+    }
+
     /// `host:port`, with brackets where they are needed.
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
@@ -137,6 +154,8 @@ pub struct Service {
     pub body_size_bytes: Option<u64>,
     /// The audience of request tokens.
     pub audience: String,
+    /// How requests go there and what is done with replies.
+    pub way: Way,
     /// The declaration: what is shown, and what has no form of its own here.
     pub raw: RawService,
 }
@@ -161,6 +180,7 @@ impl Service {
         let tls = tls(&raw, &mut faults);
         let routes = route::routes(&raw, &mut faults);
         versions(&raw, &mut faults);
+        let way = way::way(&raw, &mut faults);
         place(&raw, &mut faults);
         let has_tail = raw.tail.unwrap_or(raw.routes.is_empty());
         if !faults.is_empty() {
@@ -189,8 +209,17 @@ impl Service {
             requests_per_second: raw.requests_per_second,
             body_size_bytes: raw.body_size_bytes,
             audience: raw.audience.clone().unwrap_or_else(|| raw.name.clone()),
+            way,
             raw,
         })
+    }
+
+    /// Its prefix as it stands in a path, `/grafana`; empty when there is none.
+    pub fn prefix_path(&self) -> String {
+        match self.prefix.is_empty() {
+            true => String::new(),
+            false => CanonicalPath::of(self.prefix.clone()).to_string(),
+        }
     }
 
     /// Every operation there is, each once.

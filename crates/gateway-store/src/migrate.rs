@@ -34,6 +34,7 @@ const SIGN_IN: &str = include_str!("../migrations/20261122000400_sign_in.sql");
 const POLICIES: &str = include_str!("../migrations/20261122000600_policies.sql");
 
 const RATE_COUNTS: &str = include_str!("../migrations/20261122001000_rate_counts.sql");
+const SIGNING_KEYS: &str = include_str!("../migrations/20261122001100_signing_keys.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -61,6 +62,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: PERSON_TRIES,
     },
     Migration { stamp: 20_261_122_001_000, name: "rate_counts", sqlite: RATE_COUNTS, postgres: RATE_COUNTS },
+    Migration {
+        stamp: 20_261_122_001_100,
+        name: "signing_keys",
+        sqlite: SIGNING_KEYS,
+        postgres: SIGNING_KEYS,
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

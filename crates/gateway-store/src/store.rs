@@ -33,6 +33,7 @@ use crate::secrets::{self, Stamp};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::sign_ins::{self, SignIns};
+use crate::signing_keys::{self, SigningKeys};
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
 use crate::users::Users;
@@ -95,6 +96,7 @@ pub struct Store {
     stamp: Stamp,
     sealer: Arc<Sealer>,
     sign_in_sealer: Arc<Sealer>,
+    signing_sealer: Arc<Sealer>,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
     tasks: Vec<JoinHandle<()>>,
@@ -145,6 +147,7 @@ impl Store {
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
+        let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
         let mut store = Store {
             core,
@@ -153,6 +156,7 @@ impl Store {
             stamp,
             sealer,
             sign_in_sealer,
+            signing_sealer,
             run: None,
             lock: Mutex::new(lock),
             tasks,
@@ -313,6 +317,11 @@ impl Store {
     /// The groups of identity providers.
     pub fn groups(&self) -> Groups {
         Groups { core: Arc::clone(&self.core) }
+    }
+
+    /// The keys that sign request tokens for services.
+    pub fn signing_keys(&self) -> SigningKeys {
+        SigningKeys { core: Arc::clone(&self.core), sealer: Arc::clone(&self.signing_sealer) }
     }
 
     /// The settings kept in the database.

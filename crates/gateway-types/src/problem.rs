@@ -106,12 +106,15 @@ problem_kinds! {
     /// The gateway failed. Nothing more is said to the caller; the log has the cause.
     Internal, "internal", 500, "The gateway failed",
         "Repeat the request. If it fails again, give the request id to whoever runs the gateway.";
-    /// The rack answered something that could not be understood or could not be made safe.
-    BadUpstream, "bad-upstream", 502, "The rack's answer cannot be passed on",
+    /// The rack, or a service, answered something that could not be understood or could not be made safe.
+    BadUpstream, "bad-upstream", 502, "The answer from behind the gateway cannot be passed on",
         "Give the request id to whoever runs the gateway.";
-    /// The rack could not be reached.
-    UpstreamUnreachable, "upstream-unreachable", 502, "The rack cannot be reached",
-        "Check that the rack is up, and RACK_HOST. `/readyz` on the second listener says more.";
+    /// The rack, or a service, could not be reached.
+    UpstreamUnreachable, "upstream-unreachable", 502, "What is behind the gateway cannot be reached",
+        "Check that the rack is up, and RACK_HOST; for a service, its upstreams. `/readyz` on the second listener says more.";
+    /// A service did not answer within its declared time.
+    UpstreamTimeout, "upstream-timeout", 504, "What is behind the gateway did not answer in time",
+        "Whether a change took effect is not known, so look before you repeat. The service's `reply_timeout` is the limit.";
     /// The audit log or the store cannot be written, so nothing that has an effect may pass.
     CannotRecord, "cannot-record", 503, "The request cannot be recorded",
         "Reads may still work. Repeat when the store is back; whoever runs the gateway sees the reason at `/readyz`.";

@@ -105,6 +105,7 @@ fn app(error: &AppError) -> Option<&'static str> {
         | AppError::NoRole
         | AppError::UnknownAction { .. }
         | AppError::UnknownRequest(_)
+        | AppError::SigningKey
         | AppError::Write(_) => None,
     }
 }

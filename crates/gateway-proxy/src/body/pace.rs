@@ -48,12 +48,28 @@ pub struct ClientBody<B = Incoming> {
     waited: Duration,
     bytes: u64,
     alarm: Option<Pin<Box<Sleep>>>,
+    takes_trailers: bool,
 }
 
 impl<B> ClientBody<B> {
     /// This body at this pace.
     pub fn new(body: B, pace: Pace) -> Self {
-        Self { body, pace, waiting: None, waited: Duration::ZERO, bytes: 0, alarm: None }
+        Self {
+            body,
+            pace,
+            waiting: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+            alarm: None,
+            takes_trailers: false,
+        }
+    }
+
+    /// The same, for somebody who passes on what may follow a body.
+    #[must_use]
+    pub fn with_trailers(mut self) -> Self {
+        self.takes_trailers = true;
+        self
     }
 
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -90,7 +106,7 @@ where
             this.waited = this.waited.saturating_add(since.elapsed());
         }
         Poll::Ready(match polled {
-            Some(Ok(frame)) if frame.is_trailers() => Some(Err(BodyError::Trailers)),
+            Some(Ok(frame)) if frame.is_trailers() && !this.takes_trailers => Some(Err(BodyError::Trailers)),
             Some(Ok(frame)) => {
                 this.bytes = this.bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len) as u64);
                 Some(Ok(frame))

@@ -70,6 +70,7 @@ pub(crate) fn identify(
 ) -> Flow<Identified> {
     let path = admitted.request.uri().path();
     let rules = plane.parts.rules.load();
+    plane.services.follow(&plane.parts.rules);
     let rack_path = path
         .strip_prefix(RACK_PREFIX)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -26,6 +26,7 @@ use super::authenticate::Authenticated;
 use super::form::{self, PageForm};
 use super::identify::Target;
 use super::limit::Limited;
+use super::service;
 use super::step_up;
 use crate::body::{BodyError, ClientBody, collect};
 use crate::flow::{Flow, refuse};
@@ -80,7 +81,7 @@ pub(crate) enum Asked {
     Service {
         /// The typed request.
         request: Box<ServiceRequest>,
-        /// The client's body.
+        /// The client's body, with what follows it.
         body: ClientBody,
     },
 }
@@ -145,7 +146,10 @@ pub(crate) async fn inspect(
                 Err(fault) => return refuse(parameter_problem(&fault)),
             }
         }
-        Target::Service(request) => Asked::Service { request, body },
+        Target::Service(request) => {
+            service::within_limit(&request, &head.headers)?;
+            Asked::Service { request, body: body.with_trailers() }
+        }
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
     let mut facts = facts(plane, &caller, &asked, head.uri.query()).await;
@@ -204,11 +208,13 @@ fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
         BodyError::TooSlow { .. } => Problem::new(ProblemKind::TooSlow, Layer::Network, error.to_string()),
-        BodyError::Revoked { .. } | BodyError::Broken(_) | BodyError::Trailers => Problem::new(
-            ProblemKind::MalformedRequest,
-            Layer::Network,
-            "the request body is malformed or ended early",
-        ),
+        BodyError::Revoked { .. } | BodyError::Broken(_) | BodyError::Trailers | BodyError::Credential => {
+            Problem::new(
+                ProblemKind::MalformedRequest,
+                Layer::Network,
+                "the request body is malformed or ended early",
+            )
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use gateway_types::{Class, Layer, Operation, Principal, Problem, ProblemKind};
 
 use super::authenticate::Authenticated;
+use super::identify::Target;
 use crate::flow::{Flow, refuse};
 use crate::limits::{Bucket, Slow, source};
 use crate::outcome::OutcomeGuard;
@@ -45,6 +46,12 @@ pub(crate) fn limit(
     match plane.limits.take_caller(&whose, operation.class, plane.parts.clock.now()) {
         Ok(standings) => asker.standings = standings,
         Err(slow) => return refuse(too_fast(slow, asker)),
+    }
+    if let Target::Service(request) = &authenticated.identified.target
+        && let Err(seconds) = plane.services.rates.take(request, &whose)
+    {
+        let detail = format!("requests to this service come too fast; wait {seconds} s, then go on");
+        return refuse(later(detail, seconds));
     }
     if matches!(caller.principal, Principal::Anonymous) {
         // Counted with its address already.

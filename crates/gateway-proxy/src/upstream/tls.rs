@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use gateway_services::UpstreamProtocol;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -58,33 +59,77 @@ pub enum TlsError {
 pub(super) struct RackTlsConnector {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// What must have been agreed to.
+    protocol: Option<&'static [u8]>,
+}
+
+/// The certificate that the gateway shows, and its key.
+pub(crate) struct ClientIdentity {
+    /// The certificate, and those behind it.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 impl RackTlsConnector {
     pub(super) fn new(tls: &RackTls, host: &str) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let config = match tls {
-            RackTls::SystemRoots => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-            RackTls::CaFile(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
-            RackTls::Pinned(fingerprint) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(PinnedCertificate::new(provider, Some(*fingerprint)))
-                .with_no_client_auth(),
-            RackTls::TrustOnFirstUse => builder
-                .dangerous()
-                .with_custom_certificate_verifier(PinnedCertificate::new(provider, None))
-                .with_no_client_auth(),
+        Self::of(client_config(tls, None)?, host, None)
+    }
+
+    pub(super) fn to_service(
+        tls: &RackTls,
+        host: &str,
+        protocol: UpstreamProtocol,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Self, TlsError> {
+        let protocol: &'static [u8] = match protocol {
+            UpstreamProtocol::Http1 => b"http/1.1",
+            UpstreamProtocol::Http2 => b"h2",
         };
+        let mut config = client_config(tls, identity)?;
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Self::of(config, host, (protocol == b"h2").then_some(protocol))
+    }
+
+    fn of(config: ClientConfig, host: &str, protocol: Option<&'static [u8]>) -> Result<Self, TlsError> {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(bare).map_err(|_| TlsError::HostName(host.to_owned()))?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, protocol })
     }
 
     pub(super) async fn secure(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        self.connector.connect(self.name.clone(), tcp).await
+        let stream = self.connector.connect(self.name.clone(), tcp).await?;
+        // A server that ignores ALPN would be spoken to in a protocol that it did not agree to.
+        if self.protocol.is_some() && stream.get_ref().1.alpn_protocol() != self.protocol {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::Unsupported,
+                "the other side does not speak HTTP/2 over TLS",
+            ));
+        }
+        Ok(stream)
     }
+}
+
+fn client_config(tls: &RackTls, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder = match tls {
+        RackTls::SystemRoots => builder.with_root_certificates(system_roots()?),
+        RackTls::CaFile(path) => builder.with_root_certificates(roots_of(path)?),
+        RackTls::Pinned(fingerprint) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(PinnedCertificate::new(provider, Some(*fingerprint))),
+        RackTls::TrustOnFirstUse => {
+            builder.dangerous().with_custom_certificate_verifier(PinnedCertificate::new(provider, None))
+        }
+    };
+    Ok(match identity {
+        None => builder.with_no_client_auth(),
+        Some(ClientIdentity { chain, key }) => {
+            builder.with_client_auth_cert(chain.clone(), key.clone_key())?
+        }
+    })
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {

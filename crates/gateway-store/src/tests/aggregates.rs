@@ -184,3 +184,36 @@ async fn a_read_after_a_list_is_of_the_newest_and_is_forgotten_after_a_day() {
         assert_eq!(bases.served("cred", "web").await.unwrap(), []);
     }
 }
+
+#[tokio::test]
+async fn a_signing_key_of_a_generation_is_kept_once_and_sealed() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let keys = store.signing_keys();
+        let key = |generation, id: &str| crate::SigningKey {
+            generation,
+            id: id.to_owned(),
+            public: format!("public of {id}"),
+            private: gateway_types::Secret::new(id.as_bytes().to_vec()),
+            active_from: place.clock.now(),
+        };
+        assert!(keys.all().await.unwrap().is_empty());
+        let (one, other) = (key(1, "one"), key(1, "other"));
+        let (first, second) = tokio::join!(keys.keep(&one), keys.keep(&other));
+        assert!(first.unwrap() != second.unwrap(), "one of two");
+        assert!(keys.keep(&key(2, "next")).await.unwrap());
+        let all = keys.all().await.unwrap();
+        assert_eq!(all.iter().map(|key| key.generation).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(all[1].private.expose(), b"next");
+        assert!(!format!("{all:?}").contains("private"));
+        let sealed: String = sqlx::query_scalar("SELECT sealed FROM signing_keys WHERE generation = 2")
+            .fetch_one(store.signing_keys().core.database.pool())
+            .await
+            .unwrap();
+        assert!(!sealed.contains("next"));
+        keys.forget(1).await.unwrap();
+        keys.forget(1).await.unwrap();
+        assert_eq!(keys.all().await.unwrap().len(), 1);
+        store.close().await;
+    }
+}

@@ -35,9 +35,10 @@ fn refused(refusal: &Refusal) -> Exit {
         | ProblemKind::ForeignOrigin
         | ProblemKind::TooManyRequests
         | ProblemKind::StaleForm => Exit::Refused,
-        ProblemKind::UpstreamUnreachable | ProblemKind::CannotRecord | ProblemKind::Draining => {
-            Exit::Unreachable
-        }
+        ProblemKind::UpstreamUnreachable
+        | ProblemKind::UpstreamTimeout
+        | ProblemKind::CannotRecord
+        | ProblemKind::Draining => Exit::Unreachable,
         ProblemKind::MalformedRequest
         | ProblemKind::BadParameter
         | ProblemKind::UnknownRoute

@@ -1,0 +1,224 @@
+//! From references to secrets: the environment, files, Vault. A file is read again when it may have changed; Vault is
+//! asked again after a minute, and while it cannot be, what it said last holds.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gateway_identity::oidc::{Fetch, FetchError};
+use gateway_services::{Environment, SecretRef};
+use gateway_types::Secret;
+use http::Request;
+use tokio::time::Instant;
+
+/// How long the content of a file is taken as it was read.
+const FILE_FRESH: Duration = Duration::from_secs(1);
+
+/// How long an answer of Vault is taken as it was.
+const VAULT_FRESH: Duration = Duration::from_secs(60);
+
+/// The largest file of a secret, in bytes.
+const FILE_LIMIT_BYTES: u64 = 256 * 1024;
+
+/// Where Vault is and how the gateway signs in there.
+#[derive(Clone, Debug)]
+pub struct VaultAccess {
+    /// Scheme, host and port, without a slash at the end.
+    pub address: String,
+    /// The token, or the file that holds it now.
+    pub token: VaultToken,
+    /// Namespace in Vault Enterprise.
+    pub namespace: Option<String>,
+}
+
+/// The token for Vault.
+#[derive(Clone, Debug)]
+pub enum VaultToken {
+    /// It.
+    Value(Secret<String>),
+    /// The file that holds it now.
+    File(PathBuf),
+}
+
+/// Why a secret cannot be had. No text holds a part of one.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not set, or empty.
+    #[error("the environment variable {name} is not set")]
+    Unset {
+        /// Its name.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// It.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What stands there is no secret that can be sent.
+    #[error("{place} does not hold one line of text without control characters")]
+    Malformed {
+        /// The reference.
+        place: String,
+    },
+    /// Anybody could have written the file.
+    #[error("{} can be written by everybody, so it is not used", path.display())]
+    WorldWritable {
+        /// It.
+        path: PathBuf,
+    },
+    /// No Vault is configured.
+    #[error("no Vault is configured; set VAULT_ADDR and VAULT_TOKEN or VAULT_TOKEN_FILE")]
+    NoVault,
+    /// Vault could not be asked.
+    #[error("Vault could not be asked")]
+    Vault(#[from] FetchError),
+    /// The request for Vault could not be made.
+    #[error("the request for Vault could not be made")]
+    VaultRequest(#[from] http::Error),
+    /// Vault refused, or has no such secret.
+    #[error("Vault answered {status} for {place}")]
+    VaultRefused {
+        /// Its status.
+        status: u16,
+        /// The reference.
+        place: String,
+    },
+}
+
+/// Follows references.
+#[derive(Debug)]
+pub(crate) struct SecretReader {
+    environment: Environment,
+    vault: Option<VaultAccess>,
+    fetch: Arc<dyn Fetch>,
+    seen: Mutex<HashMap<SecretRef, (Instant, Secret<String>)>>,
+}
+
+impl SecretReader {
+    pub(crate) fn new(environment: Environment, vault: Option<VaultAccess>, fetch: Arc<dyn Fetch>) -> Self {
+        Self { environment, vault, fetch, seen: Mutex::default() }
+    }
+
+    /// The secret behind a reference.
+    pub(crate) async fn read(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+        let (fresh, seen) = match reference {
+            SecretRef::Env(name) => {
+                let value = self.environment.variable(name).filter(|value| !value.expose().is_empty());
+                return value.cloned().ok_or_else(|| SecretError::Unset { name: name.clone() });
+            }
+            SecretRef::File(_) => (FILE_FRESH, self.seen(reference)),
+            SecretRef::Vault { .. } => (VAULT_FRESH, self.seen(reference)),
+        };
+        match seen {
+            Some((since, secret)) if since.elapsed() < fresh => Ok(secret),
+            seen => match (self.follow(reference).await, seen) {
+                (Ok(secret), _) => {
+                    self.remember(reference, secret.clone());
+                    Ok(secret)
+                }
+                (Err(error), Some((_, secret))) if matches!(reference, SecretRef::Vault { .. }) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        %reference,
+                        "Vault could not be asked again; what it said last holds"
+                    );
+                    self.remember(reference, secret.clone());
+                    Ok(secret)
+                }
+                (Err(error), _) => Err(error),
+            },
+        }
+    }
+
+    /// Reads the next time anew, because the present value does not work.
+    pub(crate) fn forget(&self, reference: &SecretRef) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+    }
+
+    /// The content of a file of public or private text, such as a PEM file.
+    pub(crate) async fn file(&self, path: &Path) -> Result<Secret<String>, SecretError> {
+        let reference = SecretRef::File(path.to_owned());
+        match self.seen(&reference) {
+            Some((since, content)) if since.elapsed() < FILE_FRESH => Ok(content),
+            Some(_) | None => {
+                let content = content_of(path).await?;
+                self.remember(&reference, content.clone());
+                Ok(content)
+            }
+        }
+    }
+
+    fn seen(&self, reference: &SecretRef) -> Option<(Instant, Secret<String>)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned()
+    }
+
+    fn remember(&self, reference: &SecretRef, secret: Secret<String>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(reference.clone(), (Instant::now(), secret));
+    }
+
+    async fn follow(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+        match reference {
+            SecretRef::Env(name) => Err(SecretError::Unset { name: name.clone() }),
+            SecretRef::File(path) => one_line(content_of(path).await?.expose(), reference),
+            SecretRef::Vault { mount, path, key } => {
+                let answer = self.ask_vault(&format!("/v1/{mount}/data/{path}"), reference).await?;
+                let value = answer.pointer("/data/data").and_then(|data| data.get(key));
+                let missing = || SecretError::Malformed { place: reference.to_string() };
+                one_line(value.and_then(serde_json::Value::as_str).ok_or_else(missing)?, reference)
+            }
+        }
+    }
+
+    /// Source: Vault's documentation of the KV secrets engine, version 2, "Read secret version".
+    async fn ask_vault(&self, path: &str, reference: &SecretRef) -> Result<serde_json::Value, SecretError> {
+        let vault = self.vault.as_ref().ok_or(SecretError::NoVault)?;
+        let token = match &vault.token {
+            VaultToken::Value(token) => token.clone(),
+            VaultToken::File(path) => {
+                let place = SecretRef::File(path.clone());
+                one_line(content_of(path).await?.expose(), &place)?
+            }
+        };
+        let mut request = Request::get(format!("{}{path}", vault.address))
+            .header("x-vault-token", token.expose())
+            .header("x-vault-request", "true");
+        if let Some(namespace) = &vault.namespace {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        let answer = self.fetch.fetch(request.body(Vec::new())?).await?;
+        if answer.status().as_u16() != 200 {
+            let place = reference.to_string();
+            return Err(SecretError::VaultRefused { status: answer.status().as_u16(), place });
+        }
+        serde_json::from_slice(answer.body())
+            .map_err(|_| SecretError::Malformed { place: reference.to_string() })
+    }
+}
+
+async fn content_of(path: &Path) -> Result<Secret<String>, SecretError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let unreadable = |source| SecretError::File { path: path.to_owned(), source };
+    let about = tokio::fs::metadata(path).await.map_err(unreadable)?;
+    if about.permissions().mode() & 0o002 != 0 {
+        return Err(SecretError::WorldWritable { path: path.to_owned() });
+    }
+    if !about.is_file() || about.len() > FILE_LIMIT_BYTES {
+        return Err(SecretError::Malformed { place: format!("file:{}", path.display()) });
+    }
+    tokio::fs::read_to_string(path).await.map(Secret::new).map_err(unreadable)
+}
+
+/// Editors and `echo` end a file with one newline that is not part of the secret.
+fn one_line(text: &str, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if line.is_empty() || line.chars().any(char::is_control) {
+        return Err(SecretError::Malformed { place: reference.to_string() });
+    }
+    Ok(Secret::new(line.to_owned()))
+}

@@ -1,0 +1,142 @@
+//! How a service learns who calls: a token that rack-gateway-verify checks, headers, or not at all.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use gateway_testkit::{RawClient, TestGateway};
+use gateway_types::Role;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use rack_gateway_verify::{GatewayIdentity, Keys, StepUp, Verifier, VerifyLayer};
+use tokio::net::TcpListener;
+use tower::Layer as _;
+
+use super::service_kit::{Instance, ask, gateway, get, wiki};
+
+async fn keys_of(gateway: &TestGateway) -> String {
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let reply = client.ask("GET", "!/.well-known/jwks.json", "", &[], b"").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/jwk-set+json")));
+    assert!(!reply.text().contains("\"d\""), "{}", reply.text());
+    reply.text()
+}
+
+fn payload(token: &str) -> serde_json::Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_names_the_caller_and_the_very_request() {
+    let instance = Instance::saying("ok").await;
+    let gateway = gateway(&[instance.url()], "audience = \"urn:wiki\"").await;
+    assert_eq!(ask(&gateway, "POST", "/page?a=1", "Gateway-Token: eve\r\n", "x").await.status, 200);
+    let seen = instance.only();
+    let [token] = seen.headers("gateway-token")[..] else { panic!("{}", seen.head) };
+    let issuer = format!("urn:uuid:{}", gateway.store().gateway_id());
+    let keys = Keys::from_jwks(&keys_of(&gateway).await).unwrap();
+    let verifier = Verifier::new(&issuer, "urn:wiki", keys);
+    let now = gateway_types::Clock::now(&*gateway.clock).micros() / 1_000_000;
+    let who = verifier.verify(token, "POST", "/page?a=1", now).unwrap();
+    assert_eq!(who.name, "token:admin for tests");
+    assert_eq!(who.on_behalf_of.as_deref(), Some("admin@example.com"));
+    assert_eq!((who.service.as_str(), who.step_up), ("wiki", StepUp::None));
+    assert!(who.has_role("admin"));
+    assert_eq!(Some(who.request_id.as_str()), seen.header("x-request-id"));
+    let claims = payload(token);
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
+    assert!(verifier.verify(token, "POST", "/page?a=2", now).is_err());
+    assert!(verifier.verify(token, "GET", "/page?a=1", now).is_err());
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_person_is_named_by_address_and_a_key_signs_on_after_a_restart() {
+    let instance = Instance::saying("ok").await;
+    let mut gateway = gateway(&[instance.url()], "").await;
+    let session = gateway.session(Role::Ops).await;
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let head =
+        format!("GET /page HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {session}\r\n\r\n");
+    client.send(&head).await;
+    assert_eq!(client.reply().await.unwrap().status, 200);
+    let before = keys_of(&gateway).await;
+    gateway.restart().await;
+    assert_eq!(keys_of(&gateway).await, before);
+    assert_eq!(get(&gateway, "/page").await.status, 200);
+    let seen = instance.seen();
+    let claims = payload(seen[0].header("gateway-token").unwrap());
+    assert_eq!((claims["kind"].as_str(), claims["email"].as_str()), (Some("user"), Some("ops@example.com")));
+    assert_eq!(claims["sub"].as_str(), Some(gateway.person(Role::Ops).id.to_string().as_str()));
+    let kid =
+        |index: usize| seen[index].header("gateway-token").unwrap().split('.').next().unwrap().to_owned();
+    assert_eq!(kid(0), kid(1));
+    let events = gateway.events().await;
+    assert_eq!(
+        events.iter().filter(|(_, event)| event.action.as_str() == "gateway:signing-key:make").count(),
+        1
+    );
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn headers_tell_programs_that_cannot_check_a_token() {
+    let instance = Instance::saying("ok").await;
+    let gateway = gateway(&[instance.url()], "identity = \"headers\"").await;
+    let session = gateway.session(Role::Viewer).await;
+    let mut client = RawClient::connect(gateway.addr()).await;
+    client
+        .send(format!(
+            "GET /page HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {session}\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(client.reply().await.unwrap().status, 200);
+    let seen = instance.only();
+    for (name, value) in [
+        ("x-gateway-user", "viewer@example.com"),
+        ("x-gateway-email", "viewer@example.com"),
+        ("x-gateway-roles", "viewer"),
+        ("x-gateway-kind", "user"),
+    ] {
+        assert_eq!(seen.headers(name), [value]);
+    }
+    assert_eq!(seen.header("gateway-token"), None);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_service_behind_the_layer_answers_only_through_the_gateway() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let gateway = TestGateway::builder()
+        .env("DOMAIN", "gateway.example.com")
+        .file(&wiki(&[format!("http://{addr}")], ""))
+        .start()
+        .await;
+    let keys = Keys::from_jwks(&keys_of(&gateway).await).unwrap();
+    // The layer's clock is the gateway's: a test's clock stands still.
+    static NOW: Mutex<i64> = Mutex::new(0);
+    *NOW.lock().unwrap() = gateway_types::Clock::now(&*gateway.clock).micros() / 1_000_000;
+    let verifier = Verifier::new("https://gateway.example.com", "wiki", keys);
+    let layer = VerifyLayer::new(verifier).at(|| *NOW.lock().unwrap());
+    let handler = tower::service_fn(|request: http::Request<Incoming>| async move {
+        let who = request.extensions().get::<GatewayIdentity>().map(|who| who.name.clone()).unwrap();
+        Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(who))))
+    });
+    let service = Arc::new(layer.layer(handler));
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = hyper_util::service::TowerToHyperService::new((*service).clone());
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    assert_eq!(get(&gateway, "/page?x=%20y").await.text(), "token:admin for tests");
+    let mut past = RawClient::connect(addr).await;
+    past.send("GET /page HTTP/1.1\r\nHost: x\r\nGateway-Token: a.b.c\r\n\r\n").await;
+    assert_eq!(past.reply().await.unwrap().status, 401);
+    server.abort();
+    gateway.finish().await;
+}
