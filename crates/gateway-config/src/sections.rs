@@ -9,3 +9,4 @@ pub(crate) mod running;
 pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod storage;
+mod tls;
