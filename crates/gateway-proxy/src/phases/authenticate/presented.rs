@@ -229,7 +229,7 @@ mod tests {
         };
         match take(headers, certificate, Channel::RackProxy) {
             Ok(None) => "-".to_owned(),
-            Ok(Some(Presented { credential, factor, beside })) => {
+            Ok(Some(Presented { credential, factor, beside, .. })) => {
                 let factor = match factor {
                     None => String::new(),
                     Some(InlineFactor::Totp(code)) => format!("+{}", code.digits().expose()),
