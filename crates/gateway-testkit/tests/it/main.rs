@@ -41,3 +41,4 @@ mod slow;
 mod step_up;
 mod streaming;
 mod structure;
+mod tls;
