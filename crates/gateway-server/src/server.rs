@@ -10,19 +10,17 @@ use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::{App, policies};
-use gateway_config::{Config, Tls as TlsConfig, UpstreamTls};
+use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
-    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls, RedirectParts,
-    Upstream,
+    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls, Upstream,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
 use gateway_tls::Terminator;
-use gateway_tls::handshake::Counts;
 use gateway_types::{Clock, Entropy};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -36,7 +34,7 @@ use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::identity::providers;
 use crate::own::OwnOperations;
-use crate::tls::{Tls, own_names};
+use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts, tell_of_handshakes};
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -161,8 +159,9 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     };
     let admin_listener = bind(config.admin_listener).await?;
     let store = open_store(&config, &surroundings).await?;
-    let (names, own_names) = watch::channel(own_names(&config));
-    let tls = Tls::set_up(&config, &store, &surroundings, own_names.clone()).await?;
+    let hosts = OwnHosts::new(&config, &services);
+    let names = hosts.names();
+    let tls = Tls::set_up(&config, &store, &surroundings, names.clone()).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
@@ -222,7 +221,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         store: store.clone(),
         app: app.clone(),
         plane: plane.clone(),
-        names,
+        names: hosts.sender(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
@@ -234,7 +233,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
     if let Some(tls) = tls {
-        let parts = Arc::new(redirect_parts(&config, &running, &tls, own_names));
+        let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
         for listener in http_listeners {
             running.accept(listener, Behind::Redirect(parts.clone()), &places);
         }
@@ -251,7 +250,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             async move { plane.share_limits().await }
         }
     });
-    running.keep_up();
+    running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
 }
@@ -287,31 +286,6 @@ fn on_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
 
 fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
-/// An address that others can reach and where TLS is off.
-fn plain_address(config: &Config) -> Option<SocketAddr> {
-    let reachable = config.listener.addresses.iter().find(|address| !address.ip().is_loopback()).copied();
-    match &config.listener.tls {
-        TlsConfig::Off => reachable,
-        TlsConfig::Files(_) | TlsConfig::Acme(_) => None,
-    }
-}
-
-fn redirect_parts(
-    config: &Config,
-    running: &Running,
-    tls: &Tls,
-    names: watch::Receiver<Vec<String>>,
-) -> RedirectParts {
-    let answers = tls.answers.clone();
-    RedirectParts {
-        answers: Box::new(move |path| answers.to(path)),
-        names: Box::new(move || names.borrow().clone()),
-        https_port: running.addresses.first().map_or(443, SocketAddr::port),
-        head_limit_bytes: config.limits.head_size_bytes,
-        head_limit: config.limits.head_timeout,
-    }
 }
 
 fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
@@ -446,7 +420,7 @@ impl Running {
 
     /// Follows what others change: settings and policies take effect here as soon as the store says that
     /// something changed, and at latest at the next poll.
-    fn keep_up(&self) {
+    fn keep_up(&self, mut hosts: OwnHosts) {
         let (app, stopping) = (self.app.clone(), self.stopping.clone());
         let mut changes = self.store.callers().subscribe_changes();
         self.background.spawn(async move {
@@ -459,6 +433,7 @@ impl Running {
                     () = stopping.cancelled() => return,
                 }
                 refresh(&app).await;
+                hosts.follow(&app.rules.services());
             }
         });
     }
@@ -516,16 +491,6 @@ fn minute(
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
             }
         })
-    }
-}
-
-/// One line a minute for all handshakes that came to nothing.
-fn tell_of_handshakes(before: Counts, now: Counts) {
-    let (failed, too_slow) = (now.failed - before.failed, now.too_slow - before.too_slow);
-    let displaced = now.displaced - before.displaced;
-    if failed + too_slow + displaced > 0 {
-        let finished = now.finished - before.finished;
-        tracing::info!(finished, failed, too_slow, displaced, "TLS handshakes of the last minute");
     }
 }
 

@@ -1,10 +1,14 @@
 //! TLS as configured: from the configuration to what ends it, and to what keeps its certificates fresh.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_config::{AcmeChallenge, Config, Tls as TlsConfig, TsigAlgorithm};
+use gateway_proxy::RedirectParts;
+use gateway_services::ServiceTable;
 use gateway_store::Store;
 use gateway_tls::acme::{Acme, AcmeOptions, AcmeParts, DnsUpdater, HttpAnswers, Proof};
+use gateway_tls::handshake::Counts;
 use gateway_tls::{
     Asking, CertificateResolver, FilePair, Files, Limits, OwnNames, Status, Terminator, TlsError, provider,
     server_settings,
@@ -119,13 +123,87 @@ fn acme_options(acme: &gateway_config::Acme, clock: &Arc<dyn Clock>) -> Result<A
     })
 }
 
-/// The host names of this gateway: its own first, then those on which the rack is.
-pub(crate) fn own_names(config: &Config) -> Vec<String> {
+/// The host names of this gateway: its own first, then those on which the rack is, then those of services.
+pub(crate) struct OwnHosts {
+    fixed: Vec<String>,
+    of_services: Vec<String>,
+    names: watch::Sender<Vec<String>>,
+}
+
+impl OwnHosts {
+    pub(crate) fn new(config: &Config, services: &ServiceTable) -> Self {
+        let fixed: Vec<String> = config.listener.domain.iter().chain(&config.proxy.hosts).cloned().collect();
+        let of_services = hosts_of(services);
+        let names = watch::Sender::new(together(&fixed, &of_services));
+        Self { fixed, of_services, names }
+    }
+
+    pub(crate) fn names(&self) -> watch::Receiver<Vec<String>> {
+        self.names.subscribe()
+    }
+
+    pub(crate) fn sender(&self) -> watch::Sender<Vec<String>> {
+        self.names.clone()
+    }
+
+    /// Takes in that services came, went or moved.
+    pub(crate) fn follow(&mut self, services: &ServiceTable) {
+        let now = hosts_of(services);
+        if now != self.of_services {
+            self.of_services = now;
+            self.names.send_replace(together(&self.fixed, &self.of_services));
+        }
+    }
+}
+
+fn hosts_of(services: &ServiceTable) -> Vec<String> {
+    let mut hosts: Vec<String> = services.hosts().map(str::to_owned).collect();
+    hosts.sort();
+    hosts
+}
+
+fn together(fixed: &[String], of_services: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in config.listener.domain.iter().chain(&config.proxy.hosts) {
+    for name in fixed.iter().chain(of_services) {
         if !names.contains(name) {
             names.push(name.clone());
         }
     }
     names
+}
+
+/// An address that others can reach and where TLS is off.
+pub(crate) fn plain_address(config: &Config) -> Option<SocketAddr> {
+    let reachable = config.listener.addresses.iter().find(|address| !address.ip().is_loopback()).copied();
+    match &config.listener.tls {
+        TlsConfig::Off => reachable,
+        TlsConfig::Files(_) | TlsConfig::Acme(_) => None,
+    }
+}
+
+/// What the plain-HTTP listener knows. `https` is where the main one is.
+pub(crate) fn redirect_parts(
+    config: &Config,
+    https: Option<&SocketAddr>,
+    tls: &Tls,
+    names: watch::Receiver<Vec<String>>,
+) -> RedirectParts {
+    let answers = tls.answers.clone();
+    RedirectParts {
+        answers: Box::new(move |path| answers.to(path)),
+        names: Box::new(move || names.borrow().clone()),
+        https_port: https.map_or(443, SocketAddr::port),
+        head_limit_bytes: config.limits.head_size_bytes,
+        head_limit: config.limits.head_timeout,
+    }
+}
+
+/// One line a minute for all handshakes that came to nothing.
+pub(crate) fn tell_of_handshakes(before: Counts, now: Counts) {
+    let (failed, too_slow) = (now.failed - before.failed, now.too_slow - before.too_slow);
+    let displaced = now.displaced - before.displaced;
+    if failed + too_slow + displaced > 0 {
+        let finished = now.finished - before.finished;
+        tracing::info!(finished, failed, too_slow, displaced, "TLS handshakes of the last minute");
+    }
 }
