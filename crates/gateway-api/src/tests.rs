@@ -115,6 +115,7 @@ impl Bench {
             own: OwnTable::builtin().unwrap(),
             rack_name: "test".to_owned(),
             domain: None,
+            plain_address: None,
             users: Users::default(),
             identity: Identity { providers: Vec::new() },
             providers: Vec::new(),

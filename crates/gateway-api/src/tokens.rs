@@ -3,7 +3,8 @@
 use gateway_app::control::OwnRequest;
 use gateway_app::tokens::{self, Expiry, Issue, Narrowing, OwnedToken, Scope, USUAL_OVERLAP};
 use gateway_app::{App, PeopleError};
-use gateway_store::TokenFilter;
+use gateway_identity::ClientCertificate;
+use gateway_store::{PresentedBy, TokenFilter};
 use gateway_types::wire::Listing;
 use gateway_types::wire::tokens::{CreateToken, RotateToken, Token, TokenSecret, UpdateToken};
 use gateway_types::{Timestamp, TokenId, UserId};
@@ -61,6 +62,7 @@ fn shown(owned: OwnedToken, now: Timestamp) -> Token {
         last_used_ip: token.last_used_ip.map(|ip| ip.to_string()),
         revoked: moment(token.revoked),
         overlap_ends: moment(token.overlap_ends.filter(|ends| now < *ends)),
+        of_certificate: token.presented_by == PresentedBy::Certificate,
         version: token.version,
     }
 }
@@ -90,7 +92,7 @@ pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
     reply::json(&paging::listing(page, |token| shown(token, now)))
 }
 
-/// Makes a token; its secret is told this once.
+/// Makes a token; its secret is told this once. With a client certificate it has none.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = CreateToken,
     responses((status = 201, body = TokenSecret)))]
 pub(crate) async fn create(app: &App, request: &OwnRequest) -> Answer {
@@ -104,9 +106,21 @@ pub(crate) async fn create(app: &App, request: &OwnRequest) -> Answer {
         owner: asked.owner,
     };
     let operator = app.operator(&request.caller, request.request_id);
-    let (owned, secret) = tokens::issue(app, &operator, &request.caller, &request.facts, issue).await?;
+    let (caller, facts) = (&request.caller, &request.facts);
+    let (owned, secret) = match asked.certificate {
+        None => {
+            let (owned, secret) = tokens::issue(app, &operator, caller, facts, issue).await?;
+            (owned, Some(secret.expose().clone()))
+        }
+        Some(pem) => {
+            let certificate = ClientCertificate::from_pem(&pem).map_err(PeopleError::from)?;
+            let owned =
+                tokens::issue_for_certificate(app, &operator, caller, facts, issue, &certificate).await?;
+            (owned, None)
+        }
+    };
     let (location, version) = (format!("/api/v1/tokens/{}", owned.token.id), owned.token.version);
-    let told = TokenSecret { token: shown(owned, app.clock.now()), secret: secret.expose().clone() };
+    let told = TokenSecret { token: shown(owned, app.clock.now()), secret };
     Ok(reply::tagged(reply::created(&location, &told)?, version))
 }
 
@@ -142,7 +156,7 @@ pub(crate) async fn rotate(app: &App, request: &OwnRequest) -> Answer {
     let operator = app.operator(&request.caller, request.request_id);
     let (owned, secret) = tokens::rotate(app, &operator, &request.caller, id, overlap).await?;
     let version = owned.token.version;
-    let told = TokenSecret { token: shown(owned, app.clock.now()), secret: secret.expose().clone() };
+    let told = TokenSecret { token: shown(owned, app.clock.now()), secret: Some(secret.expose().clone()) };
     Ok(reply::tagged(reply::json(&told)?, version))
 }
 

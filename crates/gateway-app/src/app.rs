@@ -1,5 +1,6 @@
 //! What the application works with: narrow handles, made once by the composition root.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_audit::Actor;
@@ -34,6 +35,8 @@ pub struct App {
     pub rack_name: String,
     /// The gateway's public host name, when the configuration gives one.
     pub domain: Option<String>,
+    /// An address beyond loopback at which this gateway listens without TLS, which a router in front must end.
+    pub plain_address: Option<SocketAddr>,
     /// People who get a role when they are first seen.
     pub users: Users,
     /// Identity providers, as configured.

@@ -38,6 +38,15 @@ pub enum AppError {
     /// A token needs a role.
     #[error("a token needs at least one role")]
     NoRole,
+    /// A certificate that is past its end.
+    #[error("this certificate has expired; give the one that the machine presents now")]
+    CertificateEnded,
+    /// A key that is bound already.
+    #[error(
+        "the key of this certificate is bound to a token already, perhaps to one that was revoked; make a new key \
+         for the machine"
+    )]
+    KeyIsBound,
     /// Nothing has this action.
     #[error("no operation is called `{action}`; actions look like `convox:app:list`{hint}")]
     UnknownAction {

@@ -60,6 +60,8 @@ impl From<AppError> for Problem {
             AppError::AmbiguousToken { .. }
             | AppError::BadTokenName
             | AppError::NoRole
+            | AppError::CertificateEnded
+            | AppError::KeyIsBound
             | AppError::UnknownAction { .. } => (ProblemKind::BadParameter, Layer::Network),
             AppError::Log(_) | AppError::Checkpoint(_) | AppError::SigningKey | AppError::Write(_) => {
                 return internal(&error);

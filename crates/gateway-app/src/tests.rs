@@ -123,6 +123,7 @@ impl World {
             own: OwnTable::builtin().unwrap(),
             rack_name: "test".to_owned(),
             domain: None,
+            plain_address: None,
             users: Users::default(),
             identity: Identity { providers: vec![provider()] },
             providers: Vec::new(),

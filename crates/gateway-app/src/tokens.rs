@@ -3,7 +3,10 @@
 //! [`issue()`], [`narrow`], [`rotate`] and [`end`] are for people who sign in, and hold the rules that bind
 //! them. [`create`] and [`revoke`] are for whoever has a shell on the server's machine.
 
-use gateway_store::{ApiToken, NewToken, Store, TokenFilter};
+use data_encoding::HEXLOWER;
+use gateway_audit::Event;
+use gateway_identity::ClientCertificate;
+use gateway_store::{ApiToken, NewToken, Store, StoreError, TokenFilter};
 use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, UserId};
 
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ mod listing;
 
 pub use change::{Narrowing, end, narrow, read, rotate};
 pub use expiry::{Expiry, LONGEST_LIFE, LONGEST_OVERLAP, USUAL_LIFE, USUAL_OVERLAP, overlap};
-pub use issue::{Issue, issue};
+pub use issue::{Issue, issue, issue_for_certificate};
 pub use listing::{OwnedToken, Scope, page};
 
 pub(crate) use issue::names_oneself;
@@ -50,6 +53,45 @@ pub async fn create(
     operator: &Operator<'_>,
     request: TokenRequest,
 ) -> Result<(ApiToken, Secret<String>), AppError> {
+    let (new, event) = plan(operator, request)?;
+    record(store, event).await?;
+    Ok(store.tokens().create(new).await?)
+}
+
+/// Makes a token that has no secret: a client with the key of `certificate` is it.
+///
+/// # Errors
+/// As [`create`], [`AppError::CertificateEnded`], [`AppError::KeyIsBound`].
+pub async fn create_for_certificate(
+    store: &Store,
+    operator: &Operator<'_>,
+    request: TokenRequest,
+    certificate: &ClientCertificate,
+) -> Result<ApiToken, AppError> {
+    if !check_dates(certificate, operator.clock.now()) {
+        return Err(AppError::CertificateEnded);
+    }
+    let (new, mut event) = plan(operator, request)?;
+    event.parameters.insert("certificate_key".to_owned(), key_name(certificate));
+    record(store, event).await?;
+    let made = store.tokens().create_for_certificate(new, certificate.key).await;
+    made.map_err(|error| match error {
+        StoreError::Exists => AppError::KeyIsBound,
+        other => other.into(),
+    })
+}
+
+/// What events call the key of a certificate.
+fn key_name(certificate: &ClientCertificate) -> String {
+    HEXLOWER.encode(&certificate.key.0)
+}
+
+/// One that is not valid yet may be bound; one that is over would be a token that can never be used.
+fn check_dates(certificate: &ClientCertificate, now: Timestamp) -> bool {
+    now <= certificate.not_after
+}
+
+fn plan(operator: &Operator<'_>, request: TokenRequest) -> Result<(NewToken, Event), AppError> {
     if !is_name(&request.name) {
         return Err(AppError::BadTokenName);
     }
@@ -65,7 +107,6 @@ pub async fn create(
     event.parameters.insert("roles".to_owned(), request.roles.to_string());
     event.parameters.insert("creator".to_owned(), request.creator.to_string());
     event.after = serde_json::to_value(&grants).ok();
-    record(store, event).await?;
     let new = NewToken {
         name: request.name,
         roles: request.roles,
@@ -73,7 +114,7 @@ pub async fn create(
         creator: request.creator,
         expires: request.expires,
     };
-    Ok(store.tokens().create(new).await?)
+    Ok((new, event))
 }
 
 /// A token as events show it.

@@ -88,13 +88,94 @@ pub struct Listener {
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whether HTTP/2 is spoken without TLS to whoever begins so.
     pub h2c: bool,
+    /// The port, of the same addresses, that answers HTTP-01 challenges and sends everybody else to HTTPS;
+    /// `None` = there is none. 0 = any free one.
+    pub http_port: Option<u16>,
+    /// Clients are asked for a certificate; they need not have one.
+    pub client_certificates: bool,
 }
 
 /// How the public listener does TLS.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Tls {
     /// Not at all: a router in front ends it.
     Off,
+    /// With certificates from files, at least one; the first is the default.
+    Files(Vec<CertificateFiles>),
+    /// With certificates that an ACME server issues.
+    Acme(Box<Acme>),
+}
+
+/// A certificate and its key, each a PEM file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateFiles {
+    /// The chain, the leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+/// An ACME server (RFC 8555), and how names are proved to it. Its terms have been accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Acme {
+    /// Where its directory is; `https`, or `http` on loopback.
+    pub directory: Url,
+    /// A PEM file of the only authorities that may have signed the server's own certificate.
+    pub ca_file: Option<PathBuf>,
+    /// An e-mail address that the server may write to.
+    pub contact: Option<String>,
+    /// The account that the server's operator knows the gateway by already.
+    pub external_account: Option<ExternalAccount>,
+    /// How names are proved.
+    pub challenge: AcmeChallenge,
+}
+
+/// External account binding (RFC 8555, section 7.3.4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExternalAccount {
+    /// The account's key id.
+    pub key_id: String,
+    /// The account's HMAC key.
+    pub key: Secret<Vec<u8>>,
+}
+
+/// How names are proved to an ACME server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AcmeChallenge {
+    /// TLS-ALPN-01, and HTTP-01 after it failed, in turn.
+    InTurn,
+    /// Over TLS on port 443 (RFC 8737).
+    TlsAlpn01,
+    /// Over HTTP on port 80 (RFC 8555, section 8.3).
+    Http01,
+    /// By TXT records (RFC 8555, section 8.4) that are written by dynamic updates.
+    Dns01(DnsUpdate),
+}
+
+/// A DNS server that takes dynamic updates (RFC 2136) signed with TSIG (RFC 8945).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DnsUpdate {
+    /// The server, an authority of the zone.
+    pub server: SocketAddr,
+    /// The zone, without a dot at its end.
+    pub zone: String,
+    /// The name of the TSIG key.
+    pub key_name: String,
+    /// The TSIG key's algorithm.
+    pub algorithm: TsigAlgorithm,
+    /// The TSIG key.
+    pub secret: Secret<Vec<u8>>,
+}
+
+/// An algorithm of TSIG.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TsigAlgorithm {
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
+    /// HMAC with SHA-512.
+    HmacSha512,
 }
 
 /// The rack behind the gateway.
@@ -324,6 +405,10 @@ pub struct Limits {
     pub send_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes that may be unfinished at one time.
+    pub handshakes: usize,
     /// Connections open at one time, all clients together.
     pub connections: usize,
     /// Connections open at one time from one address.

@@ -146,6 +146,14 @@ pub enum FaultKind {
         /// The other key.
         other: &'static str,
     },
+    /// Certificates by ACME without a yes to the terms.
+    #[error(
+        "TLS by ACME needs a yes to the terms of the certificate authority ({directory}): read them and set acme.accept_terms = true; a gateway whose TLS ends in a router in front says listener.tls = \"off\" or gives PORT"
+    )]
+    TermsNotAccepted {
+        /// The server's directory.
+        directory: String,
+    },
     /// A network so wide that trusting it trusts strangers.
     #[error("{network} is too wide to be trusted; list the networks of your own routers, such as 10.0.0.0/8")]
     TooWide {

@@ -162,7 +162,8 @@ keys! {
     /// IP addresses the public listener binds.
     LISTENER_ADDRESSES: Some("listener.addresses"), List, Fallback::Value("0.0.0.0");
 
-    /// TCP port of the public listener; 0 takes any free one.
+    /// TCP port of the public listener; 0 takes any free one. With `listener.tls = "acme"` it is 443 unless
+    /// another is given here.
     PORT: Some("listener.port"), ["--port"] Integer, Fallback::Value("8443");
 
     /// The gateway's public host name, without scheme or port.
@@ -171,8 +172,29 @@ keys! {
         example: "gateway.example.com",
     };
 
-    /// How the public listener does TLS. This version knows `off`: a router in front ends it.
-    LISTENER_TLS: Some("listener.tls"), Text, Fallback::Value("off");
+    /// How the public listener does TLS: `acme` gets certificates from an ACME server, `files` reads them from
+    /// files, `off` leaves TLS to a router in front.
+    LISTENER_TLS: Some("listener.tls"), Text, Fallback::Absent {
+        means: "it is `acme` when DOMAIN is given and PORT is not, else `off`",
+        example: "files",
+    };
+
+    /// PEM files of certificate chains, the leaf first in each; the first is shown to clients that name no
+    /// host, or one that is in none of them. The files are read again when they change.
+    TLS_CERTIFICATE_FILES: Some("listener.tls_certificate_files"), List, Fallback::Value("");
+
+    /// PEM files of the private keys, in the order of the certificates.
+    TLS_KEY_FILES: Some("listener.tls_key_files"), List, Fallback::Value("");
+
+    /// TCP port that answers HTTP-01 challenges and sends everybody else to HTTPS, or `off`; 0 takes any free one.
+    HTTP_PORT: Some("listener.http_port"), Text, Fallback::Absent {
+        means: "it is `80` with `listener.tls = \"acme\"`, else `off`",
+        example: "80",
+    };
+
+    /// Ask clients for a certificate, without demanding one. A token may be bound to a certificate, which is then
+    /// the machine's credential; who issued it does not matter.
+    CLIENT_CERTIFICATES: Some("listener.client_certificates"), Switch, Fallback::Value("false");
 
     /// Networks of the routers in front, whose `X-Forwarded-For` and `X-Forwarded-Proto`, or `Forwarded`, are
     /// believed, for the client's address and for whether it came over TLS, and for nothing else. The right-most
@@ -196,6 +218,72 @@ keys! {
 
     /// Networks from which the gateway is not used, also when `allow` lists them.
     NETWORK_DENY: Some("network.deny"), List, Fallback::Value("");
+
+    /// The address of the ACME server's directory.
+    ACME_DIRECTORY: Some("acme.directory"), Text,
+        Fallback::Value("https://acme-v02.api.letsencrypt.org/directory");
+
+    /// You have read the terms of service of the certificate authority and agree to them.
+    ACME_ACCEPT_TERMS: Some("acme.accept_terms"), Switch, Fallback::Value("false");
+
+    /// PEM file of the only authorities that may have signed the ACME server's own certificate.
+    ACME_CA_FILE: Some("acme.ca_file"), Text, Fallback::Absent {
+        means: "the machine's own list of authorities is used",
+        example: "/etc/rack-gateway/acme-ca.pem",
+    };
+
+    /// E-mail address that the certificate authority may write to.
+    ACME_CONTACT: Some("acme.contact"), Text, Fallback::Absent {
+        means: "it is given none",
+        example: "ops@example.com",
+    };
+
+    /// How the names are proved: `tls-alpn-01` on port 443, `http-01` on port 80, or `dns-01` by TXT records,
+    /// which also serves a gateway without a public address.
+    ACME_CHALLENGE: Some("acme.challenge"), Text, Fallback::Absent {
+        means: "it is `dns-01` when acme.dns.server is given, else `tls-alpn-01` and `http-01` in turn",
+        example: "http-01",
+    };
+
+    /// Key id of an account that the certificate authority's operator gave you (external account binding);
+    /// needs ACME_EAB_KEY too.
+    ACME_EAB_KEY_ID: Some("acme.eab_key_id"), Text, Fallback::Absent {
+        means: "no such account is used",
+        example: "kid-1",
+    };
+
+    /// HMAC key of that account in base64url; needs ACME_EAB_KEY_ID too.
+    ACME_EAB_KEY: Some("acme.eab_key"), Secret, Fallback::Absent {
+        means: "no such account is used",
+        example: "file:/run/secrets/acme-eab-key",
+    };
+
+    /// IP address, and port unless it is 53, of an authority of the zone that takes dynamic updates (RFC 2136).
+    ACME_DNS_SERVER: Some("acme.dns.server"), Text, Fallback::Absent {
+        means: "no TXT records are written",
+        example: "10.0.0.53",
+    };
+
+    /// The zone in which the records are written; every host name must be in it.
+    ACME_DNS_ZONE: Some("acme.dns.zone"), Text, Fallback::Absent {
+        means: "no TXT records are written",
+        example: "example.com",
+    };
+
+    /// Name of the TSIG key that signs the updates.
+    ACME_DNS_TSIG_NAME: Some("acme.dns.tsig_name"), Text, Fallback::Absent {
+        means: "no TXT records are written",
+        example: "gateway",
+    };
+
+    /// Algorithm of the TSIG key: `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
+    ACME_DNS_TSIG_ALGORITHM: Some("acme.dns.tsig_algorithm"), Text, Fallback::Value("hmac-sha256");
+
+    /// Secret of the TSIG key in base64, as `tsig-keygen` writes it.
+    ACME_DNS_TSIG_SECRET: Some("acme.dns.tsig_secret"), Secret, Fallback::Absent {
+        means: "no TXT records are written",
+        example: "file:/run/secrets/tsig",
+    };
 
     /// IP address of the second listener (`/metrics`, `/healthz`, `/readyz`). It has no sign-in, so it
     /// must be loopback or private: probes and scrapers reach it, the public never.
@@ -390,6 +478,13 @@ keys! {
 
     /// How long open requests may go on after the gateway was told to stop.
     DRAIN_TIMEOUT: Some("limits.drain_timeout"), Duration, Fallback::Value("30s");
+
+    /// How long a TLS handshake may take.
+    HANDSHAKE_TIMEOUT: Some("limits.handshake_timeout"), Duration, Fallback::Value("10s");
+
+    /// TLS handshakes that may be unfinished at one time, at most half of limits.connections. When there are
+    /// more, the oldest of the address that has the most is ended.
+    HANDSHAKES: Some("limits.handshakes"), Integer, Fallback::Value("1024");
 
     /// Connections open at one time, all clients together.
     CONNECTIONS: Some("limits.connections"), Integer, Fallback::Value("4096");

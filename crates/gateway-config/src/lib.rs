@@ -26,9 +26,9 @@ pub mod settings;
 mod tests;
 
 pub use config::{
-    Config, Explained, Identity, Limits, Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack,
-    Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls, Tls, UpstreamTls, Users, Vault, VaultToken,
-    Warning,
+    Acme, AcmeChallenge, CertificateFiles, Config, DnsUpdate, Explained, ExternalAccount, Identity, Limits,
+    Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack, Routes, Secrets, SmtpCredentials,
+    SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

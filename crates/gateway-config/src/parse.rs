@@ -108,12 +108,12 @@ fn resolve<T>(
 fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let database = storage::database(resolver);
     let policy_dir = storage::policy_dir(resolver);
-    let listener = network::listener(resolver);
+    let proxy = network::proxy(resolver);
+    let listener = network::listener(resolver, proxy.as_ref().map(|proxy| proxy.hosts.as_slice()));
     let networks = network::networks(resolver);
     let admin_listener = network::admin_listener(resolver);
     let rack = rack::rack(resolver);
     let routes = rack::routes(resolver);
-    let proxy = network::proxy(resolver);
     let users = people::users(resolver);
     let identity = people::identity(resolver);
     let mail = mail::mail(resolver, identity.as_ref());

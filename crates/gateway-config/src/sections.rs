@@ -9,4 +9,5 @@ pub(crate) mod running;
 pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod storage;
+pub(crate) mod tls;
 pub(crate) mod vault;

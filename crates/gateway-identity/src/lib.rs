@@ -6,10 +6,12 @@
 //! [`oidc`] (how a person comes in), [`inline`] (how a code comes in), then [`totp`].
 
 pub mod backup;
+pub mod certificate;
 pub mod inline;
 pub mod oidc;
 pub mod totp;
 
 pub use backup::BackupCode;
+pub use certificate::{CertificateFault, ClientCertificate};
 pub use inline::{InlineError, InlineFactor, Presented};
 pub use totp::{TotpCode, TotpSecret, TotpStep};

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod phases;
 pub mod pipeline;
 pub mod plane;
+pub mod redirect;
 pub mod refusals;
 pub mod reply;
 pub mod upstream;
@@ -32,4 +33,5 @@ pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
 pub use services::{
     BodyFault, CredentialError, SecretError, SendError, ServiceParts, TokenError, VaultAccess, VaultToken,
 };
+pub use redirect::{RedirectParts, serve_redirect};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_app::health::Health;
 use gateway_store::Store;
+use gateway_tls::Status;
+use gateway_types::Clock;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -24,6 +26,20 @@ pub(crate) struct Probes {
     pub(crate) rack: (String, u16),
     pub(crate) notes: Vec<String>,
     pub(crate) health: Arc<Health>,
+    /// How the certificates stand, by this clock; `None` = there are none.
+    pub(crate) certificates: Option<(Arc<Status>, Arc<dyn Clock>)>,
+}
+
+impl Probes {
+    /// Everything that an operator should know though it works.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        notes.extend(self.health.policy_fault());
+        if let Some((status, clock)) = &self.certificates {
+            notes.extend(status.notes(clock.now()));
+        }
+        notes
+    }
 }
 
 /// Serves one connection.
@@ -46,9 +62,8 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => {
-            let mut notes = probes.notes.clone();
-            notes.extend(probes.health.policy_fault());
-            let readiness = readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &notes).await;
+            let readiness =
+                readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &probes.notes()).await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
             reply(status, "application/json", body)

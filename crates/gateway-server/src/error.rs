@@ -12,6 +12,7 @@ use gateway_proxy::UpstreamError;
 use gateway_secrets::{LabelError, PlainKeysError};
 use gateway_services::ServiceFault;
 use gateway_store::StoreError;
+use gateway_tls::TlsError;
 
 use crate::fetch::FetchSetupError;
 
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
+    /// TLS cannot be set up as configured.
+    #[error("TLS cannot be set up; look at listener.tls in the configuration")]
+    Tls(#[from] TlsError),
     /// A route table is wrong.
     #[error(
         "the table of rack routes cannot be used; look at rack.route and rack.switched_on in the configuration"

@@ -7,10 +7,12 @@ pub mod own;
 pub mod readiness;
 pub mod server;
 
+mod accept;
 mod admin;
 mod error;
 mod fetch;
 mod identity;
+mod tls;
 
 pub use error::StartError;
 pub use server::{Running, Surroundings, policy_engine, route_table, service_table, start};

@@ -15,24 +15,27 @@ use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
-    Arrival, DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls,
-    ServiceParts, Upstream, VaultAccess, VaultToken, Welcome, serve_connection, welcome,
+    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls, ServiceParts,
+    Upstream, VaultAccess, VaultToken,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
 use gateway_store::{Access, Store, StoreError, StoreOptions};
+use gateway_tls::Terminator;
 use gateway_types::{Clock, Entropy};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accept::{Behind, Entrance, out_of_handles};
 use crate::admin::{self, Probes};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::identity::providers;
 use crate::own::OwnOperations;
+use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts, tell_of_handshakes};
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -63,12 +66,15 @@ pub struct Surroundings {
 pub struct Running {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
+    /// Where it sends clients to HTTPS; empty when it does not.
+    pub http_addresses: Vec<SocketAddr>,
     /// Where its second listener is.
     pub admin_address: SocketAddr,
     /// Its store.
     pub store: Arc<Store>,
     app: Arc<App>,
     plane: Arc<DataPlane>,
+    names: watch::Sender<Vec<String>>,
     draining: CancellationToken,
     stopping: CancellationToken,
     connections: TaskTracker,
@@ -148,8 +154,15 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     // Ports are bound before the store is opened, so that a second start of the same gateway says
     // what is in its way and leaves the first alone.
     let listeners = bind_all(&config.listener.addresses).await?;
+    let http_listeners = match config.listener.http_port {
+        Some(port) => bind_all(&on_port(&config.listener.addresses, port)).await?,
+        None => Vec::new(),
+    };
     let admin_listener = bind(config.admin_listener).await?;
     let store = open_store(&config, &surroundings).await?;
+    let hosts = OwnHosts::new(&config, &services);
+    let names = hosts.names();
+    let tls = Tls::set_up(&config, &store, &surroundings, names.clone()).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
@@ -164,6 +177,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         settings: settings.clone(),
         rack_name: config.rack.name.clone(),
         domain: config.listener.domain.clone(),
+        plain_address: plain_address(&config),
         users: config.users.clone(),
         identity: config.identity.clone(),
         providers: providers(&config.identity),
@@ -203,13 +217,15 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let plane = DataPlane::new(parts, service_parts(&config, &store, fetch))?;
     plane.tend_services().await;
     let running = Running {
-        addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+        addresses: local_addresses(&listeners),
+        http_addresses: local_addresses(&http_listeners),
         admin_address: admin_listener
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
         app: app.clone(),
         plane: plane.clone(),
+        names: hosts.sender(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
@@ -219,10 +235,20 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let places = Arc::new(Semaphore::new(config.limits.connections));
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;
-    for listener in listeners {
-        running.accept(listener, places.clone());
+    let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
+    running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
+    running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
+    if let Some(tls) = tls {
+        let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
+        for listener in http_listeners {
+            running.accept(listener, Behind::Redirect(parts.clone()), &places);
+        }
+        running.background.spawn(tls.keep_fresh(running.stopping.clone()));
     }
-    running.probe(admin_listener, probes(&config, &store, app.health.clone()));
+    for listener in listeners {
+        let behind = Behind::DataPlane { terminator: terminator.clone() };
+        running.accept(listener, behind, &places);
+    }
     running.each(SHARING, {
         let plane = plane.clone();
         move || {
@@ -230,8 +256,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             async move { plane.share_limits().await }
         }
     });
-    running.each(MINUTE, minute(plane, store.clone()));
-    running.keep_up();
+    running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
 }
@@ -261,7 +286,16 @@ fn limits(limits: &gateway_config::Limits) -> LimitOptions {
     }
 }
 
-fn probes(config: &Config, store: &Arc<Store>, health: Arc<Health>) -> Arc<Probes> {
+fn on_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
+    addresses.iter().map(|address| SocketAddr::new(address.ip(), port)).collect()
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
+    let store = &app.store;
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if store.made_its_own_secret() {
         notes.push("APP_SECRET_KEY is not given; one was made and is kept in the database, so whoever reads the database reads what it seals".to_owned());
@@ -274,7 +308,8 @@ fn probes(config: &Config, store: &Arc<Store>, health: Arc<Health>) -> Arc<Probe
         host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         config.rack.url.port_or_known_default().unwrap_or(443),
     );
-    Arc::new(Probes { store: store.clone(), rack, notes, health })
+    let certificates = tls.map(|tls| (tls.status.clone(), app.clock.clone()));
+    Arc::new(Probes { store: store.clone(), rack, notes, health: app.health.clone(), certificates })
 }
 
 /// What request tokens, and what the gateway signs in to services with, are made of.
@@ -349,36 +384,21 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 impl Running {
-    /// Accepts clients. A connection takes a place; without one free, accepting waits, so that a
-    /// flood is held in the system's queue and not in memory.
-    fn accept(&self, listener: TcpListener, places: Arc<Semaphore>) {
-        let (plane, draining, connections) =
-            (self.plane.clone(), self.draining.clone(), self.connections.clone());
-        self.background.spawn(async move {
-            loop {
-                let Ok(permit) = places.clone().acquire_owned().await else { return };
-                let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
-                    () = draining.cancelled() => return,
-                };
-                match accepted {
-                    Ok((mut stream, peer)) => {
-                        let (plane, draining) = (plane.clone(), draining.clone());
-                        connections.spawn(async move {
-                            // Small replies must not wait for acknowledgements.
-                            let _best_effort = stream.set_nodelay(true);
-                            let Some(Welcome { address, place }) =
-                                welcome(&plane, &mut stream, peer, permit).await
-                            else {
-                                return;
-                            };
-                            serve_connection(plane, stream, Arrival::plain(address), place, draining).await;
-                        });
-                    }
-                    Err(error) => out_of_handles(&error).await,
-                }
-            }
-        });
+    fn accept(&self, listener: TcpListener, behind: Behind, places: &Arc<Semaphore>) {
+        let entrance = Entrance {
+            behind,
+            plane: self.plane.clone(),
+            connections: self.connections.clone(),
+            places: places.clone(),
+            draining: self.draining.clone(),
+        };
+        self.background.spawn(entrance.accept(listener));
+    }
+
+    /// Gives the gateway these host names from now on, its own first: it gets certificates for them where it
+    /// gets any by ACME, and sends clients of plain HTTP to them.
+    pub fn answer_to(&self, names: Vec<String>) {
+        self.names.send_replace(names);
     }
 
     fn probe(&self, listener: TcpListener, probes: Arc<Probes>) {
@@ -426,7 +446,7 @@ impl Running {
 
     /// Follows what others change: settings and policies take effect here as soon as the store says that
     /// something changed, and at latest at the next poll.
-    fn keep_up(&self) {
+    fn keep_up(&self, mut hosts: OwnHosts) {
         let (app, stopping) = (self.app.clone(), self.stopping.clone());
         let mut changes = self.store.callers().subscribe_changes();
         self.background.spawn(async move {
@@ -439,6 +459,7 @@ impl Running {
                     () = stopping.cancelled() => return,
                 }
                 refresh(&app).await;
+                hosts.follow(&app.rules.services());
             }
         });
     }
@@ -474,17 +495,21 @@ impl Running {
     }
 }
 
-/// Accepting fails when the process or the machine is out of file handles; trying again at once would only burn time.
-async fn out_of_handles(error: &std::io::Error) {
-    tracing::error!(error = error as &dyn std::error::Error, "a connection could not be accepted");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn minute(plane: Arc<DataPlane>, store: Arc<Store>) -> impl FnMut() -> Work + Send + 'static {
+fn minute(
+    plane: Arc<DataPlane>,
+    store: Arc<Store>,
+    terminator: Option<Arc<Terminator>>,
+) -> impl FnMut() -> Work + Send + 'static {
+    let mut before = terminator.as_ref().map(|terminator| terminator.counts()).unwrap_or_default();
     move || {
         let (plane, store) = (plane.clone(), store.clone());
+        if let Some(terminator) = &terminator {
+            let now = terminator.counts();
+            tell_of_handshakes(before, now);
+            before = now;
+        }
         Box::pin(async move {
             plane.sum_up_refusals();
             plane.tidy_limits().await;

@@ -207,7 +207,30 @@ impl Callers {
         now: Timestamp,
     ) -> Result<Arc<KnownCaller>, ResolveError> {
         let kind = kind_of(credential).ok_or(CallerFault::Unknown)?;
-        let digest = credential_digest(credential);
+        self.resolve_digest(kind, credential_digest(credential), from, now).await
+    }
+
+    /// Which API token stands for the key of a client certificate, by the key's digest. Notes the use, from
+    /// address `from`. The certificate's own dates are the caller's to check.
+    ///
+    /// # Errors
+    /// As [`Callers::resolve_from`].
+    pub async fn resolve_certificate(
+        &self,
+        key: CredentialDigest,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownCaller>, ResolveError> {
+        self.resolve_digest(CredentialKind::ApiToken, key, from, now).await
+    }
+
+    async fn resolve_digest(
+        &self,
+        kind: CredentialKind,
+        digest: CredentialDigest,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownCaller>, ResolveError> {
         let caller = match self.remembered(&digest, now) {
             Some(answer) => answer?,
             None => self.ask(kind, digest, now).await??,

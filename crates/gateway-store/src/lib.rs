@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod bases;
 pub mod callers;
+pub mod certificates;
 pub mod challenges;
 pub mod changes;
 pub mod cli_codes;
@@ -44,6 +45,9 @@ pub mod users;
 pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};
+pub use certificates::{
+    Attempt, Certificates, ChallengeAnswer, ChallengeKind, Failed, IssuedCertificate, OpenOrder,
+};
 pub use challenges::{Challenge, Challenges, NewChallenge};
 pub use cli_codes::{CODE_TIME, CliCode, CliCodes, NewCliCode, TakenCode};
 pub use devices::{
@@ -67,5 +71,5 @@ pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use signing_keys::{SigningKey, SigningKeys};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
 pub use store::{Access, Store, StoreOptions};
-pub use tokens::{ApiToken, NewToken, TokenChange, TokenFilter, Tokens};
+pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};

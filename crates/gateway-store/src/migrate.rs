@@ -17,6 +17,8 @@ struct Migration {
     postgres: &'static str,
 }
 
+const CERTIFICATES: &str = include_str!("../migrations/20261122000900_certificates.sql");
+
 const INITIAL: &str = include_str!("../migrations/20261122000000_initial.sql");
 
 const FACTORS: &str = include_str!("../migrations/20261122000200_factors.sql");
@@ -60,6 +62,12 @@ const MIGRATIONS: &[Migration] = &[
         name: "person_tries",
         sqlite: PERSON_TRIES,
         postgres: PERSON_TRIES,
+    },
+    Migration {
+        stamp: 20_261_122_000_900,
+        name: "certificates",
+        sqlite: CERTIFICATES,
+        postgres: CERTIFICATES,
     },
     Migration { stamp: 20_261_122_001_000, name: "rate_counts", sqlite: RATE_COUNTS, postgres: RATE_COUNTS },
     Migration {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::callers::{Callers, write_touches};
+use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
 use crate::changes::{self, Changes};
 use crate::cli_codes::CliCodes;
@@ -97,6 +98,7 @@ pub struct Store {
     sealer: Arc<Sealer>,
     sign_in_sealer: Arc<Sealer>,
     signing_sealer: Arc<Sealer>,
+    certificate_sealer: Arc<Sealer>,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
     tasks: Vec<JoinHandle<()>>,
@@ -148,6 +150,7 @@ impl Store {
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
         let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
+        let certificate_sealer = Arc::new(Sealer::new(&stamp, certificates::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
         let mut store = Store {
             core,
@@ -157,6 +160,7 @@ impl Store {
             sealer,
             sign_in_sealer,
             signing_sealer,
+            certificate_sealer,
             run: None,
             lock: Mutex::new(lock),
             tasks,
@@ -297,6 +301,11 @@ impl Store {
     /// Sign-ins that wait for the identity provider.
     pub fn sign_ins(&self) -> SignIns {
         SignIns { core: Arc::clone(&self.core), sealer: Arc::clone(&self.sign_in_sealer) }
+    }
+
+    /// Certificates of the gateway's own listener, with what it takes to get them.
+    pub fn certificates(&self) -> Certificates {
+        Certificates { core: Arc::clone(&self.core), sealer: Arc::clone(&self.certificate_sealer) }
     }
 
     /// Codes that a command line turns into a session.

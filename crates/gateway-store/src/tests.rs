@@ -1,6 +1,7 @@
 //! Every test runs on SQLite and on a real PostgreSQL.
 
 mod aggregates;
+mod certificates;
 mod concurrency;
 mod factors;
 mod jobs;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, TokenKind, UserId};
+use gateway_types::{CredentialDigest, Grant, RoleSet, Secret, Timestamp, TokenId, TokenKind, UserId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -39,8 +39,19 @@ pub struct ApiToken {
     pub revoked: Option<Timestamp>,
     /// Until when the secret before its last rotation is good too; may be past.
     pub overlap_ends: Option<Timestamp>,
+    /// What it is presented by.
+    pub presented_by: PresentedBy,
     /// Grows with each change; what a change is compared against.
     pub version: i64,
+}
+
+/// What a machine presents to be taken for an API token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PresentedBy {
+    /// Its secret.
+    Secret,
+    /// A client certificate, by its key.
+    Certificate,
 }
 
 impl ApiToken {
@@ -106,10 +117,10 @@ pub struct Tokens {
 }
 
 const SELECT: &str = "SELECT id, name, roles, grants, creator, created, expires, last_used, last_used_ip, \
-     revoked, previous_until, version FROM api_tokens";
+     revoked, previous_until, of_certificate, version FROM api_tokens";
 
 const RETURNING: &str = " RETURNING id, name, roles, grants, creator, created, expires, last_used, \
-     last_used_ip, revoked, previous_until, version";
+     last_used_ip, revoked, previous_until, of_certificate, version";
 
 impl Tokens {
     /// Makes a token. The secret is returned here and never again.
@@ -117,29 +128,58 @@ impl Tokens {
     /// # Errors
     /// [`StoreError::NotFound`] when the creator has no row.
     pub async fn create(&self, new: NewToken) -> Result<(ApiToken, Secret<String>), StoreError> {
+        let secret = TokenKind::Api.generate(&*self.core.entropy);
+        let digest = credential_digest(secret.expose());
+        Ok((self.insert(new, digest, PresentedBy::Secret).await?, secret))
+    }
+
+    /// Makes a token without a secret: whoever proves to hold the key of this digest is it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the creator has no row, [`StoreError::Exists`] when the key is bound to
+    /// a token, also to one that was revoked: a key stands for one token, for ever.
+    pub async fn create_for_certificate(
+        &self,
+        new: NewToken,
+        key: CredentialDigest,
+    ) -> Result<ApiToken, StoreError> {
+        self.insert(new, key, PresentedBy::Certificate).await
+    }
+
+    async fn insert(
+        &self,
+        new: NewToken,
+        digest: CredentialDigest,
+        presented_by: PresentedBy,
+    ) -> Result<ApiToken, StoreError> {
         storable("the name", &new.name)?;
         let grants = written(&new.grants)?;
         let now = self.core.clock.now();
         let id = TokenId::new(now, &*self.core.entropy);
-        let secret = TokenKind::Api.generate(&*self.core.entropy);
         let (mut tx, version) = self.core.database.begin_change().await?;
         let inserted = sqlx::query(
-            "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires) \
-             SELECT $1, $2, $3, $4, $5, users.id, $7, $8 FROM users WHERE users.id = $6",
+            "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires, of_certificate) \
+             SELECT $1, $2, $3, $4, $5, users.id, $7, $8, $9 FROM users WHERE users.id = $6 \
+             ON CONFLICT (digest) DO NOTHING",
         )
         .bind(id.to_string())
-        .bind(digest_text(&credential_digest(secret.expose())))
+        .bind(digest_text(&digest))
         .bind(new.name.clone())
         .bind(new.roles.to_string())
         .bind(grants)
         .bind(new.creator.to_string())
         .bind(now.micros())
         .bind(new.expires.map(Timestamp::micros))
+        .bind(i64::from(presented_by == PresentedBy::Certificate))
         .execute(tx.connection())
         .await?;
         if inserted.rows_affected() == 0 {
+            let creator = sqlx::query("SELECT 1 FROM users WHERE id = $1")
+                .bind(new.creator.to_string())
+                .fetch_optional(tx.connection())
+                .await?;
             tx.rollback().await?;
-            return Err(StoreError::NotFound);
+            return Err(if creator.is_some() { StoreError::Exists } else { StoreError::NotFound });
         }
         self.core.changes.commit(tx, version).await?;
         let token = ApiToken {
@@ -154,9 +194,10 @@ impl Tokens {
             last_used_ip: None,
             revoked: None,
             overlap_ends: None,
+            presented_by,
             version: 1,
         };
-        Ok((token, secret))
+        Ok(token)
     }
 
     /// One page of tokens, newest first.
@@ -246,6 +287,7 @@ impl Tokens {
             statement.sql(", previous_digest = digest, previous_until = ").number(until.micros());
         }
         statement.sql(", digest = ").text(&digest_text(&credential_digest(secret.expose())));
+        statement.sql(", of_certificate = 0");
         Ok((self.change(statement, id, expected_version).await?, secret))
     }
 
@@ -314,6 +356,10 @@ fn token(row: &AnyRow) -> Result<ApiToken, StoreError> {
         last_used_ip: optional_parsed(row, "last_used_ip", "address")?,
         revoked: optional_moment(row, "revoked")?,
         overlap_ends: optional_moment(row, "previous_until")?,
+        presented_by: match row.try_get::<i64, _>("of_certificate")? {
+            0 => PresentedBy::Secret,
+            _certificate => PresentedBy::Certificate,
+        },
         version: row.try_get("version")?,
     })
 }

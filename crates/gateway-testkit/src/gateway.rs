@@ -275,6 +275,16 @@ impl TestGateway {
         *self.running().addresses.first().expect("an address")
     }
 
+    /// Where it sends clients to HTTPS.
+    pub fn http_addr(&self) -> SocketAddr {
+        *self.running().http_addresses.first().expect("a plain-HTTP listener")
+    }
+
+    /// Gives it these host names from now on.
+    pub fn answer_to(&self, names: &[&str]) {
+        self.running().answer_to(names.iter().map(|name| (*name).to_owned()).collect());
+    }
+
     /// Its second listener.
     pub fn admin_addr(&self) -> SocketAddr {
         self.running().admin_address

@@ -93,6 +93,7 @@ impl Sample {
             own,
             rack_name: "production".to_owned(),
             domain: None,
+            plain_address: None,
             users: Users::default(),
             identity: Identity::default(),
             providers: Vec::new(),

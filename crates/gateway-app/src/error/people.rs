@@ -1,6 +1,7 @@
 //! What can go wrong with people, their sessions and their API tokens, as facts.
 
 use gateway_config::EmailFault;
+use gateway_identity::CertificateFault;
 use gateway_store::StoreError;
 use gateway_types::{Grant, Layer, Problem, ProblemKind, RoleSet};
 
@@ -98,6 +99,24 @@ pub enum PeopleError {
     /// A change that would give a token more.
     #[error("a token's {0} can only become smaller; make a new token for more")]
     Wider(&'static str),
+    /// A certificate that is past its end.
+    #[error("this certificate has expired; give the one that the machine presents now")]
+    CertificateEnded,
+    /// A key that is bound already.
+    #[error(
+        "the key of this certificate is bound to a token already, perhaps to one that was revoked; make a new key \
+         for the machine"
+    )]
+    KeyIsBound,
+    /// Not a certificate.
+    #[error("`certificate`: {0}")]
+    BadCertificate(#[from] CertificateFault),
+    /// A token that has no secret cannot get a new one.
+    #[error(
+        "this token has no secret, because a client certificate stands for it; renew the certificate with the \
+         same key, or make a new token for another key"
+    )]
+    NoSecret,
     /// A token rotates itself while the secret before is still good.
     #[error(
         "the secret before this one is still good, so that it is not sure which of its holders asks; repeat \
@@ -117,6 +136,8 @@ impl From<PeopleError> for Problem {
             PeopleError::TokenEnded
             | PeopleError::PersonExists(_)
             | PeopleError::Oneself(_)
+            | PeopleError::KeyIsBound
+            | PeopleError::NoSecret
             | PeopleError::OverlapRuns => (ProblemKind::NotPossible, Layer::Authorization),
             PeopleError::AboveOwn(_)
             | PeopleError::AboveOwner { .. }
@@ -134,6 +155,8 @@ impl From<PeopleError> for Problem {
             | PeopleError::TooManyGrants(_)
             | PeopleError::CriticalForever
             | PeopleError::BadExpiry
+            | PeopleError::CertificateEnded
+            | PeopleError::BadCertificate(_)
             | PeopleError::BadOverlap => (ProblemKind::BadParameter, Layer::Network),
         };
         Problem::new(kind, layer, error.to_string())

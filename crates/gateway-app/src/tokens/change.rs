@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_store::{ApiToken, StoreError, TokenChange};
+use gateway_store::{ApiToken, PresentedBy, StoreError, TokenChange};
 use gateway_types::{Caller, Grant, Principal, RoleSet, Secret, TokenId};
 use serde_json::{Value, json};
 
@@ -132,6 +132,10 @@ pub async fn rotate(
         return Err(PeopleError::BadOverlap);
     }
     let before = live(app, id).await?;
+    match before.presented_by {
+        PresentedBy::Secret => {}
+        PresentedBy::Certificate => return Err(PeopleError::NoSecret),
+    }
     let now = app.clock.now();
     let itself = matches!(&caller.principal, Principal::ApiToken { id: own, .. } if *own == id);
     if itself && before.overlap_ends.is_some_and(|ends| now < ends) {

@@ -1,12 +1,14 @@
 //! Making a token for oneself or, as an admin, for somebody else.
 
+use gateway_audit::Event;
 use gateway_config::canonical_email;
-use gateway_store::{ApiToken, NewToken, User};
+use gateway_identity::ClientCertificate;
+use gateway_store::{ApiToken, NewToken, StoreError, User};
 use gateway_types::{Caller, Class, Facts, Grant, Operation, Principal, Resource, RoleSet, Secret, UserId};
 use serde_json::Value;
 
 use super::expiry::Expiry;
-use super::{OwnedToken, is_name, shown};
+use super::{OwnedToken, check_dates, is_name, key_name, shown};
 use crate::error::PeopleError;
 use crate::rights::{beyond_giving, beyond_owner, person_behind};
 use crate::users::by;
@@ -48,6 +50,60 @@ pub async fn issue(
     facts: &Facts,
     asked: Issue,
 ) -> Result<(OwnedToken, Secret<String>), PeopleError> {
+    let Planned { new, event, owner, for_somebody_else } = plan(app, operator, caller, facts, asked).await?;
+    record(&app.store, event).await?;
+    let (token, secret) = app.store.tokens().create(new).await?;
+    notify(app, operator, &token, &owner, for_somebody_else).await;
+    Ok((OwnedToken { token, owner_email: Some(owner.email) }, secret))
+}
+
+/// Makes a token that has no secret: a client with the key of `certificate` is it.
+///
+/// # Errors
+/// As [`issue`], [`PeopleError::CertificateEnded`], [`PeopleError::KeyIsBound`].
+///
+/// # Security
+/// As [`issue`]. That the key is the owner's is the owner's word; whoever has the key gets what the token may,
+/// and nothing else of its owner.
+pub async fn issue_for_certificate(
+    app: &App,
+    operator: &Operator<'_>,
+    caller: &Caller,
+    facts: &Facts,
+    asked: Issue,
+    certificate: &ClientCertificate,
+) -> Result<OwnedToken, PeopleError> {
+    if !check_dates(certificate, app.clock.now()) {
+        return Err(PeopleError::CertificateEnded);
+    }
+    let planned = plan(app, operator, caller, facts, asked).await?;
+    let Planned { new, mut event, owner, for_somebody_else } = planned;
+    event.parameters.insert("certificate_key".to_owned(), key_name(certificate));
+    record(&app.store, event).await?;
+    let made = app.store.tokens().create_for_certificate(new, certificate.key).await;
+    let token = made.map_err(|error| match error {
+        StoreError::Exists => PeopleError::KeyIsBound,
+        other => other.into(),
+    })?;
+    notify(app, operator, &token, &owner, for_somebody_else).await;
+    Ok(OwnedToken { token, owner_email: Some(owner.email) })
+}
+
+/// A token that may be made, with the event that says so.
+struct Planned {
+    new: NewToken,
+    event: Event,
+    owner: User,
+    for_somebody_else: bool,
+}
+
+async fn plan(
+    app: &App,
+    operator: &Operator<'_>,
+    caller: &Caller,
+    facts: &Facts,
+    asked: Issue,
+) -> Result<Planned, PeopleError> {
     if !is_name(&asked.name) {
         return Err(PeopleError::BadTokenName);
     }
@@ -75,10 +131,8 @@ pub async fn issue(
     event.parameters.insert("owner".to_owned(), owner.email.clone());
     event.before = Some(Value::Null);
     event.after = Some(shown(&new.name, new.roles, &new.grants, new.expires));
-    record(&app.store, event).await?;
-    let (token, secret) = app.store.tokens().create(new).await?;
-    notify(app, operator, &token, &owner, owner.id != own).await;
-    Ok((OwnedToken { token, owner_email: Some(owner.email) }, secret))
+    let for_somebody_else = owner.id != own;
+    Ok(Planned { new, event, owner, for_somebody_else })
 }
 
 async fn notify(app: &App, operator: &Operator<'_>, token: &ApiToken, owner: &User, for_somebody_else: bool) {

@@ -87,6 +87,7 @@ fn start(error: &StartError) -> Option<&'static str> {
         | StartError::Labels(_)
         | StartError::PlainKeys(_)
         | StartError::Fetch(_)
+        | StartError::Tls(_)
         | StartError::Mail(_)
         | StartError::Reload(_) => None,
     }
@@ -103,6 +104,8 @@ fn app(error: &AppError) -> Option<&'static str> {
         | AppError::AmbiguousToken { .. }
         | AppError::BadTokenName
         | AppError::NoRole
+        | AppError::CertificateEnded
+        | AppError::KeyIsBound
         | AppError::UnknownAction { .. }
         | AppError::UnknownRequest(_)
         | AppError::SigningKey

@@ -6,22 +6,30 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use gateway_types::NamedNetworks;
 use ipnet::IpNet;
 
+use super::tls;
 use crate::config::{Explained, Listener, Networks, Proxy, Tls, Warning};
 use crate::document::{NAMED, Raw};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, Origin};
 use crate::host::canonical_host;
 use crate::keys;
 use crate::resolver::Resolver;
 
-pub(crate) fn listener(resolver: &mut Resolver<'_>) -> Option<Listener> {
+/// `hosts` = the names that the gateway has besides DOMAIN; `None` = they have faults.
+pub(crate) fn listener(resolver: &mut Resolver<'_>, hosts: Option<&[String]>) -> Option<Listener> {
     let addresses = resolver.many(&keys::LISTENER_ADDRESSES, ip_address);
     let port = resolver.integer(&keys::PORT, 0, u16::MAX);
     let domain = resolver.optional(&keys::DOMAIN, host);
-    let tls = resolver.one(&keys::LISTENER_TLS, tls);
+    let named = hosts.is_none_or(|hosts| !hosts.is_empty()) || !matches!(domain, Some(None));
+    let tls = tls::tls(resolver, domain.as_ref().and_then(Option::as_deref), named);
+    let client_certificates = tls::client_certificates(resolver, tls.as_ref());
     let trusted_forwarders = resolver.many(&keys::TRUSTED_FORWARDERS, trusted_network);
     let proxy_protocol_from = resolver.many(&keys::PROXY_PROTOCOL_FROM, trusted_network);
     let h2c = resolver.switch(&keys::H2C);
-    let (addresses, port) = (addresses?, port?);
+    let (addresses, port, tls) = (addresses?, port?, tls?);
+    let is_default = resolver.origin(&keys::PORT) == Origin::Default;
+    let port = if is_default && matches!(tls, Tls::Acme(_)) { tls::HTTPS_PORT } else { port };
+    resolver.show(&keys::PORT, port.to_string());
+    let http_port = tls::http_port(resolver, &tls, port);
     if addresses.is_empty() {
         let origin = resolver.origin(&keys::LISTENER_ADDRESSES);
         resolver.fault(&keys::LISTENER_ADDRESSES, origin, FaultKind::Empty);
@@ -30,16 +38,18 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>) -> Option<Listener> {
     let addresses: Vec<SocketAddr> =
         addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
     let reachable = addresses.iter().find(|address| !address.ip().is_loopback());
-    if let (Some(Tls::Off), Some(address)) = (tls, reachable) {
+    if let (Tls::Off, Some(address)) = (&tls, reachable) {
         resolver.warnings.push(Warning::ListenerWithoutTls { address: *address });
     }
     Some(Listener {
         addresses,
-        tls: tls?,
+        tls,
         domain: domain?,
         trusted_forwarders: trusted_forwarders?,
         proxy_protocol_from: proxy_protocol_from?,
         h2c: h2c?,
+        http_port: http_port?,
+        client_certificates: client_certificates?,
     })
 }
 
@@ -120,17 +130,6 @@ pub(crate) fn check_apart(resolver: &mut Resolver<'_>, listener: &Listener, admi
 
 pub(crate) fn proxy(resolver: &mut Resolver<'_>) -> Option<Proxy> {
     resolver.many(&keys::PROXY_HOSTS, host).map(|hosts| Proxy { hosts })
-}
-
-fn tls(text: &str) -> Result<Tls, FaultKind> {
-    match text {
-        "off" => Ok(Tls::Off),
-        "acme" | "files" => Err(FaultKind::NotAvailable {
-            value: text.to_owned(),
-            instead: "write off and end TLS in a router in front of the gateway",
-        }),
-        _ => Err(FaultKind::Malformed { value: text.to_owned(), expected: "a way of doing TLS; write off" }),
-    }
 }
 
 fn host(text: &str) -> Result<String, FaultKind> {

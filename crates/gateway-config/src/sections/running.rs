@@ -16,6 +16,8 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
     let head_timeout = resolver.duration(&keys::HEAD_TIMEOUT, seconds(1), seconds(120));
     let rack_connect_timeout = resolver.duration(&keys::RACK_CONNECT_TIMEOUT, seconds(1), seconds(120));
     let drain_timeout = resolver.duration(&keys::DRAIN_TIMEOUT, seconds(0), seconds(3600));
+    let handshake_timeout = resolver.duration(&keys::HANDSHAKE_TIMEOUT, seconds(1), seconds(120));
+    let handshakes = resolver.integer(&keys::HANDSHAKES, 8, 1 << 20);
     let connections = resolver.integer(&keys::CONNECTIONS, 16, 1 << 20);
     let body_timeout = resolver.duration(&keys::BODY_TIMEOUT, seconds(1), seconds(3600));
     let body_bytes_per_second = resolver.integer(&keys::BODY_BYTES_PER_SECOND, 0, 1 << 30);
@@ -43,6 +45,8 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
         body_bytes_per_second: body_bytes_per_second?,
         send_timeout: send_timeout?,
         idle_timeout: idle_timeout?,
+        handshake_timeout: handshake_timeout?,
+        handshakes: handshakes?,
         connections: connections?,
         connections_per_address: connections_per_address?,
         http2_streams: http2_streams?,

@@ -124,7 +124,7 @@ format = \"xml\"
             "database_url (variable DATABASE_URL): is not postgres://user:password@host/name or sqlite:///path/to/file (its value is not shown here)",
             "listener.port (variable PORT): 70000 is out of range; write a value from 0 to 65535",
             "listener.domain (variable DOMAIN): is set but empty; give it a value or remove it",
-            "listener.tls (rack-gateway.toml line 4): `acme` is not available in this version; write off and end TLS in a router in front of the gateway",
+            "listener.tls (rack-gateway.toml line 4): TLS by ACME needs a yes to the terms of the certificate authority (https://acme-v02.api.letsencrypt.org/directory): read them and set acme.accept_terms = true; a gateway whose TLS ends in a router in front says listener.tls = \"off\" or gives PORT",
             "rack.host: is not set; set the variable RACK_HOST or write `host = \"rack.example.com\"` under [rack]",
             "rack.username (rack-gateway.toml line 6): must be a string in double quotes, not an integer",
             "rack.token: is not set; set the variable RACK_TOKEN or write `token = \"file:/run/secrets/rack-token\"` under [rack]",

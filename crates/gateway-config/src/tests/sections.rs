@@ -188,17 +188,6 @@ fn listener_addresses() {
 }
 
 #[test]
-fn tls_of_later_versions_is_named() {
-    for value in ["acme", "files"] {
-        assert!(
-            faults(&[("LISTENER_TLS", value)], "").contains("is not available in this version"),
-            "{value}"
-        );
-    }
-    assert!(faults(&[("LISTENER_TLS", "on")], "").contains("write off"));
-}
-
-#[test]
 fn hosts() {
     assert_eq!(config(&[("PROXY_HOSTS", "Rack.Example.com")], "").proxy.hosts, ["rack.example.com"]);
     for wrong in ["https://a.example.com", "a.example.com:443", "a..b", "-a", "a/b", "*.example.com"] {

@@ -11,6 +11,7 @@ use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
+use rustls_pki_types::CertificateDer;
 
 use super::limit;
 use crate::connection::{Peer, Secured};
@@ -32,6 +33,8 @@ pub struct Admitted {
     /// The host the request is for, without port, in lower case.
     pub(super) host: String,
     pub(super) socket: bool,
+    /// The certificate that the client proved to hold, where TLS ended here and it gave one.
+    pub(super) client_certificate: Option<CertificateDer<'static>>,
 }
 
 /// Admits a request.
@@ -87,7 +90,15 @@ pub(crate) fn admit(
         ));
     }
     let host = name.to_ascii_lowercase();
-    ControlFlow::Continue(Admitted { source_ip: client.ip, origin, host, socket, request })
+    let client_certificate = peer.secured.as_ref().and_then(|secured| secured.client_certificate.clone());
+    ControlFlow::Continue(Admitted {
+        source_ip: client.ip,
+        origin,
+        host,
+        socket,
+        client_certificate,
+        request,
+    })
 }
 
 /// Who calls: the other end, or whom a listed forwarder names.

@@ -39,12 +39,17 @@ pub(crate) async fn authenticate(
     asker: &mut Asker,
 ) -> Flow<Authenticated> {
     let open = identified.target.operation().class == Class::Open;
-    let presented = presented::take(identified.admitted.request.headers_mut(), identified.channel);
+    let certificate = identified.admitted.client_certificate.take();
+    let headers = identified.admitted.request.headers_mut();
+    let presented = presented::take(headers, certificate.as_ref(), identified.channel);
     let (credential, principal, factor) = match presented {
         _ if open => (None, Principal::Anonymous, None),
         Ok(None) => return refuse(unauthenticated("a session or an API token is needed")),
-        Ok(Some(Presented { place, credential, factor })) => {
+        Ok(Some(Presented { place, credential, factor, beside })) => {
             let principal = resolve(plane, &credential, place, &identified, outcome).await?;
+            if let Some(beside) = &beside {
+                is_the_same(plane, beside, &principal, outcome).await?;
+            }
             (Some(credential), principal, factor)
         }
         Err(fault) => return refuse(fault),
@@ -61,6 +66,27 @@ pub(crate) async fn authenticate(
             ControlFlow::Continue(Authenticated { identified, caller, credential, factor })
         }
     }
+}
+
+/// A client certificate beside a token is refused unless it stands for that very token: which of two callers
+/// is meant must never be a matter of precedence.
+async fn is_the_same(
+    plane: &DataPlane,
+    beside: &Credential,
+    principal: &Principal,
+    outcome: &mut OutcomeGuard,
+) -> Flow<()> {
+    let known = beside.resolve(plane.parts.store.callers(), None, plane.parts.clock.now()).await;
+    let same = known.is_ok_and(|known| known.principal.credential_id() == principal.credential_id());
+    if same {
+        return ControlFlow::Continue(());
+    }
+    outcome.note("a client certificate beside another credential");
+    refuse(Problem::new(
+        ProblemKind::MalformedRequest,
+        Layer::Authentication,
+        "the request has both a client certificate and a token; send one, or the token that the certificate stands for",
+    ))
 }
 
 fn no_factor_of_token() -> Problem {
@@ -80,7 +106,7 @@ async fn resolve(
 ) -> Flow<Principal> {
     let source_ip = identified.admitted.source_ip;
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
-    match callers.resolve_from(credential.expose(), Some(source_ip), now).await {
+    match credential.resolve(callers, Some(source_ip), now).await {
         // The cookie of a web session is for the web pages; as a password it would be a second kind of
         // token. And a token in the cookie's place would be a session that no sign-in opened.
         Ok(known)

@@ -63,7 +63,7 @@ impl Standing {
     async fn check(&self) -> Result<(), String> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let parts = &self.plane.parts;
-        let known = match parts.store.callers().resolve(credential.expose(), parts.clock.now()).await {
+        let known = match credential.resolve(parts.store.callers(), None, parts.clock.now()).await {
             Ok(known) => known,
             Err(ResolveError::Refused(_)) => return Err("the session or token is no longer valid".to_owned()),
             Err(ResolveError::Store(_)) => return Ok(()),

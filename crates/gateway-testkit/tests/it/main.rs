@@ -48,3 +48,4 @@ mod slow;
 mod step_up;
 mod streaming;
 mod structure;
+mod tls;

@@ -69,6 +69,9 @@ pub struct Token {
     /// Until when the secret before the last rotation is good too; absent when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_ends: Option<String>,
+    /// Whether a client certificate stands for it, so that it has no secret.
+    #[serde(default)]
+    pub of_certificate: bool,
     /// What `If-Match` is compared against.
     pub version: i64,
 }
@@ -92,6 +95,10 @@ pub struct CreateToken {
     /// Whose it is: id or e-mail address; absent = one's own. For somebody else takes an admin.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// A client certificate in PEM: the token then has no secret, and a client that proves to hold the
+    /// certificate's key is it. Absent = a secret is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 /// A token with a secret that is told this once.
@@ -100,8 +107,9 @@ pub struct TokenSecret {
     /// The token.
     #[serde(flatten)]
     pub token: Token,
-    /// The secret: what a machine presents.
-    pub secret: String,
+    /// The secret: what a machine presents; absent when it presents a client certificate instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// `PUT /tokens/{id}`; what is absent stays. Rights and life can only become smaller.

@@ -17,6 +17,8 @@ struct HomePage {
     origin: String,
     /// The connection is not encrypted.
     plain: bool,
+    /// Where the gateway itself listens without TLS.
+    plain_address: Option<String>,
     version: &'static str,
     gateway: String,
     name: String,
@@ -39,6 +41,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         frame: Frame::of(web, request, "Home"),
         origin: origin.to_string(),
         plain: origin.scheme == Scheme::Http,
+        plain_address: web.app().plain_address.map(|address| address.to_string()),
         version: env!("CARGO_PKG_VERSION"),
         gateway: web.app().store.gateway_id().to_string(),
         name: request.caller.principal.display_name(),

@@ -69,6 +69,7 @@ async fn gateway(names: &[&str]) -> Sample {
         settings: app.settings.clone(),
         rack_name: app.rack_name.clone(),
         domain: None,
+        plain_address: None,
         users: app.users.clone(),
         identity: app.identity.clone(),
         providers: providers.collect(),

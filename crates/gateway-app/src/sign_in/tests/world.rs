@@ -179,6 +179,7 @@ impl World {
             own,
             rack_name: "test".to_owned(),
             domain: domain.map(str::to_owned),
+            plain_address: None,
             users: Users {
                 admin: vec!["admin@example.com".to_owned()],
                 viewer: vec!["listed@elsewhere.test".to_owned()],

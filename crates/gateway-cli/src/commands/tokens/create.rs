@@ -1,13 +1,15 @@
 //! `tokens create`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use gateway_app::AppError;
 use gateway_app::people::at_first_sight;
-use gateway_app::tokens::{TokenRequest, create};
+use gateway_app::tokens::{TokenRequest, create, create_for_certificate};
 use gateway_config::{Config, ConfigFaults, load};
 use gateway_convox::RouteTable;
+use gateway_identity::ClientCertificate;
 use gateway_policy::OwnTable;
 use gateway_store::{User, canonical_email};
 use gateway_types::{Grant, Operation, Role, RoleSet};
@@ -43,6 +45,10 @@ pub(crate) struct CreateArguments {
     /// When it ends by itself: such as 90d or 12h, or never
     #[arg(long, value_name = "AGE", default_value = "90d", value_parser = parse_lifetime)]
     pub(crate) expires: Lifetime,
+    /// A file with a client certificate in PEM: the token has no secret, and a client that proves to hold the
+    /// certificate's key is it. The gateway asks for certificates with `listener.client_certificates`
+    #[arg(long, value_name = "FILE", conflicts_with = "quiet")]
+    pub(crate) certificate: Option<PathBuf>,
     /// Print the token and nothing else
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -85,14 +91,31 @@ pub(super) fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
 struct Made {
     #[serde(flatten)]
     shown: Shown,
-    token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
 }
+
+/// What a client certificate's file says.
+pub(super) fn read_certificate(path: &Path) -> Result<String, Failure> {
+    let fault = |why: String| Failure::new(Exit::Usage, format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    // A private key in the same file stays here: only the certificate is sent.
+    let begin = text.find("-----BEGIN CERTIFICATE-----");
+    let end = text.find(END_OF_CERTIFICATE).map(|at| at + END_OF_CERTIFICATE.len());
+    let pem = begin.zip(end).and_then(|(begin, end)| text.get(begin..end)).unwrap_or_default();
+    ClientCertificate::from_pem(pem).map_err(|why| fault(why.to_string()))?;
+    Ok(pem.to_owned())
+}
+
+const END_OF_CERTIFICATE: &str = "-----END CERTIFICATE-----";
 
 /// Makes a token and prints its secret.
 pub(super) async fn run(context: &Context, arguments: CreateArguments) -> Result<(), Failure> {
     let local = LocalStore::open(context, &arguments.place).await?;
     let creator = creator(context, &local, &arguments).await?;
     warn_of_unknown(&arguments.grants)?;
+    let pem = arguments.certificate.as_deref().map(read_certificate).transpose()?;
+    let certificate = pem.as_deref().and_then(|pem| ClientCertificate::from_pem(pem).ok());
     let expires = match arguments.expires {
         Lifetime::Limited(age) => Some(local.now().saturating_add(age)),
         Lifetime::Unlimited => None,
@@ -104,20 +127,39 @@ pub(super) async fn run(context: &Context, arguments: CreateArguments) -> Result
         creator: creator.id,
         expires,
     };
-    let (token, secret) = create(&local.store, &local.operator(), request).await?;
+    let (token, secret) = match certificate {
+        None => {
+            let (token, secret) = create(&local.store, &local.operator(), request).await?;
+            (token, Some(secret.expose().clone()))
+        }
+        Some(certificate) => {
+            let made = create_for_certificate(&local.store, &local.operator(), request, &certificate).await?;
+            (made, None)
+        }
+    };
     let shown = listing::shown(&local, &token).await?;
     local.close().await;
-    if arguments.quiet && context.output.format == Format::Text {
-        return context.output.line(secret.expose());
+    if let (true, Format::Text, Some(secret)) = (arguments.quiet, context.output.format, &secret) {
+        return context.output.line(secret);
     }
-    let made = Made { shown, token: secret.expose().clone() };
-    context.output.answer(&made, || format!("{}\n\n{}", made.token, about(&made.shown)))
+    let made = Made { shown, token: secret };
+    context.output.answer(&made, || match &made.token {
+        Some(secret) => format!(
+            "{secret}\n\nThis is the only time it is shown; the gateway keeps its hash.\n{}",
+            about(&made.shown)
+        ),
+        None => format!("{NO_SECRET}\n{}", about(&made.shown)),
+    })
 }
+
+/// What is said instead of a secret.
+pub(super) const NO_SECRET: &str =
+    "It has no secret: a client that presents the certificate, or another one with the same key, is it.";
 
 fn about(shown: &Shown) -> String {
     let expires = shown.expires.as_deref().unwrap_or("never");
     format!(
-        "This is the only time it is shown; the gateway keeps its hash.\n  id       {}\n  name     {}\n  roles    {}\n  grants   {}\n  for      {}\n  expires  {expires}\n",
+        "  id       {}\n  name     {}\n  roles    {}\n  grants   {}\n  for      {}\n  expires  {expires}\n",
         shown.id,
         shown.name,
         shown.roles,

@@ -6,7 +6,7 @@ use gateway_types::wire::tokens::{CreateToken, Token, TokenSecret, UpdateToken};
 use gateway_types::{Clock as _, Grant, SystemClock, TokenId};
 use serde::Serialize;
 
-use super::create::{CreateArguments, Lifetime, warn_of_unknown};
+use super::create::{CreateArguments, Lifetime, NO_SECRET, read_certificate, warn_of_unknown};
 use super::grant::{TypedGrant, typed};
 use super::listing::ListArguments;
 use super::{RevokeArguments, RotateArguments, UpdateArguments};
@@ -24,7 +24,8 @@ use crate::terminal::{Assent, waiting};
 struct Made<'a> {
     #[serde(flatten)]
     shown: &'a Token,
-    token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +75,7 @@ pub(super) async fn create(
         grants: grants.map(Into::into).collect(),
         expires: Some(moment(arguments.expires)),
         owner: arguments.creator,
+        certificate: arguments.certificate.as_deref().map(read_certificate).transpose()?,
     };
     let made = remote.ask(async |client| client.create_token(&draft).await).await?;
     show_secret(context, &made, arguments.quiet)
@@ -167,16 +169,17 @@ fn moment(lifetime: Lifetime) -> String {
 }
 
 fn show_secret(context: &Context, made: &TokenSecret, quiet: bool) -> Result<(), Failure> {
-    if quiet && context.output.format == Format::Text {
-        return context.output.line(&one_line(&made.secret));
+    if let (true, Format::Text, Some(secret)) = (quiet, context.output.format, &made.secret) {
+        return context.output.line(&one_line(secret));
     }
-    let answer = Made { shown: &made.token, token: &made.secret };
-    context.output.answer(&answer, || {
-        format!(
+    let answer = Made { shown: &made.token, token: made.secret.as_deref() };
+    context.output.answer(&answer, || match &made.secret {
+        Some(secret) => format!(
             "{}\n\nThis is the only time it is shown; the gateway keeps its hash.\n{}",
-            one_line(&made.secret),
+            one_line(secret),
             about(&made.token)
-        )
+        ),
+        None => format!("{NO_SECRET}\n{}", about(&made.token)),
     })
 }
 

@@ -1,15 +1,18 @@
-//! What a request presents: one credential in the `Authorization` header, and at most one second factor,
-//! behind the credential or in a header of its own.
+//! What a request presents: one credential in the `Authorization` header, or the client certificate of its
+//! connection, and at most one second factor, behind the credential or in a header of its own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway_app::cookies;
-use gateway_identity::{InlineError, InlineFactor, Presented as Inline, inline};
-use gateway_types::{Channel, Layer, Problem, ProblemKind, Secret};
+use gateway_identity::{ClientCertificate, InlineError, InlineFactor, Presented as Inline, inline};
+use gateway_store::{CallerFault, Callers, KnownCaller, ResolveError};
+use gateway_types::{Channel, Layer, Problem, ProblemKind, Secret, Timestamp};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
+use rustls_pki_types::CertificateDer;
 
 /// A one-time code, for clients that can send headers.
 const TOTP: HeaderName = HeaderName::from_static("x-mfa-totp");
@@ -19,11 +22,36 @@ const WEBAUTHN: HeaderName = HeaderName::from_static("x-mfa-webauthn");
 
 /// A presented credential, without the factor behind it.
 #[derive(Clone, Debug)]
-pub(crate) struct Credential(Arc<Secret<String>>);
+pub(crate) enum Credential {
+    /// A token, or a cookie's value.
+    Text(Arc<Secret<String>>),
+    /// A client certificate whose key was proved in the handshake.
+    Certificate(ClientCertificate),
+}
 
 impl Credential {
-    pub(crate) fn expose(&self) -> &str {
-        self.0.expose()
+    fn text(secret: Secret<String>) -> Self {
+        Self::Text(Arc::new(secret))
+    }
+
+    /// Who it stands for now. Notes the use, from address `from`.
+    ///
+    /// # Errors
+    /// As [`Callers::resolve_from`]; a certificate that is not in its dates is expired, however long ago its
+    /// connection began.
+    pub(crate) async fn resolve(
+        &self,
+        callers: &Callers,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownCaller>, ResolveError> {
+        match self {
+            Credential::Text(secret) => callers.resolve_from(secret.expose(), from, now).await,
+            Credential::Certificate(certificate) => {
+                let known = callers.resolve_certificate(certificate.key, from, now).await?;
+                if certificate.is_valid_at(now) { Ok(known) } else { Err(CallerFault::Expired.into()) }
+            }
+        }
     }
 }
 
@@ -34,6 +62,8 @@ pub(super) enum Place {
     Cookie,
     /// In the `Authorization` header: anything but a web session.
     Header,
+    /// In the TLS handshake: a token that a client certificate stands for.
+    Handshake,
 }
 
 /// What was presented.
@@ -42,6 +72,8 @@ pub(super) struct Presented {
     pub(super) place: Place,
     pub(super) credential: Credential,
     pub(super) factor: Option<InlineFactor>,
+    /// A certificate beside a token in the header: both must be the same token.
+    pub(super) beside: Option<Credential>,
 }
 
 /// Takes what was presented out of the headers: from here on nobody needs the client's own spelling
@@ -49,20 +81,39 @@ pub(super) struct Presented {
 ///
 /// # Security
 /// The session cookie counts for pages and services only, and is taken out everywhere. Beside a token it is refused
-/// everywhere: which of two credentials counts must never be a matter of precedence.
-pub(super) fn take(headers: &mut HeaderMap, channel: Channel) -> Result<Option<Presented>, Problem> {
+/// everywhere: which of two credentials counts must never be a matter of precedence. The same holds for a
+/// cookie beside a client certificate.
+pub(super) fn take(
+    headers: &mut HeaderMap,
+    certificate: Option<&CertificateDer<'_>>,
+    channel: Channel,
+) -> Result<Option<Presented>, Problem> {
     let cookie = take_session_cookie(headers);
     let presented = read(headers);
     for name in [AUTHORIZATION, TOTP, WEBAUTHN] {
         headers.remove(name);
     }
-    match (presented?, cookie?) {
-        (Some(_), Some(_)) => Err(malformed("the request has both a session cookie and a token; send one")),
-        (None, Some(cookie)) if matches!(channel, Channel::Web | Channel::Service) => {
-            let credential = Credential(Arc::new(cookie));
-            Ok(Some(Presented { place: Place::Cookie, credential, factor: None }))
+    let certificate = certificate.map(|der| ClientCertificate::from_der(der)).transpose();
+    let certificate = certificate.map_err(|_fault| malformed("the client certificate cannot be read"))?;
+    let certificate = certificate.map(Credential::Certificate);
+    match (presented?, cookie?, certificate) {
+        (Some(_), Some(_), _) => {
+            Err(malformed("the request has both a session cookie and a token; send one"))
         }
-        (presented, _) => Ok(presented),
+        (_, Some(_), Some(_)) => {
+            Err(malformed("the request has both a session cookie and a client certificate; send one"))
+        }
+        (None, Some(cookie), None) if matches!(channel, Channel::Web | Channel::Service) => {
+            let credential = Credential::text(cookie);
+            Ok(Some(Presented { place: Place::Cookie, credential, factor: None, beside: None }))
+        }
+        (None, Some(_) | None, None) => Ok(None),
+        // Browsers show certificates by themselves: a page that a machine could open would act for it.
+        (None, None, Some(_)) if channel == Channel::Web => Ok(None),
+        (None, None, Some(credential)) => {
+            Ok(Some(Presented { place: Place::Handshake, credential, factor: None, beside: None }))
+        }
+        (Some(presented), None, beside) => Ok(Some(Presented { beside, ..presented })),
     }
 }
 
@@ -100,12 +151,12 @@ fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {
     let Some(value) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
     let whole = credential_of(value)?;
     let Inline { credential, factor } = inline::split(whole.expose()).map_err(|fault| refused(&fault))?;
-    let credential = Credential(Arc::new(Secret::new(credential.to_owned())));
+    let credential = Credential::text(Secret::new(credential.to_owned()));
     let in_header = factor_header(headers)?;
     if factor.is_some() && in_header.is_some() {
         return Err(refused(&InlineError::MoreThanOne));
     }
-    Ok(Some(Presented { place: Place::Header, credential, factor: factor.or(in_header) }))
+    Ok(Some(Presented { place: Place::Header, credential, factor: factor.or(in_header), beside: None }))
 }
 
 fn factor_header(headers: &HeaderMap) -> Result<Option<InlineFactor>, Problem> {
@@ -157,6 +208,8 @@ fn refused(fault: &InlineError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use rustls_pki_types::pem::PemObject as _;
+
     use super::*;
 
     /// `credential`, `credential+factor`, `-` for none, or the problem's kind.
@@ -165,19 +218,47 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let actual = match take(&mut map, Channel::RackProxy) {
+        assert_eq!(taken(&mut map, None), expected, "{headers:?}");
+        assert!(map.is_empty(), "{map:?}");
+    }
+
+    fn taken(headers: &mut HeaderMap, certificate: Option<&CertificateDer<'_>>) -> String {
+        let exposed = |credential: &Credential| match credential {
+            Credential::Text(secret) => secret.expose().clone(),
+            Credential::Certificate(_) => "certificate".to_owned(),
+        };
+        match take(headers, certificate, Channel::RackProxy) {
             Ok(None) => "-".to_owned(),
-            Ok(Some(Presented { credential, factor: None, .. })) => credential.expose().to_owned(),
-            Ok(Some(Presented { credential, factor: Some(InlineFactor::Totp(code)), .. })) => {
-                format!("{}+{}", credential.expose(), code.digits().expose())
-            }
-            Ok(Some(Presented { credential, factor: Some(InlineFactor::Backup(_)), .. })) => {
-                format!("{}+backup", credential.expose())
+            Ok(Some(Presented { credential, factor, beside, .. })) => {
+                let factor = match factor {
+                    None => String::new(),
+                    Some(InlineFactor::Totp(code)) => format!("+{}", code.digits().expose()),
+                    Some(InlineFactor::Backup(_)) => "+backup".to_owned(),
+                };
+                let beside = beside.map(|beside| format!("|{}", exposed(&beside))).unwrap_or_default();
+                format!("{}{factor}{beside}", exposed(&credential))
             }
             Err(problem) => problem.kind.name().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_never_a_second_credential() {
+        let pem = include_bytes!("../../../../gateway-identity/src/certificate/machine.pem");
+        let der = CertificateDer::from_pem_slice(pem).unwrap();
+        let check = |header: Option<(&'static str, &str)>, der: &CertificateDer<'_>, expected: &str| {
+            let mut map = HeaderMap::new();
+            if let Some((name, value)) = header {
+                map.append(name, HeaderValue::from_str(value).unwrap());
+            }
+            assert_eq!(taken(&mut map, Some(der)), expected, "{header:?}");
         };
-        assert_eq!(actual, expected, "{headers:?}");
-        assert!(map.is_empty(), "{map:?}");
+        check(None, &der, "certificate");
+        check(Some(("authorization", "Bearer rgw_x")), &der, "rgw_x|certificate");
+        check(Some(("authorization", "Digest x")), &der, "malformed-request");
+        check(Some(("cookie", "__Host-rgw=x")), &der, "malformed-request");
+        check(Some(("cookie", "other=x")), &der, "certificate");
+        check(None, &CertificateDer::from(vec![0x30, 0]), "malformed-request");
     }
 
     #[test]

@@ -1,0 +1,106 @@
+//! From a listening socket to a served connection: accept, PROXY header, handshake, serve. Each connection does all of it in
+//! a task of its own, so that none waits for another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_proxy::{
+    Arrival, DataPlane, Protocol, RedirectParts, Secured, Welcome, serve_connection, serve_redirect, welcome,
+};
+use gateway_tls::{HandshakeError, Handshaken, Terminator};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What is done with a connection.
+#[derive(Clone)]
+pub(crate) enum Behind {
+    /// It is served, after a handshake where TLS ends here.
+    DataPlane { terminator: Option<Arc<Terminator>> },
+    /// It is sent to HTTPS.
+    Redirect(Arc<RedirectParts>),
+}
+
+/// One way in.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    pub(crate) behind: Behind,
+    pub(crate) plane: Arc<DataPlane>,
+    pub(crate) connections: TaskTracker,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) draining: CancellationToken,
+}
+
+impl Entrance {
+    /// Accepts clients until the gateway drains. A connection takes a place; without one free, accepting waits,
+    /// so that a flood is held in the system's queue and not in memory.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        loop {
+            let Ok(permit) = self.places.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.draining.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let entrance = self.clone();
+                    self.connections.spawn(entrance.serve(stream, peer, permit));
+                }
+                Err(error) => out_of_handles(&error).await,
+            }
+        }
+    }
+
+    async fn serve(self, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Small replies must not wait for acknowledgements.
+        let _best_effort = stream.set_nodelay(true);
+        let Some(Welcome { address, place }) = welcome(&self.plane, &mut stream, peer, permit).await else {
+            return;
+        };
+        match self.behind {
+            Behind::Redirect(parts) => {
+                serve_redirect(parts, stream).await;
+                drop(place);
+            }
+            Behind::DataPlane { terminator: None } => {
+                let arrival = Arrival::plain(address);
+                serve_connection(self.plane, stream, arrival, place, self.draining).await;
+            }
+            Behind::DataPlane { terminator: Some(terminator) } => {
+                let handshake = tokio::select! {
+                    handshake = terminator.accept(stream, address.ip()) => handshake,
+                    () = self.draining.cancelled() => return,
+                };
+                match handshake {
+                    Ok((stream, told)) => {
+                        let arrival = Arrival { address, secured: Some(secured(told)) };
+                        serve_connection(self.plane, stream, arrival, place, self.draining).await;
+                    }
+                    Err(HandshakeError::Challenge) => {
+                        tracing::info!(%address, "an ACME server asked for a challenge certificate");
+                    }
+                    // Whoever scans the internet must not fill the log; how many there were is told each minute.
+                    Err(error) => {
+                        tracing::debug!(%address, error = &error as &dyn std::error::Error, "no TLS with a client");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn secured(told: Handshaken) -> Secured {
+    let protocol = match told.protocol {
+        gateway_tls::Protocol::Http1 => Protocol::Http1,
+        gateway_tls::Protocol::Http2 => Protocol::Http2,
+    };
+    Secured { server_name: told.server_name, protocol, client_certificate: told.client_certificate }
+}
+
+/// Accepting fails when the process or the machine is out of file handles; trying again at once would only burn time.
+pub(crate) async fn out_of_handles(error: &std::io::Error) {
+    tracing::error!(error = error as &dyn std::error::Error, "a connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
