@@ -18,7 +18,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::guarded::{GuardedStream, STAND_IN, ViolationSlot};
+use crate::connection::Activity;
+use crate::guarded::{GuardedStream, Patience, STAND_IN, ViolationSlot};
 
 /// Answers the questions of ACME servers, by path.
 pub type Answers = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -55,14 +56,17 @@ where
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(parts.head_limit)
+        // The guard measures how long a head takes.
+        .header_read_timeout(None)
         .max_buf_size(2 * limits.head_bytes)
         .max_headers(limits.header_count)
         .keep_alive(false);
-    let stream = GuardedStream::new(stream, RequestGuard::new(limits), ViolationSlot::default());
     let head_limit = parts.head_limit;
+    let activity = Activity::new();
+    let patience = Patience { head: head_limit, idle: head_limit, activity: activity.clone() };
+    let stream = GuardedStream::new(stream, RequestGuard::new(limits), ViolationSlot::default(), patience);
     let service = service_fn(move |request: Request<Incoming>| {
-        let parts = parts.clone();
+        let (parts, _busy) = (parts.clone(), activity.begin());
         async move { Ok::<_, Infallible>(answer(&parts, &request)) }
     });
     let connection = server.serve_connection(TokioIo::new(stream), service);

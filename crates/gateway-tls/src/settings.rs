@@ -15,8 +15,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use crate::resolver::{ACME_TLS_ALPN, CertificateResolver};
 
 /// The protocols that are offered to clients (ALPN), the preferred one first: all that connections are served
-/// with. [`HTTP2`] in front of the other switches HTTP/2 on.
-pub const CLIENT_PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// with.
+pub const CLIENT_PROTOCOLS: &[&[u8]] = &[HTTP2, b"http/1.1"];
 
 /// HTTP/2 in ALPN.
 pub(crate) const HTTP2: &[u8] = b"h2";

@@ -89,6 +89,7 @@ pub(super) struct Met {
 pub(super) struct Line {
     sender: http1::SendRequest<Full<Bytes>>,
     pub(super) met: Met,
+    name: String,
     task: JoinHandle<()>,
 }
 
@@ -128,7 +129,7 @@ impl Line {
         let task = tokio::spawn(async move {
             let _ended = connection.await;
         });
-        Ok(Self { sender, met, task })
+        Ok(Self { sender, met, name: name.to_owned(), task })
     }
 
     /// Asks the rack for its apps.
@@ -145,7 +146,8 @@ impl Line {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<Answer, hyper::Error> {
-        self.ask_at(super::NAME, method, path, headers, body).await
+        let host = self.name.clone();
+        self.ask_at(&host, method, path, headers, body).await
     }
 
     /// Asks a server of another name.

@@ -28,6 +28,11 @@ async fn modern_clients_get_modern_tls() {
     let reply = line.apps(gateway.token(Role::Viewer)).await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert!(reply.headers.contains_key("strict-transport-security"), "{:?}", reply.headers);
+    // HTTP/2 is preferred by the gateway, whatever the client's order.
+    let mut options = place.client();
+    options.protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    let stream = handshake(&options.config(), gateway.addr(), NAME).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     // Sessions are resumed, with tickets and, for TLS 1.2, too.
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         let mut options = place.client();
@@ -184,7 +189,13 @@ async fn half_open_handshakes_delay_nobody() {
     let (count, handshakes, limit) = size();
     let place = Place::new();
     place.write("tls", &[NAME]);
-    let gateway = place.gateway(&["tls"]).env("HANDSHAKES", handshakes).start().await;
+    let gateway = place
+        .gateway(&["tls"])
+        .env("HANDSHAKES", handshakes)
+        .env("CONNECTIONS", "16384")
+        .env("CONNECTIONS_PER_ADDRESS", "16384")
+        .start()
+        .await;
     let (addr, token) = (gateway.addr(), gateway.token(Role::Viewer).to_owned());
     // Somebody who is slow, but not one of many: its handshake is finished after all that.
     let mut slow = connect_from([127, 0, 0, 2], addr).await;
