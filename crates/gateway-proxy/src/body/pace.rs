@@ -138,7 +138,7 @@ mod tests {
         let is_whole = pieces.iter().all(|(seconds, size)| {
             let (wait, limit) = (Duration::from_secs(*seconds), pace.next_wait(bytes, waited));
             waited += wait;
-            bytes += size;
+            bytes = bytes.saturating_add(*size);
             wait < limit
         });
         assert_eq!(is_whole, expected, "{bytes_per_second} {pieces:?}");

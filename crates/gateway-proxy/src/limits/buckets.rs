@@ -155,7 +155,10 @@ impl Buckets {
         let mut looked = Vec::with_capacity(keys.len());
         for (key, rate) in keys {
             let text = key.text();
-            let full_at = clipped(halves.state(&text, self.half_size).full_at, *rate, now);
+            let state = halves.state(&text, self.half_size);
+            // Kept, also when nothing is taken: else a moment from before the clock was moved back would stand.
+            state.full_at = clipped(state.full_at, *rate, now);
+            let full_at = state.full_at;
             looked.push((key.bucket, *rate, text, full_at));
         }
         // Of several empty ones, the one that takes longest: a repeat after that is let through by all.
