@@ -6,6 +6,7 @@ mod client;
 mod client_certificates;
 mod files;
 mod handshakes;
+mod misdirected;
 mod redirect;
 
 use std::path::{Path, PathBuf};
