@@ -160,7 +160,7 @@ impl Line {
         self.ask_at(host, method, path, &[], "").await
     }
 
-    async fn ask_at(
+    pub(super) async fn ask_at(
         &mut self,
         host: &str,
         method: &str,
