@@ -89,6 +89,9 @@ routes! {
     "GET /audit" => audit::search;
     "GET /audit/{index}" => audit::read;
     "POST /audit/export" => audit::export;
+    "POST /selfcheck/permit" => selfcheck::permit;
+    "POST /selfcheck/scan" => selfcheck::scan;
+    "GET /selfcheck/probe" => selfcheck::probe;
 }
 
 /// Who serves this row; `None` when nobody does.

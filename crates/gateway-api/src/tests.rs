@@ -178,6 +178,7 @@ impl Bench {
                 query: query.map(str::to_owned),
                 origin: Origin { scheme: Scheme::Https, authority: "gateway.example".to_owned() },
                 headers,
+                arrived: None,
             },
             form: Vec::new(),
             body,

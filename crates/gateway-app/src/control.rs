@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -50,6 +51,19 @@ pub struct OwnHead {
     pub origin: Origin,
     /// All headers short of credentials: `Authorization`, the session cookie and factors are taken out.
     pub headers: HeaderMap,
+    /// How it came; `None` when nobody looked.
+    pub arrived: Option<Arrived>,
+}
+
+/// How a request came to the gateway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrived {
+    /// The other end of the connection, whatever anybody says about the client.
+    pub peer: SocketAddr,
+    /// Whether TLS ended here.
+    pub tls: bool,
+    /// The version of HTTP.
+    pub version: http::Version,
 }
 
 impl OwnRequest {

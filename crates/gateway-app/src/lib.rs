@@ -27,6 +27,7 @@ pub mod reading;
 pub mod rights;
 pub mod roles;
 pub mod rules;
+pub mod selfcheck;
 pub mod sessions;
 pub mod settings;
 pub mod settings_changes;

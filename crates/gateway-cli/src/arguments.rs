@@ -87,6 +87,10 @@ pub(crate) enum Command {
     WhoCan(commands::who_can::WhoCanArguments),
     /// Run the installed `convox` client through the gateway
     Convox(commands::convox::ConvoxArguments),
+    /// Open a port of this machine that leads to a TCP service behind the gateway
+    Tunnel(commands::tunnel::TunnelArguments),
+    /// Scan a gateway through what stands in front of it, and say what that lets through
+    Selfcheck(commands::selfcheck::SelfcheckArguments),
     /// Print a completion script for a shell
     Completion(commands::completion::CompletionArguments),
 }

@@ -113,6 +113,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
         Command::Policy(arguments) => block_on(commands::policy::run(context, arguments)),
+        Command::Tunnel(arguments) => block_on(commands::tunnel::run(context, arguments)),
+        Command::Selfcheck(arguments) => block_on(commands::selfcheck::run(context, arguments)),
         Command::Completion(arguments) => commands::completion::run(context, &arguments),
     }
 }

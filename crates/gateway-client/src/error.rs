@@ -91,6 +91,11 @@ pub enum BadReply {
     /// It ended early.
     #[error("the answer broke off")]
     Cut,
+    /// It does not open the tunnel, and does not say why.
+    #[error(
+        "it does not open the tunnel; something in between may not let WebSockets pass (`rack-gateway selfcheck` shows it)"
+    )]
+    NoTunnel,
 }
 
 impl ClientError {

@@ -14,6 +14,7 @@ mod stub;
 pub mod text;
 mod tls;
 mod transport;
+mod tunnel;
 
 pub use address::{AddressFault, GatewayAddress};
 pub use client::{Challenge, Client, Discovery, Page, Tagged, TokenScope, WINDOW, etag};
@@ -21,3 +22,4 @@ pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
 pub use refusal::{Refusal, RefusalRemedy};
 pub use tls::{TlsError, TlsOptions};
+pub use tunnel::{Carried, Tunnel};

@@ -49,7 +49,7 @@ impl TlsOptions {
     /// # Errors
     /// When the named file cannot be used. A system without any certificate authority is no error here:
     /// the handshake then fails.
-    pub(crate) fn configuration(&self) -> Result<ClientConfig, TlsError> {
+    pub fn configuration(&self) -> Result<ClientConfig, TlsError> {
         let mut roots = RootCertStore::empty();
         // Some systems have an entry or two that cannot be read; the others still hold.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -169,9 +169,36 @@ impl Transport {
         Ok((status, headers, body))
     }
 
+    /// Makes the request with these headers and returns the answer when it is a 101; anything else is judged.
+    pub(crate) async fn switch(
+        &self,
+        call: Call,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, ClientError> {
+        let mut response = self.start_with(call, headers, REQUEST_LIMIT).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = self.read(&mut response, MOST_PROBLEM_BYTES).await?;
+        Err(match self.judge(status, &headers, body) {
+            Ok(_) => self.bad(BadReply::NoTunnel),
+            Err(error) => error,
+        })
+    }
+
     async fn start(&self, call: Call, limit: Duration) -> Result<reqwest::Response, ClientError> {
+        self.start_with(call, HeaderMap::new(), limit).await
+    }
+
+    async fn start_with(
+        &self,
+        call: Call,
+        headers: HeaderMap,
+        limit: Duration,
+    ) -> Result<reqwest::Response, ClientError> {
         let Shared { address, http, .. } = &*self.shared;
-        let mut request = http.request(call.method, call.url).timeout(limit);
+        let mut request = http.request(call.method, call.url).timeout(limit).headers(headers);
         if call.credential == Credential::Needed {
             request = request.headers(self.who()?);
         }

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 
 use crate::outcome::{End, OutcomeGuard};
+use crate::phases::service::grpc_web::{GrpcWeb, TextDecoder};
 use crate::services::body::{Lent, ServiceReplyBody, ServiceRequestBody};
 
 mod pace;
@@ -43,6 +44,9 @@ pub enum BodyError {
     /// The reply repeats the credential that the gateway holds for the service.
     #[error("the reply repeats the gateway's own credential")]
     Credential,
+    /// The text form of gRPC-Web is not well-formed.
+    #[error("the body is no base64")]
+    NotBase64,
     /// More bytes than the phase allows.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -66,6 +70,8 @@ pub enum RequestBody {
     },
     /// What goes up to a service.
     Service(Box<ServiceRequestBody>),
+    /// The same, in gRPC-Web's text form, decoded as it comes.
+    GrpcWebText(Box<TextDecoder<ServiceRequestBody>>),
     /// A body that is lent to one try, and comes back when it was not touched.
     Lent(Lent),
 }
@@ -77,6 +83,7 @@ impl fmt::Debug for RequestBody {
             RequestBody::Whole(_) => "Whole(…)",
             RequestBody::Stream { .. } => "Stream(…)",
             RequestBody::Service(_) => "Service(…)",
+            RequestBody::GrpcWebText(_) => "GrpcWebText(…)",
             RequestBody::Lent(_) => "Lent(…)",
         })
     }
@@ -103,6 +110,7 @@ impl Body for RequestBody {
                 polled
             }
             RequestBody::Service(body) => Pin::new(&mut **body).poll_frame(context),
+            RequestBody::GrpcWebText(body) => Pin::new(&mut **body).poll_frame(context),
             RequestBody::Lent(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -113,6 +121,7 @@ impl Body for RequestBody {
             RequestBody::Whole(body) => body.is_end_stream(),
             RequestBody::Stream { body, .. } => body.is_end_stream(),
             RequestBody::Service(body) => body.is_end_stream(),
+            RequestBody::GrpcWebText(body) => body.is_end_stream(),
             RequestBody::Lent(body) => body.is_end_stream(),
         }
     }
@@ -123,6 +132,7 @@ impl Body for RequestBody {
             RequestBody::Whole(body) => body.size_hint(),
             RequestBody::Stream { body, .. } => body.size_hint(),
             RequestBody::Service(body) => body.size_hint(),
+            RequestBody::GrpcWebText(body) => body.size_hint(),
             RequestBody::Lent(body) => body.size_hint(),
         }
     }
@@ -132,6 +142,8 @@ impl Body for RequestBody {
 /// when the last byte went out, or when the client left before.
 pub struct ReplyBody {
     source: Source,
+    /// Set when the source is gRPC and the client reads gRPC-Web.
+    grpc_web: Option<GrpcWeb>,
     /// Ready, with the reason, when the caller may no longer have the rest.
     revoked: Option<Pin<Box<dyn Future<Output = String> + Send>>>,
     guard: Option<OutcomeGuard>,
@@ -153,27 +165,32 @@ impl fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// No body.
     pub fn empty() -> Self {
-        Self { source: Source::Empty(Empty::new()), revoked: None, guard: None }
+        Self { source: Source::Empty(Empty::new()), grpc_web: None, revoked: None, guard: None }
     }
 
     /// A complete body.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: Source::Whole(Full::new(bytes.into())), revoked: None, guard: None }
+        Self { source: Source::Whole(Full::new(bytes.into())), grpc_web: None, revoked: None, guard: None }
     }
 
     /// The rack's body, passed on as it comes.
     pub fn upstream(body: Incoming) -> Self {
-        Self { source: Source::Upstream(body), revoked: None, guard: None }
+        Self { source: Source::Upstream(body), grpc_web: None, revoked: None, guard: None }
     }
 
     /// A service's body, passed on as it comes but for what must not be in it.
     pub(crate) fn service(body: ServiceReplyBody) -> Self {
-        Self { source: Source::Service(Box::new(body)), revoked: None, guard: None }
+        Self { source: Source::Service(Box::new(body)), grpc_web: None, revoked: None, guard: None }
     }
 
     /// Whether the rack is still at it.
     pub(crate) fn is_streamed(&self) -> bool {
         matches!(self.source, Source::Upstream(_) | Source::Service(_))
+    }
+
+    /// Writes the body as gRPC-Web.
+    pub(crate) fn write_as(&mut self, call: GrpcWeb) {
+        self.grpc_web = Some(call);
     }
 
     /// Breaks the body off as soon as `revoked` is ready, with the reason that it gives.
@@ -220,6 +237,10 @@ impl Body for ReplyBody {
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
             Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
+        let polled = match &this.grpc_web {
+            Some(call) => polled.map_ok(|frame| call.frame(frame)),
+            None => polled,
+        };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(data), Some(guard)) = (frame.data_ref(), this.guard.as_mut()) {
@@ -247,6 +268,9 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.grpc_web.is_some() {
+            return SizeHint::default();
+        }
         match &self.source {
             Source::Empty(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),

@@ -15,4 +15,5 @@ pub mod reveal;
 pub(crate) mod service;
 pub(crate) mod standing;
 pub(crate) mod step_up;
+pub(crate) mod tunnel;
 pub mod websocket;

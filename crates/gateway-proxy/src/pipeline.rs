@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gateway_app::control::Arrived;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -21,6 +22,8 @@ pub async fn handle(
 ) -> Response<ReplyBody> {
     let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
     let mut asker = Asker::of(&mut request, &peer.place);
+    let (tls, version) = (peer.secured.is_some(), request.version());
+    request.extensions_mut().insert(Arrived { peer: peer.address, tls, version });
     let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;
     render(&plane, flow, asker, outcome)
 }

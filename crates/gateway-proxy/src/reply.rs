@@ -33,6 +33,8 @@ use crate::phases::identify::Target;
 use crate::phases::service::OfService;
 use crate::plane::DataPlane;
 
+mod grpc;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// How long a refused socket is kept open for the client to read why.
@@ -66,6 +68,8 @@ pub(crate) struct Asker {
     tells_in_socket: bool,
     /// How the limits of the caller stand.
     pub(crate) standings: Vec<Standing>,
+    /// Set for a gRPC call, which is told problems as a status; its content type.
+    grpc: Option<HeaderValue>,
 }
 
 impl Asker {
@@ -89,6 +93,7 @@ impl Asker {
             wants_head_only,
             tells_in_socket: false,
             standings: Vec::new(),
+            grpc: grpc::asked(request.method(), request.headers()),
         };
         // Until it is known what is asked for, whoever wants HTML and shows no token is a browser.
         let wants_html = request
@@ -210,7 +215,8 @@ fn finish(
     } else {
         common_headers(response.headers_mut(), asker, outcome.request_id);
     }
-    outcome.status(response.status().as_u16());
+    let refused_as = response.extensions().get::<grpc::RefusedAs>().map(|status| status.0);
+    outcome.status(refused_as.unwrap_or(response.status().as_u16()));
     if asker.wants_head_only {
         // hyper drops this body unread, which must not look as if the client had gone.
         outcome.finish(End::Completed);
@@ -296,9 +302,10 @@ fn refusal(
     {
         return deny_in_socket(problem, socket, outcome);
     }
-    let mut response = match &asker.page {
-        Some(page) => page_of(plane, page, problem, outcome.request_id),
-        None => document(problem, asker.channel, outcome.request_id),
+    let mut response = match (&asker.grpc, &asker.page) {
+        (Some(content_type), _) => grpc::refusal(problem, content_type, outcome.request_id),
+        (None, Some(page)) => page_of(plane, page, problem, outcome.request_id),
+        (None, None) => document(problem, asker.channel, outcome.request_id),
     };
     if asker.is_last || matches!(problem.kind, ProblemKind::MalformedRequest | ProblemKind::TooSlow) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

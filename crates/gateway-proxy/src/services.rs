@@ -323,10 +323,6 @@ impl ServiceUpstreams {
     }
 
     /// Asks for a socket, over a connection of its own, which is never pooled.
-    #[expect(
-        dead_code,
-        reason = "phases/service/websocket.rs, which is made beside this, opens sockets with it"
-    )]
     pub(crate) async fn open(&self, outgoing: &Outgoing) -> Result<Answered, SendError> {
         let service = &outgoing.request.service;
         let held = self.hold(outgoing).await?;

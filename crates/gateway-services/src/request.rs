@@ -6,7 +6,7 @@ use gateway_types::{Operation, Resource};
 
 use crate::path::{CanonicalPath, PathError, canonical_query};
 use crate::route::{Route, SAFE, SOCKET};
-use crate::service::Service;
+use crate::service::{Kind, Service};
 
 /// What a client asks for, as it came.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,22 @@ impl Service {
                 .and_then(|route| route.requests_per_second)
                 .or(self.requests_per_second),
             body_size_bytes: route.and_then(|route| route.body_size_bytes).or(self.body_size_bytes),
+            service: Arc::clone(self),
+        })
+    }
+
+    /// The request for a tunnel, at this path of the gateway's own; `None` when the service is no TCP service.
+    pub fn tunnel(self: &Arc<Self>, path: CanonicalPath) -> Option<ServiceRequest> {
+        let Kind::Tcp { connect } = &self.kind else { return None };
+        Some(ServiceRequest {
+            operation: Arc::clone(connect),
+            method: "CONNECT".to_owned(),
+            path,
+            target: String::new(),
+            parameters: Vec::new(),
+            version: None,
+            requests_per_second: self.requests_per_second,
+            body_size_bytes: None,
             service: Arc::clone(self),
         })
     }

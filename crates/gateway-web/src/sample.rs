@@ -183,6 +183,7 @@ impl Sample {
                 query,
                 origin: Origin { scheme: Scheme::Https, authority: "gateway.example.com".to_owned() },
                 headers: HeaderMap::new(),
+                arrived: None,
             },
             form: owned(form),
             body: Bytes::new(),

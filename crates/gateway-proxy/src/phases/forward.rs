@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use gateway_app::control::{OwnHead, OwnReply, OwnRequest};
+use gateway_app::control::{Arrived, OwnHead, OwnReply, OwnRequest};
 use gateway_app::{cookies, csrf};
 use gateway_audit::Receipt;
 use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
+use gateway_services::Kind;
 use gateway_types::{Caller, Channel, Layer, Principal, Problem, ProblemKind, SessionId};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SET_COOKIE, USER_AGENT,
@@ -22,6 +23,7 @@ use super::record::Recorded;
 use super::reveal;
 use super::service;
 use super::standing::Standing;
+use super::tunnel;
 use super::websocket;
 use crate::body::{BodyError, ClientBody, ReplyBody, RequestBody};
 use crate::environment;
@@ -47,6 +49,12 @@ pub(crate) async fn forward(
         Asked::Rack { ref request, .. } if request.row().answered_here => answer_here(plane, request)?,
         Asked::Rack { .. } if inspected.socket => websocket::open(plane, inspected, outcome, asker).await?,
         Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
+        Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
+            tunnel::open(plane, inspected, outcome, asker).await?
+        }
+        Asked::Service { .. } if inspected.socket => {
+            service::websocket::open(plane, inspected, outcome, asker).await?
+        }
         Asked::Service { .. } => service::forward(plane, inspected, outcome, asker).await?,
     };
     if let Some(value) =
@@ -67,7 +75,7 @@ async fn own(
         (Principal::User { session, .. }, Channel::Web) => Some(*session),
         (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local) => None,
     };
-    let http::request::Parts { method, uri, headers, .. } = inspected.head;
+    let http::request::Parts { method, uri, headers, extensions, .. } = inspected.head;
     let request = OwnRequest {
         operation: route.operation,
         page: route.page.filter(|_| inspected.caller.channel == Channel::Web),
@@ -78,6 +86,7 @@ async fn own(
             query: uri.query().map(str::to_owned),
             origin: inspected.origin,
             headers,
+            arrived: extensions.get::<Arrived>().copied(),
         },
         form,
         body,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gateway_app::rules::Rules;
 use gateway_convox::{RequestKind, RouteError};
 use gateway_policy::{OwnRoute, OwnRouteError};
-use gateway_services::{Ask, ServiceRequest, ServiceRouteError, ServiceTable};
+use gateway_services::{Ask, CanonicalPath, ServiceRequest, ServiceRouteError, ServiceTable};
 use gateway_types::{Channel, Layer, Operation, Problem, ProblemKind, Resource};
 use http::header::AUTHORIZATION;
 
@@ -21,6 +21,9 @@ pub(crate) const RACK_PREFIX: &str = "/api/v1/rack-proxy";
 
 /// Rack rows that are answered here and leave no event: the client's throwaway requests and probes.
 const SILENT_ACTIONS: [&str; 3] = ["convox:client:probe", "convox:client:racks", "convox:health"];
+
+/// The row of tunnels.
+const TUNNEL: &str = "GET /services/{name}/tunnel";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -88,6 +91,10 @@ pub(crate) fn identify(
                 asker.of_service(&admitted.request);
                 (target, Channel::Service)
             }
+            None if admitted.socket => {
+                asker.page = None;
+                (tunnel_target(plane, &rules.services, &admitted, path)?, Channel::Api)
+            }
             None => own_target(plane, &admitted, path, asker)?,
         },
     };
@@ -148,6 +155,30 @@ fn service_target(services: &ServiceTable, admitted: &Admitted, path: &str) -> F
     }
 }
 
+/// A tunnel to a TCP service: the gateway's own socket, decided as the service's own operation.
+fn tunnel_target(
+    plane: &DataPlane,
+    services: &ServiceTable,
+    admitted: &Admitted,
+    path: &str,
+) -> Flow<Target> {
+    let route = plane.parts.own.identify(admitted.request.method().as_str(), path);
+    let name = route
+        .ok()
+        .filter(|route| *route.operation.route == *TUNNEL)
+        .and_then(|route| route.parameters.into_iter().find(|(name, _)| name == "name"));
+    let service = name.and_then(|(_, name)| services.named(&name));
+    let request = service.and_then(|service| service.tunnel(CanonicalPath::parse(path).ok()?));
+    match request {
+        Some(request) => ControlFlow::Continue(Target::Service(Box::new(request))),
+        None => refuse(Problem::new(
+            ProblemKind::UnknownRoute,
+            Layer::Network,
+            "no operation has this method and path, or there is no TCP service of this name",
+        )),
+    }
+}
+
 /// One of the gateway's own operations, and whether a browser asks for its page.
 fn own_target(
     plane: &DataPlane,
@@ -155,9 +186,6 @@ fn own_target(
     path: &str,
     asker: &mut Asker,
 ) -> Flow<(Target, Channel)> {
-    if admitted.socket {
-        return refuse(no_such_operation());
-    }
     let route = match plane.parts.own.identify(admitted.request.method().as_str(), path) {
         Ok(route) if plane.parts.control.serves(&route.operation) => route,
         Ok(_) | Err(OwnRouteError::Unknown) => return refuse(no_such_operation()),

@@ -208,13 +208,15 @@ fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { .. } => Problem::new(ProblemKind::TooLarge, Layer::Network, error.to_string()),
         BodyError::TooSlow { .. } => Problem::new(ProblemKind::TooSlow, Layer::Network, error.to_string()),
-        BodyError::Revoked { .. } | BodyError::Broken(_) | BodyError::Trailers | BodyError::Credential => {
-            Problem::new(
-                ProblemKind::MalformedRequest,
-                Layer::Network,
-                "the request body is malformed or ended early",
-            )
-        }
+        BodyError::Revoked { .. }
+        | BodyError::Broken(_)
+        | BodyError::Trailers
+        | BodyError::Credential
+        | BodyError::NotBase64 => Problem::new(
+            ProblemKind::MalformedRequest,
+            Layer::Network,
+            "the request body is malformed or ended early",
+        ),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use gateway_services::{Credential, ServiceRequest};
+use gateway_services::{Credential, ServiceRequest, UpstreamProtocol};
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response};
@@ -20,9 +20,12 @@ use crate::reply::Asker;
 use crate::services::body::{BodyFault, ServiceRequestBody};
 use crate::services::{Outgoing, SendError};
 
+pub(crate) mod grpc_web;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod websocket;
 
+use grpc_web::{GrpcWeb, TextDecoder};
 pub(crate) use request::outgoing;
 
 /// A reply that a service gave: what it says of itself is its own.
@@ -37,11 +40,22 @@ pub(crate) async fn forward(
     _asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
-    let outgoing = outgoing(&inspected, outcome)?;
+    let mut outgoing = outgoing(&inspected, outcome)?;
+    // Only a service that speaks HTTP/2 can speak gRPC; any other may know gRPC-Web itself.
+    let grpc_web = GrpcWeb::of(&outgoing.method, &inspected.head.headers)
+        .filter(|_| outgoing.request.service.protocol == UpstreamProtocol::Http2);
+    if let Some(call) = &grpc_web {
+        call.translate_request(&mut outgoing.headers);
+    }
     let Asked::Service { body, .. } = inspected.asked else { return refuse(unknown()) };
     let limit = outgoing.request.body_size_bytes;
     let body = ServiceRequestBody::new(body, outgoing.upload.clone(), limit);
-    let body = RequestBody::Service(Box::new(body));
+    let body = match &grpc_web {
+        Some(call) if call.has_text() => {
+            RequestBody::GrpcWebText(Box::new(TextDecoder::new(body, outgoing.upload.clone())))
+        }
+        Some(_) | None => RequestBody::Service(Box::new(body)),
+    };
     let sent = tokio::select! {
         sent = plane.services.send(&outgoing, body) => sent,
         reason = standing.revoked() => {
@@ -55,6 +69,11 @@ pub(crate) async fn forward(
     match sent {
         Ok(answered) => {
             let mut passed = reply::pass(plane, &outgoing, answered).await?;
+            if let Some(call) = grpc_web
+                && call.translate_reply(passed.headers_mut())
+            {
+                passed.body_mut().write_as(call);
+            }
             passed.body_mut().until(async move { standing.revoked().await });
             Flow::Continue(passed)
         }

@@ -15,6 +15,33 @@ use crate::plane::DataPlane;
 /// How often the question is asked. A revocation must end an open stream within 5 s.
 const INTERVAL: Duration = Duration::from_secs(2);
 
+/// Why something that goes on has to end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Loss {
+    /// The caller may no longer do it.
+    Revoked(String),
+    /// The gateway stops.
+    Stopping,
+}
+
+impl Loss {
+    /// One sentence for the person.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Loss::Revoked(reason) => reason,
+            Loss::Stopping => "the gateway is stopping",
+        }
+    }
+
+    /// The code to close a WebSocket with (RFC 6455, section 7.4.1).
+    pub(super) const fn close_code(&self) -> u16 {
+        match self {
+            Loss::Revoked(_) => 1008,
+            Loss::Stopping => 1001,
+        }
+    }
+}
+
 /// What was allowed when it began.
 pub(crate) struct Standing {
     plane: Arc<DataPlane>,
@@ -51,10 +78,10 @@ impl Standing {
     }
 
     /// Waits until the socket must end, because of that or because the gateway stops, and says why.
-    pub(super) async fn lost(&self) -> String {
+    pub(super) async fn lost(&self) -> Loss {
         tokio::select! {
-            reason = self.revoked() => reason,
-            () = self.plane.closing.cancelled() => "the gateway is stopping".to_owned(),
+            reason = self.revoked() => Loss::Revoked(reason),
+            () = self.plane.closing.cancelled() => Loss::Stopping,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
 use crate::upstream::UpstreamError;
 
-mod relay;
+pub(super) mod relay;
 
 use relay::{Manners, relay};
 
@@ -83,7 +83,7 @@ pub(crate) async fn open(
         Ok(rack) => rack,
         Err(error) => return put_back(asker, socket, unreachable(&UpstreamError::Exchange(error), outcome)),
     };
-    let manners = Manners {
+    let manners = Manners::Rack {
         tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
     };
     let standing = Standing::of(plane, &inspected);
@@ -100,9 +100,10 @@ fn put_back<Next>(asker: &mut Asker, socket: ClientSocket, problem: Problem) -> 
     refuse(problem)
 }
 
-async fn run(
+/// Relays the socket once the client's side is open, and writes its outcome.
+pub(super) async fn run(
     socket: ClientSocket,
-    rack: Upgraded,
+    upstream: Upgraded,
     manners: Manners,
     standing: Standing,
     mut outcome: OutcomeGuard,
@@ -110,7 +111,8 @@ async fn run(
     let ClientSocket { upgrade, place, .. } = socket;
     match upgrade.await {
         Ok(client) => {
-            let end = relay(TokioIo::new(client), TokioIo::new(rack), manners, standing, &mut outcome).await;
+            let end =
+                relay(TokioIo::new(client), TokioIo::new(upstream), manners, standing, &mut outcome).await;
             outcome.finish(end);
         }
         // The client left between its request and the 101.
@@ -119,13 +121,13 @@ async fn run(
     drop(place);
 }
 
-fn new_key(plane: &DataPlane) -> HeaderValue {
+pub(super) fn new_key(plane: &DataPlane) -> HeaderValue {
     let mut random = [0u8; 16];
     plane.parts.entropy.fill(&mut random);
     HeaderValue::try_from(STANDARD.encode(random)).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn accept_of(key: &HeaderValue) -> HeaderValue {
+pub(super) fn accept_of(key: &HeaderValue) -> HeaderValue {
     // RFC 6455, section 1.3. SHA-1 here only shows that the peer speaks the protocol.
     let mut input = key.as_bytes().to_vec();
     input.extend_from_slice(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");

@@ -41,6 +41,7 @@ impl BodyFault {
             BodyError::TooLarge { limit_bytes } => BodyFault::TooLarge { limit_bytes: *limit_bytes as u64 },
             BodyError::Broken(_)
             | BodyError::Trailers
+            | BodyError::NotBase64
             | BodyError::Revoked { .. }
             | BodyError::Credential => BodyFault::Broken,
         }
@@ -67,7 +68,8 @@ impl Upload {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failed(&self, fault: BodyFault) {
+    /// Notes what was wrong with it.
+    pub(crate) fn failed(&self, fault: BodyFault) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 }

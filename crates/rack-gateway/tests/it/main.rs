@@ -9,3 +9,5 @@
 mod convox_yml;
 mod demo;
 mod login;
+mod selfcheck;
+mod tunnel;

@@ -1,5 +1,5 @@
-//! The relay of one open socket. Payloads pass as they are; only frame heads are read, so that what
-//! the gateway adds lands between frames.
+//! The relay of one open socket, to the rack or to a service. Payloads pass as they are; only frame heads
+//! are read, so that what the gateway adds lands between frames.
 
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
@@ -8,10 +8,10 @@ use gateway_framing::websocket::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::outcome::{End, OutcomeGuard};
-use crate::phases::standing::Standing;
+use crate::phases::standing::{Loss, Standing};
 use crate::reply::denial_frames;
 
 /// How much is read at once.
@@ -30,27 +30,55 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The longest rest of a broken frame that is filled up so that a reason can follow it, in bytes.
 const PADDING_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How the client of this socket reads its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Manners {
-    /// It takes an exit code from a marker; without one it would report success.
-    pub(super) tells_exit_code: bool,
+/// How often the client of a service's socket is pinged. Load balancers cut what is idle for 60 s, some for
+/// 30 s. Its answers go on to the service, where they do the same for what stands there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What is spoken in this socket beside RFC 6455.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::phases) enum Manners {
+    /// What the Convox client and racks speak (API.md 2.3): an empty BINARY frame is the end.
+    Rack {
+        /// The client takes an exit code from a marker; without one it would report success.
+        tells_exit_code: bool,
+    },
+    /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
+    Service,
+}
+
+impl Manners {
+    const fn tells_exit_code(self) -> bool {
+        match self {
+            Manners::Rack { tells_exit_code } => tells_exit_code,
+            Manners::Service => false,
+        }
+    }
+
+    /// The other side, in a reason.
+    const fn peer(self) -> &'static str {
+        match self {
+            Manners::Rack { .. } => "the rack",
+            Manners::Service => "the service",
+        }
+    }
 }
 
 /// Why the relay is to stop, as seen by whoever does not write to the client.
 #[derive(Clone, Debug)]
 enum Stop {
     ClientGone,
+    /// The client left after it had closed the socket properly.
+    ClientClosed,
     ClientBroke(FrameError),
     RackGone,
-    Withdrawn(String),
+    Withdrawn(Loss),
 }
 
 impl Stop {
     /// Whether the socket ends now. When only the way up broke, what the rack still sends may say why.
     fn ends_now(stop: &Option<Stop>) -> bool {
         match stop {
-            Some(Stop::ClientGone | Stop::ClientBroke(_) | Stop::Withdrawn(_)) => true,
+            Some(Stop::ClientGone | Stop::ClientClosed | Stop::ClientBroke(_) | Stop::Withdrawn(_)) => true,
             Some(Stop::RackGone) | None => false,
         }
     }
@@ -67,7 +95,7 @@ async fn ending(stopped: &mut watch::Receiver<Option<Stop>>) -> Stop {
 /// # Security
 /// Once the standing ends nothing more goes to the rack, and a client that does not read cannot
 /// hold the socket open: what it is told has a time limit.
-pub(super) async fn relay<C, R>(
+pub(in crate::phases) async fn relay<C, R>(
     client: C,
     rack: R,
     manners: Manners,
@@ -85,14 +113,14 @@ where
     let up = async {
         let mut told = stop.subscribe();
         tokio::select! {
-            reason = pump_up(client_read, rack_write, &counter) => drop(stop.send_replace(Some(reason))),
+            reason = pump_up(client_read, rack_write, manners, &counter) => drop(stop.send_replace(Some(reason))),
             _reason = ending(&mut told) => {}
         }
         std::future::pending::<()>().await;
     };
     let watch_standing = async {
-        let reason = standing.lost().await;
-        stop.send_replace(Some(Stop::Withdrawn(reason)));
+        let loss = standing.lost().await;
+        stop.send_replace(Some(Stop::Withdrawn(loss)));
         std::future::pending::<()>().await;
     };
     let down = Down::new(client_write, manners, outcome, stopped).run(rack_read);
@@ -107,17 +135,22 @@ where
 async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     mut client: ReadHalf<R>,
     mut rack: WriteHalf<W>,
+    manners: Manners,
     counter: &std::sync::atomic::AtomicU64,
 ) -> Stop {
+    let mut closed = false;
     let mut scanner = FrameScanner::new(Sender::Client, FRAME_LIMIT_BYTES);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
         buffer.reserve(READ_BYTES);
         match client.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) if closed && manners == Manners::Service => return Stop::ClientClosed,
             Ok(0) | Err(_) => return Stop::ClientGone,
             Ok(_) => {}
         }
-        let (complete, broken) = scan(&mut scanner, &buffer, |_| {});
+        let (complete, broken) = scan(&mut scanner, &buffer, |piece| {
+            closed |= matches!(piece, Piece::Head(FrameHead { opcode: Opcode::Close, .. }));
+        });
         let pass = buffer.get(..complete).unwrap_or_default();
         if rack.write_all(pass).await.is_err() || rack.flush().await.is_err() {
             return Stop::RackGone;
@@ -169,6 +202,8 @@ struct Seen {
     ended: bool,
     /// Where a close frame begins that came before any exit code.
     closes_at: Option<u64>,
+    /// An empty BINARY frame is a message like any other.
+    ends_by_close_only: bool,
 }
 
 #[derive(Default)]
@@ -195,6 +230,15 @@ const fn head_bytes(payload_bytes: u64) -> u64 {
 }
 
 impl Seen {
+    fn of(manners: Manners) -> Self {
+        match manners {
+            Manners::Rack { .. } => Self::default(),
+            Manners::Service => {
+                Self { first: FirstMessage::Harmless, ends_by_close_only: true, ..Self::default() }
+            }
+        }
+    }
+
     fn piece(&mut self, piece: Piece<'_>) {
         match piece {
             Piece::Head(head) => self.head(&head),
@@ -207,11 +251,13 @@ impl Seen {
         let begins_at = self.position.bytes;
         self.position.bytes += head_bytes(head.payload_bytes);
         self.position.missing = head.payload_bytes;
-        self.marker = (head.opcode == Opcode::Text && head.fin).then(MarkerWatch::new);
+        let may_be_marker = head.opcode == Opcode::Text && head.fin && !self.ends_by_close_only;
+        self.marker = may_be_marker.then(MarkerWatch::new);
         match head.opcode {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
                 self.position.inside_message = !head.fin;
-                self.ended = head.opcode == Opcode::Binary && head.payload_bytes == 0;
+                self.ended =
+                    head.opcode == Opcode::Binary && head.payload_bytes == 0 && !self.ends_by_close_only;
                 if matches!(self.first, FirstMessage::Expected) {
                     self.first = FirstMessage::Within(Vec::new());
                 }
@@ -296,7 +342,8 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         stopped: watch::Receiver<Option<Stop>>,
     ) -> Self {
         let scanner = FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES);
-        Self { client, manners, outcome, stopped, scanner, seen: Seen::default(), sent: Position::default() }
+        let seen = Seen::of(manners);
+        Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default() }
     }
 
     async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
@@ -304,6 +351,9 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         let mut scanned = 0;
         let mut stopped = self.stopped.clone();
         let mut deadline: Option<Instant> = None;
+        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pings_wanted = self.manners == Manners::Service;
         loop {
             buffer.reserve(READ_BYTES);
             let grace = async {
@@ -316,11 +366,21 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 biased;
                 reason = ending(&mut stopped) => return self.stop(reason).await,
                 read = rack.read_buf(&mut buffer) => if !matches!(read, Ok(count) if count > 0) {
-                    return self.rack_ended("the connection to the rack was lost").await;
+                    let reason = format!("the connection to {} was lost", self.manners.peer());
+                    return self.upstream_ended(&reason).await;
                 },
                 () = grace => {
                     self.note_exit_code();
                     return End::Completed;
+                }
+                _ = pings.tick(), if pings_wanted => {
+                    // Only between frames; within one, bytes flow, and nothing takes the socket for idle.
+                    if self.sent.missing == 0 && !self.seen.ended
+                        && !self.write(&encode_server_frame(Opcode::Ping, b"")).await
+                    {
+                        return self.write_failed();
+                    }
+                    continue;
                 }
             }
             let seen = &mut self.seen;
@@ -332,7 +392,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                     .end_with_reason("the rack offered a session that would bypass the gateway", End::Failed)
                     .await;
             }
-            if let Some(closes_at) = self.seen.closes_at.filter(|_| self.manners.tells_exit_code) {
+            if let Some(closes_at) = self.seen.closes_at.filter(|_| self.manners.tells_exit_code()) {
                 return self.closed_early(&buffer, closes_at).await;
             }
             if !self.seen.holds_back() {
@@ -345,7 +405,8 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             }
             deadline = self.seen.ended.then(|| deadline.unwrap_or_else(|| Instant::now() + GRACE));
             if broken.is_some() {
-                return self.rack_ended("the rack sent a malformed frame").await;
+                let reason = format!("{} sent a malformed frame", self.manners.peer());
+                return self.upstream_ended(&reason).await;
             }
         }
     }
@@ -381,10 +442,11 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
     /// The end of a socket whose client did not take what was written.
     fn write_failed(&mut self) -> End {
         match self.stopped.borrow().clone() {
-            Some(Stop::Withdrawn(reason)) => {
-                self.outcome.note(reason);
+            Some(Stop::Withdrawn(loss)) => {
+                self.outcome.note(loss.reason());
                 End::Refused
             }
+            Some(Stop::ClientClosed) => End::Completed,
             Some(Stop::ClientGone | Stop::ClientBroke(_) | Stop::RackGone) | None => End::AbortedByClient,
         }
     }
@@ -395,32 +457,49 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 self.note_exit_code();
                 End::Completed
             }
+            Stop::ClientClosed => End::Completed,
             Stop::ClientGone | Stop::RackGone => End::AbortedByClient,
             Stop::ClientBroke(error) => {
                 self.outcome.note(format!("the client sent a malformed frame: {error}"));
-                if self.pad().await {
-                    let close = encode_server_frame(
-                        Opcode::Close,
-                        &close_payload(error.close_code(), "malformed frame"),
-                    );
-                    self.write(&close).await;
-                }
+                self.close(error.close_code(), "malformed frame").await;
                 End::Failed
             }
-            Stop::Withdrawn(reason) => self.end_with_reason(&reason, End::Refused).await,
+            Stop::Withdrawn(loss) => match self.manners {
+                Manners::Rack { .. } => self.end_with_reason(loss.reason(), End::Refused).await,
+                Manners::Service => {
+                    self.outcome.note(loss.reason());
+                    self.close(loss.close_code(), loss.reason()).await;
+                    End::Refused
+                }
+            },
         }
     }
 
-    async fn rack_ended(&mut self, reason: &str) -> End {
+    /// Closes the socket with a reason.
+    async fn close(&mut self, code: u16, reason: &str) {
+        if self.pad().await
+            && self.write(&encode_server_frame(Opcode::Close, &close_payload(code, reason))).await
+            && self.manners == Manners::Service
+        {
+            // What the client still sends is read and dropped there, so that a reset does not overtake the reason.
+            let _ = timeout(FAREWELL, self.client.shutdown()).await;
+        }
+    }
+
+    async fn upstream_ended(&mut self, reason: &str) -> End {
         if self.seen.ended || (self.seen.exit_code.is_some() && self.scanner.at_boundary()) {
             self.note_exit_code();
             return End::Completed;
         }
-        if self.manners.tells_exit_code {
-            return self.end_with_reason(reason, End::UpstreamLost).await;
+        match self.manners {
+            Manners::Rack { tells_exit_code: true } => self.end_with_reason(reason, End::UpstreamLost).await,
+            // The ends of logs and of TCP channels are told by closing.
+            Manners::Rack { tells_exit_code: false } => End::UpstreamLost,
+            Manners::Service => {
+                self.close(1011, "the service broke the connection").await;
+                End::UpstreamLost
+            }
         }
-        // The ends of logs and of TCP channels are told by closing.
-        End::UpstreamLost
     }
 
     fn note_exit_code(&mut self) {
@@ -432,7 +511,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
     /// Tells the client why, with exit code 1; without this it would report success (API.md 0.2).
     async fn end_with_reason(&mut self, reason: &str, end: End) -> End {
         self.outcome.note(reason);
-        if self.manners.tells_exit_code && self.pad().await {
+        if self.manners.tells_exit_code() && self.pad().await {
             let mut frames = Vec::new();
             if self.sent.inside_message {
                 // The message that was cut short ends here, so that what follows is one of its own.

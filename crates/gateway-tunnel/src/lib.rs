@@ -1,0 +1,17 @@
+//! Bytes of a TCP connection over a WebSocket, as the gateway and its command line speak it.
+//!
+//! The wire form: each binary message carries bytes, in order; where messages begin and end means nothing. An
+//! empty, unfragmented binary message is the end of that side's bytes, so that either side can go on alone (a
+//! half-close). A close frame ends both: 1000 when both sides had ended, otherwise with a reason. Text is an
+//! error. The gateway pings, so that nothing in between takes the tunnel for idle.
+//!
+//! It knows neither HTTP nor policy, nor who asked for the tunnel. Start reading at [`carry`]; what the frames
+//! mean is [`ByteReceiver`], which does no I/O.
+
+mod carry;
+mod receiver;
+#[cfg(test)]
+mod tests;
+
+pub use carry::{Counters, End, Ending, Side, carry};
+pub use receiver::{ByteReceiver, Control, TunnelFault};

@@ -1,0 +1,156 @@
+//! Both ends of a tunnel, back to back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_framing::websocket::{Opcode, Sender, encode_client_frame, encode_server_frame};
+use gateway_types::OsEntropy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+use crate::{ByteReceiver, Control, Counters, End, Ending, Side, TunnelFault, carry};
+
+fn received(input: &[u8], step: usize) -> (Vec<u8>, Vec<Control>, Option<TunnelFault>) {
+    let mut receiver = ByteReceiver::new(Sender::Client);
+    let (mut out, mut controls, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    for piece in input.chunks(step) {
+        held.extend_from_slice(piece);
+        match receiver.advance(&held, &mut out, |control| controls.push(control)) {
+            Ok(count) => drop(held.drain(..count)),
+            Err(fault) => return (out, controls, Some(fault)),
+        }
+    }
+    (out, controls, None)
+}
+
+#[test]
+fn frames_become_bytes_however_they_are_cut() {
+    let mask = [7, 1, 200, 3];
+    let input = [
+        encode_client_frame(Opcode::Binary, b"hello ", mask),
+        encode_client_frame(Opcode::Ping, b"p", mask),
+        encode_client_frame(Opcode::Binary, &[b'x'; 300], mask),
+        encode_client_frame(Opcode::Binary, b"", mask),
+        encode_client_frame(Opcode::Close, b"\x03\xe8bye", mask),
+    ]
+    .concat();
+    let expected = [b"hello ".as_slice(), &[b'x'; 300]].concat();
+    for step in 1..input.len() {
+        let (out, controls, fault) = received(&input, step);
+        assert_eq!((&out, fault), (&expected, None), "{step}");
+        let close = Control::Close { code: Some(1000), reason: "bye".to_owned() };
+        assert_eq!(controls, [Control::Ping(b"p".to_vec()), Control::End, close]);
+    }
+}
+
+#[test]
+fn h4_what_a_tunnel_does_not_carry_is_refused() {
+    let mask = [1, 2, 3, 4];
+    let frame = |opcode, payload: &[u8]| encode_client_frame(opcode, payload, mask);
+    let after_end = [frame(Opcode::Binary, b""), frame(Opcode::Binary, b"x")].concat();
+    let check = |input: &[u8], code: u16| {
+        let (_, _, fault) = received(input, input.len());
+        assert_eq!(fault.map(|fault| fault.close_code()), Some(code), "{input:?}");
+    };
+    check(&frame(Opcode::Text, b"x"), 1003);
+    check(&after_end, 1002);
+    check(&encode_server_frame(Opcode::Binary, b"not masked"), 1002);
+    check(&[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 1009);
+}
+
+struct Pair {
+    /// What stands for the program at the client.
+    local: DuplexStream,
+    /// What stands for the service.
+    service: DuplexStream,
+    client: tokio::task::JoinHandle<End>,
+    server: tokio::task::JoinHandle<End>,
+    counters: Counters,
+    stop: tokio::sync::oneshot::Sender<Ending>,
+}
+
+fn pair(buffer: usize) -> Pair {
+    let (client_socket, server_socket) = duplex(buffer);
+    let (local, client_stream) = duplex(buffer);
+    let (service, server_stream) = duplex(buffer);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let counters = Counters::default();
+    let counted = counters.clone();
+    let client = tokio::spawn(async move {
+        let side = Side::Client(Arc::new(OsEntropy));
+        carry(client_socket, client_stream, side, &Counters::default(), std::future::pending()).await
+    });
+    let server = tokio::spawn(async move {
+        let stop =
+            async { stopped.await.unwrap_or_else(|_| Ending { code: 1001, reason: "gone".to_owned() }) };
+        carry(server_socket, server_stream, Side::Server, &counted, stop).await
+    });
+    Pair { local, service, client, server, counters, stop }
+}
+
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), work).await.expect("in time")
+}
+
+#[tokio::test]
+async fn either_side_may_end_first_and_the_other_goes_on() {
+    for buffer in [1, 100, 65536] {
+        let Pair { mut local, mut service, client, server, counters, stop } = pair(buffer);
+        local.write_all(b"question").await.unwrap();
+        local.shutdown().await.unwrap();
+        let mut asked = Vec::new();
+        soon(service.read_to_end(&mut asked)).await.unwrap();
+        assert_eq!(asked, b"question");
+        service.write_all(b"an answer after the end of the question").await.unwrap();
+        service.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        soon(local.read_to_end(&mut answer)).await.unwrap();
+        assert_eq!(answer, b"an answer after the end of the question");
+        let ends = (soon(client).await.unwrap(), soon(server).await.unwrap());
+        let finished =
+            |end: &End| matches!(end, End::Finished | End::Closed { code: Some(1000), .. } | End::SocketLost);
+        assert!(finished(&ends.0) && finished(&ends.1), "{ends:?}");
+        let count =
+            |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!((count(&counters.to_stream), count(&counters.from_stream)), (8, 39));
+        drop(stop);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_told_and_nothing_goes_on_behind_it() {
+    let Pair { mut local, mut service, client, server, stop, .. } = pair(65536);
+    local.write_all(b"before").await.unwrap();
+    let mut before = [0; 6];
+    soon(service.read_exact(&mut before)).await.unwrap();
+    let ending = Ending { code: 1008, reason: "the session is no longer valid".to_owned() };
+    stop.send(ending.clone()).unwrap();
+    assert_eq!(soon(server).await.unwrap(), End::Stopped(ending.clone()));
+    let told = End::Closed { code: Some(1008), reason: ending.reason };
+    assert_eq!(soon(client).await.unwrap(), told);
+    let _refused = local.write_all(b"after").await;
+    let mut rest = Vec::new();
+    soon(service.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_slows_its_partner_and_cannot_hold_up_a_stop() {
+    let (mut reader, socket) = duplex(1024);
+    let (mut service, stream) = duplex(1024);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let counters = Counters::default();
+    let counted = counters.clone();
+    let server = tokio::spawn(async move {
+        let stop = async { stopped.await.unwrap() };
+        carry(socket, stream, Side::Server, &counted, stop).await
+    });
+    let wrote = timeout(Duration::from_millis(300), service.write_all(&[0; 1 << 20])).await;
+    assert!(wrote.is_err(), "a megabyte did not go into buffers of a kilobyte");
+    let ending = Ending { code: 1008, reason: "revoked".to_owned() };
+    stop.send(ending.clone()).unwrap();
+    assert_eq!(soon(server).await.unwrap(), End::Stopped(ending));
+    let mut left = Vec::new();
+    soon(reader.read_to_end(&mut left)).await.unwrap();
+    assert!(left.len() <= 1024, "{}", left.len());
+}
