@@ -28,6 +28,7 @@ mod policy;
 mod reply;
 mod roles;
 mod routes;
+mod services;
 mod sessions;
 mod settings;
 mod step_up;

@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod racks;
 pub(crate) mod roles;
 pub(crate) mod serve;
+pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod step_up;

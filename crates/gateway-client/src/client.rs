@@ -5,6 +5,7 @@ mod audit;
 mod meta;
 mod people;
 mod policy;
+mod services;
 mod settings;
 mod tokens;
 

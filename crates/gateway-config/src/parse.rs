@@ -119,7 +119,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let limits = running::limits(resolver);
     let log = running::log(resolver);
     let settings = settings::settings(resolver);
-    let services = services::services(resolver);
+    let domain = listener.as_ref().and_then(|listener| listener.domain.as_deref());
+    let services = services::services(resolver, domain);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
     Some(Config {

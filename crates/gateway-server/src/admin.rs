@@ -48,6 +48,7 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
         "/readyz" => {
             let mut notes = probes.notes.clone();
             notes.extend(probes.health.policy_fault());
+            notes.extend(probes.health.service_fault());
             let readiness = readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &notes).await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();

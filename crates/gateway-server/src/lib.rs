@@ -10,7 +10,9 @@ pub mod server;
 mod admin;
 mod error;
 mod fetch;
+mod follow;
 mod identity;
 
 pub use error::StartError;
+pub use follow::ConfigFile;
 pub use server::{Running, Surroundings, policy_engine, route_table, service_table, start};

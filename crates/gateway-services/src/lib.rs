@@ -5,6 +5,7 @@
 //! [`ServiceTable::find`]. This crate does no I/O and knows no caller, no policy and no HTTP library.
 
 mod fault;
+pub mod openapi;
 mod path;
 mod raw;
 mod request;

@@ -35,6 +35,8 @@ const POLICIES: &str = include_str!("../migrations/20261122000600_policies.sql")
 
 const RATE_COUNTS: &str = include_str!("../migrations/20261122001000_rate_counts.sql");
 
+const SERVICES: &str = include_str!("../migrations/20261122001200_services.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -61,6 +63,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: PERSON_TRIES,
     },
     Migration { stamp: 20_261_122_001_000, name: "rate_counts", sqlite: RATE_COUNTS, postgres: RATE_COUNTS },
+    Migration { stamp: 20_261_122_001_200, name: "services", sqlite: SERVICES, postgres: SERVICES },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

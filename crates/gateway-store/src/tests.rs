@@ -3,6 +3,7 @@
 mod aggregates;
 mod concurrency;
 mod factors;
+mod handoffs;
 mod jobs;
 mod log;
 mod opening;

@@ -10,6 +10,7 @@ pub mod groups;
 pub mod me;
 pub mod meta;
 pub mod policy;
+pub mod services;
 pub mod sessions;
 pub mod settings;
 pub mod step_up;

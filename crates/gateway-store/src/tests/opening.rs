@@ -62,6 +62,7 @@ async fn migrations_apply_once() {
             "policies",
             "step_up_challenges",
             "person_tries",
+            "services",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
