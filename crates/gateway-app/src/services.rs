@@ -271,7 +271,7 @@ impl Seen {
 pub fn may_use(app: &App, caller: &Caller, service: &Service) -> bool {
     let caller = Caller { channel: Channel::Service, ..caller.clone() };
     let (policy, resource) = (app.policy(), Resource::service(service.name.as_str()));
-    let facts = app.best_facts(&resource);
+    let facts = app.best_facts(&caller, &resource);
     service
         .operations()
         .iter()

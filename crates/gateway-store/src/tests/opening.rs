@@ -62,6 +62,7 @@ async fn migrations_apply_once() {
             "policies",
             "step_up_challenges",
             "person_tries",
+            "rate_counts",
             "services",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
