@@ -29,6 +29,7 @@ mod reply;
 mod roles;
 mod routes;
 mod selfcheck;
+mod services;
 mod sessions;
 mod settings;
 mod step_up;

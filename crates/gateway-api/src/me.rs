@@ -18,6 +18,9 @@ pub(crate) async fn read(app: &App, request: &OwnRequest) -> Answer {
     let known = me::read(app, &request.caller).await?;
     let (id, roles, on_behalf_of) = match principal {
         Principal::Anonymous => (String::new(), RoleSet::EMPTY, None),
+        Principal::AccessToken { subject, issuer, role, .. } => {
+            (subject.to_string(), RoleSet::of(*role), Some(issuer.to_string()))
+        }
         Principal::User { id, roles, .. } => (id.to_string(), *roles, None),
         Principal::ApiToken { id, roles, creator_email, .. } => {
             (id.to_string(), *roles, Some(creator_email.to_string()))

@@ -79,6 +79,12 @@ routes! {
     "DELETE /settings/{key}" => settings::reset;
     "GET /apps/{app}/settings" => settings::list_of_app;
     "PUT /apps/{app}/settings" => settings::update_of_app;
+    "GET /services" => services::list;
+    "GET /services/{name}" => services::read;
+    "POST /services/check" => services::check;
+    "POST /services/import-openapi" => services::import_openapi;
+    "PUT /services/{name}" => services::update;
+    "DELETE /services/{name}" => services::remove;
     "GET /policies" => policies::list;
     "POST /policies/check" => policies::check;
     "PUT /policies/{id}" => policies::update;

@@ -11,6 +11,7 @@ use gateway_policy::OwnRoute;
 use gateway_types::{Caller, Facts, Operation, Principal, Problem, RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::hosts::Visit;
 use crate::origin::Origin;
 
 /// A request for one of the gateway's own operations, after the verdict and the intent.
@@ -140,7 +141,15 @@ pub struct PageAsked {
     pub caller: Option<Caller>,
     /// As [`OwnRequest::csrf`].
     pub csrf: Option<String>,
+    /// It was asked for at a host of a service, where no page of the gateway's own answers.
+    pub at_service: bool,
 }
+
+/// What [`ControlPlane::hand_off`] returns.
+pub type HandedOff<'a> = Pin<Box<dyn Future<Output = Option<OwnReply>> + Send + 'a>>;
+
+/// What [`ControlPlane::confirmation_page`] returns.
+pub type Confirming<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
 
 /// Whoever serves the gateway's own operations.
 pub trait ControlPlane: fmt::Debug + Send + Sync {
@@ -152,6 +161,19 @@ pub trait ControlPlane: fmt::Debug + Send + Sync {
 
     /// Serves a request that policy allowed and whose intent is recorded.
     fn serve(&self, request: OwnRequest) -> Served<'_>;
+
+    /// The way to sign in for a browser that asked for a page of a service at that service's own host; `None`
+    /// when there is none, and the refusal stands.
+    fn hand_off<'a>(&'a self, visit: Visit<'a>) -> HandedOff<'a>;
+
+    /// The address at the gateway's own origin at which what was refused can be confirmed with a second factor;
+    /// `challenge` is its id, `visit` where a browser goes back to.
+    fn confirmation_page<'a>(
+        &'a self,
+        at: &'a Origin,
+        challenge: String,
+        visit: Option<Visit<'a>>,
+    ) -> Confirming<'a>;
 
     /// The page that tells a person a problem: the remedies as links and forms.
     fn problem_page(&self, asked: &PageAsked, problem: &Problem, request_id: RequestId) -> OwnReply;

@@ -13,7 +13,8 @@ use crate::policies::Loaded;
 pub struct Health {
     draining: AtomicBool,
     policy_fault: ArcSwapOption<String>,
-    /// Which of the database's policies are in force here; held while they are exchanged.
+    service_fault: ArcSwapOption<String>,
+    /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }
 
@@ -40,6 +41,16 @@ impl Health {
 
     pub(crate) fn set_policy_fault(&self, fault: Option<String>) {
         self.policy_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// Why the services as declared are not those in force here; `None` when they are.
+    pub fn service_fault(&self) -> Option<String> {
+        self.service_fault.load().as_deref().cloned()
+    }
+
+    /// Notes why the services as declared are not in force.
+    pub fn set_service_fault(&self, fault: Option<String>) {
+        self.service_fault.store(fault.map(std::sync::Arc::new));
     }
 
     /// Whether to send requests here: also when the store is away, since reads by known callers still

@@ -4,6 +4,7 @@
 //! decides and records, and whatever serves the gateway's own operations after that; [`tokens`] and
 //! [`explain`] are what people ask for.
 
+pub mod access_tokens;
 pub mod app;
 pub mod audit;
 pub mod control;
@@ -14,6 +15,7 @@ pub mod explain;
 pub mod factors;
 pub mod groups;
 pub mod health;
+pub mod hosts;
 pub mod jobs;
 pub mod log;
 pub mod me;
@@ -28,6 +30,7 @@ pub mod rights;
 pub mod roles;
 pub mod rules;
 pub mod selfcheck;
+pub mod services;
 pub mod sessions;
 pub mod settings;
 pub mod settings_changes;

@@ -43,7 +43,9 @@ pub struct Me {
 /// Only the store's.
 pub async fn read(app: &App, caller: &Caller) -> Result<Me, PeopleError> {
     match &caller.principal {
-        Principal::Anonymous => Ok(Me { second_factor: None, session: None, expires: None }),
+        Principal::Anonymous | Principal::AccessToken { .. } => {
+            Ok(Me { second_factor: None, session: None, expires: None })
+        }
         Principal::ApiToken { id, .. } => {
             let token = app.store.tokens().by_id(*id).await?;
             Ok(Me { second_factor: None, session: None, expires: token.and_then(|token| token.expires) })

@@ -37,12 +37,33 @@ impl Origin {
     pub fn is_trustworthy(&self) -> bool {
         match self.scheme {
             Scheme::Https => true,
+            // Names below `localhost` are of this very machine too (RFC 6761, section 6.3).
             Scheme::Http => {
-                let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, port)| {
-                    if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { &self.authority }
-                });
-                matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+                let host = self.host();
+                matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost")
             }
+        }
+    }
+
+    /// The host, without port.
+    pub fn host(&self) -> &str {
+        self.split().0
+    }
+
+    /// This origin's scheme and port with another host.
+    #[must_use]
+    pub fn with_host(&self, host: &str) -> Self {
+        let authority = match self.split().1 {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Self { scheme: self.scheme, authority }
+    }
+
+    fn split(&self) -> (&str, Option<&str>) {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+            Some(_) | None => (&self.authority, None),
         }
     }
 
@@ -74,7 +95,9 @@ mod tests {
         check(Scheme::Http, "127.0.0.1:8443", true);
         check(Scheme::Http, "[::1]", true);
         check(Scheme::Http, "[::1]:8443", true);
+        check(Scheme::Http, "wiki.localhost:8443", true);
         check(Scheme::Http, "localhost.example.com", false);
+        check(Scheme::Http, "evillocalhost", false);
         check(Scheme::Http, "127.0.0.1.example.com:80", false);
         check(Scheme::Http, "10.0.0.1:8443", false);
     }

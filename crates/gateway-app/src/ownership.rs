@@ -30,6 +30,8 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         | "gateway:factor:enrol"
         | "gateway:factor:backup_codes"
         | "gateway:auth:logout"
+        | "gateway:auth:handoff"
+        | "gateway:auth:sign_out_page"
         | "gateway:auth:device_confirm"
         // Whose challenge it is, is compared where it is found.
         | "gateway:auth:step_up" => person,
@@ -78,7 +80,7 @@ enum Itself {
 async fn token(app: &App, question: &OwnQuestion<'_>, itself: Itself) -> bool {
     let Some(Ok(id)) = parameter(question, "id").map(str::parse::<TokenId>) else { return false };
     match question.principal {
-        Principal::Anonymous => false,
+        Principal::Anonymous | Principal::AccessToken { .. } => false,
         Principal::ApiToken { id: own, .. } => itself == Itself::Yes && *own == id,
         Principal::User { id: user, .. } => is_creator(app, *user, id).await,
     }

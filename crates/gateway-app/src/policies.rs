@@ -33,13 +33,21 @@ pub const LONGEST_TEXT: usize = 64 * 1024;
 const DATABASE: &str = "database/";
 
 /// The lease under which documents are changed: two changes that are each right can be wrong together.
-const LEASE: &str = "policies";
-const LEASE_TTL: Duration = Duration::from_secs(60);
-const LEASE_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LEASE: &str = "policies";
+pub(crate) const LEASE_TTL: Duration = Duration::from_secs(60);
+pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(10);
 
-/// Which versions of the database's documents were last put in force here, or last failed to be.
+/// Names of what the database has, with their versions.
+pub(crate) type Versions = Vec<(String, i64)>;
+
+/// What was last put in force here, or last failed to be.
 #[derive(Debug, Default)]
-pub struct Loaded(Option<Vec<(String, i64)>>);
+pub struct Loaded {
+    /// The documents of policies.
+    policies: Option<Versions>,
+    /// The services.
+    pub(crate) services: crate::services::Seen,
+}
 
 /// Where a document stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -167,12 +175,12 @@ pub async fn reload(app: &App) -> Result<Reloaded, ReloadError> {
     let mut loaded = app.health.policies.lock().await;
     let documents = app.store.policies().list().await?;
     let seen = versions(&documents);
-    if loaded.0.as_ref() == Some(&seen) || (loaded.0.is_none() && seen.is_empty()) {
+    if loaded.policies.as_ref() == Some(&seen) || (loaded.policies.is_none() && seen.is_empty()) {
         return Ok(Reloaded::Unchanged);
     }
     let built = build(app, sources(app, &documents)).await;
     // Also when it failed: the same documents would fail again.
-    loaded.0 = Some(seen);
+    loaded.policies = Some(seen);
     match built {
         Ok(engine) => {
             tracing::info!(version = engine.version(), "policies of the database are in force");
@@ -243,7 +251,7 @@ async fn change_under_lease(
     app.health.set_policy_fault(None);
     // What is in the database now is this set: it is changed only under the lease. Should it be read again
     // all the same, nothing is lost but the time.
-    loaded.0 = policies.list().await.ok().map(|documents| versions(&documents));
+    loaded.policies = policies.list().await.ok().map(|documents| versions(&documents));
     Ok(())
 }
 
@@ -286,9 +294,15 @@ fn sources(app: &App, documents: &[PolicyDocument]) -> Vec<PolicySource> {
     sources
 }
 
-/// Validation takes a tenth of a second and more, which other requests must not wait for.
 async fn build(app: &App, sources: Vec<PolicySource>) -> Result<PolicyEngine, PolicyChangeError> {
-    let operations: Vec<Operation> = app.policy().operations().to_vec();
+    build_over(app.policy().operations().to_vec(), sources).await
+}
+
+/// Validation takes a tenth of a second and more, which other requests must not wait for.
+pub(crate) async fn build_over(
+    operations: Vec<Operation>,
+    sources: Vec<PolicySource>,
+) -> Result<PolicyEngine, PolicyChangeError> {
     let built = tokio::task::spawn_blocking(move || PolicyEngine::new(operations, &sources)).await;
     Ok(built.map_err(PolicyChangeError::Interrupted)??)
 }

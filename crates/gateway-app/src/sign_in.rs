@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 pub use addresses::{CliRequest, HOME, return_to};
 pub use callback::{Finished, finish};
 pub use error::SignInError;
+pub(crate) use events::record_refused;
+pub(crate) use place::kept as kept_origin;
 pub use place::origin;
 pub use session::{CLI_IDLE, CLI_LONGEST, WEB_IDLE, WEB_LONGEST, sign_out};
 
@@ -106,7 +108,7 @@ pub async fn begin_web(
     claimed: &Origin,
     visitor: Visitor<'_>,
 ) -> Result<Begun, SignInError> {
-    let return_to = return_to(&app.own, wish);
+    let return_to = return_to(&app.own, &app.rules.services(), wish);
     begin(app, provider, Purpose::Web { return_to }, claimed, visitor).await
 }
 

@@ -54,6 +54,8 @@ pub enum ActorKind {
     User,
     /// A machine with an API token.
     ApiToken,
+    /// Whoever the issuer of an access token vouches for.
+    AccessToken,
     /// The gateway itself.
     System,
     /// Someone with a shell on the gateway's machine.
@@ -73,7 +75,7 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The name for people: an e-mail address, `token:NAME`, `anonymous`, `system`.
     pub name: String,
-    /// The e-mail address of the token's creator, whose rights bound the token's.
+    /// The e-mail address of the token's creator, whose rights bound the token's; the issuer of an access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
 }
@@ -84,12 +86,22 @@ impl Actor {
         let (kind, id, on_behalf_of) = match principal {
             Principal::Anonymous => (ActorKind::Anonymous, None, None),
             Principal::User { id, .. } => (ActorKind::User, Some(id.to_string()), None),
+            Principal::AccessToken { issuer, subject, .. } => {
+                (ActorKind::AccessToken, Some(subject.to_string()), Some(issuer.to_string()))
+            }
             Principal::ApiToken { id, creator_email, .. } => {
                 (ActorKind::ApiToken, Some(id.to_string()), Some(creator_email.to_string()))
             }
         };
         let name = crate::text::bounded(&principal.display_name());
-        Self { credential_id: principal.credential_id(), id, kind, name, on_behalf_of }
+        let credential_id = match principal {
+            // It has no row, and no id of its own.
+            Principal::AccessToken { .. } => None,
+            Principal::Anonymous | Principal::User { .. } | Principal::ApiToken { .. } => {
+                principal.credential_id()
+            }
+        };
+        Self { credential_id, id, kind, name, on_behalf_of }
     }
 
     fn bare(kind: ActorKind, name: &str) -> Self {

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Sessions(commands::sessions::SessionsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
+    /// List, show, check and change the services behind the gateway
+    Services(commands::services::ServicesArguments),
     /// Show, check and change policies
     Policy(commands::policy::PolicyArguments),
     /// Make, list and end API tokens

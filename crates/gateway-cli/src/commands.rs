@@ -15,6 +15,7 @@ pub(crate) mod racks;
 pub(crate) mod roles;
 pub(crate) mod selfcheck;
 pub(crate) mod serve;
+pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod step_up;

@@ -112,6 +112,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Groups(arguments) => block_on(commands::groups::run(context, arguments)),
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
+        Command::Services(arguments) => block_on(commands::services::run(context, arguments)),
         Command::Policy(arguments) => block_on(commands::policy::run(context, arguments)),
         Command::Tunnel(arguments) => block_on(commands::tunnel::run(context, arguments)),
         Command::Selfcheck(arguments) => block_on(commands::selfcheck::run(context, arguments)),

@@ -6,6 +6,7 @@ mod meta;
 mod people;
 mod policy;
 mod selfcheck;
+mod services;
 mod settings;
 mod tokens;
 

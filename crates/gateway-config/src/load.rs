@@ -25,6 +25,15 @@ pub fn load(config_path: Option<PathBuf>, flags: Flags) -> Result<Config, Config
     parse_with(sources(config_path, flags)?, &Disk)
 }
 
+/// The file that [`load()`] reads, whether or not it exists.
+pub fn file_path(config_path: Option<&Path>) -> PathBuf {
+    let from_environment = || {
+        let (environment, _faults) = environment();
+        environment.get(variables::RACK_GATEWAY_CONFIG).map(PathBuf::from)
+    };
+    config_path.map(Path::to_owned).or_else(from_environment).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
+}
+
 /// As [`load()`], for the commands that work on the database alone: only `data_dir`, `database_url` and
 /// `app_secret_key` are checked.
 ///

@@ -121,7 +121,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let limits = running::limits(resolver);
     let log = running::log(resolver);
     let settings = settings::settings(resolver);
-    let services = services::services(resolver);
+    let domain = listener.as_ref().and_then(|listener| listener.domain.as_deref());
+    let services = services::services(resolver, domain);
     let vault = vault::vault(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);

@@ -27,6 +27,12 @@ pub(crate) enum Seen {
         creator_email: Arc<str>,
         creator_roles: RoleSet,
     },
+    AccessToken {
+        issuer: Arc<str>,
+        subject: Arc<str>,
+        service: Arc<str>,
+        role: Role,
+    },
 }
 
 impl Seen {
@@ -36,6 +42,12 @@ impl Seen {
             Principal::User { id, email, roles, session: _, kind: _ } => {
                 Seen::person(*id, Arc::clone(email), *roles)
             }
+            Principal::AccessToken { issuer, subject, service, role, expires: _ } => Seen::AccessToken {
+                issuer: Arc::clone(issuer),
+                subject: Arc::clone(subject),
+                service: Arc::clone(service),
+                role: *role,
+            },
             Principal::ApiToken { id, name, roles, grants, creator, creator_email, creator_roles } => {
                 Seen::ApiToken {
                     id: *id,
@@ -84,7 +96,7 @@ impl DecisionKey {
 fn facts_of(seen: &Seen, facts: &Facts) -> Facts {
     match seen {
         Seen::User { .. } => facts.clone(),
-        Seen::Anonymous | Seen::ApiToken { .. } => {
+        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } => {
             Facts { mfa_window: false, mfa_bound: false, mfa_enrolled: false, ..facts.clone() }
         }
     }

@@ -192,6 +192,7 @@ const fn kind_of(seen: &Seen) -> PrincipalKind {
         Seen::Anonymous => PrincipalKind::Anonymous,
         Seen::User { .. } => PrincipalKind::User,
         Seen::ApiToken { .. } => PrincipalKind::ApiToken,
+        Seen::AccessToken { .. } => PrincipalKind::AccessToken,
     }
 }
 

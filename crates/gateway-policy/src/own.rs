@@ -127,6 +127,8 @@ pub struct OwnTable {
 enum Listener {
     Main,
     Second,
+    /// The main one, at hosts that are services' own.
+    ServiceHosts,
 }
 
 impl OwnTable {
@@ -160,7 +162,7 @@ impl OwnTable {
             }
             let row = Row {
                 method: (*method).to_owned(),
-                listener: Listener::Main,
+                listener: shown.listener,
                 template,
                 operation: Arc::clone(&shown.operation),
                 page: Some(format!("{method} {page}").into()),
@@ -230,6 +232,15 @@ impl OwnTable {
         self.identify_on(Listener::Second, method, path)
     }
 
+    /// The row that a request names at a host that is a service's own: those below `/.rack-gateway`, which are
+    /// unknown everywhere else.
+    ///
+    /// # Errors
+    /// As [`OwnTable::identify`]; all other rows are unknown there.
+    pub fn identify_at_service(&self, method: &str, path: &str) -> Result<OwnRoute, OwnRouteError> {
+        self.identify_on(Listener::ServiceHosts, method, path)
+    }
+
     fn identify_on(&self, listener: Listener, method: &str, path: &str) -> Result<OwnRoute, OwnRouteError> {
         let segments = split(path).ok_or(OwnRouteError::Unknown)?;
         let mut allowed: Vec<String> = Vec::new();
@@ -282,6 +293,8 @@ fn place(path: &str) -> (Listener, Template) {
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if under("/drain") {
         (Listener::Second, Template::of(path))
+    } else if under("/.rack-gateway") {
+        (Listener::ServiceHosts, Template::of(path))
     } else if path == "/" || ROOTS.into_iter().any(under) {
         (Listener::Main, Template::of(path))
     } else {

@@ -52,7 +52,7 @@ pub(crate) fn incurable(
 
 fn unpermitted(seen: &Seen, operation: &Operation) -> String {
     let who = match seen {
-        Seen::ApiToken { .. } => "a token with ",
+        Seen::ApiToken { .. } | Seen::AccessToken { .. } => "a token with ",
         Seen::User { .. } | Seen::Anonymous => "",
     };
     match operation.lowest_role {

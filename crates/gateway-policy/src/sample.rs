@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use gateway_types::id::{SessionId, TokenId, UserId};
 use gateway_types::{
-    Caller, Channel, CredentialKind, Facts, Grant, Operation, Principal, Resource, Role, RoleSet, Verdict,
+    Caller, Channel, CredentialKind, Facts, Grant, Operation, Principal, Resource, Role, RoleSet, Timestamp,
+    Verdict,
 };
 
 use crate::{OwnTable, PolicyEngine, PolicySource};
@@ -73,6 +74,17 @@ pub(crate) fn token(roles: RoleSet, grants: &[Grant], creator_roles: RoleSet) ->
         creator: user_id(BOB),
         creator_email: "bob@example.com".into(),
         creator_roles,
+    })
+}
+
+/// Somebody whom an issuer that the service `wiki` lists vouches for.
+pub(crate) fn access_token(role: Role) -> Caller {
+    caller(Principal::AccessToken {
+        issuer: "https://issuer.example.com".into(),
+        subject: "robot-7".into(),
+        service: "wiki".into(),
+        role,
+        expires: Timestamp::from_micros(0),
     })
 }
 

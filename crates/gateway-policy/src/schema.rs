@@ -115,7 +115,7 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
         actions.insert(
             &leaf.name,
             json!({ "memberOf": member_of, "appliesTo": {
-                "principalTypes": ["Anonymous", "User", "ApiToken"],
+                "principalTypes": ["Anonymous", "User", "ApiToken", "AccessToken"],
                 "resourceTypes": leaf.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
                 "context": { "type": "Facts" },
             }}),
@@ -132,6 +132,11 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
             "Role": { "memberOfTypes": ["Role"] },
             "User": record("email"),
             "ApiToken": record("name"),
+            "AccessToken": { "memberOfTypes": ["Role"], "shape": { "type": "Record", "attributes": {
+                "issuer": { "type": "String", "required": true },
+                "subject": { "type": "String", "required": true },
+                "service": { "type": "Entity", "name": "Service", "required": true },
+            }}},
             "Anonymous": {},
             "Rack": {},
             "App": { "memberOfTypes": ["Rack"] },

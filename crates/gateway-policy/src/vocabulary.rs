@@ -17,6 +17,7 @@ pub(crate) struct Vocabulary {
     role: EntityTypeName,
     user: EntityTypeName,
     api_token: EntityTypeName,
+    access_token: EntityTypeName,
     anonymous: EntityTypeName,
     rack: EntityTypeName,
     app: EntityTypeName,
@@ -30,11 +31,12 @@ pub(crate) enum PrincipalKind {
     Anonymous,
     User,
     ApiToken,
+    AccessToken,
 }
 
 impl PrincipalKind {
-    pub(crate) const ALL: [PrincipalKind; 3] =
-        [PrincipalKind::Anonymous, PrincipalKind::User, PrincipalKind::ApiToken];
+    pub(crate) const ALL: [PrincipalKind; 4] =
+        [PrincipalKind::Anonymous, PrincipalKind::User, PrincipalKind::ApiToken, PrincipalKind::AccessToken];
 }
 
 impl Vocabulary {
@@ -47,6 +49,7 @@ impl Vocabulary {
             role: name("Role")?,
             user: name("User")?,
             api_token: name("ApiToken")?,
+            access_token: name("AccessToken")?,
             anonymous: name("Anonymous")?,
             rack: name("Rack")?,
             app: name("App")?,
@@ -72,6 +75,7 @@ impl Vocabulary {
             PrincipalKind::Anonymous => &self.anonymous,
             PrincipalKind::User => &self.user,
             PrincipalKind::ApiToken => &self.api_token,
+            PrincipalKind::AccessToken => &self.access_token,
         }
     }
 
@@ -95,6 +99,10 @@ impl Vocabulary {
             Seen::Anonymous => uid(&self.anonymous, "anonymous"),
             Seen::User { id, .. } => uid(&self.user, &id.to_string()),
             Seen::ApiToken { id, .. } => uid(&self.api_token, &id.to_string()),
+            // No address holds a space, so no two are spelled alike.
+            Seen::AccessToken { issuer, subject, .. } => {
+                uid(&self.access_token, &format!("{issuer} {subject}"))
+            }
         }
     }
 
@@ -102,6 +110,9 @@ impl Vocabulary {
     pub(crate) fn principal(&self, seen: &Seen) -> Option<Entity> {
         let (attribute, roles) = match seen {
             Seen::Anonymous => return Some(Entity::with_uid(self.principal_uid(seen))),
+            Seen::AccessToken { issuer, subject, service, role } => {
+                return self.access_token(seen, [issuer, subject], service, *role);
+            }
             Seen::User { email, roles, .. } => (("email", email), roles),
             Seen::ApiToken { name, roles, .. } => (("name", name), roles),
         };
@@ -110,6 +121,17 @@ impl Vocabulary {
             HashMap::from([(key.to_owned(), RestrictedExpression::new_string(value.to_string()))]);
         let parents = roles.iter().map(|role| self.role_uid(role)).collect();
         Entity::new(self.principal_uid(seen), attributes, parents).ok()
+    }
+
+    fn access_token(&self, seen: &Seen, names: [&str; 2], service: &str, role: Role) -> Option<Entity> {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let [issuer, subject] = names;
+        let attributes = HashMap::from([
+            ("issuer".to_owned(), text(issuer)),
+            ("subject".to_owned(), text(subject)),
+            ("service".to_owned(), RestrictedExpression::new_entity_uid(uid(&self.service, service))),
+        ]);
+        Entity::new(self.principal_uid(seen), attributes, HashSet::from([self.role_uid(role)])).ok()
     }
 
     pub(crate) fn resource_uid(&self, resource: &Resource) -> EntityUid {

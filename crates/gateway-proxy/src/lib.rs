@@ -23,6 +23,7 @@ mod guarded;
 mod known;
 mod own_writes;
 mod services;
+mod sign_on;
 
 pub use body::Pace;
 pub use connection::{Arrival, Protocol, Secured, serve_connection};

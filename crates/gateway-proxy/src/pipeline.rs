@@ -13,6 +13,7 @@ use crate::outcome::OutcomeGuard;
 use crate::phases::{admit, authenticate, authorize, forward, identify, inspect, limit, record};
 use crate::plane::DataPlane;
 use crate::reply::{Asker, render};
+use crate::sign_on;
 
 /// Answers one request.
 pub async fn handle(
@@ -25,6 +26,7 @@ pub async fn handle(
     let (tls, version) = (peer.secured.is_some(), request.version());
     request.extensions_mut().insert(Arrived { peer: peer.address, tls, version });
     let flow = phases(&plane, &peer, request, &mut outcome, &mut asker).await;
+    let flow = sign_on::lead(&plane, flow, &asker, &mut outcome).await;
     render(&plane, flow, asker, outcome)
 }
 
@@ -37,6 +39,9 @@ async fn phases(
 ) -> Flow<Response<ReplyBody>> {
     let admitted = admit::admit(plane, peer, request, outcome, asker)?;
     let identified = identify::identify(plane, admitted, outcome, asker)?;
+    if let Some(preflight) = identify::preflight(&identified, outcome) {
+        return Flow::Continue(preflight);
+    }
     let authenticated = authenticate::authenticate(plane, identified, outcome, asker).await?;
     let limited = limit::limit(plane, authenticated, outcome, asker)?;
     let inspected = inspect::inspect(plane, limited, outcome, asker).await?;

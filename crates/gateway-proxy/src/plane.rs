@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_app::access_tokens::AccessTokens;
 use gateway_app::control::ControlPlane;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
@@ -68,6 +69,8 @@ pub struct DataPlaneParts {
     pub own: OwnTable,
     /// Policies and services in force.
     pub rules: Arc<RulesInForce>,
+    /// Checks access tokens of the issuers that services list.
+    pub access_tokens: Arc<AccessTokens>,
     /// The way to the rack.
     pub upstream: Upstream,
     /// Makes handles of secret values.

@@ -28,10 +28,13 @@ use crate::flow::Flow;
 use crate::guarded::STAND_IN;
 use crate::limits::Standing;
 use crate::outcome::{End, OutcomeGuard};
+use crate::phases::admit::Admitted;
+use crate::phases::cors::{self, CrossOrigin};
 use crate::phases::forward::own_reply;
 use crate::phases::identify::Target;
 use crate::phases::service::OfService;
 use crate::plane::DataPlane;
+use crate::sign_on::Going;
 
 mod grpc;
 
@@ -58,6 +61,12 @@ pub(crate) struct Asker {
     pub(crate) scheme: Scheme,
     /// Set for a browser, which is told problems as pages.
     pub(crate) page: Option<PageAsked>,
+    /// A page of another origin is behind the request, which the service lists.
+    pub(crate) cross_origin: Option<CrossOrigin>,
+    /// Set for a browser that goes to a page at a service's host.
+    pub(crate) going: Option<Going>,
+    /// The service lists origins, so that caches must tell them apart.
+    lists_origins: bool,
     socket: Option<ClientSocket>,
     /// The connection ends with this reply: what follows on it might be frames of a socket that was
     /// not opened, or what is left of a malformed request.
@@ -88,6 +97,9 @@ impl Asker {
             channel: Channel::Api,
             scheme: Scheme::Http,
             page: None,
+            cross_origin: None,
+            going: None,
+            lists_origins: false,
             socket,
             is_last,
             wants_head_only,
@@ -101,35 +113,42 @@ impl Asker {
             .get(ACCEPT)
             .is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some());
         if wants_html && !request.headers().contains_key(AUTHORIZATION) {
-            asker.asked_for_page(request);
+            asker.asked_for_page(request, false);
         }
         asker
     }
 
-    /// Notes that a page was asked for.
-    pub(crate) fn asked_for_page(&mut self, request: &Request<Incoming>) {
+    /// Notes that a page was asked for; `at_service`: at a service's host.
+    pub(crate) fn asked_for_page(&mut self, request: &Request<Incoming>, at_service: bool) {
         self.page = Some(PageAsked {
             method: request.method().clone(),
             target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
             form: Vec::new(),
             caller: None,
             csrf: None,
+            at_service,
         });
     }
 
-    /// Notes that a service was asked for. Whoever wants HTML and shows no token is a browser, also here.
-    pub(crate) fn of_service(&mut self, request: &Request<Incoming>) {
+    /// Notes that a service was asked for, maybe at its own host. A person who goes to a page is told problems
+    /// as pages, also there.
+    pub(crate) fn of_service(&mut self, admitted: &Admitted, target: &Target, at_service: bool) {
         self.channel = Channel::Service;
-        let wants_page = self.page.is_some() && request.method() == Method::GET;
-        if !wants_page {
-            self.page = None;
+        if let Target::Service(request) = target {
+            self.lists_origins = !request.service.raw.cors_origins.is_empty();
         }
+        let going = admitted.going().filter(|_| self.cross_origin.is_none());
+        match (&mut self.page, &going) {
+            (Some(page), Some(_)) => page.at_service = at_service,
+            (page, _) => *page = None,
+        }
+        self.going = going.filter(|_| at_service);
     }
 
     /// Notes who asked for the page.
-    pub(crate) fn is_known(&mut self, plane: &DataPlane, caller: &Caller) {
+    pub(crate) fn is_known(&mut self, plane: &DataPlane, caller: &Caller, service_host: Option<&str>) {
         if let (Some(page), Principal::User { session, .. }) = (&mut self.page, &caller.principal) {
-            page.csrf = Some(csrf::token(&plane.parts.store, *session));
+            page.csrf = Some(csrf::token_at(&plane.parts.store, *session, service_host));
             page.caller = Some(caller.clone());
         }
     }
@@ -255,7 +274,17 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
         rate_headers(headers, &asker.standings);
     }
     match asker.channel {
-        Channel::RackProxy | Channel::Service => return,
+        Channel::Service => {
+            cors::strip(headers);
+            if let Some(cross_origin) = &asker.cross_origin {
+                cross_origin.mark(headers);
+            }
+            if asker.lists_origins {
+                cors::vary(headers);
+            }
+            return;
+        }
+        Channel::RackProxy => return,
         Channel::Api | Channel::Web | Channel::Local => {}
     }
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
@@ -321,6 +350,7 @@ fn page_of(
     request_id: RequestId,
 ) -> Response<ReplyBody> {
     let mut response = own_reply(plane.parts.control.problem_page(page, problem, request_id));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     if let Some(seconds) = problem.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

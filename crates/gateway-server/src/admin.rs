@@ -35,6 +35,7 @@ impl Probes {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
+        notes.extend(self.health.service_fault());
         if let Some((status, clock)) = &self.certificates {
             notes.extend(status.notes(clock.now()));
         }

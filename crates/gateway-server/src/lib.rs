@@ -11,8 +11,10 @@ mod accept;
 mod admin;
 mod error;
 mod fetch;
+mod follow;
 mod identity;
 mod tls;
 
 pub use error::StartError;
+pub use follow::ConfigFile;
 pub use server::{Running, Surroundings, policy_engine, route_table, service_table, start};

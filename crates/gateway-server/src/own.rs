@@ -6,7 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gateway_api::Api;
-use gateway_app::control::{ControlPlane, OwnQuestion, OwnReply, OwnRequest, PageAsked, Served};
+use gateway_app::control::{
+    Confirming, ControlPlane, HandedOff, OwnQuestion, OwnReply, OwnRequest, PageAsked, Served,
+};
+use gateway_app::hosts::{self, Visit};
+use gateway_app::origin::Origin;
 use gateway_app::{App, ownership};
 use gateway_types::{Channel, Operation, Problem, RequestId};
 use gateway_web::Web;
@@ -52,6 +56,39 @@ impl ControlPlane for OwnOperations {
                 Box::pin(self.api.serve(request))
             }
         }
+    }
+
+    fn hand_off<'a>(&'a self, visit: Visit<'a>) -> HandedOff<'a> {
+        Box::pin(async move {
+            match hosts::begin(&self.app, visit).await {
+                Ok(begun) => begun.map(|begun| gateway_web::away(&begun.location, &begun.cookie)),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a browser could not be sent to sign in"
+                    );
+                    None
+                }
+            }
+        })
+    }
+
+    fn confirmation_page<'a>(
+        &'a self,
+        at: &'a Origin,
+        challenge: String,
+        visit: Option<Visit<'a>>,
+    ) -> Confirming<'a> {
+        Box::pin(async move {
+            let gateway = hosts::gateway_origin(&self.app, at).await.ok().flatten()?;
+            // Without a way back the page still does what it is for.
+            let back = match visit {
+                Some(visit) => hosts::keep_way_back(&self.app, visit).await.ok(),
+                None => None,
+            };
+            let back = back.map(|id| format!("?back={}", id.expose())).unwrap_or_default();
+            Some(gateway.join(&format!("/step-up/{challenge}{back}")))
+        })
     }
 
     fn problem_page(&self, asked: &PageAsked, problem: &Problem, request_id: RequestId) -> OwnReply {

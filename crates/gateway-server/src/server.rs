@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_app::access_tokens::AccessTokens;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
-use gateway_app::{App, policies};
+use gateway_app::{App, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
@@ -33,6 +34,7 @@ use crate::accept::{Behind, Entrance, out_of_handles};
 use crate::admin::{self, Probes};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
+use crate::follow::{self, ConfigFile, Shown};
 use crate::identity::providers;
 use crate::own::OwnOperations;
 use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts, tell_of_handshakes};
@@ -73,6 +75,8 @@ pub struct Running {
     /// Its store.
     pub store: Arc<Store>,
     app: Arc<App>,
+    /// The configuration as it is shown, for what changes in the file later.
+    shown: Shown,
     plane: Arc<DataPlane>,
     names: watch::Sender<Vec<String>>,
     draining: CancellationToken,
@@ -186,6 +190,13 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
     });
+    // Before the policies, which may name their actions. Without them the gateway still serves the rack.
+    if let Err(error) = services::reload(&app).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the services of the database are not in force"
+        );
+    }
     policies::reload(&app).await?;
     let parts = DataPlaneParts {
         clock: surroundings.clock,
@@ -195,6 +206,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         routes,
         own,
         rules,
+        access_tokens: Arc::new(AccessTokens::new(app.fetch.clone())),
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
@@ -224,6 +236,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
         app: app.clone(),
+        shown: Shown::of(&config),
         plane: plane.clone(),
         names: hosts.sender(),
         draining: CancellationToken::new(),
@@ -464,6 +477,17 @@ impl Running {
         });
     }
 
+    /// Follows the configuration file from now on: its services take effect when it changes, and on SIGHUP.
+    pub fn follow(&self, file: ConfigFile) {
+        let (app, stopping) = (self.app.clone(), self.stopping.clone());
+        self.background.spawn(follow::follow(app, file, self.shown.clone(), stopping));
+    }
+
+    /// Reads the configuration file now, as [`Self::follow`] does when it was changed.
+    pub async fn read_again(&self, file: ConfigFile) {
+        follow::read(&self.app, &file, &self.shown).await;
+    }
+
     /// Stops: no new connections; requests in hand and open sockets may end within the drain limit;
     /// what is left of the sockets is told why it ends; then the log is closed.
     pub async fn stop(self) {
@@ -529,11 +553,22 @@ async fn refresh(app: &App) {
             "settings could not be read again; the last ones hold"
         );
     }
-    if let Err(error) = policies::reload(app).await {
-        tracing::error!(
+    reload_services(app).await;
+    match policies::reload(app).await {
+        Ok(policies::Reloaded::Unchanged) => {}
+        // Policies that named actions of services that are gone may have gone with them.
+        Ok(policies::Reloaded::Exchanged) => reload_services(app).await,
+        Err(error) => tracing::error!(
             error = &error as &dyn std::error::Error,
             "the policies in the database are not in force here; the last ones hold"
-        );
+        ),
+    }
+}
+
+async fn reload_services(app: &App) {
+    if let Err(error) = services::reload(app).await {
+        // What does not go together is logged where it is found.
+        tracing::debug!(error = &error as &dyn std::error::Error, "the services before stay in force");
     }
 }
 

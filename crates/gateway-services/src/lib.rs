@@ -9,6 +9,7 @@ mod credential;
 mod fault;
 pub mod headers;
 mod location;
+pub mod openapi;
 mod path;
 mod raw;
 mod request;

@@ -108,6 +108,9 @@ pub struct KnownCaller {
     pub expires: Option<Timestamp>,
     /// How long a session may rest unused; `None` for API tokens.
     pub idle_limit: Option<Duration>,
+    /// The host of a service that this secret of a web session is for, and no other; `None` = the gateway's own
+    /// hosts.
+    pub host: Option<Arc<str>>,
     /// Microseconds; the last use this process knows of.
     last_seen: AtomicI64,
     /// Microseconds; the last use that is, or is about to be, in the database.
@@ -283,7 +286,7 @@ impl Callers {
             CredentialKind::CliSession | CredentialKind::WebSession => {
                 lookup::session(&self.database, &digest, kind).await?
             }
-            CredentialKind::None => Err(CallerFault::Unknown),
+            CredentialKind::None | CredentialKind::AccessToken => Err(CallerFault::Unknown),
         };
         let answer = found.and_then(|caller| caller.fault(now).map_or(Ok(caller), Err));
         match answer {

@@ -38,6 +38,8 @@ const POLICIES: &str = include_str!("../migrations/20261122000600_policies.sql")
 const RATE_COUNTS: &str = include_str!("../migrations/20261122001000_rate_counts.sql");
 const SIGNING_KEYS: &str = include_str!("../migrations/20261122001100_signing_keys.sql");
 
+const SERVICES: &str = include_str!("../migrations/20261122001200_services.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -76,6 +78,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: SIGNING_KEYS,
         postgres: SIGNING_KEYS,
     },
+    Migration { stamp: 20_261_122_001_200, name: "services", sqlite: SERVICES, postgres: SERVICES },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

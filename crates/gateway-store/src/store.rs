@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::factors::{self, Factors};
 use crate::files::{self, ServeLock};
 use crate::groups::Groups;
+use crate::handoffs::Handoffs;
 use crate::identities::Identities;
 use crate::jobs::Jobs;
 use crate::kept::Kept;
@@ -31,6 +32,7 @@ use crate::rate_counts::RateCounts;
 use crate::runs::Run;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
+use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::sign_ins::{self, SignIns};
@@ -341,6 +343,16 @@ impl Store {
     /// The policy documents kept in the database.
     pub fn policies(&self) -> Policies {
         Policies { core: Arc::clone(&self.core) }
+    }
+
+    /// The services declared in the database.
+    pub fn services(&self) -> Services {
+        Services { core: Arc::clone(&self.core) }
+    }
+
+    /// Browsers on their way from a service's host to the gateway and back.
+    pub fn handoffs(&self) -> Handoffs {
+        Handoffs { core: Arc::clone(&self.core) }
     }
 
     /// From credentials to callers.

@@ -4,6 +4,7 @@ mod aggregates;
 mod certificates;
 mod concurrency;
 mod factors;
+mod handoffs;
 mod jobs;
 mod log;
 mod opening;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::log;
 use gateway_audit::Event;
 use gateway_config::{Flags, Sources};
-use gateway_server::{Running, Surroundings};
+use gateway_server::{ConfigFile, Running, Surroundings};
 use gateway_sim::idp::{DevIdp, DevPerson, IdpOptions};
 use gateway_sim::{Flavour, SimOptions, SimRack};
 use gateway_store::{EventFilter, NewSession, NewToken, NewUser, Store, User};
@@ -145,8 +145,14 @@ impl TestGatewayBuilder {
                 let idp = match self.people_of_idp {
                     None => None,
                     Some(people) => {
-                        let options =
+                        let mut options =
                             IdpOptions { clock: clock.clone(), ..IdpOptions::new(people, IDP_SECRET) };
+                        // Behind a front that ends TLS people come back to the public address.
+                        let public = self.environment.get("DOMAIN");
+                        let back = public.map(|domain| format!("https://{domain}/auth/callback/dev"));
+                        for client in &mut options.clients {
+                            client.redirect_uris.extend(back.clone());
+                        }
                         Some(Arc::new(DevIdp::start(options).await.expect("the development provider")))
                     }
                 };
@@ -386,6 +392,43 @@ impl TestGateway {
             .await
             .unwrap_or_else(|error| panic!("the log does not verify: {error}"));
         running.stop().await;
+    }
+
+    /// Writes its configuration file again, as an operator would, with the provider in it.
+    pub fn write_file(&self, text: &str) {
+        let text = with_provider(Some(text.to_owned()), self.idp.as_deref()).unwrap_or_default();
+        // A new file in the place of the old one, as editors and deployments do it.
+        let new = self.directory.path().join("rack-gateway.toml.new");
+        std::fs::write(&new, text).expect("a file");
+        std::fs::rename(new, self.file_path()).expect("a file in its place");
+    }
+
+    /// Follows the configuration file from now on, as `serve` does.
+    pub fn follow_file(&self) {
+        self.running().follow(self.config_file());
+    }
+
+    /// Reads the configuration file again now, as `serve` does when it was changed.
+    pub async fn read_file_again(&self) {
+        self.running().read_again(self.config_file()).await;
+    }
+
+    fn config_file(&self) -> ConfigFile {
+        let (path, environment) = (self.file_path(), self.environment.clone());
+        let read = path.clone();
+        let load = move || {
+            let text = std::fs::read_to_string(&read).unwrap_or_default();
+            gateway_config::parse(Sources {
+                file: Some((read.clone(), text)),
+                environment: environment.clone(),
+                flags: Flags::default(),
+            })
+        };
+        ConfigFile { path, load: Arc::new(load) }
+    }
+
+    fn file_path(&self) -> PathBuf {
+        self.directory.path().join("rack-gateway.toml")
     }
 
     /// The directory of its files.

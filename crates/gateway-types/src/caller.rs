@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::grant::Grant;
 use crate::id::{SessionId, TokenId, UserId};
-use crate::role::RoleSet;
+use crate::role::{Role, RoleSet};
 
 /// The kind of credential a caller presented.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum CredentialKind {
     CliSession,
     /// An API token (`rgw_…`).
     ApiToken,
+    /// An access token of an issuer that a service lists (RFC 9068).
+    AccessToken,
 }
 
 impl CredentialKind {
@@ -31,6 +34,7 @@ impl CredentialKind {
             CredentialKind::WebSession => "web_session",
             CredentialKind::CliSession => "cli_session",
             CredentialKind::ApiToken => "api_token",
+            CredentialKind::AccessToken => "access_token",
         }
     }
 }
@@ -100,6 +104,20 @@ pub enum Principal {
         /// The creator's present roles.
         creator_roles: RoleSet,
     },
+    /// Whoever an issuer that one service lists vouches for: with one role, at that service, and nobody
+    /// anywhere else.
+    AccessToken {
+        /// `iss`, as listed.
+        issuer: Arc<str>,
+        /// `sub`.
+        subject: Arc<str>,
+        /// The service's name.
+        service: Arc<str>,
+        /// The role there.
+        role: Role,
+        /// When it is refused at latest.
+        expires: Timestamp,
+    },
 }
 
 impl Principal {
@@ -109,16 +127,18 @@ impl Principal {
             Principal::Anonymous => CredentialKind::None,
             Principal::User { kind, .. } => *kind,
             Principal::ApiToken { .. } => CredentialKind::ApiToken,
+            Principal::AccessToken { .. } => CredentialKind::AccessToken,
         }
     }
 
     /// The id of the credential's row, when there is one: what step-up windows and remembered
-    /// bases belong to.
+    /// bases belong to. Of an access token, which has no row: who it is of.
     pub fn credential_id(&self) -> Option<String> {
         match self {
             Principal::Anonymous => None,
             Principal::User { session, .. } => Some(session.to_string()),
             Principal::ApiToken { id, .. } => Some(id.to_string()),
+            Principal::AccessToken { issuer, subject, .. } => Some(format!("{issuer} {subject}")),
         }
     }
 
@@ -128,6 +148,7 @@ impl Principal {
             Principal::Anonymous => "anonymous".to_owned(),
             Principal::User { email, .. } => email.to_string(),
             Principal::ApiToken { name, .. } => format!("token:{name}"),
+            Principal::AccessToken { issuer, subject, .. } => format!("{subject} of {issuer}"),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod me;
 pub mod meta;
 pub mod policy;
 pub mod selfcheck;
+pub mod services;
 pub mod sessions;
 pub mod settings;
 pub mod step_up;

@@ -46,6 +46,12 @@ impl Assets {
         format!("/app/static/{name}?v={version}")
     }
 
+    /// The same at a host of a service.
+    pub(crate) fn href_at_service(&self, name: &str) -> String {
+        let address = self.href(name);
+        format!("/.rack-gateway/static/{}", address.trim_start_matches("/app/static/"))
+    }
+
     /// The file of this name.
     pub(crate) fn reply(&self, name: &str, version: Option<&str>) -> Option<OwnReply> {
         let file = self.files.iter().find(|file| file.name == name)?;

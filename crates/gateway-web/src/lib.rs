@@ -12,6 +12,7 @@ mod device;
 mod filters;
 mod flash;
 mod gate;
+mod hosts;
 mod page;
 mod pages;
 mod query;
@@ -30,6 +31,8 @@ use gateway_app::control::{OwnReply, OwnRequest, PageAsked};
 use gateway_types::{Problem, RequestId};
 
 use assets::Assets;
+
+pub use hosts::away;
 
 /// The pages.
 #[derive(Debug)]

@@ -27,7 +27,14 @@ const fn entry(label: &'static str, href: &'static str, own: bool) -> Entry {
 
 /// The ways to other pages.
 const NAVIGATION: &[Group] = &[
-    Group { label: "Rack", entries: &[entry("Home", "/app", true), entry("Connect", "/app/connect", true)] },
+    Group {
+        label: "Rack",
+        entries: &[
+            entry("Home", "/app", true),
+            entry("Connect", "/app/connect", true),
+            entry("Services", "/app/services", false),
+        ],
+    },
     Group {
         label: "Access",
         entries: &[
@@ -151,6 +158,7 @@ fn who(caller: &Caller) -> Who {
         Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
             roles.iter().map(|role| role.name()).collect()
         }
+        Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };
     Who { name: caller.principal.display_name(), roles }

@@ -14,6 +14,7 @@ mod person;
 mod powers;
 pub(crate) mod problems;
 mod roles;
+mod services;
 mod settings;
 mod step_up;
 #[cfg(test)]
@@ -54,6 +55,11 @@ pages! {
     "GET /auth/login" => crate::sign_in::login,
     "GET /auth/callback/{provider}" => crate::sign_in::callback,
     "POST /auth/logout" => crate::sign_in::logout,
+    "GET /auth/handoff" => crate::hosts::hand_over,
+    "GET /.rack-gateway/callback" => crate::hosts::callback,
+    "GET /.rack-gateway/static/{file}" => files::asset,
+    "GET /.rack-gateway/sign-out" => crate::hosts::ask_to_sign_out,
+    "POST /.rack-gateway/sign-out" => crate::hosts::sign_out,
     "GET /device" => crate::device::ask,
     "POST /device" => crate::device::decide,
     "GET /step-up/{id}" => step_up::ask,
@@ -92,6 +98,8 @@ pages! {
     "POST /app/settings/{key}/reset" => settings::reset,
     "POST /app/apps/{app}/settings" => settings::change,
     "POST /app/apps/{app}/settings/reset" => settings::reset,
+    "GET /app/services" => services::list,
+    "GET /app/services/{name}" => services::one,
     "GET /app/audit" => audit::list,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,

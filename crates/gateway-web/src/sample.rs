@@ -206,6 +206,7 @@ impl Sample {
             None => request.head.path.clone(),
         };
         let asked = PageAsked {
+            at_service: false,
             method: request.head.method.clone(),
             target,
             form: request.form.clone(),
@@ -241,6 +242,7 @@ impl Sample {
         problem: &Problem,
     ) -> OwnReply {
         let asked = PageAsked {
+            at_service: false,
             method,
             target: target.to_owned(),
             form: owned(form),
@@ -281,7 +283,7 @@ impl Sample {
 pub(crate) fn session(caller: &Caller) -> Option<SessionId> {
     match &caller.principal {
         Principal::User { session, .. } => Some(*session),
-        Principal::Anonymous | Principal::ApiToken { .. } => None,
+        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => None,
     }
 }
 

@@ -77,7 +77,7 @@ async fn choose(
 }
 
 fn choices(app: &App, wish: Option<&str>, cli: Option<&CliRequest>) -> Vec<Choice> {
-    let return_to = sign_in::return_to(&app.own, wish);
+    let return_to = sign_in::return_to(&app.own, &app.rules.services(), wish);
     let choice = |name: &str| {
         let mut link = form_urlencoded::Serializer::new(String::new());
         link.append_pair("provider", name);
@@ -133,7 +133,7 @@ fn bad(detail: &str) -> Problem {
 
 /// Refuses a browser that asks ahead of time or for a part of a page: a state is spent only for somebody who
 /// looks. Browsers that do not say are old, and do neither for this address.
-fn asked_by_a_person(request: &OwnRequest) -> Result<(), SignInError> {
+pub(crate) fn asked_by_a_person(request: &OwnRequest) -> Result<(), SignInError> {
     let header = |name: &str| {
         request.head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };

@@ -10,6 +10,8 @@ pub enum Caller {
     User,
     /// A machine with an API token.
     ApiToken,
+    /// Whoever holds an access token of another issuer.
+    AccessToken,
 }
 
 /// The second factor behind the request.

@@ -174,6 +174,8 @@ pub fn ends(factor: &Factor) -> gateway_types::Timestamp {
 fn asking(caller: &Caller) -> Result<(UserId, SessionId), FactorError> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
-        Principal::Anonymous | Principal::ApiToken { .. } => Err(FactorError::NotAPerson),
+        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+            Err(FactorError::NotAPerson)
+        }
     }
 }

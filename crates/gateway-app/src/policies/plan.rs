@@ -231,7 +231,14 @@ impl Callers<'_> {
                     found
                 }
             },
-            (ActorKind::User | ActorKind::ApiToken | ActorKind::System | ActorKind::LocalOperator, _) => None,
+            (
+                ActorKind::User
+                | ActorKind::ApiToken
+                | ActorKind::AccessToken
+                | ActorKind::System
+                | ActorKind::LocalOperator,
+                _,
+            ) => None,
         };
         Ok(principal.map(|principal| Caller { channel, ..asking(principal) }))
     }

@@ -2,6 +2,7 @@
 //! listens. Both are parsed strictly and never repaired.
 
 use gateway_policy::OwnTable;
+use gateway_services::{CanonicalPath, ServiceTable};
 use serde::{Deserialize, Serialize};
 
 use super::{SignInError, device_name};
@@ -13,30 +14,41 @@ pub const HOME: &str = "/app";
 const LONGEST: usize = 2048;
 
 /// The page to go to after signing in: `wish`, when it is exactly the path of one of the gateway's own pages
-/// for signed-in people, with or without a query; else [`HOME`].
+/// for signed-in people, or of a service on the gateway's own hosts, with or without a query; else [`HOME`].
 ///
 /// # Security
 /// An open redirect would lend the gateway's name to any site. So this accepts a closed language instead of
 /// refusing known tricks: one slash, then a path that the table of pages has with GET, in which nothing is
-/// encoded; a query of plain characters; no fragment. What comes out is a path, so a browser cannot read
-/// another host into it.
-pub fn return_to(own: &OwnTable, wish: Option<&str>) -> String {
-    wish.filter(|wish| is_own_page(own, wish)).unwrap_or(HOME).to_owned()
+/// encoded; a query of plain characters; no fragment. A path of a service is in its one spelling, which has
+/// no empty segment. What comes out is a path, so a browser cannot read another host into it.
+pub fn return_to(own: &OwnTable, services: &ServiceTable, wish: Option<&str>) -> String {
+    let is_fine = |wish: &&str| is_plain(wish) && (is_own_page(own, wish) || is_service_page(services, wish));
+    wish.filter(is_fine).unwrap_or(HOME).to_owned()
+}
+
+fn is_plain(wish: &str) -> bool {
+    wish.len() <= LONGEST
+        && wish
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'))
+}
+
+/// Whether it is below the prefix of a service on the gateway's own hosts.
+fn is_service_page(services: &ServiceTable, wish: &str) -> bool {
+    let path = wish.split('?').next().unwrap_or_default();
+    CanonicalPath::parse(path).is_ok_and(|canonical| canonical.to_string() == path)
+        && matches!(services.find("", path), Ok(Some(_)))
 }
 
 fn is_own_page(own: &OwnTable, wish: &str) -> bool {
-    let plain = wish.len() <= LONGEST
-        && wish
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'));
     let (path, query) = wish.split_once('?').unwrap_or((wish, ""));
     let below =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let for_people = (below("/app") && !below("/app/static")) || path == "/device" || below("/step-up");
-    plain
-        && for_people
-        && !query.contains('?')
-        && own.identify("GET", path).is_ok_and(|route| route.page.is_some())
+    let for_people = (below("/app") && !below("/app/static"))
+        || path == "/device"
+        || path == "/auth/handoff"
+        || below("/step-up");
+    for_people && !query.contains('?') && own.identify("GET", path).is_ok_and(|route| route.page.is_some())
 }
 
 /// What a command line asks a browser for.

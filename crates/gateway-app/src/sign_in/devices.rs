@@ -134,7 +134,9 @@ pub async fn decide(
 fn person(caller: &Caller) -> Result<(UserId, SessionId), SignInError> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
-        Principal::Anonymous | Principal::ApiToken { .. } => Err(SignInError::NotASession),
+        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+            Err(SignInError::NotASession)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why somebody could not be signed in, as facts; and what they are told.
 
 use gateway_identity::oidc::{FaultSide, OidcError};
-use gateway_store::StoreError;
+use gateway_store::{HandoffFault, StoreError};
 use gateway_types::{Layer, Problem, ProblemKind, Timestamp};
 
 use crate::error::AppError;
@@ -102,6 +102,14 @@ pub enum SignInError {
         /// How long that is, in seconds.
         seconds: u64,
     },
+    /// The way from a service's host to the gateway and back is not one that this browser began, or is over.
+    #[error(
+        "this way to sign in is over, or was not begun in this browser; open the page that you wanted again"
+    )]
+    Handoff {
+        /// Why, for the log.
+        fault: HandoffFault,
+    },
     /// Only a person's session can do this.
     #[error("this takes a person's session; an API token is ended by revoking it")]
     NotASession,
@@ -113,6 +121,7 @@ impl SignInError {
         match self {
             // Its own text names the fact; the public one only what to do.
             SignInError::Provider(error) => error.to_string(),
+            SignInError::Handoff { fault } => handoff_reason(*fault).to_owned(),
             SignInError::Store(_)
             | SignInError::Record(_)
             | SignInError::Kept
@@ -169,9 +178,21 @@ impl From<SignInError> for Problem {
             | SignInError::NotInvited
             | SignInError::OtherIdentity
             | SignInError::Locked
+            | SignInError::Handoff { .. }
             | SignInError::Changed => ProblemKind::SignInFailed,
         };
         Problem::new(kind, Layer::Authentication, error.to_string())
+    }
+}
+
+const fn handoff_reason(fault: HandoffFault) -> &'static str {
+    match fault {
+        HandoffFault::Unknown => "handoff refused: no such code, or way",
+        HandoffFault::OtherBrowser => "handoff refused: the code was brought by another browser",
+        HandoffFault::OtherHost => "handoff refused: the code was brought to another host",
+        HandoffFault::Expired => "handoff refused: the code came late",
+        HandoffFault::Used => "handoff refused: the code was used before",
+        HandoffFault::Ended => "handoff refused: the session ended meanwhile",
     }
 }
 

@@ -66,3 +66,8 @@ pub(super) async fn refused(app: &App, mut event: Event, reason: &str) {
         tracing::error!(error = &error as &dyn std::error::Error, "a failed sign-in was not recorded");
     }
 }
+
+/// Records that an event's intent came to nothing.
+pub(crate) async fn record_refused(app: &App, event: Event, error: &SignInError) {
+    refused(app, event, &error.reason()).await;
+}

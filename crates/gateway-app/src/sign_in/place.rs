@@ -53,7 +53,8 @@ fn plain_http(claimed: &Origin) -> SignInError {
     SignInError::PlainHttp { authority: claimed.authority.clone() }
 }
 
-async fn kept(app: &App) -> Result<Option<Origin>, SignInError> {
+/// The origin that an admin's sign-in showed to be right; `None` before the first one.
+pub(crate) async fn kept(app: &App) -> Result<Option<Origin>, SignInError> {
     Ok(app.store.kept().value(KEPT).await?.as_deref().and_then(https))
 }
 

@@ -30,9 +30,10 @@ pub(super) async fn open(
 ) -> Result<(Session, Secret<String>), SignInError> {
     let (idle_limit, longest) = match kind {
         CredentialKind::CliSession => (CLI_IDLE, CLI_LONGEST),
-        CredentialKind::WebSession | CredentialKind::None | CredentialKind::ApiToken => {
-            (WEB_IDLE, WEB_LONGEST)
-        }
+        CredentialKind::WebSession
+        | CredentialKind::None
+        | CredentialKind::ApiToken
+        | CredentialKind::AccessToken => (WEB_IDLE, WEB_LONGEST),
     };
     let known = app.store.identities().knows_place(user.id, device, &ip.to_string()).await?;
     let new = NewSession {
@@ -68,7 +69,9 @@ pub(super) async fn open(
 pub async fn sign_out(app: &App, caller: &Caller, request_id: RequestId) -> Result<(), SignInError> {
     let session = match &caller.principal {
         Principal::User { session, .. } => *session,
-        Principal::Anonymous | Principal::ApiToken { .. } => return Err(SignInError::NotASession),
+        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+            return Err(SignInError::NotASession);
+        }
     };
     let mut event = app.operator(caller, request_id).event("gateway:auth:logout");
     event.parameters.insert("session".to_owned(), session.to_string());

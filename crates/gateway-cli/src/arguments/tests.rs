@@ -182,6 +182,7 @@ fn help_is_as_it_was() {
       groups      Show and set what the groups of an identity provider get
       sessions    List and end sessions
       settings    Show and change settings
+      services    List, show, check and change the services behind the gateway
       policy      Show, check and change policies
       tokens      Make, list and end API tokens
       audit       Verify, follow and export the audit log

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use gateway_config::{Flags, load};
-use gateway_server::{Surroundings, start};
+use gateway_server::{ConfigFile, Surroundings, start};
 use gateway_types::{OsEntropy, SystemClock};
 
 use crate::failure::{Exit, Failure};
@@ -30,10 +30,15 @@ pub(crate) struct ServeArguments {
 /// Serves. The first signal lets requests in hand finish, a second one does not.
 pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let flags = Flags { port: arguments.port, admin_port: arguments.admin_port, ..arguments.place.flags() };
-    let config = load(context.config.clone(), flags)?;
+    let config = load(context.config.clone(), flags.clone())?;
     program_log::start(config.log.format, &config.log.filter)?;
     let mut signals = StopSignals::listen()?;
     let running = start(config, surroundings()).await?;
+    let named = context.config.clone();
+    running.follow(ConfigFile {
+        path: gateway_config::file_path(named.as_deref()),
+        load: Arc::new(move || load(named.clone(), flags.clone())),
+    });
     for address in &running.addresses {
         tracing::info!(%address, "listening");
     }

@@ -29,11 +29,20 @@ pub(crate) fn read(table: &DeTable<'_>, origin: Origin) -> Result<LocatedService
 }
 
 /// The declared services, each checked and all together.
-pub(crate) fn services(resolver: &mut Resolver<'_>) -> Option<Vec<RawService>> {
+pub(crate) fn services(resolver: &mut Resolver<'_>, domain: Option<&str>) -> Option<Vec<RawService>> {
     let declared = resolver.document.services.clone();
     let mut checked: Vec<Service> = Vec::new();
     let mut is_sound = true;
     for LocatedService { origin, raw } in &declared {
+        if let Some(host) =
+            raw.hosts.iter().find(|host| domain.is_some_and(|own| host.eq_ignore_ascii_case(own)))
+        {
+            is_sound = false;
+            let reason =
+                format!("`{host}` is the gateway's own: give `prefix` without `hosts`, or another host");
+            let (key, kind) = (format!("{}.hosts", key(&raw.name)), FaultKind::Declaration { reason });
+            resolver.faults.push(Fault { key, origin: origin.clone(), kind });
+        }
         match Service::check(raw.clone()) {
             Ok(service) => checked.push(service),
             Err(faults) => {

@@ -131,12 +131,35 @@ fn every_row_is_reachable() {
         let (method, template) = operation.route.split_once(' ').unwrap();
         let filled = template.replace("{path*}", "a/b").replace(['{', '}'], "");
         let found = [filled.clone(), format!("/api/v1{filled}")].into_iter().any(|path| {
-            [table.identify(method, &path), table.identify_on_second_listener(method, &path)]
-                .into_iter()
-                .flatten()
-                .any(|route| *route.operation == operation)
+            let everywhere = [
+                table.identify(method, &path),
+                table.identify_on_second_listener(method, &path),
+                table.identify_at_service(method, &path),
+            ];
+            everywhere.into_iter().flatten().any(|route| *route.operation == operation)
         });
         assert!(found, "{} cannot be reached: another row hides it", operation.route);
+    }
+}
+
+#[test]
+fn rows_of_services_hosts_are_there_and_nowhere_else() {
+    let table = table();
+    let paths = [
+        ("GET", "/.rack-gateway/callback"),
+        ("GET", "/.rack-gateway/sign-out"),
+        ("POST", "/.rack-gateway/sign-out"),
+        ("GET", "/.rack-gateway/static/style.css"),
+    ];
+    for (method, path) in paths {
+        assert!(table.identify_at_service(method, path).is_ok_and(|route| route.page.is_some()), "{path}");
+        assert_eq!(table.identify(method, path), Err(OwnRouteError::Unknown), "{path}");
+        assert_eq!(table.identify_on_second_listener(method, path), Err(OwnRouteError::Unknown), "{path}");
+    }
+    for (method, path) in
+        [("GET", "/"), ("GET", "/app"), ("GET", "/api/v1/me"), ("GET", "/auth/login"), ("POST", "/drain")]
+    {
+        assert_eq!(table.identify_at_service(method, path), Err(OwnRouteError::Unknown), "{path}");
     }
 }
 

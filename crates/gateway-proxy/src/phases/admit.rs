@@ -22,6 +22,7 @@ use crate::limits::Bucket;
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
+use crate::sign_on::Going;
 
 /// A well-formed request from an admitted source.
 #[derive(Debug)]
@@ -35,6 +36,18 @@ pub struct Admitted {
     pub(super) socket: bool,
     /// The certificate that the client proved to hold, where TLS ended here and it gave one.
     pub(super) client_certificate: Option<CertificateDer<'static>>,
+    /// A browser says that a page of another site is behind it; only a service that lists that page's origin
+    /// may be asked so.
+    pub(super) is_foreign: bool,
+}
+
+impl Admitted {
+    /// A person with a browser who goes to a page; `None` for everybody else.
+    pub(crate) fn going(&self) -> Option<Going> {
+        let target = self.request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let (method, headers) = (self.request.method(), self.request.headers());
+        Going::of(method, target, headers, &self.origin, self.source_ip).filter(|_| !self.socket)
+    }
 }
 
 /// Admits a request.
@@ -82,13 +95,7 @@ pub(crate) fn admit(
             "sockets are opened by the command line or by this gateway's own pages only",
         ));
     }
-    if comes_from_another_site(request.headers(), &host) {
-        return refuse(Problem::new(
-            ProblemKind::ForeignOrigin,
-            Layer::Network,
-            "a page of another site asked a browser to send this request",
-        ));
-    }
+    let is_foreign = comes_from_another_site(request.headers(), &host);
     let host = name.to_ascii_lowercase();
     let client_certificate = peer.secured.as_ref().and_then(|secured| secured.client_certificate.clone());
     ControlFlow::Continue(Admitted {
@@ -97,6 +104,7 @@ pub(crate) fn admit(
         host,
         socket,
         client_certificate,
+        is_foreign,
         request,
     })
 }

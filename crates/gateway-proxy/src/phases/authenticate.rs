@@ -4,11 +4,14 @@ use std::ops::ControlFlow;
 
 use std::net::IpAddr;
 
+use gateway_app::access_tokens::AccessTokens;
 use gateway_identity::InlineFactor;
+use gateway_services::Service;
 use gateway_store::{CallerFault, ResolveError};
-use gateway_types::{Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind};
+use gateway_types::{Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind, Secret};
+use http::header::COOKIE;
 
-use super::identify::Identified;
+use super::identify::{Identified, Target, service_host};
 use super::limit;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -39,6 +42,10 @@ pub(crate) async fn authenticate(
     asker: &mut Asker,
 ) -> Flow<Authenticated> {
     let open = identified.target.operation().class == Class::Open;
+    if identified.cross_origin.is_some() {
+        // A browser may send the cookies of a sibling host along; a foreign page's call is not in their name.
+        identified.admitted.request.headers_mut().remove(COOKIE);
+    }
     let certificate = identified.admitted.client_certificate.take();
     let headers = identified.admitted.request.headers_mut();
     let presented = presented::take(headers, certificate.as_ref(), identified.channel);
@@ -56,13 +63,17 @@ pub(crate) async fn authenticate(
     };
     let caller = Caller { principal, channel: identified.channel, source_ip: identified.admitted.source_ip };
     outcome.authenticated(&caller);
-    asker.is_known(plane, &caller);
+    let host = identified.admitted.host.as_str();
+    asker.is_known(plane, &caller, service_host(plane, &identified.rules, host));
     match caller.principal.credential_kind() {
-        CredentialKind::ApiToken if factor.is_some() => refuse(no_factor_of_token()),
+        CredentialKind::ApiToken | CredentialKind::AccessToken if factor.is_some() => {
+            refuse(no_factor_of_token())
+        }
         CredentialKind::None
         | CredentialKind::WebSession
         | CredentialKind::CliSession
-        | CredentialKind::ApiToken => {
+        | CredentialKind::ApiToken
+        | CredentialKind::AccessToken => {
             ControlFlow::Continue(Authenticated { identified, caller, credential, factor })
         }
     }
@@ -105,6 +116,13 @@ async fn resolve(
     outcome: &mut OutcomeGuard,
 ) -> Flow<Principal> {
     let source_ip = identified.admitted.source_ip;
+    if let (Target::Service(request), Place::Header, Credential::Text(token)) =
+        (&identified.target, place, credential)
+        && !request.service.raw.issuers.is_empty()
+        && AccessTokens::is_one(token.expose())
+    {
+        return of_issuer(plane, token, &request.service, outcome).await;
+    }
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
     match credential.resolve(callers, Some(source_ip), now).await {
         // The cookie of a web session is for the web pages; as a password it would be a second kind of
@@ -114,6 +132,15 @@ async fn resolve(
                 != (place == Place::Cookie) =>
         {
             one_event(plane, source_ip, outcome, "a credential was presented in the place of another kind");
+            refuse(unauthenticated("the credential is not valid"))
+        }
+        // A host's cookie is that host's: what another one can read, or was made to tell, is worth nothing here.
+        Ok(known)
+            if known.host.as_deref()
+                != service_host(plane, &identified.rules, &identified.admitted.host)
+                    .filter(|_| place == Place::Cookie) =>
+        {
+            one_event(plane, source_ip, outcome, "a cookie was presented at another host than its own");
             refuse(unauthenticated("the credential is not valid"))
         }
         Ok(known) => ControlFlow::Continue(known.principal.clone()),
@@ -135,6 +162,24 @@ async fn resolve(
                 Layer::Authentication,
                 "the credential cannot be checked, because the store cannot be reached",
             ))
+        }
+    }
+}
+
+/// Who an access token stands for at this service.
+async fn of_issuer(
+    plane: &DataPlane,
+    token: &Secret<String>,
+    service: &Service,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Principal> {
+    let (tokens, now) = (&plane.parts.access_tokens, plane.parts.clock.now());
+    match tokens.principal(token.expose(), service.name.as_str(), &service.raw.issuers, now).await {
+        Ok(principal) => ControlFlow::Continue(principal),
+        Err(fault) => {
+            // Anybody can write such a token, also one that says it is over: refusals are counted by source.
+            outcome.note(fault.to_string());
+            refuse(unauthenticated("the credential is not valid"))
         }
     }
 }

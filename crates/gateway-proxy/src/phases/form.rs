@@ -35,8 +35,14 @@ pub(crate) struct PageForm {
     pub(crate) code: Option<InlineFactor>,
 }
 
-/// Reads a form that `caller` sends.
-pub(crate) fn read(plane: &DataPlane, caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Flow<PageForm> {
+/// Reads a form that `caller` sends, at a service's host or at the gateway's own.
+pub(crate) fn read(
+    plane: &DataPlane,
+    caller: &Caller,
+    service_host: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Flow<PageForm> {
     if !comes_from_own_page(headers) {
         return refuse(Problem::new(
             ProblemKind::ForeignOrigin,
@@ -53,8 +59,16 @@ pub(crate) fn read(plane: &DataPlane, caller: &Caller, headers: &HeaderMap, body
         }
     }
     let is_of_session = match (&caller.principal, tokens.as_slice()) {
-        (Principal::User { session, .. }, [token]) => csrf::is_token(&plane.parts.store, *session, token),
-        (Principal::User { .. } | Principal::Anonymous | Principal::ApiToken { .. }, _) => false,
+        (Principal::User { session, .. }, [token]) => {
+            csrf::is_token(&plane.parts.store, *session, service_host, token)
+        }
+        (
+            Principal::User { .. }
+            | Principal::Anonymous
+            | Principal::ApiToken { .. }
+            | Principal::AccessToken { .. },
+            _,
+        ) => false,
     };
     if !is_of_session {
         return refuse(Problem::new(

@@ -18,6 +18,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
+use super::identify::service_host;
 use super::inspect::{Asked, Inspected};
 use super::record::Recorded;
 use super::reveal;
@@ -75,6 +76,7 @@ async fn own(
         (Principal::User { session, .. }, Channel::Web) => Some(*session),
         (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local) => None,
     };
+    let host = service_host(plane, &inspected.rules, inspected.origin.host()).map(str::to_owned);
     let http::request::Parts { method, uri, headers, extensions, .. } = inspected.head;
     let request = OwnRequest {
         operation: route.operation,
@@ -90,7 +92,7 @@ async fn own(
         },
         form,
         body,
-        csrf: web_session.map(|session| csrf::token(&plane.parts.store, session)),
+        csrf: web_session.map(|session| csrf::token_at(&plane.parts.store, session, host.as_deref())),
         caller: inspected.caller,
         facts: inspected.facts,
         request_id: outcome.request_id,
@@ -343,7 +345,9 @@ pub(crate) fn build(
 pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
     let name: String = match principal {
         Principal::ApiToken { name, creator_email, .. } => format!("{creator_email} (token {name})"),
-        Principal::User { .. } | Principal::Anonymous => principal.display_name(),
+        Principal::User { .. } | Principal::Anonymous | Principal::AccessToken { .. } => {
+            principal.display_name()
+        }
     };
     let visible: String =
         name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(256).collect();

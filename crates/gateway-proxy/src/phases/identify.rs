@@ -6,11 +6,16 @@ use std::sync::Arc;
 use gateway_app::rules::Rules;
 use gateway_convox::{RequestKind, RouteError};
 use gateway_policy::{OwnRoute, OwnRouteError};
-use gateway_services::{Ask, CanonicalPath, ServiceRequest, ServiceRouteError, ServiceTable};
+use gateway_services::{
+    Ask, CanonicalPath, RESERVED_PREFIX, ServiceRequest, ServiceRouteError, ServiceTable,
+};
 use gateway_types::{Channel, Layer, Operation, Problem, ProblemKind, Resource};
+use http::Response;
 use http::header::AUTHORIZATION;
 
 use super::admit::Admitted;
+use super::cors::{self, CrossOrigin};
+use crate::body::ReplyBody;
 use crate::flow::{Flow, refuse};
 use crate::outcome::{OutcomeGuard, Recording};
 use crate::plane::DataPlane;
@@ -62,6 +67,22 @@ pub struct Identified {
     pub(super) channel: Channel,
     /// The rules that it was found in, and is decided by.
     pub(super) rules: Arc<Rules>,
+    /// A page of another origin is behind it, which the service lists.
+    pub(super) cross_origin: Option<CrossOrigin>,
+}
+
+/// The host of a request, when it is a service's own, where nothing of the gateway answers but what is below
+/// `/.rack-gateway`, and only that host's own cookie counts.
+pub(super) fn service_host<'a>(plane: &DataPlane, rules: &Rules, host: &'a str) -> Option<&'a str> {
+    let is_rack = plane.parts.rack_hosts.iter().any(|known| known == host);
+    (!is_rack && rules.services.owns_host(host)).then_some(host)
+}
+
+/// The answer to a preflight, which carries no credential and changes nothing (Fetch standard, section 3.2.2).
+pub(crate) fn preflight(identified: &Identified, outcome: &mut OutcomeGuard) -> Option<Response<ReplyBody>> {
+    let reply = identified.cross_origin.as_ref()?.answer()?;
+    outcome.recording = Recording::Silent;
+    Some(reply)
 }
 
 /// Finds the operation.
@@ -77,7 +98,10 @@ pub(crate) fn identify(
     let rack_path = path
         .strip_prefix(RACK_PREFIX)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .filter(|_| service_host(plane, &rules, &admitted.host).is_none())
         .or_else(|| plane.parts.rack_hosts.contains(&admitted.host).then_some(path));
+    let cross_origin = cors::admit(&rules, &admitted, rack_path.is_some())?;
+    asker.cross_origin = cross_origin.clone();
     let (target, channel) = match rack_path {
         Some(rack_path) => {
             outcome.on_channel(Channel::RackProxy);
@@ -85,18 +109,22 @@ pub(crate) fn identify(
             asker.page = None;
             (rack_target(plane, &admitted, rack_path)?, Channel::RackProxy)
         }
-        None => match service_target(&rules.services, &admitted, path)? {
-            Some(target) => {
-                outcome.on_channel(Channel::Service);
-                asker.of_service(&admitted.request);
-                (target, Channel::Service)
+        None => {
+            let at_service = service_host(plane, &rules, &admitted.host).is_some();
+            match service_target(&rules.services, &admitted, path, cross_origin.as_ref(), at_service)? {
+                Some(target) => {
+                    outcome.on_channel(Channel::Service);
+                    asker.of_service(&admitted, &target, at_service);
+                    (target, Channel::Service)
+                }
+                None if admitted.socket && at_service => return refuse(no_such_operation()),
+                None if admitted.socket => {
+                    asker.page = None;
+                    (tunnel_target(plane, &rules.services, &admitted, path)?, Channel::Api)
+                }
+                None => own_target(plane, &admitted, path, asker, at_service)?,
             }
-            None if admitted.socket => {
-                asker.page = None;
-                (tunnel_target(plane, &rules.services, &admitted, path)?, Channel::Api)
-            }
-            None => own_target(plane, &admitted, path, asker)?,
-        },
+        }
     };
     if SILENT_ACTIONS.contains(&target.operation().action.as_str())
         || target.operation().action.as_str() == "gateway:meta:health"
@@ -105,7 +133,7 @@ pub(crate) fn identify(
     }
     outcome.identified(channel, target.operation(), target.resource());
     asker.route_known(&target);
-    ControlFlow::Continue(Identified { admitted, target, channel, rules })
+    ControlFlow::Continue(Identified { admitted, target, channel, rules, cross_origin })
 }
 
 fn rack_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
@@ -126,7 +154,16 @@ fn route_problem(fault: &RouteError) -> Problem {
 }
 
 /// An operation of the service that the host and path belong to; `None` when they are no service's.
-fn service_target(services: &ServiceTable, admitted: &Admitted, path: &str) -> Flow<Option<Target>> {
+fn service_target(
+    services: &ServiceTable,
+    admitted: &Admitted,
+    path: &str,
+    cross_origin: Option<&CrossOrigin>,
+    at_service: bool,
+) -> Flow<Option<Target>> {
+    if at_service && is_reserved(path) {
+        return ControlFlow::Continue(None);
+    }
     let found = match services.find(&admitted.host, path) {
         Ok(Some(found)) => found,
         Ok(None) => return ControlFlow::Continue(None),
@@ -137,7 +174,9 @@ fn service_target(services: &ServiceTable, admitted: &Admitted, path: &str) -> F
     let request = &admitted.request;
     let version = found.service.raw.version_header.as_deref();
     let ask = Ask {
-        method: request.method().as_str(),
+        method: cross_origin
+            .and_then(CrossOrigin::preflight_method)
+            .unwrap_or_else(|| request.method().as_str()),
         query: request.uri().query(),
         socket: admitted.socket,
         version: version.and_then(|name| request.headers().get(name)).and_then(|value| value.to_str().ok()),
@@ -179,14 +218,27 @@ fn tunnel_target(
     }
 }
 
+/// Whether a path is one of the gateway's own at a service's host, in whatever spelling a service would read so.
+fn is_reserved(path: &str) -> bool {
+    let reserved = RESERVED_PREFIX.trim_start_matches('/');
+    CanonicalPath::parse(path)
+        .is_ok_and(|path| path.segments().first().is_some_and(|first| first.eq_ignore_ascii_case(reserved)))
+}
+
 /// One of the gateway's own operations, and whether a browser asks for its page.
 fn own_target(
     plane: &DataPlane,
     admitted: &Admitted,
     path: &str,
     asker: &mut Asker,
+    at_service: bool,
 ) -> Flow<(Target, Channel)> {
-    let route = match plane.parts.own.identify(admitted.request.method().as_str(), path) {
+    let method = admitted.request.method().as_str();
+    let identified = match at_service {
+        true => plane.parts.own.identify_at_service(method, path),
+        false => plane.parts.own.identify(method, path),
+    };
+    let route = match identified {
         Ok(route) if plane.parts.control.serves(&route.operation) => route,
         Ok(_) | Err(OwnRouteError::Unknown) => return refuse(no_such_operation()),
         Err(OwnRouteError::MethodNotAllowed { allowed }) => {
@@ -200,7 +252,7 @@ fn own_target(
     let has_token = admitted.request.headers().contains_key(AUTHORIZATION);
     let channel = match &route.page {
         Some(_) if !has_token => {
-            asker.asked_for_page(&admitted.request);
+            asker.asked_for_page(&admitted.request, at_service);
             Channel::Web
         }
         // The operation's own path answers both; a page of the web UI answers browsers only.

@@ -19,12 +19,13 @@ use gateway_services::ServiceRequest;
 use gateway_types::{Caller, Channel, Facts, Layer, Operation, Problem, ProblemKind, Resource};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
+use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use super::admit::Admitted;
 use super::authenticate::Authenticated;
 use super::form::{self, PageForm};
-use super::identify::Target;
+use super::identify::{Target, service_host};
 use super::limit::Limited;
 use super::service;
 use super::step_up;
@@ -130,7 +131,10 @@ pub(crate) async fn inspect(
                 },
             };
             let (body, form) = if caller.channel == Channel::Web && head.method == Method::POST {
-                let PageForm { fields, code } = form::read(plane, &caller, &head.headers, &body)?;
+                let PageForm { fields, code } = {
+                    let host = service_host(plane, &rules, origin.host());
+                    form::read(plane, &caller, host, &head.headers, &body)?
+                };
                 asker.filled_in(&fields);
                 factor = code;
                 (Bytes::new(), fields)
@@ -265,7 +269,11 @@ impl Asked {
 
     /// Whether its body streams upstream.
     pub(super) fn is_streamed(&self) -> bool {
-        matches!(self, Asked::Rack { body: Some(_), .. } | Asked::Service { .. })
+        match self {
+            Asked::Rack { body, .. } => body.is_some(),
+            Asked::Service { body, .. } => !body.is_end_stream(),
+            Asked::Own { .. } => false,
+        }
     }
 
     /// What a step-up for this request is bound to: method and path, and a digest of what else is asked.

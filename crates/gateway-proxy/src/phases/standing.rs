@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_store::ResolveError;
-use gateway_types::{Caller, Facts, Operation, Resource};
+use gateway_types::{Caller, Facts, Operation, Principal, Resource};
 use tokio::time::interval;
 
 use super::authenticate::Credential;
@@ -90,13 +90,24 @@ impl Standing {
     async fn check(&self) -> Result<(), String> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let parts = &self.plane.parts;
+        if let Principal::AccessToken { expires, .. } = &self.caller.principal {
+            return match parts.clock.now() < *expires {
+                true => self.decide(&self.caller),
+                false => Err("the access token is over".to_owned()),
+            };
+        }
         let known = match credential.resolve(parts.store.callers(), None, parts.clock.now()).await {
             Ok(known) => known,
             Err(ResolveError::Refused(_)) => return Err("the session or token is no longer valid".to_owned()),
             Err(ResolveError::Store(_)) => return Ok(()),
         };
         let caller = Caller { principal: known.principal.clone(), ..self.caller.clone() };
-        let verdict = parts.rules.policy().decide(&caller, &self.operation, &self.resource, &self.facts);
+        self.decide(&caller)
+    }
+
+    fn decide(&self, caller: &Caller) -> Result<(), String> {
+        let rules = &self.plane.parts.rules;
+        let verdict = rules.policy().decide(caller, &self.operation, &self.resource, &self.facts);
         if verdict.is_allowed() { Ok(()) } else { Err(verdict.reason) }
     }
 }

@@ -11,10 +11,12 @@ use gateway_app::step_up::{self as app, Refused, Spending};
 use gateway_identity::InlineFactor;
 use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, UserId, Verdict};
 
+use super::identify::service_host;
 use super::inspect::Inspected;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
+use crate::sign_on::Going;
 
 mod advice;
 
@@ -153,12 +155,34 @@ pub(crate) async fn confirmation_page(plane: &DataPlane, inspected: &Inspected) 
         source_ip: inspected.caller.source_ip,
     };
     match app::open_challenge(&plane.parts.store, id, session, refused).await {
-        Ok(id) => Some(inspected.origin.join(&format!("/step-up/{id}"))),
+        Ok(id) => page_of(plane, inspected, &id.to_string()).await,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a step-up challenge could not be kept");
             None
         }
     }
+}
+
+/// The address of a challenge's page: at the gateway's own origin, and from there back to where a person's
+/// browser was.
+async fn page_of(plane: &DataPlane, inspected: &Inspected, id: &str) -> Option<String> {
+    if inspected.caller.channel != Channel::Service {
+        return Some(inspected.origin.join(&format!("/step-up/{id}")));
+    }
+    let head = &inspected.head;
+    let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let ip = inspected.caller.source_ip;
+    let going = Going::of(&head.method, target, &head.headers, &inspected.origin, ip);
+    let visit = going.as_ref().map(Going::visit);
+    let is_away = service_host(plane, &inspected.rules, inspected.origin.host()).is_some();
+    if is_away {
+        return plane.parts.control.confirmation_page(&inspected.origin, id.to_owned(), visit).await;
+    }
+    let back = visit.map(|visit| {
+        let target: String = form_urlencoded::byte_serialize(visit.target.as_bytes()).collect();
+        format!("?return_to={target}")
+    });
+    Some(inspected.origin.join(&format!("/step-up/{id}{}", back.unwrap_or_default())))
 }
 
 async fn spend(

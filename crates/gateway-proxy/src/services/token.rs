@@ -91,6 +91,8 @@ impl RequestTokens {
             Principal::Anonymous => return Ok(None),
             Principal::User { id, email, .. } => (id.to_string(), Some(&**email), None),
             Principal::ApiToken { id, creator_email, .. } => (id.to_string(), None, Some(&**creator_email)),
+            // With its issuer, so that no other issuer's subject, and no id of ours, is ever the same.
+            Principal::AccessToken { issuer, subject, .. } => (format!("{issuer} {subject}"), None, None),
         };
         let now = self.clock.now().micros().div_euclid(1_000_000);
         let claims = Claims {
@@ -130,6 +132,7 @@ pub(crate) const fn kind_of(principal: &Principal) -> &'static str {
         Principal::Anonymous => "anonymous",
         Principal::User { .. } => "user",
         Principal::ApiToken { .. } => "api_token",
+        Principal::AccessToken { .. } => "access_token",
     }
 }
 
@@ -140,6 +143,7 @@ pub(crate) fn roles_of(principal: &Principal) -> Vec<&'static str> {
         Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
             roles.iter().map(gateway_types::Role::name).collect()
         }
+        Principal::AccessToken { role, .. } => vec![role.name()],
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two queries behind a credential. Each reads the credential and the person behind it in one
+//! The queries behind a credential. Each reads the credential and the person behind it in one
 //! statement, so that no half-changed state is seen.
 
 use std::sync::Arc;
@@ -25,6 +25,11 @@ const TOKEN: &str = "SELECT t.id, t.name, t.roles, t.grants, t.creator, t.expire
 
 const SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, s.last_seen, s.revoked, \
      u.email, u.roles, u.locked FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.digest = $1";
+
+/// A secret of a web session at a host of a service: the session's row decides everything but where it counts.
+const HOST_SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, s.last_seen, s.revoked, \
+     u.email, u.roles, u.locked, h.host FROM host_sessions AS h JOIN sessions AS s ON s.id = h.session_id \
+     JOIN users AS u ON u.id = s.user_id WHERE h.digest = $1";
 
 pub(super) async fn token(
     database: &Database,
@@ -53,6 +58,7 @@ pub(super) async fn token(
         principal,
         expires: ends.into_iter().flatten().min(),
         idle_limit: None,
+        host: None,
         last_seen: AtomicI64::new(last_used),
         last_written: AtomicI64::new(last_used),
     }))
@@ -63,7 +69,17 @@ pub(super) async fn session(
     digest: &CredentialDigest,
     presented_as: CredentialKind,
 ) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
-    let Some(row) = one(database, SESSION, digest).await? else { return Ok(Err(CallerFault::Unknown)) };
+    let (row, host) = match one(database, SESSION, digest).await? {
+        Some(row) => (row, None),
+        None if presented_as == CredentialKind::WebSession => {
+            let Some(row) = one(database, HOST_SESSION, digest).await? else {
+                return Ok(Err(CallerFault::Unknown));
+            };
+            let host: String = row.try_get("host")?;
+            (row, Some(Arc::from(host)))
+        }
+        None => return Ok(Err(CallerFault::Unknown)),
+    };
     if let Some(fault) = ended(&row, row.try_get("locked")?)? {
         return Ok(Err(fault));
     }
@@ -84,6 +100,7 @@ pub(super) async fn session(
         principal,
         expires: Some(moment(&row, "expires")?),
         idle_limit: Some(sessions::idle_limit(&row)?),
+        host,
         last_seen: AtomicI64::new(last_seen),
         last_written: AtomicI64::new(last_seen),
     }))

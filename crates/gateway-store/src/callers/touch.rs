@@ -28,7 +28,7 @@ impl Touch {
         let what = match principal {
             Principal::ApiToken { id, .. } => Touched::Token(id.to_string()),
             Principal::User { session, .. } => Touched::Session(session.to_string()),
-            Principal::Anonymous => Touched::Nothing,
+            Principal::Anonymous | Principal::AccessToken { .. } => Touched::Nothing,
         };
         Touch { what, from, at }
     }

@@ -65,6 +65,7 @@ async fn migrations_apply_once() {
             "certificates",
             "rate_counts",
             "signing_keys",
+            "services",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

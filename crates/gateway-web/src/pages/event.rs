@@ -171,6 +171,7 @@ const fn actor_kind(kind: ActorKind) -> &'static str {
         ActorKind::Anonymous => "nobody known",
         ActorKind::User => "person",
         ActorKind::ApiToken => "API token",
+        ActorKind::AccessToken => "access token of an issuer",
         ActorKind::System => "the gateway itself",
         ActorKind::LocalOperator => "operator on the server",
     }

@@ -8,6 +8,7 @@ use gateway_types::{Principal, Problem};
 use crate::page::Frame;
 use crate::pages::account::standing::{self, Standing};
 use crate::pages::powers::{self, Power};
+use crate::pages::services::{self, Launch};
 use crate::{Web, reply};
 
 #[derive(Template)]
@@ -26,6 +27,7 @@ struct HomePage {
     powers: Vec<Power>,
     standing: Option<Standing>,
     login: String,
+    services: Vec<Launch>,
 }
 
 /// `GET /app`.
@@ -35,6 +37,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
             roles.iter().map(|role| role.name()).collect()
         }
+        Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };
     reply::html(&HomePage {
@@ -49,5 +52,6 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         powers: powers::of(web.app(), &request.caller),
         standing: standing::of(web, &request.caller).await?,
         login: format!("rack-gateway login {origin}"),
+        services: services::launcher(web, request),
     })
 }

@@ -186,7 +186,10 @@ impl SessionRow {
             device: session.device.clone(),
             kind: match session.kind {
                 CredentialKind::CliSession => "command line",
-                CredentialKind::WebSession | CredentialKind::None | CredentialKind::ApiToken => "web",
+                CredentialKind::WebSession
+                | CredentialKind::None
+                | CredentialKind::ApiToken
+                | CredentialKind::AccessToken => "web",
             },
             ip: session.ip.map(|ip| ip.to_string()),
             created: session.created,

@@ -72,6 +72,9 @@ struct Way {
 
 /// The page that tells `problem`, or the way to sign in.
 pub(crate) fn refusal(web: &Web, asked: &PageAsked, problem: &Problem, request_id: RequestId) -> OwnReply {
+    if asked.at_service {
+        return crate::hosts::refusal(web, problem, request_id);
+    }
     let signed_out = problem.kind == ProblemKind::Unauthenticated;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
     if signed_out && reads {
@@ -135,10 +138,23 @@ fn ways(problem: &Problem, again: bool) -> Vec<Way> {
     let ways = problem.remedies.iter().filter_map(|remedy| {
         let way = way(remedy.kind, again)?;
         let page = remedy.url.clone().filter(|url| url.starts_with('/') && !url.starts_with("//"));
-        let link = way.link.or_else(|| page.map(|page| (page, "Open the page for it")));
+        // Where this very request can be confirmed is better than where any can.
+        let confirm = remedy.url.clone().filter(|_| is_factor(remedy.kind)).map(|page| (page, "Confirm now"));
+        let link = confirm.or(way.link).or_else(|| page.map(|page| (page, "Open the page for it")));
         Some(Way { link, command: remedy.command.clone(), ..way })
     });
     ways.collect()
+}
+
+const fn is_factor(kind: RemedyKind) -> bool {
+    match kind {
+        RemedyKind::StepUp | RemedyKind::StepUpBound => true,
+        RemedyKind::Enrol
+        | RemedyKind::Approval
+        | RemedyKind::Elevation
+        | RemedyKind::Role
+        | RemedyKind::Setting => false,
+    }
 }
 
 /// What a remedy asks a person to do. `again`: the page has a form for a second factor.

@@ -9,7 +9,9 @@ use crate::sample::{HOSTILE, Sample, location, session, text};
 fn user(caller: &Caller) -> UserId {
     match &caller.principal {
         Principal::User { id, .. } => *id,
-        Principal::Anonymous | Principal::ApiToken { .. } => panic!("not a person"),
+        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+            panic!("not a person")
+        }
     }
 }
 

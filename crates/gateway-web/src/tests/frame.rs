@@ -39,6 +39,7 @@ async fn files_are_kept_by_their_content() {
     let nobody = Sample::nobody();
     let page = sample.web.problem_page(
         &gateway_app::control::PageAsked {
+            at_service: false,
             method: http::Method::POST,
             target: "/app".to_owned(),
             form: Vec::new(),

@@ -1,6 +1,7 @@
 //! D1: where a sign-in may lead.
 
 use gateway_policy::OwnTable;
+use gateway_services::{RawService, RawUpstream, Service, ServiceTable};
 use url::Url;
 
 use super::super::{HOME, return_to};
@@ -130,7 +131,7 @@ fn d1_a_sign_in_leads_to_the_gateways_own_pages_only() {
     for start in STARTS {
         for target in TARGETS {
             let wish = format!("{start}{target}");
-            let page = return_to(&own, Some(&wish));
+            let page = return_to(&own, &ServiceTable::default(), Some(&wish));
             // What a browser makes of it (WHATWG URL): the same place, whatever the check thought.
             let read = gateway.join(&page).unwrap();
             assert_eq!(read.origin(), gateway.origin(), "{wish:?} → {page:?}");
@@ -171,9 +172,9 @@ fn d1_what_is_no_page_for_people_leads_home() {
         "/login/u2f",
         &long,
     ] {
-        assert_eq!(return_to(&own, Some(wish)), HOME, "{wish:?}");
+        assert_eq!(return_to(&own, &ServiceTable::default(), Some(wish)), HOME, "{wish:?}");
     }
-    assert_eq!(return_to(&own, None), HOME);
+    assert_eq!(return_to(&own, &ServiceTable::default(), None), HOME);
 }
 
 #[test]
@@ -190,6 +191,46 @@ fn d1_pages_are_kept_with_their_query() {
         "/device?user_code=BCDF-GHJK",
         "/step-up/0197c6b8-7b5e-7000-8000-000000000000",
     ] {
-        assert_eq!(return_to(&own, Some(wish)), wish);
+        assert_eq!(return_to(&own, &ServiceTable::default(), Some(wish)), wish);
+    }
+}
+
+#[test]
+fn d1_a_sign_in_leads_back_to_a_service_on_the_gateways_own_hosts() {
+    let own = OwnTable::builtin().unwrap();
+    let upstream = RawUpstream { url: "http://127.0.0.1:1".to_owned(), weight: None, version: None };
+    let service = |name: &str, hosts: &[&str], prefix: Option<&str>| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let prefix = prefix.map(str::to_owned);
+        let upstreams = vec![upstream.clone()];
+        Service::check(RawService {
+            name: name.to_owned(),
+            hosts,
+            prefix,
+            upstreams,
+            ..RawService::default()
+        })
+        .unwrap()
+    };
+    let services =
+        vec![service("grafana", &[], Some("/grafana")), service("wiki", &["wiki.example.com"], None)];
+    let services = ServiceTable::new(services).unwrap();
+    for wish in ["/grafana", "/grafana/d/1?x=%20&y=a?b", "/grafana/", "/auth/handoff?id=abc"] {
+        assert_eq!(return_to(&own, &services, Some(wish)), wish);
+    }
+    for wish in [
+        "/grafana//evil.example",
+        "/grafana/../app",
+        "/grafana/%2e%2e/x",
+        "/%67rafana",
+        "/grafanax",
+        "/grafana\\x",
+        "/grafana/#x",
+        "//grafana",
+        "/page",
+        "/auth/handoffs",
+        "/auth/handoff/x",
+    ] {
+        assert_eq!(return_to(&own, &services, Some(wish)), HOME, "{wish}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::sample::{operations, source};
+use crate::sample::{access_token, operations, source};
 
 fn refused(extra: &str) -> PolicyError {
     PolicyEngine::new(operations(), &[source(extra)]).unwrap_err()
@@ -136,7 +136,13 @@ fn slices_leave_out_nothing_that_matters() {
     ));
     let whole = cedar_policy::PolicySet::from_policies(cut.rules().map(|rule| rule.policy.clone())).unwrap();
     let admin = role(Role::Admin);
-    let callers = [anonymous(), person(admin), person(role(Role::Viewer)), token(admin, &[], admin)];
+    let callers = [
+        anonymous(),
+        person(admin),
+        person(role(Role::Viewer)),
+        token(admin, &[], admin),
+        access_token(Role::Admin),
+    ];
     let mut asked = BTreeSet::new();
     for (place, operation) in cut.operations().iter().enumerate() {
         for (caller, facts) in
@@ -191,4 +197,45 @@ fn faults_say_where() {
         Some("context.sudo"),
     );
     check("permit (principal, action, resource);", "no @id", None);
+}
+
+/// An access token of an issuer is good at the service that lists it, with its role, and nowhere else.
+#[test]
+fn f3_an_access_token_is_somebody_at_its_own_service_only() {
+    let operation = |name: &str, class: Class, lowest: Role, step_up: StepUp| Operation {
+        route: format!("POST {name}:/{}", class.name()).into(),
+        action: ActionName::new(&format!("service:{name}:{}", class.name())),
+        class,
+        lowest_role: LowestRole::Role(lowest),
+        cicd: Cicd::No,
+        people_only: false,
+        step_up,
+    };
+    let services = [
+        operation("wiki", Class::Read, Role::Viewer, StepUp::None),
+        operation("wiki", Class::Change, Role::Ops, StepUp::Window),
+        operation("wiki", Class::Execute, Role::Admin, StepUp::None),
+        operation("wiki", Class::Critical, Role::Viewer, StepUp::Bound),
+        operation("wiki", Class::Reveal, Role::Viewer, StepUp::Bound),
+        operation("shop", Class::Read, Role::Viewer, StepUp::None),
+    ];
+    let mut operations = ENGINE.operations().to_vec();
+    operations.extend(services.clone());
+    let engine = PolicyEngine::new(operations, &[]).unwrap();
+    let allowed = |role: Role, operation: &Operation, service: &str| {
+        let facts = Facts { own_object: true, ..stepped_up() };
+        engine.decide(&access_token(role), operation, &Resource::service(service), &facts).is_allowed()
+    };
+    let told: Vec<bool> = services[..5].iter().map(|one| allowed(Role::Ops, one, "wiki")).collect();
+    assert_eq!(told, [true, true, false, false, false]);
+    assert!(allowed(Role::Admin, &services[2], "wiki"));
+    assert!(!allowed(Role::Admin, &services[3], "wiki"), "critical is nobody's without a factor");
+    assert!(!allowed(Role::Admin, &services[5], "shop"), "the neighbour's");
+    assert!(!allowed(Role::Admin, &services[0], "shop"), "the neighbour's, by the resource");
+    // Nothing of the rack or the gateway, also about what is called its own.
+    for operation in ENGINE.operations() {
+        let facts = Facts { own_object: true, approval_matches: true, ..stepped_up() };
+        let verdict = engine.decide(&access_token(Role::Admin), operation, &resource_of(operation), &facts);
+        assert!(!verdict.is_allowed(), "{}", operation.route);
+    }
 }

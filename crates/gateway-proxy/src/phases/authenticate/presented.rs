@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway_app::cookies;
+use gateway_app::{cookies, hosts, sign_in};
 use gateway_identity::{ClientCertificate, InlineError, InlineFactor, Presented as Inline, inline};
 use gateway_store::{CallerFault, Callers, KnownCaller, ResolveError};
 use gateway_types::{Channel, Layer, Problem, ProblemKind, Secret, Timestamp};
@@ -88,7 +88,7 @@ pub(super) fn take(
     certificate: Option<&CertificateDer<'_>>,
     channel: Channel,
 ) -> Result<Option<Presented>, Problem> {
-    let cookie = take_session_cookie(headers);
+    let cookie = take_session_cookie(headers, channel);
     let presented = read(headers);
     for name in [AUTHORIZATION, TOTP, WEBAUTHN] {
         headers.remove(name);
@@ -118,7 +118,7 @@ pub(super) fn take(
 }
 
 /// Takes the session cookie out of the `Cookie` headers and leaves the others.
-fn take_session_cookie(headers: &mut HeaderMap) -> Result<Option<Secret<String>>, Problem> {
+fn take_session_cookie(headers: &mut HeaderMap, channel: Channel) -> Result<Option<Secret<String>>, Problem> {
     let (mut found, mut others): (Vec<Secret<String>>, Vec<String>) = (Vec::new(), Vec::new());
     for value in headers.get_all(COOKIE) {
         // A cookie that is no text is none of ours.
@@ -129,6 +129,8 @@ fn take_session_cookie(headers: &mut HeaderMap) -> Result<Option<Secret<String>>
                 Some((name, value)) if name.trim() == cookies::SESSION => {
                     found.push(Secret::new(value.trim().to_owned()))
                 }
+                // Those that bind ways to sign in to the browser are the gateway's own too.
+                Some((name, _)) if channel == Channel::Service && is_of_sign_in(name.trim()) => {}
                 Some(_) | None => others.push(pair.to_owned()),
             }
         }
@@ -145,6 +147,10 @@ fn take_session_cookie(headers: &mut HeaderMap) -> Result<Option<Secret<String>>
         ));
     }
     Ok(found.pop())
+}
+
+fn is_of_sign_in(name: &str) -> bool {
+    matches!(name, hosts::BROWSER_COOKIE | sign_in::BROWSER_COOKIE)
 }
 
 fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {

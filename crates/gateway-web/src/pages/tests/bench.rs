@@ -102,6 +102,7 @@ impl Bench {
         } else {
             let problem = Problem::new(ProblemKind::Refused, Layer::Authorization, verdict.reason);
             let asked = PageAsked {
+                at_service: false,
                 method: request.head.method.clone(),
                 target: target.to_owned(),
                 form: request.form.clone(),

@@ -1,0 +1,146 @@
+//! Services behind the gateway: `/services`.
+
+use gateway_app::App;
+use gateway_app::control::OwnRequest;
+use gateway_app::services::{self, Listed, ServiceChangeError, Source};
+use gateway_services::openapi;
+use gateway_types::wire::services::{
+    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOperation, Services, WriteService,
+};
+use gateway_types::{LowestRole, Problem, Resource};
+use serde_json::json;
+
+use crate::input;
+use crate::paging::{bare, no_query};
+use crate::reply::{self, Answer};
+
+/// Every service: those of the configuration file and those of the database.
+#[utoipa::path(get, path = "/api/v1/services", tag = "services", responses((status = 200, body = Services)))]
+pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let listed = services::list(app).await?;
+    reply::json(&Services {
+        items: listed.iter().map(|listed| service(app, request, listed)).collect(),
+        fault: app.health.service_fault(),
+    })
+}
+
+/// One service.
+#[utoipa::path(get, path = "/api/v1/services/{name}", tag = "services", params(("name" = String, Path)),
+    responses((status = 200, body = Service)))]
+pub(crate) async fn read(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let name: String = input::path(request, "name")?;
+    tagged(service(app, request, &services::one(app, &name).await?))
+}
+
+/// What is wrong with a declaration, alone and beside the others. Changes nothing.
+#[utoipa::path(post, path = "/api/v1/services/check", tag = "services", request_body = WriteService,
+    responses((status = 200, body = ServiceCheck)))]
+pub(crate) async fn check(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let WriteService { declaration } = input::json(request)?;
+    let name = declaration.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+    let told = match services::check(app, &name, declaration).await {
+        Ok(service) => {
+            ServiceCheck { acceptable: true, faults: Vec::new(), operations: operations(&service) }
+        }
+        Err(error @ (ServiceChangeError::Store(_) | ServiceChangeError::Record(_))) => {
+            return Err(error.into());
+        }
+        Err(ServiceChangeError::Faults { faults }) => refused(faults.iter().map(ToString::to_string)),
+        Err(error) => refused([Problem::from(error).detail].into_iter()),
+    };
+    reply::json(&told)
+}
+
+fn refused(faults: impl Iterator<Item = String>) -> ServiceCheck {
+    ServiceCheck { acceptable: false, faults: faults.collect(), operations: Vec::new() }
+}
+
+/// The routes of an OpenAPI 3 document, as a declaration takes them. Changes nothing.
+#[utoipa::path(post, path = "/api/v1/services/import-openapi", tag = "services", request_body = ImportOpenapi,
+    responses((status = 200, body = ImportedRoutes)))]
+pub(crate) async fn import_openapi(_app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let ImportOpenapi { document } = input::json(request)?;
+    let imported = openapi::import(&document).map_err(|error| input::bad(error.to_string()))?;
+    reply::json(&ImportedRoutes {
+        routes: imported.routes.iter().map(|route| json!(route)).collect(),
+        skipped: imported.skipped,
+    })
+}
+
+/// Writes a service of the database and puts it in force here and on every instance, without a restart.
+/// Refused when it does not check, claims the place of another one, or takes away an action that a policy
+/// names. `If-Match`: the service's version, 0 for a new one.
+#[utoipa::path(put, path = "/api/v1/services/{name}", tag = "services",
+    params(("name" = String, Path), ("If-Match" = String, Header)), request_body = WriteService,
+    responses((status = 200, body = Service)))]
+pub(crate) async fn update(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let name: String = input::path(request, "name")?;
+    let expected = input::if_match(request)?;
+    let WriteService { declaration } = input::json(request)?;
+    let operator = app.operator(&request.caller, request.request_id);
+    let written = services::write(app, &operator, &name, declaration, expected).await?;
+    tagged(service(app, request, &written))
+}
+
+/// Removes a service of the database and puts what is left in force.
+#[utoipa::path(delete, path = "/api/v1/services/{name}", tag = "services",
+    params(("name" = String, Path), ("If-Match" = String, Header)), responses((status = 204)))]
+pub(crate) async fn remove(app: &App, request: &OwnRequest) -> Answer {
+    bare(request)?;
+    let name: String = input::path(request, "name")?;
+    let expected = input::if_match(request)?;
+    let operator = app.operator(&request.caller, request.request_id);
+    services::remove(app, &operator, &name, expected).await?;
+    Ok(reply::no_content())
+}
+
+fn tagged(service: Service) -> Answer {
+    let answer = reply::json(&service)?;
+    Ok(match service.version {
+        Some(version) => reply::tagged(answer, version),
+        None => answer,
+    })
+}
+
+fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
+    let (known, origin) = (listed.in_force.as_deref(), &request.head.origin);
+    let (source, stored) = match &listed.source {
+        Source::File => ("file", None),
+        Source::Database(document) => ("database", Some(document)),
+    };
+    let may_change = app.could(&request.caller, "gateway:service:update", &Resource::gateway(), false);
+    let title = &listed.declaration.title;
+    Service {
+        name: listed.name.clone(),
+        title: if title.is_empty() { listed.name.clone() } else { title.clone() },
+        source: source.to_owned(),
+        version: stored.map(|document| document.version),
+        updated_by: stored.map(|document| document.updated_by.clone()),
+        updated: stored.map(|document| document.updated.to_rfc3339()),
+        in_force: known.is_some(),
+        may_use: known.is_some_and(|known| services::may_use(app, &request.caller, known)),
+        url: known.and_then(|known| services::address(known, origin)),
+        openapi_url: known.and_then(|known| services::openapi_address(known, origin)),
+        operations: known.map(operations).unwrap_or_default(),
+        declaration: may_change.then(|| json!(listed.declaration)),
+    }
+}
+
+fn operations(service: &gateway_services::Service) -> Vec<ServiceOperation> {
+    let told = |operation: &gateway_types::Operation| ServiceOperation {
+        route: operation.route.to_string(),
+        action: operation.action.to_string(),
+        class: operation.class.name().to_owned(),
+        role: match operation.lowest_role {
+            LowestRole::Public => "public".to_owned(),
+            LowestRole::Own => "self".to_owned(),
+            LowestRole::Role(role) => role.to_string(),
+        },
+    };
+    service.operations().iter().map(told).collect()
+}

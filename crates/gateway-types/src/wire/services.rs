@@ -1,0 +1,103 @@
+//! Services behind the gateway: `/services`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// An operation of a service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceOperation {
+    /// `GET wiki:/pages/{id}`, or `SAFE wiki:/{path*}` for what no route names.
+    pub route: String,
+    /// The action that policies name.
+    pub action: String,
+    /// Its class.
+    pub class: String,
+    /// The lowest role that may; `public` for class `open`.
+    pub role: String,
+}
+
+/// A service. The `ETag` of a reply with one is the version in quotes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// `file` or `database`; only those of the database can be changed here.
+    pub source: String,
+    /// What `If-Match` is compared against; absent outside the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// Who wrote it last; absent outside the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+    /// When it was written last; absent outside the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<String>,
+    /// Whether exactly this declaration is in force at the instance that answers.
+    pub in_force: bool,
+    /// Whether the caller may use anything of it, given every second factor.
+    pub may_use: bool,
+    /// Where it is for browsers; absent for TCP services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where its own OpenAPI document is; absent when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openapi_url: Option<String>,
+    /// What can be asked of it; empty while it is not in force.
+    pub operations: Vec<ServiceOperation>,
+    /// The whole declaration; for those only who could change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub declaration: Option<Value>,
+}
+
+/// `GET /services`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Services {
+    /// By name.
+    pub items: Vec<Service>,
+    /// Why what is declared is not in force at the instance that answers; absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// `PUT /services/{name}`, and `POST /services/check`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteService {
+    /// What would stand in `[[service]]`, as JSON; an unknown field is refused.
+    #[schema(value_type = Object)]
+    pub declaration: Value,
+}
+
+/// The answer of `POST /services/check`. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCheck {
+    /// Whether it would be accepted.
+    pub acceptable: bool,
+    /// Everything that is wrong.
+    pub faults: Vec<String>,
+    /// What could be asked of it.
+    pub operations: Vec<ServiceOperation>,
+}
+
+/// `POST /services/import-openapi`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportOpenapi {
+    /// An OpenAPI 3 document.
+    #[schema(value_type = Object)]
+    pub document: Value,
+}
+
+/// The routes of an OpenAPI document, as `[[service.route]]` takes them. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImportedRoutes {
+    /// The routes.
+    #[schema(value_type = Vec<Object>)]
+    pub routes: Vec<Value>,
+    /// What has no route, and why.
+    pub skipped: Vec<String>,
+}

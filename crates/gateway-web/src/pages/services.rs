@@ -1,0 +1,160 @@
+//! Services behind the gateway: what there is, where, and whether one may use it.
+
+use askama::Template;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::origin::Origin;
+use gateway_app::services::{self, Listed, Source};
+use gateway_services::Service;
+use gateway_types::{Caller, LowestRole, Problem, Resource};
+
+use crate::page::Frame;
+use crate::{Web, reply};
+
+/// A service on the home page.
+pub(crate) struct Launch {
+    /// Its name for people.
+    pub(crate) title: String,
+    /// Its address.
+    pub(crate) href: String,
+    /// Whether the person may use it.
+    pub(crate) allowed: bool,
+}
+
+#[derive(Template)]
+#[template(path = "services.html")]
+struct ServicesPage {
+    frame: Frame,
+    fault: Option<String>,
+    columns: Vec<&'static str>,
+    services: Vec<Row>,
+}
+
+#[derive(Template)]
+#[template(path = "service.html")]
+struct ServicePage {
+    frame: Frame,
+    service: Row,
+    openapi: Option<String>,
+    upstreams: Vec<String>,
+    columns: Vec<&'static str>,
+    operations: Vec<OperationRow>,
+    /// The whole declaration, for those who could change it.
+    declaration: Option<String>,
+    commands: (String, String),
+}
+
+struct Row {
+    name: String,
+    title: String,
+    /// Its address; empty when it has none for browsers.
+    href: String,
+    /// The same in words.
+    place: String,
+    source: String,
+    in_force: bool,
+    allowed: bool,
+}
+
+struct OperationRow {
+    route: String,
+    action: String,
+    class: &'static str,
+    role: String,
+}
+
+/// The services of the home page: those in force that browsers can open.
+pub(crate) fn launcher(web: &Web, request: &OwnRequest) -> Vec<Launch> {
+    let (app, origin) = (web.app(), &request.head.origin);
+    let table = app.rules.services();
+    table
+        .services()
+        .filter_map(|service| {
+            let href = services::address(service, origin)?;
+            let allowed = services::may_use(app, &request.caller, service);
+            Some(Launch { title: service.title.clone(), href, allowed })
+        })
+        .collect()
+}
+
+/// `GET /app/services`.
+pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let listed = services::list(web.app()).await?;
+    reply::html(&ServicesPage {
+        frame: Frame::of(web, request, "Services"),
+        fault: web.app().health.service_fault(),
+        columns: vec!["Service", "Where", "Declared in", "You"],
+        services: listed.iter().map(|listed| row(web, request, listed)).collect(),
+    })
+}
+
+/// `GET /app/services/{name}`.
+pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let listed = services::one(web.app(), request.parameter("name").unwrap_or_default()).await?;
+    let service = listed.in_force.as_deref();
+    let may_change = may_change(web, &request.caller);
+    let declaration = serde_json::to_string_pretty(&listed.declaration).ok();
+    let name = &listed.name;
+    reply::html(&ServicePage {
+        frame: Frame::of(web, request, &title(&listed)),
+        service: row(web, request, &listed),
+        openapi: service.and_then(|service| services::openapi_address(service, &request.head.origin)),
+        upstreams: match may_change {
+            true => listed.declaration.upstreams.iter().map(|upstream| upstream.url.clone()).collect(),
+            false => Vec::new(),
+        },
+        columns: vec!["Route", "Action", "Class", "Role"],
+        operations: service.map(operations).unwrap_or_default(),
+        declaration: declaration.filter(|_| may_change),
+        commands: (
+            format!("rack-gateway services show {name}"),
+            format!("rack-gateway services remove {name}"),
+        ),
+    })
+}
+
+/// Whether the person could change services: who then may see all of a declaration.
+fn may_change(web: &Web, caller: &Caller) -> bool {
+    web.app().could(caller, "gateway:service:update", &Resource::gateway(), false)
+}
+
+fn title(listed: &Listed) -> String {
+    let title = &listed.declaration.title;
+    if title.is_empty() { listed.name.clone() } else { title.clone() }
+}
+
+fn row(web: &Web, request: &OwnRequest, listed: &Listed) -> Row {
+    let service = listed.in_force.as_deref();
+    let origin: &Origin = &request.head.origin;
+    let href = service.and_then(|service| services::address(service, origin)).unwrap_or_default();
+    let place = match href.split_once("://") {
+        Some((_, place)) => place.trim_end_matches('/').to_owned(),
+        None if service.is_some() => format!("rack-gateway tunnel {}", listed.name),
+        None => String::new(),
+    };
+    Row {
+        name: listed.name.clone(),
+        title: title(listed),
+        place,
+        href,
+        source: match &listed.source {
+            Source::File => "the configuration file".to_owned(),
+            Source::Database(document) => format!("the database, by {}", document.updated_by),
+        },
+        in_force: service.is_some(),
+        allowed: service.is_some_and(|service| services::may_use(web.app(), &request.caller, service)),
+    }
+}
+
+fn operations(service: &Service) -> Vec<OperationRow> {
+    let row = |operation: &gateway_types::Operation| OperationRow {
+        route: operation.route.to_string(),
+        action: operation.action.to_string(),
+        class: operation.class.name(),
+        role: match operation.lowest_role {
+            LowestRole::Public => "anybody".to_owned(),
+            LowestRole::Own => "everybody, about their own".to_owned(),
+            LowestRole::Role(role) => role.to_string(),
+        },
+    };
+    service.operations().iter().map(row).collect()
+}
