@@ -30,8 +30,8 @@ pub use flow::Flow;
 pub use front::{Welcome, welcome};
 pub use limits::LimitOptions;
 pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
+pub use redirect::{RedirectParts, serve_redirect};
 pub use services::{
     BodyFault, CredentialError, SecretError, SendError, ServiceParts, TokenError, VaultAccess, VaultToken,
 };
-pub use redirect::{RedirectParts, serve_redirect};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

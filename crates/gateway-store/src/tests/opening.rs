@@ -62,6 +62,9 @@ async fn migrations_apply_once() {
             "policies",
             "step_up_challenges",
             "person_tries",
+            "certificates",
+            "rate_counts",
+            "signing_keys",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
