@@ -434,7 +434,7 @@ keys! {
     /// Token for Vault.
     VAULT_TOKEN: Some("vault.token"), Secret, Fallback::Absent {
         means: "VAULT_TOKEN_FILE says it",
-        example: "env:MY_VAULT_TOKEN",
+        example: "file:/run/secrets/vault-token",
     };
 
     /// File that holds the token for Vault, such as the sink of a Vault agent; read again for each use.
