@@ -498,6 +498,14 @@ pub enum Warning {
         /// The rack's host.
         host: String,
     },
+    /// A service shares the origin of the gateway's own pages.
+    #[error(
+        "service.{service}: at a prefix of the gateway's own host it shares the origin of the gateway's pages, so whoever controls it can read them in its visitors' name; give it `hosts` unless you trust it like the gateway"
+    )]
+    ServiceSharesOrigin {
+        /// The service.
+        service: String,
+    },
     /// TLS is off on an address other machines can reach.
     #[error(
         "listener.tls: TLS is off on {address}; a router in front must end it and send `X-Forwarded-Proto: https` from one of listener.trusted_forwarders"

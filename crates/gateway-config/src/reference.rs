@@ -17,10 +17,15 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 16] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("network", "From where the gateway is used, over the public listener."),
+    ("acme", "Certificates from an ACME server (RFC 8555), with `listener.tls = \"acme\"`."),
+    (
+        "acme.dns",
+        "The DNS server that answers for the names, for the challenge `dns-01` (RFC 2136, RFC 8945).",
+    ),
     ("admin_listener", "The second listener: metrics and readiness, never public."),
     (
         "rack",

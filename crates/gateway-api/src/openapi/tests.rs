@@ -189,8 +189,11 @@ fn every_served_route_has_a_row_an_authorization_case_and_an_event() {
             "`{route}` has no line in crates/gateway-policy/authz-matrix.txt: run `cargo test -p gateway-policy matrix` and read what it proposes"
         );
         let changes = !route.starts_with("GET ");
-        let asks = ["gateway:policy:can", "gateway:policy:who_can", "gateway:policy:check"];
-        let signs_in = row.action.as_str().starts_with("gateway:auth:");
+        let asks =
+            ["gateway:policy:can", "gateway:policy:who_can", "gateway:policy:check", "gateway:service:check"];
+        // These prove who they are about in the request itself, and record what they do before they do it.
+        let signs_in = row.action.as_str().starts_with("gateway:auth:")
+            || row.action.as_str() == "gateway:selfcheck:scan";
         assert!(
             !changes || row.class.needs_intent() || asks.contains(&row.action.as_str()) || signs_in,
             "`{route}` changes something, but its class `{}` leaves no durable intent before the effect",

@@ -70,8 +70,10 @@ async fn every_row_about_ones_own_is_known() {
         }
         let (method, template) = operation.route.split_once(' ').unwrap();
         let path = own_path(template, &factor, &session, &token.id.to_string());
-        let at_root = world.app.own.identify(method, &path);
-        let route = at_root.or_else(|_| world.app.own.identify(method, &format!("/api/v1{path}"))).unwrap();
+        let own_table = &world.app.own;
+        let at_root =
+            own_table.identify(method, &path).or_else(|_| own_table.identify_at_service(method, &path));
+        let route = at_root.or_else(|_| own_table.identify(method, &format!("/api/v1{path}"))).unwrap();
         assert_eq!(route.operation.route, operation.route);
         let asked = Asked { body: "{}", ..Asked::to(method, path) };
         let is_own = own(&world, &ann.caller.principal, &route, &asked).await;

@@ -190,6 +190,8 @@ fn help_is_as_it_was() {
       can         Ask whether a person or a token may do something
       who-can     Ask who may do something
       convox      Run the installed `convox` client through the gateway
+      tunnel      Open a port of this machine that leads to a TCP service behind the gateway
+      selfcheck   Scan a gateway through what stands in front of it, and say what that lets through
       completion  Print a completion script for a shell
       help        Print this message or the help of the given subcommand(s)
 

@@ -1,8 +1,9 @@
 //! `[[service]]`: services behind the gateway. What a declaration means is gateway-services' business.
 
-use gateway_services::{RawService, Service, ServiceTable};
+use gateway_services::{RawKind, RawService, Service, ServiceTable};
 use toml::de::{DeTable, DeValue};
 
+use crate::config::Warning;
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::resolver::Resolver;
 
@@ -64,6 +65,13 @@ pub(crate) fn services(resolver: &mut Resolver<'_>, domain: Option<&str>) -> Opt
         resolver.faults.push(Fault { key: SERVICES.to_owned(), origin, kind });
         return None;
     }
+    let shares_origin = |raw: &RawService| raw.kind == RawKind::Http && raw.hosts.is_empty();
+    resolver.warnings.extend(
+        declared
+            .iter()
+            .filter(|service| shares_origin(&service.raw))
+            .map(|service| Warning::ServiceSharesOrigin { service: service.raw.name.clone() }),
+    );
     Some(declared.into_iter().map(|service| service.raw).collect())
 }
 
