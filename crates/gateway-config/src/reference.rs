@@ -17,9 +17,11 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 16] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
+    ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
+    ("acme.dns", "The DNS server in which names are proved, where they are proved by TXT records."),
     ("network", "From where the gateway is used, over the public listener."),
     ("admin_listener", "The second listener: metrics and readiness, never public."),
     (
