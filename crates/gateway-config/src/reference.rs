@@ -20,6 +20,8 @@ const INDENT: &str = "    ";
 const SECTIONS: [(&str, &str); 16] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
+    ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
+    ("acme.dns", "The DNS server in which names are proved, where they are proved by TXT records."),
     ("network", "From where the gateway is used, over the public listener."),
     ("acme", "Certificates from an ACME server (RFC 8555), with `listener.tls = \"acme\"`."),
     (
