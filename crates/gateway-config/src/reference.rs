@@ -23,11 +23,6 @@ const SECTIONS: [(&str, &str); 16] = [
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
     ("acme.dns", "The DNS server in which names are proved, where they are proved by TXT records."),
     ("network", "From where the gateway is used, over the public listener."),
-    ("acme", "Certificates from an ACME server (RFC 8555), with `listener.tls = \"acme\"`."),
-    (
-        "acme.dns",
-        "The DNS server that answers for the names, for the challenge `dns-01` (RFC 2136, RFC 8945).",
-    ),
     ("admin_listener", "The second listener: metrics and readiness, never public."),
     (
         "rack",

@@ -257,6 +257,18 @@ fn service_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId
     if asker.scheme == Scheme::Https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
+    cors_headers(headers, asker);
+}
+
+/// Which pages of other origins may read what comes from a service: never what the service itself says of it.
+fn cors_headers(headers: &mut HeaderMap, asker: &Asker) {
+    cors::strip(headers);
+    if let Some(cross_origin) = &asker.cross_origin {
+        cross_origin.mark(headers);
+    }
+    if asker.lists_origins {
+        cors::vary(headers);
+    }
 }
 
 fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId) {
@@ -274,16 +286,7 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
         rate_headers(headers, &asker.standings);
     }
     match asker.channel {
-        Channel::Service => {
-            cors::strip(headers);
-            if let Some(cross_origin) = &asker.cross_origin {
-                cross_origin.mark(headers);
-            }
-            if asker.lists_origins {
-                cors::vary(headers);
-            }
-            return;
-        }
+        Channel::Service => return cors_headers(headers, asker),
         Channel::RackProxy => return,
         Channel::Api | Channel::Web | Channel::Local => {}
     }
