@@ -5,7 +5,7 @@
 //! half-close). A close frame ends both: 1000 when both sides had ended, otherwise with a reason. Text is an
 //! error. The gateway pings, so that nothing in between takes the tunnel for idle.
 //!
-//! It knows neither HTTP nor policy, nor who asked for the tunnel. Start reading at [`carry`]; what the frames
+//! It knows neither HTTP nor policy, nor who asked for the tunnel. Start reading at [`carry()`]; what the frames
 //! mean is [`ByteReceiver`], which does no I/O.
 
 mod carry;
