@@ -158,6 +158,7 @@ async function run() {
   if (options["only-sign-in"]) return;
   await look("account");
   await visit("/app", "home");
+  await visit("/app/services", "services");
   await visit("/app/connect", "connect");
 
   // The first authenticator.
