@@ -236,7 +236,7 @@ impl Callers {
     ) -> Result<Arc<KnownCaller>, ResolveError> {
         let caller = match self.remembered(&digest, now) {
             Some(answer) => answer?,
-            None => self.ask(kind, digest, now).await??,
+            None => Box::pin(self.ask(kind, digest, now)).await??,
         };
         if caller.used(now) {
             // A full queue only costs precision.

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 
 use gateway_audit::{Frontier, Hash, Head};
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::pending::Pending;
-use crate::database::Database;
+use crate::database::{Database, Engine};
 use crate::error::StoreError;
 use crate::statement::Statement;
+
+/// How many columns a leaf's row has.
+const LEAF_COLUMNS: usize = 11;
 
 /// What a chunk of events became: an index for each (`None` when an earlier attempt had already
 /// written it), and the head after them.
@@ -87,7 +90,7 @@ pub(super) async fn write(
         indices.push(Some(index));
         rows.push((to_column(index)?, event));
     }
-    insert_leaves(tx.connection(), &rows).await?;
+    insert_leaves(tx.connection(), database.engine(), &rows).await?;
     insert_blobs(tx.connection(), &rows).await?;
     let head = frontier.head();
     sqlx::query("UPDATE audit_head SET size = $1, root = $2, frontier = $3 WHERE id = 1")
@@ -132,27 +135,60 @@ async fn written_before(
 }
 
 /// Inserts in groups whose sizes are powers of two, so that few different statements are ever prepared.
-async fn insert_leaves(connection: &mut AnyConnection, rows: &[(i64, &Pending)]) -> Result<(), StoreError> {
+async fn insert_leaves(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    rows: &[(i64, &Pending)],
+) -> Result<(), StoreError> {
     let mut rest = rows;
-    while let Some(size) = rest.len().checked_ilog2() {
-        let (group, after) = rest.split_at(1 << size);
-        let mut statement = Statement::new(
-            "INSERT INTO audit_leaves \
-             (idx, hash, bytes, time, request_id, actor, action, resource, app, phase, decision) VALUES ",
-        );
-        for (position, (index, event)) in group.iter().enumerate() {
+    while let Some(exponent) = rest.len().checked_ilog2() {
+        let (group, after) = rest.split_at(1 << exponent);
+        // Safe: made of fixed pieces and numbers only.
+        let mut query = sqlx::query(AssertSqlSafe(insert_text(engine, group.len())));
+        for (index, event) in group {
             let columns = &event.columns;
-            statement.sql(if position == 0 { "(" } else { ", (" }).number(*index).sql(", ");
-            statement.bytes(event.leaf.hash.as_bytes().to_vec()).sql(", ").bytes(event.leaf.bytes.clone());
-            statement.sql(", ").number(columns.time).sql(", ").text(&columns.request_id);
-            statement.sql(", ").text(&columns.actor).sql(", ").text(&columns.action);
-            statement.sql(", ").text(&columns.resource).sql(", ").optional_text(columns.app.as_deref());
-            statement.sql(", ").text(columns.phase).sql(", ").optional_text(columns.decision).sql(")");
+            query = query
+                .bind(*index)
+                .bind(event.leaf.hash.as_bytes().to_vec())
+                .bind(event.leaf.bytes.clone())
+                .bind(columns.time)
+                .bind(columns.request_id.clone())
+                .bind(columns.actor.clone())
+                .bind(columns.action.clone())
+                .bind(columns.resource.clone())
+                .bind(columns.app.clone())
+                .bind(columns.phase)
+                .bind(columns.decision);
         }
-        statement.query().execute(&mut *connection).await?;
+        query.execute(&mut *connection).await?;
         rest = after;
     }
     Ok(())
+}
+
+/// The statement that inserts so many leaves.
+///
+/// SQLite finds a parameter with a name, and `$1` is one to it, by looking through all of them, so that binding a
+/// statement of many rows took most of the time of a read: there they have none.
+fn insert_text(engine: Engine, rows: usize) -> String {
+    let mut text = String::from(
+        "INSERT INTO audit_leaves \
+         (idx, hash, bytes, time, request_id, actor, action, resource, app, phase, decision) VALUES ",
+    );
+    let mut parameter = 0;
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..LEAF_COLUMNS {
+            text.push_str(if column == 0 { "" } else { ", " });
+            parameter += 1;
+            match engine {
+                Engine::Sqlite => text.push('?'),
+                Engine::Postgres => text.push_str(&format!("${parameter}")),
+            }
+        }
+        text.push(')');
+    }
+    text
 }
 
 async fn insert_blobs(connection: &mut AnyConnection, rows: &[(i64, &Pending)]) -> Result<(), StoreError> {
