@@ -161,28 +161,42 @@ impl Template {
         literal && matches!(segments.next(), Some(Segment::One(slot)) if slot.class == PathClass::App)
     }
 
-    /// The values of the named parts, in order, when decoded `path` has this shape.
-    pub(crate) fn captures(&self, path: &[String]) -> Option<Vec<String>> {
-        let mut captured = Vec::new();
+    /// Whether decoded `path` has this shape.
+    pub(crate) fn fits(&self, path: &[String]) -> bool {
         let mut rest = path;
         for segment in &self.segments {
-            if let Segment::Rest(_) = segment {
-                captured.push((!rest.is_empty()).then(|| rest.join("/"))?);
-                return Some(captured);
-            }
-            let (first, others) = rest.split_first()?;
-            rest = others;
-            match segment {
-                Segment::Literal(text) if text == first => {}
-                Segment::One(_) if !first.is_empty() => captured.push(first.clone()),
+            let Some((first, others)) = rest.split_first() else { return false };
+            let fits = match segment {
+                Segment::Rest(_) => return true,
+                Segment::Literal(text) => text == first,
+                Segment::One(_) => !first.is_empty(),
                 Segment::Suffixed(_, suffix) => {
-                    let stem = first.strip_suffix(suffix.as_str()).filter(|stem| !stem.is_empty())?;
-                    captured.push(stem.to_owned());
+                    first.strip_suffix(suffix.as_str()).is_some_and(|stem| !stem.is_empty())
                 }
-                Segment::Literal(_) | Segment::One(_) | Segment::Rest(_) => return None,
+            };
+            if !fits {
+                return false;
             }
+            rest = others;
         }
-        rest.is_empty().then_some(captured)
+        rest.is_empty()
+    }
+
+    /// The values of the named parts, in order, when decoded `path` has this shape.
+    pub(crate) fn captures(&self, path: &[String]) -> Option<Vec<String>> {
+        // Most of the templates that a request is held against do not fit, and then nothing is copied.
+        if !self.fits(path) {
+            return None;
+        }
+        let captured = self.segments.iter().enumerate().filter_map(|(place, segment)| match segment {
+            Segment::Literal(_) => None,
+            Segment::One(_) => path.get(place).cloned(),
+            Segment::Suffixed(_, suffix) => {
+                path.get(place)?.strip_suffix(suffix.as_str()).map(ToOwned::to_owned)
+            }
+            Segment::Rest(_) => path.get(place..).map(|rest| rest.join("/")),
+        });
+        Some(captured.collect())
     }
 
     /// The percent-encoded path with these values in the named parts, in order.
