@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
 
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::service::grpc_web::{GrpcWeb, TextDecoder};
 use crate::services::body::{Lent, ServiceReplyBody, ServiceRequestBody};
+use crate::upstream::RackBody;
 
 mod pace;
 
@@ -146,13 +146,15 @@ pub struct ReplyBody {
     grpc_web: Option<GrpcWeb>,
     /// Ready, with the reason, when the caller may no longer have the rest.
     revoked: Option<Pin<Box<dyn Future<Output = String> + Send>>>,
+    /// Why the rest does not come; told once what came before went out.
+    broken: Option<BodyError>,
     guard: Option<OutcomeGuard>,
 }
 
 enum Source {
     Empty(Empty<Bytes>),
     Whole(Full<Bytes>),
-    Upstream(Incoming),
+    Upstream(RackBody),
     Service(Box<ServiceReplyBody>),
 }
 
@@ -165,22 +167,34 @@ impl fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// No body.
     pub fn empty() -> Self {
-        Self { source: Source::Empty(Empty::new()), grpc_web: None, revoked: None, guard: None }
+        Self { source: Source::Empty(Empty::new()), grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
     /// A complete body.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: Source::Whole(Full::new(bytes.into())), grpc_web: None, revoked: None, guard: None }
+        Self {
+            source: Source::Whole(Full::new(bytes.into())),
+            grpc_web: None,
+            revoked: None,
+            broken: None,
+            guard: None,
+        }
     }
 
     /// The rack's body, passed on as it comes.
-    pub fn upstream(body: Incoming) -> Self {
-        Self { source: Source::Upstream(body), grpc_web: None, revoked: None, guard: None }
+    pub(crate) fn upstream(body: RackBody) -> Self {
+        Self { source: Source::Upstream(body), grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
     /// A service's body, passed on as it comes but for what must not be in it.
     pub(crate) fn service(body: ServiceReplyBody) -> Self {
-        Self { source: Source::Service(Box::new(body)), grpc_web: None, revoked: None, guard: None }
+        Self {
+            source: Source::Service(Box::new(body)),
+            grpc_web: None,
+            revoked: None,
+            broken: None,
+            guard: None,
+        }
     }
 
     /// Whether the rack is still at it.
@@ -231,6 +245,10 @@ impl Body for ReplyBody {
             this.finish(End::Refused);
             return Poll::Ready(Some(Err(BodyError::Revoked { reason })));
         }
+        if let Some(error) = this.broken.take() {
+            this.finish(End::UpstreamLost);
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = match &mut this.source {
             Source::Empty(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Source::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
@@ -251,11 +269,19 @@ impl Body for ReplyBody {
                     this.finish(End::Completed);
                 }
             }
-            Poll::Ready(Some(Err(_))) => this.finish(End::UpstreamLost),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
             Poll::Ready(None) => this.finish(End::Completed),
-            Poll::Pending => {}
         }
-        polled
+        match polled {
+            // hyper drops what it has not sent yet as soon as it learns of a fault, which may be the head and all
+            // that came: it is given a turn to send that first.
+            Poll::Ready(Some(Err(error))) => {
+                this.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -196,7 +196,11 @@ impl<S> GuardedStream<S> {
             if is_over {
                 return Poll::Ready(awaited);
             }
-            self.alarm.as_mut().reset(until);
+            // An alarm that goes off too early is only looked at again: most connections ask for something long
+            // before it does, and to set it for each request would cost more than that.
+            if self.alarm.deadline() > until || self.alarm.is_elapsed() {
+                self.alarm.as_mut().reset(until);
+            }
             ready!(self.alarm.as_mut().poll(context));
         }
     }

@@ -17,7 +17,7 @@ use gateway_types::{Class, Rate, Timestamp};
 use tokio::time::timeout;
 
 pub(crate) use buckets::{Bucket, Slow, Standing};
-use buckets::{Buckets, Key};
+use buckets::{Buckets, named};
 pub(crate) use open::Held;
 use open::Open;
 use shared::Others;
@@ -99,8 +99,7 @@ impl Limits {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Vec<Standing>, Slow> {
-        let key = Key { bucket, whose: source(address) };
-        self.addresses.take(&[(key, self.options.rate(bucket))], now)
+        self.addresses.take(&source(address), &[(bucket, self.options.rate(bucket))], now)
     }
 
     /// Takes one request of this class of this caller: from the bucket of all its requests, and from the one
@@ -111,10 +110,10 @@ impl Limits {
         class: Class,
         now: Timestamp,
     ) -> Result<Vec<Standing>, Slow> {
-        let of = |bucket| (Key { bucket, whose: whose.to_owned() }, self.options.rate(bucket));
+        let of = |bucket| (bucket, self.options.rate(bucket));
         match bucket_of(class) {
-            None => self.callers.take(&[of(Bucket::Caller)], now),
-            Some(bucket) => self.callers.take(&[of(Bucket::Caller), of(bucket)], now),
+            None => self.callers.take(whose, &[of(Bucket::Caller)], now),
+            Some(bucket) => self.callers.take(whose, &[of(Bucket::Caller), of(bucket)], now),
         }
     }
 
@@ -149,7 +148,7 @@ impl Limits {
     /// Each instance counts by itself and goes on when the store is away; what could not be told is told later.
     pub(crate) async fn share(&self, store: &Store, now: Timestamp) {
         let counts = store.rate_counts();
-        let least = |key: &str| self.least_news(key);
+        let least = |bucket| self.least_news(bucket);
         let changed: Vec<_> =
             self.addresses.unshared(least).into_iter().chain(self.callers.unshared(least)).collect();
         let told = timeout(SHARING_LIMIT, async {
@@ -163,21 +162,22 @@ impl Limits {
             Err(slow) => return self.goes_on_alone(&slow),
         };
         self.store_is_away.store(false, Ordering::Relaxed);
-        for (text, used) in &changed {
-            self.table_of(text).shared(text, *used);
+        for (name, used) in &changed {
+            if let Some((bucket, whose)) = named(name) {
+                self.table_of(bucket).shared(bucket, whose, *used);
+            }
         }
-        for (text, taken) in self.others.news(rows) {
-            if let Some(bucket) = Key::bucket_of(&text) {
-                self.table_of(&text).charge(&text, self.options.rate(bucket), taken, now);
+        for (name, taken) in self.others.news(rows) {
+            if let Some((bucket, whose)) = named(&name) {
+                self.table_of(bucket).charge(bucket, whose, self.options.rate(bucket), taken, now);
             }
         }
     }
 
     /// How much must have been taken of a bucket before others are told: a twentieth of its burst. So what they
     /// count differs by a few percent, and addresses that rotate leave no row each.
-    fn least_news(&self, key: &str) -> i64 {
-        let burst = Key::bucket_of(key).map_or(1, |bucket| self.options.rate(bucket).burst);
-        i64::from(burst / 20).max(1)
+    fn least_news(&self, bucket: Bucket) -> i64 {
+        i64::from(self.options.rate(bucket).burst / 20).max(1)
     }
 
     fn goes_on_alone(&self, error: &(dyn std::error::Error + 'static)) {
@@ -186,10 +186,10 @@ impl Limits {
         }
     }
 
-    fn table_of(&self, key: &str) -> &Buckets {
-        match Key::bucket_of(key) {
-            Some(Bucket::Address | Bucket::SignIn | Bucket::OldCredential) => &self.addresses,
-            Some(Bucket::Caller | Bucket::Reveal | Bucket::Change | Bucket::Execute) | None => &self.callers,
+    fn table_of(&self, bucket: Bucket) -> &Buckets {
+        match bucket {
+            Bucket::Address | Bucket::SignIn | Bucket::OldCredential => &self.addresses,
+            Bucket::Caller | Bucket::Reveal | Bucket::Change | Bucket::Execute => &self.callers,
         }
     }
 }

@@ -188,6 +188,11 @@ impl DataPlane {
         self.services.tidy(&self.parts.rules).await;
     }
 
+    /// Closes connections to the rack that have rested for long. Called each minute.
+    pub fn tidy_upstream(&self) {
+        self.parts.upstream.tidy();
+    }
+
     /// Forgets what the limits need no longer. Called each minute.
     pub async fn tidy_limits(&self) {
         self.limits.tidy(self.parts.clock.now());

@@ -16,26 +16,25 @@ use base64::engine::general_purpose::STANDARD;
 use gateway_services::{UpstreamAddress, UpstreamProtocol, UpstreamTls};
 use gateway_types::Secret;
 use http::header::{AUTHORIZATION, HOST};
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::body::RequestBody;
 
+mod pool;
 mod stream;
 mod tls;
 
+use pool::Pool;
+pub(crate) use pool::RackBody;
 pub(crate) use stream::RackStream;
 pub(crate) use tls::ClientIdentity;
 pub use tls::{RackTls, TlsError};
-
-/// How long an idle pooled connection is kept. Below the rack's own idle limit of 120 s (API.md 2.3).
-const POOL_IDLE: Duration = Duration::from_secs(90);
 
 /// Where the rack is and how to sign in to it.
 pub struct RackTarget {
@@ -86,20 +85,19 @@ pub enum UpstreamError {
     /// A request was not answered.
     #[error("the rack did not answer")]
     Exchange(#[source] hyper::Error),
-    /// A pooled request was not answered.
-    #[error("the rack did not answer")]
-    Pooled(#[source] hyper_util::client::legacy::Error),
+    /// The connection ended before there was a reply.
+    #[error("the rack broke off")]
+    BrokeOff,
 }
 
 /// The rack, ready to be asked.
 pub struct Upstream {
-    scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
     authorization: HeaderValue,
     /// The credential as a rack might repeat it, for the scan that keeps it out of error texts.
     spellings: Vec<Secret<String>>,
-    client: Client<Connector, RequestBody>,
+    pool: Arc<Pool>,
     connector: Connector,
 }
 
@@ -120,17 +118,12 @@ impl Upstream {
         let mut authorization = HeaderValue::from_str(&format!("Basic {header}"))?;
         authorization.set_sensitive(true);
         let connector = Connector::new(&target)?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector.clone());
         Ok(Self {
             host: HeaderValue::from_str(target.authority.as_str())?,
-            scheme: target.scheme,
             authority: target.authority,
             authorization,
             spellings: spellings(target.password.expose(), header),
-            client,
+            pool: Arc::default(),
             connector,
         })
     }
@@ -151,25 +144,26 @@ impl Upstream {
     ///
     /// # Errors
     /// When the rack cannot be reached or breaks off before its reply's head is complete.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         mut request: Request<RequestBody>,
         target: &str,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        *request.uri_mut() = Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(target)
-            .build()?;
+    ) -> Result<Response<RackBody>, UpstreamError> {
+        *request.uri_mut() = Uri::from(PathAndQuery::try_from(target).map_err(http::Error::from)?);
         self.sign(&mut request);
-        self.client.request(request).await.map_err(UpstreamError::Pooled)
+        self.pool.send(&self.connector, request).await
+    }
+
+    /// Closes connections that have rested for long. Called each minute.
+    pub(crate) fn tidy(&self) {
+        self.pool.tidy();
     }
 
     /// Sends a request that may become a socket, over a connection of its own, which is never pooled.
     ///
     /// # Errors
     /// As [`Upstream::send`].
-    pub async fn send_upgrade(
+    pub(crate) async fn send_upgrade(
         &self,
         mut request: Request<RequestBody>,
         target: &str,

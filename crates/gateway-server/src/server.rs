@@ -536,6 +536,7 @@ fn minute(
         }
         Box::pin(async move {
             plane.sum_up_refusals();
+            plane.tidy_upstream();
             plane.tidy_limits().await;
             plane.tend_services().await;
             if let Err(error) = store.audit().checkpoint().await {

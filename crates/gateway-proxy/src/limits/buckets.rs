@@ -5,7 +5,7 @@
 //! through, and then refuses until that debt is paid.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway_types::{Rate, Timestamp};
@@ -63,24 +63,15 @@ impl Bucket {
     }
 }
 
-/// Whose bucket of which kind.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Key {
-    pub(super) bucket: Bucket,
-    pub(super) whose: String,
+/// The name of a bucket between instances: its kind, and whose it is.
+pub(super) fn name_of(bucket: Bucket, whose: &str) -> String {
+    format!("{}{SEPARATOR}{whose}", bucket.name())
 }
 
-impl Key {
-    /// The key as one text.
-    fn text(&self) -> String {
-        format!("{}{SEPARATOR}{}", self.bucket.name(), self.whose)
-    }
-
-    /// The kind of the bucket whose key this text is.
-    pub(super) fn bucket_of(text: &str) -> Option<Bucket> {
-        let (name, _) = text.split_once(SEPARATOR)?;
-        Bucket::ALL.into_iter().find(|bucket| bucket.name() == name)
-    }
+/// The kind of the bucket of this name, and whose it is.
+pub(super) fn named(name: &str) -> Option<(Bucket, &str)> {
+    let (kind, whose) = name.split_once(SEPARATOR)?;
+    Some((Bucket::ALL.into_iter().find(|bucket| bucket.name() == kind)?, whose))
 }
 
 /// How a bucket stands after a request.
@@ -117,103 +108,132 @@ struct State {
     shared: i64,
 }
 
-/// The table. It has two halves: keys that were used lately, and those before them; when the first is full, the
-/// second is forgotten. So the keys that were not used for longest go first, and none costs more than two looks.
+/// The tables, one for each kind of bucket. Each has two halves: keys that were used lately, and those before them;
+/// when the first is full, the second is forgotten. So the keys that were not used for longest go first, and none
+/// costs more than two looks.
 #[derive(Debug)]
 pub(super) struct Buckets {
-    halves: Mutex<Halves>,
+    tables: Mutex<Tables>,
     half_size: usize,
 }
 
 #[derive(Debug, Default)]
+struct Tables([Halves; Bucket::ALL.len()]);
+
+#[derive(Debug, Default)]
 struct Halves {
-    young: HashMap<String, State>,
-    old: HashMap<String, State>,
+    young: HashMap<Box<str>, State>,
+    old: HashMap<Box<str>, State>,
+}
+
+impl Tables {
+    #[expect(clippy::indexing_slicing, reason = "there is a table for each kind of bucket")]
+    fn of(&mut self, bucket: Bucket) -> &mut Halves {
+        &mut self.0[bucket as usize]
+    }
 }
 
 impl Halves {
-    fn state(&mut self, key: &str, half_size: usize) -> &mut State {
-        let known = self.old.remove(key);
-        if self.young.len() >= half_size && !self.young.contains_key(key) {
+    /// How the bucket stands; it is among those that were used lately from here on.
+    fn state(&mut self, whose: &str, half_size: usize) -> State {
+        if let Some(state) = self.young.get(whose) {
+            return *state;
+        }
+        let known = self.old.remove(whose);
+        if self.young.len() >= half_size {
             self.old = std::mem::take(&mut self.young);
         }
-        let fresh = State { full_at: i64::MIN, used: 0, shared: 0 };
-        self.young.entry(key.to_owned()).or_insert(known.unwrap_or(fresh))
+        let state = known.unwrap_or(State { full_at: i64::MIN, used: 0, shared: 0 });
+        self.young.insert(whose.into(), state);
+        state
+    }
+
+    fn put(&mut self, whose: &str, state: State) {
+        if let Some(known) = self.young.get_mut(whose) {
+            *known = state;
+        }
     }
 }
 
 impl Buckets {
-    /// For at most `most_keys`.
+    /// For at most `most_keys` of each kind.
     pub(super) fn new(most_keys: usize) -> Self {
-        Self { halves: Mutex::default(), half_size: most_keys.div_ceil(2) }
+        Self { tables: Mutex::default(), half_size: most_keys.div_ceil(2) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one from each of these buckets, or from none when one of them is empty.
-    pub(super) fn take(&self, keys: &[(Key, Rate)], now: Timestamp) -> Result<Vec<Standing>, Slow> {
+    pub(super) fn take(
+        &self,
+        whose: &str,
+        kinds: &[(Bucket, Rate)],
+        now: Timestamp,
+    ) -> Result<Vec<Standing>, Slow> {
         let now = nanos(now);
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut looked = Vec::with_capacity(keys.len());
-        for (key, rate) in keys {
-            let text = key.text();
-            let state = halves.state(&text, self.half_size);
-            // Kept, also when nothing is taken: else a moment from before the clock was moved back would stand.
-            state.full_at = clipped(state.full_at, *rate, now);
-            let full_at = state.full_at;
-            looked.push((key.bucket, *rate, text, full_at));
-        }
+        let mut tables = self.lock();
+        let mut states = Vec::with_capacity(kinds.len());
         // Of several empty ones, the one that takes longest: a repeat after that is let through by all.
-        let slowest = looked
-            .iter()
-            .map(|(bucket, rate, _, full_at)| (wait(*full_at, *rate, now), *bucket))
-            .max_by_key(|(wait, _)| *wait);
-        if let Some((wait, bucket)) = slowest
-            && wait > 0
-        {
-            let standings = looked
-                .iter()
-                .map(|(bucket, rate, _, full_at)| standing(*bucket, *rate, *full_at, now))
-                .collect();
-            return Err(Slow { bucket, wait_seconds: seconds(wait), standings });
+        let mut slowest: Option<(i64, Bucket)> = None;
+        for (bucket, rate) in kinds {
+            let mut state = tables.of(*bucket).state(whose, self.half_size);
+            state.full_at = clipped(state.full_at, *rate, now);
+            let wait = wait(state.full_at, *rate, now);
+            if wait > 0 && slowest.is_none_or(|(longest, _)| wait >= longest) {
+                slowest = Some((wait, *bucket));
+            }
+            states.push(state);
         }
-        let mut standings = Vec::with_capacity(looked.len());
-        for (bucket, rate, text, full_at) in looked {
-            let full_at = full_at.saturating_add(interval(rate));
-            let state = halves.state(&text, self.half_size);
-            state.full_at = full_at;
-            state.used = state.used.saturating_add(1);
-            standings.push(standing(bucket, rate, full_at, now));
+        let mut standings = Vec::with_capacity(kinds.len());
+        for ((bucket, rate), mut state) in kinds.iter().zip(states) {
+            if slowest.is_none() {
+                state.full_at = state.full_at.saturating_add(interval(*rate));
+                state.used = state.used.saturating_add(1);
+            }
+            // Kept, also when nothing is taken: else a moment from before the clock was moved back would stand.
+            tables.of(*bucket).put(whose, state);
+            standings.push(standing(*bucket, *rate, state.full_at, now));
         }
-        Ok(standings)
+        match slowest {
+            Some((wait, bucket)) => Err(Slow { bucket, wait_seconds: seconds(wait), standings }),
+            None => Ok(standings),
+        }
     }
 
     /// Charges what another instance let through.
-    pub(super) fn charge(&self, key: &str, rate: Rate, taken: i64, now: Timestamp) {
+    pub(super) fn charge(&self, bucket: Bucket, whose: &str, rate: Rate, taken: i64, now: Timestamp) {
         let now = nanos(now);
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = halves.state(key, self.half_size);
+        let mut tables = self.lock();
+        let mut state = tables.of(bucket).state(whose, self.half_size);
         let full_at = clipped(state.full_at, rate, now).saturating_add(interval(rate).saturating_mul(taken));
         state.full_at = clipped(full_at, rate, now);
+        tables.of(bucket).put(whose, state);
     }
 
-    /// The keys of which other instances do not know at least `least`, with all that was taken of each.
-    pub(super) fn unshared(&self, least: impl Fn(&str) -> i64) -> Vec<(String, i64)> {
-        let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed: Vec<(i64, &String, i64)> = halves
-            .young
-            .iter()
-            .chain(&halves.old)
-            .filter(|(key, state)| state.used.saturating_sub(state.shared) >= least(key))
-            .map(|(key, state)| (state.used.saturating_sub(state.shared), key, state.used))
-            .collect();
-        changed.sort_by_key(|(news, _, _)| std::cmp::Reverse(*news));
-        changed.into_iter().take(MOST_SHARED).map(|(_, key, used)| (key.clone(), used)).collect()
+    /// The buckets of which other instances do not know at least `least`, by name, with all that was taken of each.
+    pub(super) fn unshared(&self, least: impl Fn(Bucket) -> i64) -> Vec<(String, i64)> {
+        let tables = self.lock();
+        let mut changed: Vec<(i64, Bucket, &str, i64)> = Vec::new();
+        for (bucket, halves) in Bucket::ALL.into_iter().zip(&tables.0) {
+            let least = least(bucket);
+            let news = halves.young.iter().chain(&halves.old).filter_map(|(whose, state)| {
+                let news = state.used.saturating_sub(state.shared);
+                (news >= least).then_some((news, bucket, &**whose, state.used))
+            });
+            changed.extend(news);
+        }
+        changed.sort_by_key(|(news, ..)| std::cmp::Reverse(*news));
+        let busiest = changed.into_iter().take(MOST_SHARED);
+        busiest.map(|(_, bucket, whose, used)| (name_of(bucket, whose), used)).collect()
     }
 
     /// Notes that other instances were told this much.
-    pub(super) fn shared(&self, key: &str, used: i64) {
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let Halves { young, old } = &mut *halves;
-        for state in [young.get_mut(key), old.get_mut(key)].into_iter().flatten() {
+    pub(super) fn shared(&self, bucket: Bucket, whose: &str, used: i64) {
+        let mut tables = self.lock();
+        let Halves { young, old } = tables.of(bucket);
+        for state in [young.get_mut(whose), old.get_mut(whose)].into_iter().flatten() {
             state.shared = state.shared.max(used.min(state.used));
         }
     }
@@ -221,18 +241,17 @@ impl Buckets {
     /// Forgets the buckets that are full again.
     pub(super) fn tidy(&self, now: Timestamp) {
         let now = nanos(now);
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let Halves { young, old } = &mut *halves;
-        for half in [young, old] {
-            half.retain(|_, state| state.full_at > now);
-            half.shrink_to_fit();
+        for Halves { young, old } in &mut self.lock().0 {
+            for half in [young, old] {
+                half.retain(|_, state| state.full_at > now);
+                half.shrink_to_fit();
+            }
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let halves = self.halves.lock().unwrap();
-        halves.young.len() + halves.old.len()
+        self.lock().0.iter().map(|halves| halves.young.len() + halves.old.len()).sum()
     }
 }
 

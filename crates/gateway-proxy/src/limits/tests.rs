@@ -11,13 +11,12 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_micros(1_795_000_000_000_000 + millis * 1000)
 }
 
-fn key(whose: &str) -> Key {
-    Key { bucket: Bucket::Caller, whose: whose.to_owned() }
-}
-
 /// How many of `tries` requests at these moments pass.
 fn passes(buckets: &Buckets, whose: &str, rate: Rate, moments: impl IntoIterator<Item = i64>) -> usize {
-    moments.into_iter().filter(|millis| buckets.take(&[(key(whose), rate)], at(*millis)).is_ok()).count()
+    moments
+        .into_iter()
+        .filter(|millis| buckets.take(whose, &[(Bucket::Caller, rate)], at(*millis)).is_ok())
+        .count()
 }
 
 #[test]
@@ -40,7 +39,7 @@ fn k5_a_repeat_after_the_wait_is_let_through() {
         let (buckets, rate) = (Buckets::new(100), rate(count, seconds, burst));
         let moments = std::iter::repeat_n(0, burst as usize);
         assert_eq!(passes(&buckets, "a", rate, moments), burst as usize);
-        let Err(slow) = buckets.take(&[(key("a"), rate)], at(0)) else { continue };
+        let Err(slow) = buckets.take("a", &[(Bucket::Caller, rate)], at(0)) else { continue };
         assert!(slow.wait_seconds >= 1);
         assert_eq!(slow.standings[0].remaining, 0);
         let then = i64::try_from(slow.wait_seconds).unwrap() * 1000;
@@ -54,7 +53,7 @@ fn standings_count_down() {
     let rate = rate(2, 1, 4);
     let mut told = Vec::new();
     for _ in 0..4 {
-        let [standing] = buckets.take(&[(key("a"), rate)], at(0)).unwrap().try_into().unwrap();
+        let [standing] = buckets.take("a", &[(Bucket::Caller, rate)], at(0)).unwrap().try_into().unwrap();
         told.push((standing.remaining, standing.reset_seconds));
     }
     assert_eq!(told, [(3, 1), (2, 1), (1, 2), (0, 1)]);
@@ -150,7 +149,7 @@ fn k5_two_instances_together_keep_the_rate() {
         let sums: Vec<i64> = instances.iter().map(|buckets| sum(buckets, text)).collect();
         for (n, buckets) in instances.iter().enumerate() {
             let other = 1 - n;
-            buckets.charge(text, rate, sums[other] - told[other], at((second + 1) * 1000));
+            buckets.charge(Bucket::Caller, "a", rate, sums[other] - told[other], at((second + 1) * 1000));
         }
         told = [sums[0], sums[1]];
     }
@@ -171,14 +170,14 @@ fn k5_rotating_addresses_leave_nothing_to_share() {
         let address = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
         assert!(limits.take_address(Bucket::Address, address, at(0)).is_ok());
     }
-    let least = |key: &str| limits.least_news(key);
+    let least = |bucket| limits.least_news(bucket);
     assert_eq!(limits.addresses.unshared(least), []);
     let busy = IpAddr::from([192, 0, 2, 1]);
     for _ in 0..5 {
         assert!(limits.take_address(Bucket::Address, busy, at(0)).is_ok());
     }
     assert_eq!(limits.addresses.unshared(least), [("address|address 192.0.2.1".to_owned(), 5)]);
-    limits.addresses.shared("address|address 192.0.2.1", 5);
+    limits.addresses.shared(Bucket::Address, "address 192.0.2.1", 5);
     assert_eq!(limits.addresses.unshared(least), []);
 }
 

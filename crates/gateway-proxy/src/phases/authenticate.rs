@@ -55,7 +55,7 @@ pub(crate) async fn authenticate(
         Ok(Some(Presented { place, credential, factor, beside })) => {
             let principal = resolve(plane, &credential, place, &identified, outcome).await?;
             if let Some(beside) = &beside {
-                is_the_same(plane, beside, &principal, outcome).await?;
+                Box::pin(is_the_same(plane, beside, &principal, outcome)).await?;
             }
             (Some(credential), principal, factor)
         }
@@ -121,7 +121,7 @@ async fn resolve(
         && !request.service.raw.issuers.is_empty()
         && AccessTokens::is_one(token.expose())
     {
-        return of_issuer(plane, token, &request.service, outcome).await;
+        return Box::pin(of_issuer(plane, token, &request.service, outcome)).await;
     }
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
     match credential.resolve(callers, Some(source_ip), now).await {

@@ -42,7 +42,7 @@ pub(crate) async fn authorize(
     let mut verdict = decide(&inspected, outcome);
     let mut fault = None;
     if !verdict.is_allowed() {
-        match step_up::confirm(plane, &mut inspected, &verdict, outcome).await? {
+        match Box::pin(step_up::confirm(plane, &mut inspected, &verdict, outcome)).await? {
             Confirmation::None => {}
             Confirmation::Learnt => verdict = decide(&inspected, outcome),
             Confirmation::Failed(found) => fault = Some(found),
@@ -56,7 +56,7 @@ pub(crate) async fn authorize(
     }
     let mut problem = refusal(verdict);
     let page = if problem.kind == ProblemKind::StepUpRequired {
-        step_up::confirmation_page(plane, &inspected).await
+        Box::pin(step_up::confirmation_page(plane, &inspected)).await
     } else {
         None
     };

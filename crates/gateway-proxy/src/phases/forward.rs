@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::time::timeout;
 
 use super::identify::service_host;
@@ -32,7 +32,7 @@ use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
-use crate::upstream::UpstreamError;
+use crate::upstream::{RackBody, UpstreamError};
 
 /// The header in which the rack is told who acts; racks log it (API.md 2.1).
 pub(crate) const ACTOR_HEADER: HeaderName = HeaderName::from_static("convox-actor");
@@ -45,18 +45,21 @@ pub(crate) async fn forward(
     asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
     let (inspected, receipt) = recorded.into_parts();
+    // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
-        Asked::Own { .. } => own(plane, inspected, outcome).await?,
+        Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
         Asked::Rack { ref request, .. } if request.row().answered_here => answer_here(plane, request)?,
-        Asked::Rack { .. } if inspected.socket => websocket::open(plane, inspected, outcome, asker).await?,
+        Asked::Rack { .. } if inspected.socket => {
+            Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
+        }
         Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
         Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
-            tunnel::open(plane, inspected, outcome, asker).await?
+            Box::pin(tunnel::open(plane, inspected, outcome, asker)).await?
         }
         Asked::Service { .. } if inspected.socket => {
-            service::websocket::open(plane, inspected, outcome, asker).await?
+            Box::pin(service::websocket::open(plane, inspected, outcome, asker)).await?
         }
-        Asked::Service { .. } => service::forward(plane, inspected, outcome, asker).await?,
+        Asked::Service { .. } => Box::pin(service::forward(plane, inspected, outcome, asker)).await?,
     };
     if let Some(value) =
         receipt.as_ref().map(Receipt::header_value).and_then(|text| HeaderValue::try_from(text).ok())
@@ -249,11 +252,11 @@ enum Failure {
 }
 
 impl Exchange {
-    async fn run(mut self) -> Result<(Box<RackRequest>, Response<Incoming>), Failure> {
+    async fn run(mut self) -> Result<(Box<RackRequest>, Response<RackBody>), Failure> {
         // Before handles are put back: what the caller did not type is not the caller's.
         let typed = environment::typed_parameters(&self.plane, &self.request);
         // Held until the rack has answered, so that two writers of one environment come one after the other.
-        let writing = environment::restore(&self.plane, &self.caller.principal, &mut self.request)
+        let writing = Box::pin(environment::restore(&self.plane, &self.caller.principal, &mut self.request))
             .await
             .map_err(Failure::Refused)?;
         let upstream = self.request.serialise();

@@ -125,7 +125,7 @@ pub(crate) async fn inspect(
                 true if head.method == Method::GET || head.method == Method::HEAD => {
                     return refuse(takes_no_body());
                 }
-                true => match collect_within(body, OWN_BODY_LIMIT_BYTES).await {
+                true => match Box::pin(collect_within(body, OWN_BODY_LIMIT_BYTES)).await {
                     Ok(body) => body,
                     Err(error) => return refuse(body_problem(&error)),
                 },
@@ -157,7 +157,7 @@ pub(crate) async fn inspect(
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
     let mut facts = facts(plane, &caller, &asked, head.uri.query()).await;
-    step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts).await?;
+    Box::pin(step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts)).await?;
     ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, rules, head, origin, socket })
 }
 
@@ -183,7 +183,7 @@ async fn form_of(
         BodyKind::Stream | BodyKind::Json => ControlFlow::Continue((None, Some(body))),
         BodyKind::None | BodyKind::Form if !announced => ControlFlow::Continue((None, None)),
         BodyKind::None => refuse(takes_no_body()),
-        BodyKind::Form => match collect_within(body, plane.parts.form_limit_bytes).await {
+        BodyKind::Form => match Box::pin(collect_within(body, plane.parts.form_limit_bytes)).await {
             Ok(form) => ControlFlow::Continue((Some(form), None)),
             Err(error) => refuse(body_problem(&error)),
         },
@@ -331,6 +331,12 @@ pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<St
             .iter()
             .map(|(name, value)| (name.clone(), gateway_audit::bounded(value)))
             .collect(),
+        // To derive a key takes longer than all else here.
+        Asked::Rack { request, .. } if request.parameters().iter().all(is_plain) => request
+            .parameters()
+            .iter()
+            .map(|parameter| (parameter.name.clone(), gateway_audit::bounded(&parameter.value)))
+            .collect(),
         Asked::Rack { request, .. } => {
             let resource = request.resource();
             let scope = resource.app_name().unwrap_or(RACK_SCOPE);
@@ -355,6 +361,13 @@ pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<St
                 })
                 .collect()
         }
+    }
+}
+
+fn is_plain(parameter: &Parameter) -> bool {
+    match parameter.secrecy {
+        Secrecy::Plain => true,
+        Secrecy::Scanned | Secrecy::Secret | Secrecy::SecretValues => false,
     }
 }
 

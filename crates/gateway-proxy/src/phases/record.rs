@@ -37,10 +37,11 @@ pub(crate) async fn record(
     let inspected = authorized.inspected();
     if inspected.asked.holds_scanned_text() {
         // A command line goes into a log that cannot be edited: the app's secrets are read first.
-        environment::known_values(plane, &inspected.caller, inspected.asked.resource().app_name()).await;
+        Box::pin(environment::known_values(plane, &inspected.caller, inspected.asked.resource().app_name()))
+            .await;
         outcome.inspected(inspected.asked.operation(), logged_parameters(plane, &inspected.asked));
     }
-    match plane.parts.store.audit().append(outcome.intent_event()).await {
+    match Box::pin(plane.parts.store.audit().append(outcome.intent_event())).await {
         Ok(receipt) => {
             outcome.recorded(receipt.index);
             ControlFlow::Continue(Recorded { authorized, receipt: Some(receipt) })

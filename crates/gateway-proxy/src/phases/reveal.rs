@@ -9,13 +9,13 @@ use gateway_types::{Caller, Layer, Problem, ProblemKind};
 use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use super::inspect::RACK_SCOPE;
 use crate::body::{BodyError, ReplyBody, collect};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
+use crate::upstream::RackBody;
 
 /// The longest error text of a rack that is passed on, in bytes.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;
@@ -25,7 +25,7 @@ pub(crate) async fn reveal(
     plane: &DataPlane,
     caller: &Caller,
     request: &RackRequest,
-    response: Response<Incoming>,
+    response: Response<RackBody>,
 ) -> Flow<Response<ReplyBody>> {
     let status = response.status();
     match status.as_u16() {
@@ -35,9 +35,9 @@ pub(crate) async fn reveal(
         100..=199 | 300..=399 => {
             refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for"))
         }
-        400.. => error_reply(plane, request, response).await,
+        400.. => Box::pin(error_reply(plane, request, response)).await,
         _ if request.row().secrets.is_empty() => ControlFlow::Continue(stream(request, response)),
-        _ => labelled(plane, caller, request, response).await,
+        _ => Box::pin(labelled(plane, caller, request, response)).await,
     }
 }
 
@@ -46,7 +46,7 @@ fn bad_upstream(detail: &str) -> Problem {
 }
 
 /// A reply without labels, as it comes.
-fn stream(request: &RackRequest, response: Response<Incoming>) -> Response<ReplyBody> {
+fn stream(request: &RackRequest, response: Response<RackBody>) -> Response<ReplyBody> {
     let (head, body) = response.into_parts();
     let mut reply = Response::new(ReplyBody::upstream(body));
     *reply.status_mut() = head.status;
@@ -70,7 +70,7 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, name: http::HeaderName) {
 async fn error_reply(
     plane: &DataPlane,
     request: &RackRequest,
-    response: Response<Incoming>,
+    response: Response<RackBody>,
 ) -> Flow<Response<ReplyBody>> {
     let (head, body) = response.into_parts();
     let body = if head.headers.contains_key(CONTENT_ENCODING) {
@@ -97,7 +97,7 @@ async fn labelled(
     plane: &DataPlane,
     caller: &Caller,
     request: &RackRequest,
-    response: Response<Incoming>,
+    response: Response<RackBody>,
 ) -> Flow<Response<ReplyBody>> {
     let (head, body) = response.into_parts();
     let coding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);

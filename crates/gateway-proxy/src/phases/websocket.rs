@@ -21,7 +21,7 @@ use crate::outcome::{End, OutcomeGuard};
 use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
-use crate::upstream::UpstreamError;
+use crate::upstream::{RackBody, UpstreamError};
 
 pub(super) mod relay;
 
@@ -72,6 +72,7 @@ pub(crate) async fn open(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // An answer that cannot be passed on is told in the socket, where the client shows the reason.
         asker.put_back(socket);
+        let response = response.map(RackBody::alone);
         return reveal::reveal(plane, &inspected.caller, request, response).await;
     }
     if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
