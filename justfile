@@ -21,6 +21,14 @@ test *options:
 fuzz *arguments:
     ./scripts/fuzz {{arguments}}
 
+# The gateway beside a bare hop, nginx and Caddy; `just bench --only get-32 --rounds 1`
+bench *options:
+    ./scripts/bench {{options}}
+
+# Instructions of the hot path against the baseline; `just instructions --update`
+instructions *options:
+    ./scripts/instructions {{options}}
+
 # A whole gateway on this machine, with a simulated rack and users of every role
 demo *flags:
     cargo run --locked -p rack-gateway -- demo {{flags}}

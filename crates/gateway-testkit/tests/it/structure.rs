@@ -22,7 +22,7 @@ const PURE: [&str; 8] = [
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "hyper", "axum"];
 
 /// Crates for tests only.
-const TEST_ONLY: [&str; 2] = ["gateway-testkit", "gateway-testdb"];
+const TEST_ONLY: [&str; 3] = ["gateway-testkit", "gateway-testdb", "rack-gateway-bench"];
 
 struct Graph {
     /// Names of workspace members.
