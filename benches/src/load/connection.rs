@@ -72,8 +72,9 @@ impl Connection {
                 self.stream.write_all(piece.get(..count).unwrap_or_default()).await?;
                 left -= count;
             }
-            self.stream.flush().await?;
         }
+        // With TLS, what was written may still wait here.
+        self.stream.flush().await?;
         self.reply().await
     }
 
