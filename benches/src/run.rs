@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::RunArguments;
 use crate::cases::{self, Case, What, Who};
@@ -55,7 +55,10 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<()> {
     report::write(&arguments.output, &runs, &cases, &text)?;
     println!("{text}");
     println!("raw numbers and plots: {}", arguments.output.display());
-    Ok(())
+    match runs.iter().map(|(_, run)| run.failures).sum::<u64>() {
+        0 => Ok(()),
+        failures => bail!("{failures} requests failed, so the numbers of their cases do not count"),
+    }
 }
 
 /// The parties in another order each round, so that nobody always comes after the same one.
@@ -92,15 +95,17 @@ impl Field {
                 | Who::GatewayTls
                 | Who::GatewayTokens
                 | Who::GatewayPolicies => {
-                    let database = match who {
-                        Who::GatewayPostgres => Database::Postgres(once::postgres()?),
-                        _other_database => Database::Sqlite,
+                    let database = if who == Who::GatewayPostgres {
+                        Database::Postgres(once::postgres()?)
+                    } else {
+                        Database::Sqlite
                     };
                     let gateway = Gateway::seed(&binary, database, rack)?;
-                    match who {
-                        Who::GatewayTokens => once::add_tokens(gateway.directory(), 1_000_000)?,
-                        Who::GatewayPolicies => once::add_policies(gateway.directory(), 10_000)?,
-                        _nothing_to_add => {}
+                    if who == Who::GatewayTokens {
+                        once::add_tokens(gateway.directory(), 1_000_000)?;
+                    }
+                    if who == Who::GatewayPolicies {
+                        once::add_policies(gateway.directory(), 10_000)?;
                     }
                     let tls = if who == Who::GatewayTls { files.clone() } else { TlsMode::Off };
                     let (party, _) = gateway.serve(who.title(), &tls)?;

@@ -165,3 +165,24 @@ uuid_id!(
     /// A device that waits to be let in.
     DeviceSignInId
 );
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn bytes_fetched_ahead_are_handed_out_once() {
+        // Sizes that do and do not divide what is fetched at once, and one that is not fetched ahead.
+        for size in [10, SMALL_BYTES, SMALL_BYTES + 1] {
+            let mut seen = HashSet::new();
+            for _ in 0..1000 {
+                let mut bytes = vec![0; size];
+                OsEntropy.fill(&mut bytes);
+                assert!(bytes.iter().any(|byte| *byte != 0), "a place that was taken before");
+                assert!(seen.insert(bytes), "bytes that were handed out before");
+            }
+        }
+    }
+}
