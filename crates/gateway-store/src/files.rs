@@ -34,7 +34,17 @@ pub(crate) fn prepare(database: &Path) -> Result<(), StoreError> {
 /// process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct ServeLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for ServeLock {
+    /// Closing the file is not enough: a child that this process is just starting has a copy of the
+    /// descriptor until its `exec`, and with it the lock (flock(2)).
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the serve lock ends with its file");
+        }
+    }
 }
 
 impl ServeLock {
@@ -49,7 +59,7 @@ impl ServeLock {
             .open(&path)
             .map_err(|source| StoreError::File { path: path.clone(), source })?;
         match file.try_lock() {
-            Ok(()) => Ok(ServeLock { _file: file }),
+            Ok(()) => Ok(ServeLock { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: database.to_path_buf() }),
             Err(TryLockError::Error(source)) => Err(StoreError::File { path, source }),
         }
