@@ -348,7 +348,7 @@ pub(crate) fn build(
 pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
     let name: String = match principal {
         Principal::ApiToken { name, creator_email, .. } => format!("{creator_email} (token {name})"),
-        Principal::User { .. } | Principal::Anonymous | Principal::AccessToken { .. } => {
+        Principal::User { .. } | Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => {
             principal.display_name()
         }
     };

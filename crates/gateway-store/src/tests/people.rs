@@ -27,6 +27,7 @@ async fn add_token(store: &Store, creator: UserId, life: Option<Duration>) -> (A
         grants: vec![Grant::everything()],
         creator,
         expires: life.map(|life| store.users().core.clock.now().saturating_add(life)),
+        networks: Vec::new(),
     };
     let (token, secret) = store.tokens().create(new).await.unwrap();
     (token, secret.expose().clone())

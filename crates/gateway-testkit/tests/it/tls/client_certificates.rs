@@ -115,6 +115,7 @@ impl World {
             grants: vec![Grant::everything()],
             creator: self.gateway.person(Role::Admin).id,
             expires: None,
+            networks: Vec::new(),
         };
         self.gateway.store().tokens().create_for_certificate(new, machine.read().key).await.unwrap()
     }
@@ -265,6 +266,7 @@ async fn nobody_is_asked_unless_the_operator_says_so() {
         grants: vec![Grant::everything()],
         creator: gateway.person(Role::Admin).id,
         expires: None,
+        networks: Vec::new(),
     };
     let tokens = gateway.store().tokens();
     tokens.create_for_certificate(new.clone(), machine.read().key).await.unwrap();
