@@ -10,8 +10,8 @@ use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};
 use gateway_app::sign_in::{self, Visitor, devices};
-use gateway_app::workloads::exchange::{self, ExchangeError, ExchangeFault};
 use gateway_app::workloads;
+use gateway_app::workloads::exchange::{self, ExchangeError, ExchangeFault};
 use gateway_types::wire::trust_rules::Mismatch;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
@@ -143,12 +143,7 @@ async fn exchanged(app: &App, request: &OwnRequest, fields: &Fields) -> Answer {
 }
 
 fn visitor(request: &OwnRequest) -> Visitor<'_> {
-    Visitor {
-        browser: None,
-        source_ip: request.caller.source_ip,
-        device: "",
-        request_id: request.request_id,
-    }
+    Visitor { browser: None, source_ip: request.caller.source_ip, device: "", request_id: request.request_id }
 }
 
 async fn given(app: &App, request: &OwnRequest) -> Result<Issued, TokenError> {
@@ -199,7 +194,10 @@ fn form(request: &OwnRequest) -> Result<Fields, TokenFault> {
 
 fn told(fault: TokenFault) -> Answer {
     let error_description = fault.description().to_owned();
-    document(400, &OauthFault { error: fault.code(), error_description, reason: None, mismatches: Vec::new() })
+    document(
+        400,
+        &OauthFault { error: fault.code(), error_description, reason: None, mismatches: Vec::new() },
+    )
 }
 
 /// Neither a token nor a code is kept by anything on the way (RFC 6749, section 5.1).

@@ -68,7 +68,8 @@ pub async fn document(
     if !(url.scheme() == "https" || (url.scheme() == "http" && is_local)) {
         return Err(ElsewhereError::Address(format!("{}://{host}", url.scheme())));
     }
-    let lost = |source: reqwest::Error| ElsewhereError::Lost { host: host.clone(), source: source.without_url() };
+    let lost =
+        |source: reqwest::Error| ElsewhereError::Lost { host: host.clone(), source: source.without_url() };
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.configuration()?)
         .redirect(Policy::none())

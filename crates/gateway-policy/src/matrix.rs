@@ -10,7 +10,8 @@ use gateway_types::{
 };
 
 use crate::sample::{
-    ENGINE, anonymous, critical_grant, enrolled, person_with, resource_of, row, stepped_up, token, word, workload,
+    ENGINE, anonymous, critical_grant, enrolled, person_with, resource_of, row, stepped_up, token, word,
+    workload,
 };
 
 const MATRIX: &str = include_str!("../authz-matrix.txt");
@@ -209,8 +210,7 @@ fn l1_ci_workloads_are_to_policy_as_tokens_are() {
             for grant in [Grant::everything(), critical_grant()] {
                 let by_rule = workload(roles(role), std::slice::from_ref(&grant));
                 let made = token(roles(role), &[grant], RoleSet::of(Role::Admin).with(Role::Auditor));
-                let [workload, token] =
-                    [by_rule, made].map(|caller| token_word(operation, &caller, false));
+                let [workload, token] = [by_rule, made].map(|caller| token_word(operation, &caller, false));
                 // A token is of somebody, who may see their own events; a workload is of nobody.
                 assert_eq!(workload, token, "{} as {role:?}", operation.route);
             }

@@ -82,7 +82,15 @@ mod tests {
     #[test]
     fn anything_else_is_not_ours() {
         let good = TokenKind::Api.generate(&OsEntropy).expose().clone();
-        for bad in ["", "rgw_", "rgx_AAAA", "rgy_AAAA", &good[..46], &format!("{good}A"), &good.replace("rgw_", "RGW_")] {
+        for bad in [
+            "",
+            "rgw_",
+            "rgx_AAAA",
+            "rgy_AAAA",
+            &good[..46],
+            &format!("{good}A"),
+            &good.replace("rgw_", "RGW_"),
+        ] {
             assert_eq!(TokenKind::of(bad), None, "{bad}");
         }
         assert_eq!(

@@ -162,9 +162,7 @@ fn who(caller: &Caller) -> Who {
     let roles = match &caller.principal {
         Principal::User { roles, .. }
         | Principal::ApiToken { roles, .. }
-        | Principal::Workload { roles, .. } => {
-            roles.iter().map(|role| role.name()).collect()
-        }
+        | Principal::Workload { roles, .. } => roles.iter().map(|role| role.name()).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };

@@ -284,7 +284,10 @@ impl Sample {
 pub(crate) fn session(caller: &Caller) -> Option<SessionId> {
     match &caller.principal {
         Principal::User { session, .. } => Some(*session),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } | Principal::Workload { .. } => None,
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => None,
     }
 }
 

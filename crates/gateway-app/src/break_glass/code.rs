@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn what_is_no_code() {
         let code = Code::generate(&OsEntropy).written().expose().clone();
-        for bad in ["", "-----", &code[..28], &format!("{code}0"), &code.replacen(|_c: char| true, "U", 1), "ＡＢＣ"] {
+        for bad in
+            ["", "-----", &code[..28], &format!("{code}0"), &code.replacen(|_c: char| true, "U", 1), "ＡＢＣ"]
+        {
             assert!(Code::read(bad).is_err(), "{bad}");
         }
         assert!(read_codes([]).is_err());

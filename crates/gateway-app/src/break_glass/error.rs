@@ -25,7 +25,9 @@ pub enum BreakGlassError {
     #[error("one use takes {} to {} codes, and there are from that many to {MOST_CODES}", THRESHOLDS.start(), THRESHOLDS.end())]
     BadNumbers,
     /// Others are in force than those that are to be replaced.
-    #[error("other codes are in force than those that these are to take the place of; look at what there is, and name them")]
+    #[error(
+        "other codes are in force than those that these are to take the place of; look at what there is, and name them"
+    )]
     OthersInForce,
     /// A text that is no code.
     #[error("a code has 25 letters and digits in five groups, such as 7K3QV-…; at most 40 are read")]
@@ -56,7 +58,9 @@ pub enum BreakGlassError {
     #[error("`person` is the e-mail address of somebody whom this gateway knows and who is not locked")]
     UnknownPerson,
     /// Too many tries from one address.
-    #[error("there were too many tries from this address; wait {wait:?}, or use the codes from another one or on the server's own machine")]
+    #[error(
+        "there were too many tries from this address; wait {wait:?}, or use the codes from another one or on the server's own machine"
+    )]
     TooManyTries {
         /// How long.
         wait: Duration,

@@ -71,8 +71,7 @@ pub async fn narrow(
     let mut event = operator.event("gateway:token:update");
     event.parameters.insert("id".to_owned(), id.to_string());
     event.parameters.insert("name".to_owned(), before.name.clone());
-    event.before =
-        Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
+    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
     event.after = Some(shown(
         change.name.as_deref().unwrap_or(&before.name),
         change.roles.unwrap_or(before.roles),
@@ -196,8 +195,7 @@ pub async fn end(app: &App, operator: &Operator<'_>, id: TokenId) -> Result<(), 
     let mut event = operator.event("gateway:token:revoke");
     event.parameters.insert("id".to_owned(), id.to_string());
     event.parameters.insert("name".to_owned(), before.name.clone());
-    event.before =
-        Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
+    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
     event.after = Some(Value::Null);
     record(&app.store, event).await?;
     Ok(app.store.tokens().revoke(id).await?)

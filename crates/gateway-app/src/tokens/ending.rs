@@ -14,7 +14,10 @@ pub async fn warn_of_ends(app: &App) {
     let ending = match app.store.tokens().take_ending(by).await {
         Ok(ending) => ending,
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "tokens that end soon cannot be looked for");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "tokens that end soon cannot be looked for"
+            );
             return;
         }
     };
@@ -23,12 +26,17 @@ pub async fn warn_of_ends(app: &App) {
         match app.store.users().by_id(token.creator).await {
             Ok(Some(owner)) => {
                 let (token, last_used) = (token.name, token.last_used);
-                app.notices.notify(Notice::TokenEnding { token, owner: owner.email, expires, last_used }).await;
+                app.notices
+                    .notify(Notice::TokenEnding { token, owner: owner.email, expires, last_used })
+                    .await;
             }
             // Its owner is gone, and so it does not work.
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the owner of a token is not told of its end");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the owner of a token is not told of its end"
+                );
             }
         }
     }

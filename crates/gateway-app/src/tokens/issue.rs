@@ -127,8 +127,7 @@ async fn plan(
         return Err(PeopleError::CriticalForever);
     }
     let networks = networks(&asked.networks)?;
-    let new =
-        NewToken { name: asked.name, roles: asked.roles, grants, creator: owner.id, expires, networks };
+    let new = NewToken { name: asked.name, roles: asked.roles, grants, creator: owner.id, expires, networks };
     let mut event = operator.event("gateway:token:create");
     event.parameters.insert("name".to_owned(), new.name.clone());
     event.parameters.insert("roles".to_owned(), new.roles.to_string());

@@ -28,13 +28,17 @@ pub enum TrustRuleError {
         name: String,
     },
     /// Its name is none.
-    #[error("a trust rule's name has 1 to 63 lower-case letters, digits, `-`, `.` and `_`, and begins with a letter or digit; `break-glass` is taken")]
+    #[error(
+        "a trust rule's name has 1 to 63 lower-case letters, digits, `-`, `.` and `_`, and begins with a letter or digit; `break-glass` is taken"
+    )]
     BadName,
     /// Its kind is none.
     #[error(transparent)]
     BadKind(#[from] UnknownKind),
     /// Its issuer is none, or one is needed.
-    #[error("`issuer` is the address of the CI system's issuer, which begins with https:// and has neither query nor fragment; {kind} needs {what}")]
+    #[error(
+        "`issuer` is the address of the CI system's issuer, which begins with https:// and has neither query nor fragment; {kind} needs {what}"
+    )]
     BadIssuer {
         /// The kind.
         kind: &'static str,
@@ -61,10 +65,14 @@ pub enum TrustRuleError {
     #[error("`authority`: {0}")]
     BadAuthority(#[from] CertificateFault),
     /// An authority where there is nothing to sign, or none where something is to be signed.
-    #[error("`authority` goes with names of certificates: give the certificate in PEM that signs them, and none with other rules or with a fingerprint alone")]
+    #[error(
+        "`authority` goes with names of certificates: give the certificate in PEM that signs them, and none with other rules or with a fingerprint alone"
+    )]
     AuthorityMisplaced,
     /// Roles that no machine gets without a person.
-    #[error("a machine by a trust rule is never {0}; give it viewer, ops, deployer or cicd, and the grants it needs")]
+    #[error(
+        "a machine by a trust rule is never {0}; give it viewer, ops, deployer or cicd, and the grants it needs"
+    )]
     TooHigh(RoleSet),
     /// No grant.
     #[error("name what the machine may do: at least one grant, with its actions and apps")]

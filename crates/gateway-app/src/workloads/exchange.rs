@@ -210,7 +210,8 @@ pub async fn exchange(app: &App, fields: &Fields, visitor: Visitor<'_>) -> Resul
     match attempt(app, fields, &visitor, &mut about).await {
         Err(ExchangeError::Fault(fault)) => {
             let operator = events::stranger(app, Channel::Api, &visitor);
-            let about: Vec<(&str, &str)> = about.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let about: Vec<(&str, &str)> =
+                about.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let reason = match &fault {
                 ExchangeFault::Claims(mismatches) => of_mismatches(mismatches),
                 other => format!("token exchange refused: {}", other.reason()),
@@ -247,13 +248,8 @@ async fn attempt(
     }
     token.check_time(now)?;
     let signature = (token.signed, token.signature);
-    let signed = app.issuers.check_signature(
-        &token.issuer,
-        &token.algorithm,
-        token.key.as_deref(),
-        signature,
-        now,
-    );
+    let signed =
+        app.issuers.check_signature(&token.issuer, &token.algorithm, token.key.as_deref(), signature, now);
     signed.await.map_err(of_keys)?;
     about.push(("issuer", token.issuer.clone()));
     about.push(("subject", token.subject.clone()));
@@ -282,7 +278,8 @@ fn fitting<'a>(
     token: &Token<'_>,
     named: Option<&str>,
 ) -> Result<&'a TrustRule, ExchangeFault> {
-    let kind = |rule: &TrustRule| rule.rule.kind.parse::<Kind>().ok().filter(|kind| *kind != Kind::Certificate);
+    let kind =
+        |rule: &TrustRule| rule.rule.kind.parse::<Kind>().ok().filter(|kind| *kind != Kind::Certificate);
     let considered = || rules.iter().filter(|rule| named.is_none_or(|named| rule.rule.name == named));
     let fits = |rule: &&TrustRule| {
         kind(rule).is_some_and(|kind| mismatches(kind, &rule.rule.claims, &token.said).is_empty())

@@ -114,7 +114,8 @@ fn check_header(header: &BTreeMap<String, Value>) -> Result<(), ExchangeFault> {
         Some(Value::String(typ)) => typ.eq_ignore_ascii_case("jwt"),
         Some(_) => false,
     };
-    let is_understood = ["crit", "b64", "jwk", "jku", "x5u", "enc", "zip"].iter().all(|name| !header.contains_key(*name));
+    let is_understood =
+        ["crit", "b64", "jwk", "jku", "x5u", "enc", "zip"].iter().all(|name| !header.contains_key(*name));
     if is_plain && is_understood { Ok(()) } else { Err(ExchangeFault::Type) }
 }
 

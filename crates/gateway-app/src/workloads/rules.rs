@@ -209,7 +209,8 @@ fn issuer(kind: Kind, asked: Option<String>) -> Result<String, TrustRuleError> {
     };
     let url = Url::parse(&issuer).map_err(|_bad| bad("such an address"))?;
     // A test's issuer, or one beside the gateway, is on this machine.
-    let is_local = url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let is_local =
+        url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     let is_bare = url.username().is_empty() && url.password().is_none();
     let is_whole = url.query().is_none() && url.fragment().is_none() && issuer.len() <= LONGEST_VALUE;
     if (url.scheme() == "https" || is_local) && is_bare && is_whole {

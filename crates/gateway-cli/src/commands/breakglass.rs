@@ -129,7 +129,9 @@ struct Ended<'a> {
 pub(crate) async fn run(context: &Context, arguments: BreakglassArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         None => redeem(context, arguments.redeem).await?,
-        Some(BreakglassCommand::Init { threshold, codes, yes }) => init(context, threshold, codes, yes).await?,
+        Some(BreakglassCommand::Init { threshold, codes, yes }) => {
+            init(context, threshold, codes, yes).await?
+        }
         Some(BreakglassCommand::Drill { codes_file }) => drill(context, codes_file).await?,
         Some(BreakglassCommand::Status { open }) => status(context, open).await?,
         Some(BreakglassCommand::Review { id, found }) => {
@@ -150,7 +152,8 @@ async fn redeem(context: &Context, arguments: RedeemArguments) -> Result<(), Fai
     let scope = Scope::read(arguments.role.as_deref(), arguments.app.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()).hint("say --role ROLE or --app APP"))?;
     let person = told(context, arguments.person, "Your e-mail address: ", "--person")?;
-    let reason = told(context, arguments.reason, "Why (this is recorded, and told to every admin): ", "--reason")?;
+    let reason =
+        told(context, arguments.reason, "Why (this is recorded, and told to every admin): ", "--reason")?;
     let codes = codes(context, arguments.codes_file)?;
     if arguments.local || arguments.place != DataPlace::default() {
         let asked = Asked {
@@ -179,7 +182,9 @@ async fn redeem_here(context: &Context, place: &DataPlace, asked: Asked) -> Resu
     let notices = match load(context.config.clone(), place.flags()) {
         Ok(config) => gateway_server::notices(&config, &local.store),
         Err(_faults) => {
-            remark("warning: the configuration cannot be read, so nobody is told by mail; tell the admins yourself");
+            remark(
+                "warning: the configuration cannot be read, so nobody is told by mail; tell the admins yourself",
+            );
             std::sync::Arc::new(NoNotices)
         }
     };
@@ -291,7 +296,10 @@ async fn status(context: &Context, open: bool) -> Result<(), Failure> {
     let mut lines = Lines::default();
     match &known.codes {
         Some(set) => {
-            lines.line("codes", &format!("{} of {} left; one use takes {}", set.left, set.codes, set.threshold));
+            lines.line(
+                "codes",
+                &format!("{} of {} left; one use takes {}", set.left, set.codes, set.threshold),
+            );
             lines.line("made", &format!("{} by {}", set.created, set.created_by));
         }
         None => lines.line("codes", "none; make them with `rack-gateway breakglass init`"),
@@ -299,7 +307,9 @@ async fn status(context: &Context, open: bool) -> Result<(), Failure> {
     remark(&lines.to_string());
     let mut rows = Rows::new(&["ID", "STATE", "PERSON", "SCOPE", "OPENED", "REASON"]);
     let row = |used: &BreakGlassUse| {
-        [&used.id, &used.state, &used.person, &used.scope, &used.opened, &used.reason].map(Clone::clone).to_vec()
+        [&used.id, &used.state, &used.person, &used.scope, &used.opened, &used.reason]
+            .map(Clone::clone)
+            .to_vec()
     };
     for used in &known.uses {
         rows.add(row(used));

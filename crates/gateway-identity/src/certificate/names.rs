@@ -42,10 +42,8 @@ pub struct Names {
 impl ClientCertificate {
     /// What it says of its holder: its subject alternative names, nothing of its subject.
     pub fn names(&self) -> Names {
-        let mut names = Names {
-            fingerprint: HEXLOWER.encode(digest(&SHA256, &self.der).as_ref()),
-            ..Names::default()
-        };
+        let mut names =
+            Names { fingerprint: HEXLOWER.encode(digest(&SHA256, &self.der).as_ref()), ..Names::default() };
         let Ok((_, certificate)) = X509Certificate::from_der(&self.der) else { return names };
         // An extension that stands twice makes an error here, and so no names.
         let Ok(Some(extension)) = certificate.subject_alternative_name() else { return names };

@@ -66,14 +66,17 @@ pub(crate) async fn authenticate(
     let host = identified.admitted.host.as_str();
     asker.is_known(plane, &caller, service_host(plane, &identified.rules, host));
     match caller.principal.credential_kind() {
-        CredentialKind::ApiToken | CredentialKind::AccessToken | CredentialKind::Workload if factor.is_some() => {
+        CredentialKind::ApiToken | CredentialKind::AccessToken | CredentialKind::Workload
+            if factor.is_some() =>
+        {
             refuse(no_factor_of_token())
         }
         CredentialKind::None
         | CredentialKind::WebSession
         | CredentialKind::CliSession
         | CredentialKind::ApiToken
-        | CredentialKind::AccessToken | CredentialKind::Workload => {
+        | CredentialKind::AccessToken
+        | CredentialKind::Workload => {
             ControlFlow::Continue(Authenticated { identified, caller, credential, factor })
         }
     }

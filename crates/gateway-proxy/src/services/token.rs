@@ -145,9 +145,7 @@ pub(crate) fn roles_of(principal: &Principal) -> Vec<&'static str> {
         Principal::Anonymous => Vec::new(),
         Principal::User { roles, .. }
         | Principal::ApiToken { roles, .. }
-        | Principal::Workload { roles, .. } => {
-            roles.iter().map(gateway_types::Role::name).collect()
-        }
+        | Principal::Workload { roles, .. } => roles.iter().map(gateway_types::Role::name).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
     }
 }

@@ -36,9 +36,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     let roles = match &request.caller.principal {
         Principal::User { roles, .. }
         | Principal::ApiToken { roles, .. }
-        | Principal::Workload { roles, .. } => {
-            roles.iter().map(|role| role.name()).collect()
-        }
+        | Principal::Workload { roles, .. } => roles.iter().map(|role| role.name()).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };

@@ -113,9 +113,10 @@ impl Draft {
         let others_refused = gate::refusal(app, caller, "POST /app/tokens", false);
         let own = match &caller.principal {
             Principal::User { roles, .. } => *roles,
-            Principal::ApiToken { .. } | Principal::AccessToken { .. } | Principal::Workload { .. } | Principal::Anonymous => {
-                RoleSet::EMPTY
-            }
+            Principal::ApiToken { .. }
+            | Principal::AccessToken { .. }
+            | Principal::Workload { .. }
+            | Principal::Anonymous => RoleSet::EMPTY,
         };
         let offered =
             |role: Role| others_refused.is_none() || beyond_owner(own, RoleSet::of(role)).is_empty();

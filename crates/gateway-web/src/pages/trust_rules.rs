@@ -72,7 +72,8 @@ struct Form {
 /// `GET /app/trust-rules`. With `rule`, the form of exactly that one is there, also when there is none yet.
 pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let stored = rules::list(web.app()).await?;
-    let named = Query::of(request).one("rule").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let named =
+        Query::of(request).one("rule").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let form = named.map(|name| match stored.iter().find(|rule| rule.rule.name == name) {
         Some(rule) => Form::of(rule),
         None => Form::blank(name, ""),
@@ -156,7 +157,11 @@ fn read_claims(text: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut claims = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let shown: String = line.chars().take(100).collect();
-        let fault = || format!("`{shown}` is no condition: write CLAIM = VALUE, or CLAIM = VALUE | VALUE, each claim once");
+        let fault = || {
+            format!(
+                "`{shown}` is no condition: write CLAIM = VALUE, or CLAIM = VALUE | VALUE, each claim once"
+            )
+        };
         let (name, values) = line.split_once('=').ok_or_else(fault)?;
         let values: Vec<String> = values.split('|').map(|value| value.trim().to_owned()).collect();
         if values.iter().any(String::is_empty) || claims.insert(name.trim().to_owned(), values).is_some() {

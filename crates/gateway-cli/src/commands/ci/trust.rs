@@ -153,6 +153,9 @@ pub(crate) struct What {
     /// What it may do instead; may be repeated
     #[arg(long = "grant", value_name = "ACTIONS[@APP,APP]")]
     grants: Vec<TypedGrant>,
+    /// The issuer of the tokens, where the CI system is one's own [default: the CI system's usual one]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
     /// How long what it gets lives: 1m to 1h
     #[arg(long = "for", value_name = "AGE", default_value = "15m")]
     lifetime: String,
@@ -196,7 +199,16 @@ pub(super) async fn run(context: &Context, arguments: TrustArguments) -> Result<
     let (whom, what) = match arguments.command {
         TrustCommand::List => return list(context, &remote).await,
         TrustCommand::Remove { name, yes } => return remove(context, &remote, &name, yes).await,
-        TrustCommand::Github { repository, environment, refs, workflow, events, repository_id, api, what } => {
+        TrustCommand::Github {
+            repository,
+            environment,
+            refs,
+            workflow,
+            events,
+            repository_id,
+            api,
+            what,
+        } => {
             let asked = Github { repository, environment, refs, workflow, events, repository_id, api };
             (asked.whom(&remote).await?, what)
         }
@@ -274,7 +286,8 @@ struct Github {
 impl Github {
     async fn whom(self, remote: &Remote) -> Result<Whom, Failure> {
         let is_repository = self.repository.split('/').filter(|part| !part.is_empty()).count() == 2;
-        if !is_repository || !self.repository.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c)) {
+        if !is_repository || !self.repository.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c))
+        {
             return Err(Failure::new(Exit::Usage, "write the repository as ORG/REPO"));
         }
         let (id, owner, repository, branch) = match self.repository_id {
@@ -310,7 +323,8 @@ impl Github {
     ) -> Result<(String, Option<String>, String, Option<String>), Failure> {
         let url = format!("{}/repos/{}", self.api.trim_end_matches('/'), self.repository);
         let url = Url::parse(&url).problem("--api is no address")?;
-        let token = environment::read("GITHUB_TOKEN").and_then(|token| token.into_string().ok()).map(Secret::new);
+        let token =
+            environment::read("GITHUB_TOKEN").and_then(|token| token.into_string().ok()).map(Secret::new);
         let found = elsewhere::document(&url, token.as_ref(), &remote.target.tls()).await;
         let hint = "give --repository-id NUMBER, which `gh api repos/ORG/REPO --jq .id` prints; of a private repository, set GITHUB_TOKEN";
         let found = found
@@ -331,7 +345,8 @@ impl Github {
 
 /// A name that a rule can have.
 fn rule_name(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._".contains(c) { c.to_ascii_lowercase() } else { '-' };
+    let plain =
+        |c: char| if c.is_ascii_alphanumeric() || "._".contains(c) { c.to_ascii_lowercase() } else { '-' };
     let name: String = text.chars().map(plain).collect();
     let name = name.trim_matches('-').to_owned();
     name.chars().take(63).collect()
@@ -343,7 +358,7 @@ async fn write(context: &Context, remote: &Remote, whom: Whom, what: What) -> Re
     if !what.apps.is_empty() {
         grants.push(Grant { actions: "convox:*".to_owned(), apps: what.apps, critical: false });
     }
-    let issuer = whom.issuer.or_else(|| whom.kind.usual_issuer().map(str::to_owned));
+    let issuer = what.issuer.or(whom.issuer).or_else(|| whom.kind.usual_issuer().map(str::to_owned));
     let rule = WriteTrustRule {
         kind: whom.kind.name().to_owned(),
         issuer,

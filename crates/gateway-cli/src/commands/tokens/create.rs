@@ -129,8 +129,9 @@ pub(super) async fn run(context: &Context, arguments: CreateArguments) -> Result
         grants: arguments.grants.into_iter().map(|typed| typed.0).collect(),
         creator: creator.id,
         expires,
-        networks: gateway_app::workloads::rules::networks(&arguments.networks)
-            .map_err(|bad| Failure::new(Exit::Usage, format!("`{bad}` is no network; write it as 203.0.113.0/24")))?,
+        networks: gateway_app::workloads::rules::networks(&arguments.networks).map_err(|bad| {
+            Failure::new(Exit::Usage, format!("`{bad}` is no network; write it as 203.0.113.0/24"))
+        })?,
     };
     let (token, secret) = match certificate {
         None => {
