@@ -131,10 +131,7 @@ async fn exchanged(app: &App, request: &OwnRequest, fields: &Fields) -> Answer {
                 error: fault.code(),
                 error_description: fault.description(&audience),
                 reason: Some(fault.reason()),
-                mismatches: match &fault {
-                    ExchangeFault::Claims(mismatches) => mismatches.clone(),
-                    _other => Vec::new(),
-                },
+                mismatches: fault.mismatches().to_vec(),
             };
             document(fault.status(), &told)
         }

@@ -87,6 +87,11 @@ pub enum ExchangeFault {
 }
 
 impl ExchangeFault {
+    /// The claims that fit no rule, where that is what is wrong.
+    pub fn mismatches(&self) -> &[Mismatch] {
+        if let ExchangeFault::Claims(mismatches) = self { mismatches } else { &[] }
+    }
+
     /// One word for programs.
     pub const fn reason(&self) -> &'static str {
         match self {

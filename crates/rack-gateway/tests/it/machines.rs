@@ -145,7 +145,7 @@ async fn codes_are_made_tried_and_used() {
     // Past the network, on the server's own machine.
     std::fs::write(directory.path().join("codes"), codes[2..].join("\n")).unwrap();
     let database = format!("sqlite://{}", gateway.directory().join("gateway.db").display());
-    let local = run(&[("APP_SECRET_KEY", "")], &[&flags[..], &["--database-url", &database]].concat()).await;
+    let local = run(&[("APP_SECRET_KEY", "a test key of at least thirty-two characters")], &[&flags[..], &["--database-url", &database]].concat()).await;
     assert!(text(&local).contains("rgx_"), "{}", text(&local));
     gateway.finish().await;
 }

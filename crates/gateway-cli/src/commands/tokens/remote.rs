@@ -193,7 +193,7 @@ fn used(token: &Token) -> String {
     let when = minute(token.last_used.as_deref(), "never");
     match (&token.last_used, &token.last_used_ip) {
         (Some(_), Some(ip)) => format!("{when} from {ip}"),
-        _ => when,
+        (None, _) | (Some(_), None) => when,
     }
 }
 
