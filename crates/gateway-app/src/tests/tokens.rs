@@ -16,7 +16,8 @@ fn asked(names: &str) -> Issue {
         roles: roles(names),
         grants: Vec::new(),
         expiry: Expiry::Usual,
-        owner: None, networks: Vec::new(),
+        owner: None,
+        networks: Vec::new(),
     }
 }
 

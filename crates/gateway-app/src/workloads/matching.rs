@@ -46,22 +46,23 @@ fn is_value(name: &str, value: &str, said: &str) -> bool {
 /// # Security
 /// A job of a workflow that another repository keeps (`workflow_call`) does what that repository says, under this one's
 /// name. `workflow_ref` is the one that was started, `job_workflow_ref` the one whose job runs.
-fn foreign_workflow(conditions: &BTreeMap<String, Vec<String>>, said: &Said) -> Option<String> {
+fn foreign_workflow(conditions: &BTreeMap<String, Vec<String>>, said: &Said) -> Vec<String> {
     let one = |name: &str| match said.get(name).map(Vec::as_slice) {
         Some([only]) => Some(only.as_str()),
         Some(_) | None => None,
     };
+    let mut foreign = Vec::new();
     if !conditions.contains_key("job_workflow_ref") && one("job_workflow_ref") != one("workflow_ref") {
-        return Some("job_workflow_ref".to_owned());
+        foreign.push("job_workflow_ref".to_owned());
     }
     if !conditions.contains_key("workflow_ref") {
         let own = one("repository").map(|repository| format!("{repository}/"));
         let is_own = own.is_some_and(|own| one("workflow_ref").is_some_and(|it| it.starts_with(&own)));
         if !is_own {
-            return Some("workflow_ref".to_owned());
+            foreign.push("workflow_ref".to_owned());
         }
     }
-    None
+    foreign
 }
 
 /// Whether a token is of the repository that a rule is for, so that its holder may be told which claim keeps it out.

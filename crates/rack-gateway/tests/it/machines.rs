@@ -76,7 +76,8 @@ async fn a_rule_is_planned_written_and_used_in_a_job() {
     let github = github(audience, gateway.clock.now().micros() / 1_000_000).await;
     let admin = [("RACK_GATEWAY_URL", url.as_str()), ("RACK_GATEWAY_TOKEN", session.as_str())];
     let api = github.url();
-    let trust = ["ci", "trust", "github", "acme/Shop", "--env", "prod", "--app", "myapp", "--role", "deployer"];
+    let trust =
+        ["ci", "trust", "github", "acme/Shop", "--env", "prod", "--app", "myapp", "--role", "deployer"];
     let trust = [&trust[..], &["--api", &api, "--issuer", &api, "--json"]].concat();
     let plan = answer(&run(&admin, &[&trust[..], &["--plan"]].concat()).await);
     assert_eq!(plan["name"], "github-acme-shop-prod");
@@ -108,7 +109,8 @@ async fn a_rule_is_planned_written_and_used_in_a_job() {
     assert!(lines.contains("RACK_URL=http://convox:rgx_"), "{lines}");
     let again = run(&job, &["ci", "login", &url]).await;
     assert!(!again.status.success() && text(&again).contains("exchanged before"), "{}", text(&again));
-    let removed = answer(&run(&admin, &["ci", "trust", "remove", "github-acme-shop-prod", "--yes", "--json"]).await);
+    let removed =
+        answer(&run(&admin, &["ci", "trust", "remove", "github-acme-shop-prod", "--yes", "--json"]).await);
     assert_eq!(removed["removed"], true);
     gateway.finish().await;
 }
@@ -120,7 +122,8 @@ async fn codes_are_made_tried_and_used() {
     let session = gateway.session(Role::Admin).await;
     let admin = [("RACK_GATEWAY_URL", url.as_str()), ("RACK_GATEWAY_TOKEN", session.as_str())];
     let made = answer(&run(&admin, &["breakglass", "init", "--codes", "4", "--json"]).await);
-    let codes: Vec<&str> = made["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
+    let codes: Vec<&str> =
+        made["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
     assert_eq!(codes.len(), 4);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("codes");
@@ -145,7 +148,11 @@ async fn codes_are_made_tried_and_used() {
     // Past the network, on the server's own machine.
     std::fs::write(directory.path().join("codes"), codes[2..].join("\n")).unwrap();
     let database = format!("sqlite://{}", gateway.directory().join("gateway.db").display());
-    let local = run(&[("APP_SECRET_KEY", "a test key of at least thirty-two characters")], &[&flags[..], &["--database-url", &database]].concat()).await;
+    let local = run(
+        &[("APP_SECRET_KEY", "a test key of at least thirty-two characters")],
+        &[&flags[..], &["--database-url", &database]].concat(),
+    )
+    .await;
     assert!(text(&local).contains("rgx_"), "{}", text(&local));
     gateway.finish().await;
 }
