@@ -11,7 +11,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};
 use gateway_app::sign_in::{self, Visitor, devices};
 use gateway_app::workloads;
-use gateway_app::workloads::exchange::{self, ExchangeError, ExchangeFault};
+use gateway_app::workloads::exchange::{self, ExchangeError};
 use gateway_types::wire::trust_rules::Mismatch;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
