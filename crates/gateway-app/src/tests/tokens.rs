@@ -193,6 +193,7 @@ async fn a_token_only_becomes_less() {
             refused(change(Expected::Any, asked).await, ProblemKind::Refused, what);
         }
         let less = Narrowing {
+            networks: None,
             name: Some("less".to_owned()),
             roles: Some(roles("viewer")),
             grants: Some(vec![grant("convox:app:list", &["web"])]),

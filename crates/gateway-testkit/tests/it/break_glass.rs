@@ -5,7 +5,6 @@ use std::time::Duration;
 use gateway_app::break_glass::{self, Asked, Scope, read_codes};
 use gateway_app::{NoNotices, Operator};
 use gateway_audit::{End, Event};
-use gateway_framing::websocket::Opcode;
 use gateway_testkit::{Authenticator, Database, RawClient, Reply, Socket, TestGateway, Visitor, eventually};
 use gateway_types::{OsEntropy, Role};
 use serde_json::{Value, json};
@@ -213,11 +212,9 @@ async fn an_open_socket_ends_with_the_fuse_and_an_admin_looks_at_it() {
     let early = send(&gateway, "POST", &path, &with_code(phone.next(&gateway)), &review).await;
     assert_eq!(early.status, 409, "{}", early.text());
     gateway.clock.advance(Duration::from_secs(1800));
-    let mut closed = false;
-    while let Some(frame) = socket.frame().await {
-        closed |= frame.opcode == Opcode::Close;
-    }
-    assert!(closed, "the socket is told why it ends");
+    let frames = socket.until_end().await;
+    let told: Vec<u8> = frames.into_iter().flat_map(|frame| frame.payload).collect();
+    assert!(String::from_utf8_lossy(&told).contains("no longer valid"), "the socket is told why it ends");
     eventually("the end is told", || async {
         (!events(&gateway, "gateway:breakglass:ended").await.is_empty()).then_some(())
     })
