@@ -246,7 +246,7 @@ async fn attempt(
         fuse: FUSE,
     };
     match store.break_glass().redeem(&codes, new).await? {
-        Redeemed::Opened(used, secret) => Ok((used, secret)),
+        Redeemed::Opened(used, secret) => Ok((*used, secret)),
         Redeemed::TooFew { good, threshold } => {
             Err(too_few(usize::try_from(good).unwrap_or(usize::MAX), threshold))
         }

@@ -100,7 +100,7 @@ pub struct NewBreakGlassUse {
 #[derive(Debug)]
 pub enum Redeemed {
     /// They are spent, and this is the token for it.
-    Opened(BreakGlassUse, Secret<String>),
+    Opened(Box<BreakGlassUse>, Secret<String>),
     /// Too few of them are good; none is spent.
     TooFew {
         /// How many are good.
@@ -258,7 +258,7 @@ impl BreakGlass {
         .execute(tx.connection())
         .await?;
         self.core.changes.commit(tx, version).await?;
-        Ok(Redeemed::Opened(opened, secret))
+        Ok(Redeemed::Opened(Box::new(opened), secret))
     }
 
     fn used(&self, new: NewBreakGlassUse, now: Timestamp) -> BreakGlassUse {

@@ -22,7 +22,7 @@ pub(crate) struct CiArguments {
 #[derive(Subcommand, Debug)]
 pub(crate) enum CiCommand {
     /// Write, list and remove trust rules: which jobs and certificates sign a machine in
-    Trust(trust::TrustArguments),
+    Trust(Box<trust::TrustArguments>),
     /// In a job: exchange the token of the CI system for a short one of the gateway
     Login(login::LoginArguments),
 }
@@ -30,7 +30,7 @@ pub(crate) enum CiCommand {
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: CiArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        CiCommand::Trust(arguments) => trust::run(context, arguments).await?,
+        CiCommand::Trust(arguments) => trust::run(context, *arguments).await?,
         CiCommand::Login(arguments) => login::run(context, arguments).await?,
     }
     Ok(ExitCode::SUCCESS)

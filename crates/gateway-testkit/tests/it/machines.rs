@@ -490,7 +490,7 @@ async fn an_admin_writes_a_rule_with_a_bound_factor_and_pages_and_api_show_it() 
     let events = gateway.events().await;
     let of_rule =
         |event: &&Event| event.action.as_str() == "gateway:workload:update" && event.after.is_some();
-    let event = events.iter().map(|(_, event)| event).filter(of_rule).last().expect("an event");
+    let event = events.iter().map(|(_, event)| event).rfind(of_rule).expect("an event");
     assert_eq!(event.after.as_ref().unwrap()["roles"], "cicd");
     gateway.finish().await;
 }
