@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Runs the program with these variables and no others of ours.
 async fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rack-gateway"));
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.args(arguments).env_clear();
     command.envs(variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
