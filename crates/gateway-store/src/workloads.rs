@@ -62,7 +62,7 @@ impl Workloads {
             "INSERT INTO exchanged_tokens (digest, expires) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
         )
         .bind(sha256_hex(name.as_bytes()))
-        .bind(token.expires.saturating_add(KEPT).micros())
+        .bind(token.expires.max(now).saturating_add(KEPT).micros())
         .execute(tx.connection())
         .await?;
         if spent.rows_affected() == 0 {
