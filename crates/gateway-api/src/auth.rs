@@ -10,6 +10,9 @@ use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};
 use gateway_app::sign_in::{self, Visitor, devices};
+use gateway_app::workloads;
+use gateway_app::workloads::exchange::{self, ExchangeError};
+use gateway_types::wire::trust_rules::Mismatch;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use serde::Serialize;
@@ -49,20 +52,50 @@ pub(crate) struct DeviceStarted {
     interval: u64,
 }
 
+/// A short token of a machine (RFC 8693, section 2.2.1).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenGiven {
+    /// The token, shown once.
+    access_token: String,
+    /// What it is.
+    issued_token_type: &'static str,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// How long it lives, in seconds.
+    expires_in: u64,
+    /// Which gateway gave it.
+    gateway_id: String,
+    /// The trust rule that it is of.
+    rule: String,
+}
+
 /// What is wrong with a request (RFC 6749, section 5.2).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OauthFault {
     /// The standard's word.
     error: &'static str,
     /// In a sentence.
-    error_description: &'static str,
+    error_description: String,
+    /// Of a token that is not exchanged: one word for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Of a token that fits no trust rule: the claims that do not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mismatches: Vec<Mismatch>,
 }
 
-/// A session for a code of a loopback sign-in (with its PKCE verifier), or for a device that a person let in.
+/// A session for a code of a loopback sign-in (with its PKCE verifier), or for a device that a person let in; or a short
+/// token for one of a CI system (RFC 8693), by a trust rule.
 #[utoipa::path(post, path = "/auth/token", tag = "auth",
     request_body(content = String, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = SessionGiven), (status = 400, body = OauthFault)))]
 pub(crate) async fn token(app: &App, request: &OwnRequest) -> Answer {
+    match form(request) {
+        Ok(fields) if fields.get("grant_type") == Some(exchange::GRANT) => {
+            return exchanged(app, request, &fields).await;
+        }
+        Ok(_) | Err(_) => {}
+    }
     match given(app, request).await {
         Ok(issued) => document(
             200,
@@ -79,15 +112,40 @@ pub(crate) async fn token(app: &App, request: &OwnRequest) -> Answer {
     }
 }
 
+async fn exchanged(app: &App, request: &OwnRequest, fields: &Fields) -> Answer {
+    match exchange::exchange(app, fields, visitor(request)).await {
+        Ok(given) => document(
+            200,
+            &TokenGiven {
+                access_token: given.secret.expose().clone(),
+                issued_token_type: exchange::ISSUED_TYPE,
+                token_type: "Bearer",
+                expires_in: given.expires_in,
+                gateway_id: app.store.gateway_id().to_string(),
+                rule: given.rule,
+            },
+        ),
+        Err(ExchangeError::Fault(fault)) => {
+            let audience = workloads::audience(app.store.gateway_id());
+            let told = OauthFault {
+                error: fault.code(),
+                error_description: fault.description(&audience),
+                reason: Some(fault.reason()),
+                mismatches: fault.mismatches().to_vec(),
+            };
+            document(fault.status(), &told)
+        }
+        Err(ExchangeError::Failed(error)) => Err(error.into()),
+    }
+}
+
+fn visitor(request: &OwnRequest) -> Visitor<'_> {
+    Visitor { browser: None, source_ip: request.caller.source_ip, device: "", request_id: request.request_id }
+}
+
 async fn given(app: &App, request: &OwnRequest) -> Result<Issued, TokenError> {
     let fields = form(request)?;
-    let visitor = Visitor {
-        browser: None,
-        source_ip: request.caller.source_ip,
-        device: "",
-        request_id: request.request_id,
-    };
-    tokens::issue(app, &fields, visitor).await
+    tokens::issue(app, &fields, visitor(request)).await
 }
 
 /// Lets a device without a browser wait for a person.
@@ -132,7 +190,11 @@ fn form(request: &OwnRequest) -> Result<Fields, TokenFault> {
 }
 
 fn told(fault: TokenFault) -> Answer {
-    document(400, &OauthFault { error: fault.code(), error_description: fault.description() })
+    let error_description = fault.description().to_owned();
+    document(
+        400,
+        &OauthFault { error: fault.code(), error_description, reason: None, mismatches: Vec::new() },
+    )
 }
 
 /// Neither a token nor a code is kept by anything on the way (RFC 6749, section 5.1).

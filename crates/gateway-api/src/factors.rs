@@ -32,9 +32,10 @@ fn plain(codes: Vec<Secret<String>>) -> Vec<String> {
 fn oneself(request: &OwnRequest) -> Result<UserId, Problem> {
     match &request.caller.principal {
         Principal::User { id, .. } => Ok(*id),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
-            Err(FactorError::NotAPerson.into())
-        }
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => Err(FactorError::NotAPerson.into()),
     }
 }
 

@@ -16,6 +16,7 @@ use gateway_types::{Layer, Operation, Problem, ProblemKind};
 
 mod audit;
 mod auth;
+mod break_glass;
 mod factors;
 mod groups;
 mod input;
@@ -36,6 +37,7 @@ mod step_up;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trust_rules;
 mod users;
 
 /// The JSON API.

@@ -22,6 +22,7 @@ pub(crate) async fn read(app: &App, request: &OwnRequest) -> Answer {
             (subject.to_string(), RoleSet::of(*role), Some(issuer.to_string()))
         }
         Principal::User { id, roles, .. } => (id.to_string(), *roles, None),
+        Principal::Workload { id, subject, roles, .. } => (id.to_string(), *roles, Some(subject.to_string())),
         Principal::ApiToken { id, roles, creator_email, .. } => {
             (id.to_string(), *roles, Some(creator_email.to_string()))
         }

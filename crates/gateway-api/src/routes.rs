@@ -38,6 +38,7 @@ routes! {
     "POST /auth/logout" => auth::logout;
     "POST /auth/device" => auth::device;
     "POST /auth/token" => auth::token;
+    "POST /auth/break-glass" => break_glass::redeem;
     "GET /step-up/{id}" => step_up::read;
     "POST /step-up/{id}" => step_up::confirm;
     "GET /openapi.json" => meta::openapi;
@@ -74,6 +75,14 @@ routes! {
     "PUT /tokens/{id}" => tokens::update;
     "POST /tokens/{id}/rotate" => tokens::rotate;
     "DELETE /tokens/{id}" => tokens::revoke;
+    "GET /trust-rules" => trust_rules::list;
+    "PUT /trust-rules/{id}" => trust_rules::update;
+    "DELETE /trust-rules/{id}" => trust_rules::remove;
+    "GET /break-glass" => break_glass::read;
+    "PUT /break-glass" => break_glass::init;
+    "POST /break-glass/drill" => break_glass::drill;
+    "POST /break-glass/{id}/review" => break_glass::review;
+    "DELETE /break-glass/{id}" => break_glass::end;
     "GET /settings" => settings::list;
     "PUT /settings" => settings::update;
     "DELETE /settings/{key}" => settings::reset;

@@ -120,6 +120,7 @@ impl Bench {
             identity: Identity { providers: Vec::new() },
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
+            issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

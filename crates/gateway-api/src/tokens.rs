@@ -63,6 +63,7 @@ fn shown(owned: OwnedToken, now: Timestamp) -> Token {
         revoked: moment(token.revoked),
         overlap_ends: moment(token.overlap_ends.filter(|ends| now < *ends)),
         of_certificate: token.presented_by == PresentedBy::Certificate,
+        networks: token.networks.iter().map(ToString::to_string).collect(),
         version: token.version,
     }
 }
@@ -104,6 +105,7 @@ pub(crate) async fn create(app: &App, request: &OwnRequest) -> Answer {
         grants: asked.grants.into_iter().map(Into::into).collect(),
         expiry: asked.expires.as_deref().map_or(Ok(Expiry::Usual), str::parse)?,
         owner: asked.owner,
+        networks: asked.networks,
     };
     let operator = app.operator(&request.caller, request.request_id);
     let (caller, facts) = (&request.caller, &request.facts);
@@ -138,6 +140,7 @@ pub(crate) async fn update(app: &App, request: &OwnRequest) -> Answer {
         roles: asked.roles,
         grants: asked.grants.map(|grants| grants.into_iter().map(Into::into).collect()),
         expiry: asked.expires.as_deref().map(str::parse).transpose()?,
+        networks: asked.networks,
     };
     let operator = app.operator(&request.caller, request.request_id);
     let owned = tokens::narrow(app, &operator, id, expected, narrowing).await?;
@@ -145,18 +148,22 @@ pub(crate) async fn update(app: &App, request: &OwnRequest) -> Answer {
     Ok(reply::tagged(reply::json(&shown(owned, app.clock.now()))?, version))
 }
 
-/// Gives a token a new secret; the old one is good for a while more.
+/// Gives a token a new secret, or binds it to another certificate; what it had is good for a while more.
 #[utoipa::path(post, path = "/api/v1/tokens/{id}/rotate", tag = "tokens", params(("id" = String, Path)),
     request_body = RotateToken, responses((status = 200, body = TokenSecret)))]
 pub(crate) async fn rotate(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let id: TokenId = input::path(request, "id")?;
-    let RotateToken { overlap } = input::json_or_default(request)?;
+    let RotateToken { overlap, certificate } = input::json_or_default(request)?;
+    let certificate = certificate.as_deref().map(ClientCertificate::from_pem).transpose();
+    let certificate = certificate.map_err(PeopleError::from)?;
     let overlap = overlap.as_deref().map_or(Ok::<_, PeopleError>(USUAL_OVERLAP), tokens::overlap)?;
     let operator = app.operator(&request.caller, request.request_id);
-    let (owned, secret) = tokens::rotate(app, &operator, &request.caller, id, overlap).await?;
+    let rotated = tokens::rotate(app, &operator, &request.caller, id, overlap, certificate.as_ref());
+    let (owned, secret) = rotated.await?;
     let version = owned.token.version;
-    let told = TokenSecret { token: shown(owned, app.clock.now()), secret: Some(secret.expose().clone()) };
+    let secret = secret.map(|secret| secret.expose().clone());
+    let told = TokenSecret { token: shown(owned, app.clock.now()), secret };
     Ok(reply::tagged(reply::json(&told)?, version))
 }
 

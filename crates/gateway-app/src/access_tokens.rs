@@ -207,8 +207,28 @@ impl AccessTokens {
         })
     }
 
+    /// Whether an issuer signed this, with one of the keys that its discovery document leads to.
+    ///
+    /// # Errors
+    /// [`TokenFault::Algorithm`], [`TokenFault::Key`], [`TokenFault::Signature`], [`TokenFault::Unavailable`].
+    pub(crate) async fn check_signature(
+        &self,
+        issuer: &str,
+        algorithm: &str,
+        key: Option<&str>,
+        (signed, signature): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(), TokenFault> {
+        let signing = Signing::named(algorithm).ok_or(TokenFault::Algorithm)?;
+        let keys = self.keys_at((issuer.to_owned(), None));
+        keys.verify(&*self.fetch, now, signing, key, signed, signature).await
+    }
+
     fn keys_of(&self, issuer: &RawIssuer) -> Arc<Keys> {
-        let place = (issuer.issuer.clone(), issuer.jwks_url.clone());
+        self.keys_at((issuer.issuer.clone(), issuer.jwks_url.clone()))
+    }
+
+    fn keys_at(&self, place: KeysPlace) -> Arc<Keys> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         // Services come and go; those that are asked for again are read again.
         if issuers.len() > 1000 {

@@ -11,6 +11,7 @@ use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, NamedNetworks, RequestId, Resource, Verdict};
 
 use crate::Operator;
+use crate::access_tokens::AccessTokens;
 use crate::health::Health;
 use crate::notify::Notices;
 use crate::rules::RulesInForce;
@@ -45,6 +46,8 @@ pub struct App {
     pub providers: Vec<Arc<Provider>>,
     /// How identity providers are asked.
     pub fetch: Arc<dyn Fetch>,
+    /// The keys of issuers whose tokens are taken: of services' access tokens and of CI systems.
+    pub issuers: Arc<AccessTokens>,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
     /// Whether this instance can serve.

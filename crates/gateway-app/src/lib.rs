@@ -7,6 +7,7 @@
 pub mod access_tokens;
 pub mod app;
 pub mod audit;
+pub mod break_glass;
 pub mod control;
 pub mod cookies;
 pub mod csrf;
@@ -41,6 +42,7 @@ pub mod step_up;
 mod tests;
 pub mod tokens;
 pub mod users;
+pub mod workloads;
 
 pub use app::App;
 pub use error::{AppError, PeopleError};

@@ -43,7 +43,7 @@ pub struct Me {
 /// Only the store's.
 pub async fn read(app: &App, caller: &Caller) -> Result<Me, PeopleError> {
     match &caller.principal {
-        Principal::Anonymous | Principal::AccessToken { .. } => {
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => {
             Ok(Me { second_factor: None, session: None, expires: None })
         }
         Principal::ApiToken { id, .. } => {
@@ -120,7 +120,7 @@ pub fn permissions(app: &App, caller: &Caller, own_objects: OwnObjects) -> Vec<S
 fn resources(caller: &Caller, operation: &Operation) -> Vec<Resource> {
     let is_own = operation.action.as_str().starts_with("gateway:");
     let mut resources = vec![if is_own { Resource::gateway() } else { Resource::rack() }];
-    if let Principal::ApiToken { grants, .. } = &caller.principal {
+    if let Principal::ApiToken { grants, .. } | Principal::Workload { grants, .. } = &caller.principal {
         for app in grants.iter().flat_map(|grant| grant.apps.iter().map(move |app| (grant, app))) {
             let (grant, app) = (app.0, Resource::app(app.1));
             if grant.covers(&operation.action, operation.class, &app) && !resources.contains(&app) {

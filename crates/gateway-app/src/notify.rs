@@ -125,6 +125,43 @@ pub enum Notice {
         /// Whether [`by`](Notice::TokenCreated::by) is somebody else than the owner.
         for_somebody_else: bool,
     },
+    /// An API token ends soon. To its owner.
+    TokenEnding {
+        /// Its name.
+        token: String,
+        /// Its owner.
+        owner: String,
+        /// When it ends.
+        expires: Timestamp,
+        /// When it was last used; `None` = never.
+        last_used: Option<Timestamp>,
+    },
+    /// The codes for emergencies were used. To the person and to the admins.
+    GlassBroken {
+        /// Who said to be it.
+        person: String,
+        /// Why.
+        reason: String,
+        /// For what.
+        scope: String,
+        /// When it ends by itself.
+        ends: Timestamp,
+        /// From which address; `None` = on the server's own machine.
+        ip: Option<IpAddr>,
+    },
+    /// What the codes for emergencies gave is over. To the person and to the admins.
+    GlassEnded {
+        /// Who said to be it.
+        person: String,
+        /// For what.
+        scope: String,
+        /// When it began.
+        opened: Timestamp,
+        /// When it ended.
+        ended: Timestamp,
+        /// Who ended it; `None` = it ended by itself.
+        by: Option<String>,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -145,14 +182,20 @@ impl Notice {
             | Notice::BackupCodesMade { email }
             | Notice::BackupCodesLow { email, .. }
             | Notice::NewSignIn { email, .. }
-            | Notice::TokenCreated { owner: email, .. } => email,
+            | Notice::TokenCreated { owner: email, .. }
+            | Notice::TokenEnding { owner: email, .. }
+            | Notice::GlassBroken { person: email, .. }
+            | Notice::GlassEnded { person: email, .. } => email,
         }
     }
 
     /// Whether the admins are told as well.
     pub const fn for_admins(&self) -> bool {
         match self {
-            Notice::Invited { .. } | Notice::Removed { .. } => true,
+            Notice::Invited { .. }
+            | Notice::Removed { .. }
+            | Notice::GlassBroken { .. }
+            | Notice::GlassEnded { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }
@@ -162,7 +205,8 @@ impl Notice {
             | Notice::FactorsReset { .. }
             | Notice::BackupCodesMade { .. }
             | Notice::BackupCodesLow { .. }
-            | Notice::NewSignIn { .. } => false,
+            | Notice::NewSignIn { .. }
+            | Notice::TokenEnding { .. } => false,
         }
     }
 }

@@ -80,7 +80,7 @@ enum Itself {
 async fn token(app: &App, question: &OwnQuestion<'_>, itself: Itself) -> bool {
     let Some(Ok(id)) = parameter(question, "id").map(str::parse::<TokenId>) else { return false };
     match question.principal {
-        Principal::Anonymous | Principal::AccessToken { .. } => false,
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => false,
         Principal::ApiToken { id: own, .. } => itself == Itself::Yes && *own == id,
         Principal::User { id: user, .. } => is_creator(app, *user, id).await,
     }

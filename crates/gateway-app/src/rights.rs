@@ -31,7 +31,7 @@ impl Expected {
 /// What nobody may do to themselves, their token may not do to them either.
 pub fn person_behind(caller: &Caller) -> Option<UserId> {
     match &caller.principal {
-        Principal::Anonymous | Principal::AccessToken { .. } => None,
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => None,
         Principal::User { id, .. } => Some(*id),
         Principal::ApiToken { creator, .. } => Some(*creator),
     }
@@ -73,7 +73,7 @@ pub fn beyond_owner(owner: RoleSet, wanted: RoleSet) -> RoleSet {
 pub fn beyond_giving(caller: &Caller, wanted: RoleSet) -> RoleSet {
     let beyond = |own: RoleSet| if own.contains(Role::Admin) { RoleSet::EMPTY } else { beyond(own, wanted) };
     match &caller.principal {
-        Principal::Anonymous | Principal::AccessToken { .. } => wanted,
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => wanted,
         Principal::User { roles, .. } => beyond(*roles),
         Principal::ApiToken { roles, creator_roles, .. } => {
             beyond(*roles).iter().chain(beyond(*creator_roles).iter()).collect()

@@ -80,7 +80,10 @@ pub async fn of_person(
 pub fn current(caller: &Caller) -> Option<SessionId> {
     match &caller.principal {
         Principal::User { session, .. } => Some(*session),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => None,
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => None,
     }
 }
 

@@ -12,7 +12,7 @@ mod addresses;
 mod callback;
 pub mod devices;
 mod error;
-mod events;
+pub(crate) mod events;
 mod place;
 mod roles;
 mod session;

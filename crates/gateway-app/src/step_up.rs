@@ -303,13 +303,14 @@ async fn find(app: &App, user: UserId, id: &str) -> Result<gateway_store::Challe
 fn person(caller: &Caller) -> Result<(UserId, SessionId), Problem> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
-            Err(Problem::new(
-                ProblemKind::Refused,
-                Layer::Authentication,
-                "only a person can confirm with a second factor",
-            ))
-        }
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => Err(Problem::new(
+            ProblemKind::Refused,
+            Layer::Authentication,
+            "only a person can confirm with a second factor",
+        )),
     }
 }
 

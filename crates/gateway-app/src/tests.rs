@@ -128,6 +128,7 @@ impl World {
             identity: Identity { providers: vec![provider()] },
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
+            issuers: Arc::new(crate::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),
@@ -165,6 +166,7 @@ impl World {
             grants: vec![Grant { critical: true, ..Grant::everything() }],
             creator: owner.id,
             expires: None,
+            networks: Vec::new(),
         };
         let (token, secret) = self.app.store.tokens().create(new).await.unwrap();
         (token, self.caller(secret.expose()).await.unwrap())

@@ -9,22 +9,25 @@ use gateway_identity::ClientCertificate;
 use gateway_store::{ApiToken, NewToken, Store, StoreError, TokenFilter};
 use gateway_types::{Grant, RoleSet, Secret, Timestamp, TokenId, UserId};
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::error::AppError;
 use crate::{Operator, record};
 
 mod change;
+mod ending;
 mod expiry;
 mod issue;
 mod listing;
 
 pub use change::{Narrowing, end, narrow, read, rotate};
+pub use ending::warn_of_ends;
 pub use expiry::{Expiry, LONGEST_LIFE, LONGEST_OVERLAP, USUAL_LIFE, USUAL_OVERLAP, overlap};
 pub use issue::{Issue, issue, issue_for_certificate};
 pub use listing::{OwnedToken, Scope, page};
 
-pub(crate) use issue::names_oneself;
+pub(crate) use issue::{check_grants, names_oneself};
 
 /// A token that is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +42,8 @@ pub struct TokenRequest {
     pub creator: UserId,
     /// When it ends by itself.
     pub expires: Option<Timestamp>,
+    /// From where it may be used; none = from everywhere.
+    pub networks: Vec<IpNet>,
 }
 
 /// Makes a token; its secret is shown once.
@@ -113,17 +118,25 @@ fn plan(operator: &Operator<'_>, request: TokenRequest) -> Result<(NewToken, Eve
         grants,
         creator: request.creator,
         expires: request.expires,
+        networks: request.networks,
     };
     Ok((new, event))
 }
 
 /// A token as events show it.
-fn shown(name: &str, roles: RoleSet, grants: &[Grant], expires: Option<Timestamp>) -> Value {
+fn shown(
+    name: &str,
+    roles: RoleSet,
+    grants: &[Grant],
+    expires: Option<Timestamp>,
+    networks: &[IpNet],
+) -> Value {
     json!({
         "name": name,
         "roles": roles.to_string(),
         "grants": grants,
         "expires": expires.map(Timestamp::to_rfc3339),
+        "networks": networks,
     })
 }
 

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use gateway_types::{
     ActionName, Caller, Channel, Decision, EventId, Facts, Layer, Principal, RemedyKind, RequestId, Resource,
-    Timestamp, Verdict,
+    Timestamp, Verdict, WorkloadOrigin,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,6 +56,10 @@ pub enum ActorKind {
     ApiToken,
     /// Whoever the issuer of an access token vouches for.
     AccessToken,
+    /// A machine by a trust rule.
+    Workload,
+    /// Whoever redeemed the offline codes for emergencies.
+    BreakGlass,
     /// The gateway itself.
     System,
     /// Someone with a shell on the gateway's machine.
@@ -75,7 +79,8 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The name for people: an e-mail address, `token:NAME`, `anonymous`, `system`.
     pub name: String,
-    /// The e-mail address of the token's creator, whose rights bound the token's; the issuer of an access token.
+    /// The e-mail address of the token's creator, whose rights bound the token's; the issuer of an access token; the
+    /// subject of a workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
 }
@@ -89,6 +94,13 @@ impl Actor {
             Principal::AccessToken { issuer, subject, .. } => {
                 (ActorKind::AccessToken, Some(subject.to_string()), Some(issuer.to_string()))
             }
+            Principal::Workload { id, subject, origin, .. } => {
+                let kind = match origin {
+                    WorkloadOrigin::Exchange | WorkloadOrigin::Certificate => ActorKind::Workload,
+                    WorkloadOrigin::BreakGlass => ActorKind::BreakGlass,
+                };
+                (kind, Some(id.to_string()), Some(crate::text::bounded(subject)))
+            }
             Principal::ApiToken { id, creator_email, .. } => {
                 (ActorKind::ApiToken, Some(id.to_string()), Some(creator_email.to_string()))
             }
@@ -97,9 +109,10 @@ impl Actor {
         let credential_id = match principal {
             // It has no row, and no id of its own.
             Principal::AccessToken { .. } => None,
-            Principal::Anonymous | Principal::User { .. } | Principal::ApiToken { .. } => {
-                principal.credential_id()
-            }
+            Principal::Anonymous
+            | Principal::User { .. }
+            | Principal::ApiToken { .. }
+            | Principal::Workload { .. } => principal.credential_id(),
         };
         Self { credential_id, id, kind, name, on_behalf_of }
     }

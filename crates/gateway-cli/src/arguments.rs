@@ -79,6 +79,10 @@ pub(crate) enum Command {
     Policy(commands::policy::PolicyArguments),
     /// Make, list and end API tokens
     Tokens(commands::tokens::TokensArguments),
+    /// Sign CI jobs in without secrets: trust rules, and the exchange in a job
+    Ci(commands::ci::CiArguments),
+    /// Get in with offline codes when nobody can sign in; make, try and review them
+    Breakglass(commands::breakglass::BreakglassArguments),
     /// Verify, follow and export the audit log
     Audit(commands::audit::AuditArguments),
     /// Show what decided about a request: the layer, the rules and the facts

@@ -1,7 +1,9 @@
 //! One module for each command.
 
 pub(crate) mod audit;
+pub(crate) mod breakglass;
 pub(crate) mod can;
+pub(crate) mod ci;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod convox;

@@ -17,6 +17,9 @@ pub(crate) const RACK_GATEWAY_TOKEN: &str = "RACK_GATEWAY_TOKEN";
 /// Certificate authorities (a PEM file) to trust beside the system's, for client commands.
 pub(crate) const RACK_GATEWAY_CA_FILE: &str = "RACK_GATEWAY_CA_FILE";
 
+/// In a CI job: the token of the CI system, made for this gateway, for `ci login`.
+pub(crate) const CI_ID_TOKEN: &str = "RACK_GATEWAY_ID_TOKEN";
+
 /// Where sessions are kept: `keyring`, `file`, or unset for the keyring when there is one.
 pub(crate) const RACK_GATEWAY_CREDENTIALS: &str = "RACK_GATEWAY_CREDENTIALS";
 

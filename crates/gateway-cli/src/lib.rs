@@ -94,6 +94,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Config(arguments) => commands::config::run(context, arguments),
         Command::Migrate(arguments) => block_on(commands::migrate::run(context, arguments)),
         Command::Tokens(arguments) => block_on(commands::tokens::run(context, arguments)),
+        Command::Ci(arguments) => block_on(commands::ci::run(context, arguments)),
+        Command::Breakglass(arguments) => block_on(commands::breakglass::run(context, arguments)),
         Command::Audit(arguments) => block_on(commands::audit::run(context, arguments)),
         Command::Why(arguments) => block_on(commands::why::run(context, arguments)),
         Command::Can(arguments) => block_on(commands::can::run(context, arguments)),

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod machines;
 mod meta;
 mod people;
 mod policy;

@@ -5,6 +5,7 @@
 
 mod address;
 mod client;
+pub mod elsewhere;
 mod error;
 mod factor;
 mod refusal;

@@ -23,6 +23,8 @@ use crate::transport::{Body, Call, Credential};
 /// The name of this client at the gateway.
 pub const CLIENT_ID: &str = "rack-gateway-cli";
 
+const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// How long to wait between two questions when the gateway does not say (RFC 8628, section 3.2).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
@@ -48,6 +50,20 @@ pub struct SignedIn {
     pub gateway_id: String,
     /// Whose it is.
     pub email: String,
+}
+
+/// A short token of a machine that was just given.
+#[derive(Debug, Deserialize)]
+pub struct Exchanged {
+    /// The token.
+    #[serde(deserialize_with = "secret")]
+    pub access_token: Secret<String>,
+    /// How long it lives, in seconds.
+    pub expires_in: u64,
+    /// Which gateway gave it.
+    pub gateway_id: String,
+    /// The trust rule that it is of.
+    pub rule: String,
 }
 
 /// A sign-in on another device, begun here.
@@ -167,6 +183,26 @@ impl Client {
             ("client_id", CLIENT_ID),
         ]);
         self.token(form).await
+    }
+
+    /// Exchanges a token of a CI system for a short one of the gateway (RFC 8693), by the trust rule `rule` or by
+    /// the only one that takes it.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn exchange_token(
+        &self,
+        token: &Secret<String>,
+        rule: Option<&str>,
+    ) -> Result<Exchanged, SignInError> {
+        let mut fields = vec![
+            ("grant_type", EXCHANGE_GRANT),
+            ("subject_token", token.expose().as_str()),
+            ("subject_token_type", JWT_TYPE),
+        ];
+        fields.extend(rule.map(|rule| ("rule", rule)));
+        let body = self.oauth("token", form(&fields)).await?;
+        Ok(self.transport.document(&body)?)
     }
 
     /// Begins a sign-in on another device.

@@ -1,14 +1,23 @@
-//! Client certificates as credentials of machines: which key one is for, and whether it is in its dates. Who
-//! issued it is not looked at, because a token is bound to the key itself; that its holder has the private
-//! key is the handshake's to prove.
+//! Client certificates as credentials of machines: which key one is for, whether it is in its dates, what it names,
+//! and whether an authority signed it. For a token who issued it does not matter, because a token is bound to the key
+//! itself; for what it names it does. That its holder has the private key is the handshake's to prove.
+
+mod names;
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use gateway_types::{CredentialDigest, Timestamp};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
+pub use names::{Authority, MOST_AUTHORITIES, Names};
+
 /// What the digest of a key begins with, so that no digest of anything else can be taken for one.
 const DOMAIN: &[u8] = b"rack-gateway client certificate key v1\0";
+
+/// What the digest of a whole certificate begins with.
+const WHOLE: &[u8] = b"rack-gateway client certificate v1\0";
 
 /// The largest PEM text that is read, in bytes.
 const MOST_PEM_BYTES: usize = 64 * 1024;
@@ -22,6 +31,9 @@ pub enum CertificateFault {
     /// It is no X.509 certificate.
     #[error("it is not a certificate that can be read")]
     Malformed,
+    /// It is no authority that client certificates can be checked against.
+    #[error("it must be one to {MOST_AUTHORITIES} certificates of authorities in PEM")]
+    NotAuthority,
 }
 
 /// A certificate, as far as it matters for who presents it.
@@ -33,6 +45,8 @@ pub struct ClientCertificate {
     pub not_before: Timestamp,
     /// Until when it is valid.
     pub not_after: Timestamp,
+    /// The whole of it, as it was presented.
+    der: Arc<[u8]>,
 }
 
 impl ClientCertificate {
@@ -48,9 +62,10 @@ impl ClientCertificate {
         }
         let validity = certificate.validity();
         Ok(Self {
-            key: digest(certificate.public_key().raw),
+            key: digest(DOMAIN, certificate.public_key().raw),
             not_before: moment(validity.not_before),
             not_after: moment(validity.not_after),
+            der: Arc::from(der),
         })
     }
 
@@ -70,17 +85,22 @@ impl ClientCertificate {
         Self::from_der(&block.contents)
     }
 
+    /// What stands for the whole certificate, not only for its key.
+    pub fn whole(&self) -> CredentialDigest {
+        digest(WHOLE, &self.der)
+    }
+
     /// Whether it is in its dates, both included (RFC 5280, section 4.1.2.5).
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now <= self.not_after
     }
 }
 
-/// SHA-256 over a fixed text and the DER encoding of the SubjectPublicKeyInfo.
-fn digest(public_key_info: &[u8]) -> CredentialDigest {
+/// SHA-256 over a fixed text and a DER encoding.
+fn digest(domain: &[u8], der: &[u8]) -> CredentialDigest {
     let mut context = Context::new(&SHA256);
-    context.update(DOMAIN);
-    context.update(public_key_info);
+    context.update(domain);
+    context.update(der);
     let mut bytes = [0u8; 32];
     for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;

@@ -12,6 +12,6 @@ pub mod oidc;
 pub mod totp;
 
 pub use backup::BackupCode;
-pub use certificate::{CertificateFault, ClientCertificate};
+pub use certificate::{Authority, CertificateFault, ClientCertificate, Names};
 pub use inline::{InlineError, InlineFactor, Presented};
 pub use totp::{TotpCode, TotpSecret, TotpStep};

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use gateway_types::{Caller, Channel, Facts, Grant, Principal, Resource, Role, RoleSet, TokenId, UserId};
+use gateway_types::{
+    Caller, Channel, Facts, Grant, Principal, Resource, Role, RoleSet, TokenId, UserId, WorkloadOrigin,
+};
 
 /// A principal as policy sees it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -33,6 +35,14 @@ pub(crate) enum Seen {
         service: Arc<str>,
         role: Role,
     },
+    Workload {
+        /// Not its id: all machines of one trust rule are one to policy.
+        name: Arc<str>,
+        subject: Arc<str>,
+        origin: WorkloadOrigin,
+        roles: RoleSet,
+        grants: Arc<[Grant]>,
+    },
 }
 
 impl Seen {
@@ -47,6 +57,13 @@ impl Seen {
                 subject: Arc::clone(subject),
                 service: Arc::clone(service),
                 role: *role,
+            },
+            Principal::Workload { id: _, name, subject, origin, roles, grants } => Seen::Workload {
+                name: Arc::clone(name),
+                subject: Arc::clone(subject),
+                origin: *origin,
+                roles: *roles,
+                grants: Arc::clone(grants),
             },
             Principal::ApiToken { id, name, roles, grants, creator, creator_email, creator_roles } => {
                 Seen::ApiToken {
@@ -96,7 +113,7 @@ impl DecisionKey {
 fn facts_of(seen: &Seen, facts: &Facts) -> Facts {
     match seen {
         Seen::User { .. } => facts.clone(),
-        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } => {
+        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } | Seen::Workload { .. } => {
             Facts { mfa_window: false, mfa_bound: false, mfa_enrolled: false, ..facts.clone() }
         }
     }

@@ -10,7 +10,7 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Policy, PolicySet, Request,
     RestrictedExpression, Schema,
 };
-use gateway_types::{Class, Facts, Operation, ResourceKind};
+use gateway_types::{Class, Facts, Grant, Operation, ResourceKind};
 
 use crate::decision_key::{DecisionKey, Seen};
 use crate::error::PolicyError;
@@ -75,11 +75,20 @@ impl Evaluator {
     /// Evaluates a decision. For a token its creator is asked first, as a person with every second factor
     /// given: the token's rights end where its creator's present rights do.
     pub(crate) fn evaluate(&self, key: &DecisionKey) -> Outcome {
-        let Seen::ApiToken { grants, creator, creator_email, creator_roles, .. } = &key.seen else {
-            return self.evaluate_alone(key, TokenFacts::default());
-        };
         let Some(operation) = self.operations.get(key.operation) else {
             return Outcome::Failed(BTreeSet::new());
+        };
+        let (grants, creator, creator_email, creator_roles) = match &key.seen {
+            Seen::ApiToken { grants, creator, creator_email, creator_roles, .. } => {
+                (grants, creator, creator_email, creator_roles)
+            }
+            // Nobody stands behind a workload: an admin's second factor gave its rule, or the codes its use.
+            Seen::Workload { grants, .. } => {
+                return self.evaluate_alone(key, granted(grants, operation, key, true));
+            }
+            Seen::Anonymous | Seen::User { .. } | Seen::AccessToken { .. } => {
+                return self.evaluate_alone(key, TokenFacts::default());
+            }
         };
         let as_creator = DecisionKey {
             seen: Seen::person(*creator, Arc::clone(creator_email), *creator_roles),
@@ -87,12 +96,7 @@ impl Evaluator {
             ..key.clone()
         };
         let creator = self.evaluate_alone(&as_creator, TokenFacts::default());
-        let covers = |class| grants.iter().any(|grant| grant.covers(&operation.action, class, &key.resource));
-        let token = |creator_may| TokenFacts {
-            granted: covers(Class::Read) || covers(Class::Critical),
-            granted_critical: covers(Class::Critical),
-            creator_may,
-        };
+        let token = |creator_may| granted(grants, operation, key, creator_may);
         match creator {
             Outcome::Permitted(_) => self.evaluate_alone(key, token(true)),
             Outcome::Unpermitted => self.evaluate_alone(key, token(false)),
@@ -180,6 +184,16 @@ impl Evaluator {
     }
 }
 
+/// What a machine's grants say of this decision.
+fn granted(grants: &[Grant], operation: &Operation, key: &DecisionKey, creator_may: bool) -> TokenFacts {
+    let covers = |class| grants.iter().any(|grant| grant.covers(&operation.action, class, &key.resource));
+    TokenFacts {
+        granted: covers(Class::Read) || covers(Class::Critical),
+        granted_critical: covers(Class::Critical),
+        creator_may,
+    }
+}
+
 fn base(leaf: &Leaf, vocabulary: &Vocabulary) -> Result<Entities, PolicyError> {
     let groups = leaf.groups.iter().map(|group| vocabulary.action(group)).collect();
     let action = cedar_policy::Entity::new_no_attrs(vocabulary.action(&leaf.name), groups);
@@ -193,6 +207,7 @@ const fn kind_of(seen: &Seen) -> PrincipalKind {
         Seen::User { .. } => PrincipalKind::User,
         Seen::ApiToken { .. } => PrincipalKind::ApiToken,
         Seen::AccessToken { .. } => PrincipalKind::AccessToken,
+        Seen::Workload { .. } => PrincipalKind::Workload,
     }
 }
 

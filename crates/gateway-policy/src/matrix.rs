@@ -11,6 +11,7 @@ use gateway_types::{
 
 use crate::sample::{
     ENGINE, anonymous, critical_grant, enrolled, person_with, resource_of, row, stepped_up, token, word,
+    workload,
 };
 
 const MATRIX: &str = include_str!("../authz-matrix.txt");
@@ -22,7 +23,7 @@ const HEAD: &str = "\
 # nobody = no credential; then people by role (web and CLI sessions: the same unless written web/cli);
 # then API tokens by role (t-), made by an admin who is an auditor too, with the grant `*`.
 # A person has a second factor and has not given it; settings are at their defaults; nothing is approved;
-# the object is somebody else's.
+# the object is somebody else's. Workloads (CI jobs and certificates by trust rules) are as tokens.
 #
 #   yes        allowed
 #   role       refused; another role or grant is needed
@@ -38,7 +39,13 @@ const HEAD: &str = "\
 ";
 
 /// The rules that keep machines out.
-const FOR_PEOPLE: [&str; 3] = ["people-only", "factors-are-for-people", "approvers-are-people"];
+const FOR_PEOPLE: [&str; 5] = [
+    "people-only",
+    "factors-are-for-people",
+    "approvers-are-people",
+    "workload-people-only",
+    "workload-factors-are-for-people",
+];
 
 /// One column: its name and how it is asked.
 enum Column {
@@ -193,6 +200,22 @@ fn every_operation_has_a_row() {
         "these operations have no row in crates/gateway-policy/authz-matrix.txt:\n    {}\nYou added a route. Give it class, role, cicd and notes in its table (crates/gateway-convox/data/routes.tsv or crates/gateway-policy/data/gateway-routes.tsv), run `cargo test -p gateway-policy matrix`, read the new lines of authz-matrix.txt.new, and move it over authz-matrix.txt if they say who should be allowed.",
         missing.join("\n    ")
     );
+}
+
+/// A workload is a token whose creator may everything, so that the columns of tokens are its columns too.
+#[test]
+fn l1_ci_workloads_are_to_policy_as_tokens_are() {
+    for operation in ENGINE.operations() {
+        for role in std::iter::once(None).chain(Role::ALL.into_iter().map(Some)) {
+            for grant in [Grant::everything(), critical_grant()] {
+                let by_rule = workload(roles(role), std::slice::from_ref(&grant));
+                let made = token(roles(role), &[grant], RoleSet::of(Role::Admin).with(Role::Auditor));
+                let [workload, token] = [by_rule, made].map(|caller| token_word(operation, &caller, false));
+                // A token is of somebody, who may see their own events; a workload is of nobody.
+                assert_eq!(workload, token, "{} as {role:?}", operation.route);
+            }
+        }
+    }
 }
 
 /// Without a credential, the open rows and nothing else.

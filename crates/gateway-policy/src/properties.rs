@@ -64,7 +64,7 @@ fn weaker(caller: &Caller) -> Vec<Caller> {
     };
     let with = |principal| Caller { principal, ..caller.clone() };
     match &caller.principal {
-        Principal::Anonymous | Principal::AccessToken { .. } => Vec::new(),
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => Vec::new(),
         Principal::User { roles, .. } => fewer(*roles).into_iter().map(person).collect(),
         Principal::ApiToken { roles, grants, creator_roles, .. } => {
             let by_role = fewer(*roles).into_iter().map(|less| token(less, grants, *creator_roles));

@@ -53,6 +53,7 @@ pub(crate) fn incurable(
 fn unpermitted(seen: &Seen, operation: &Operation) -> String {
     let who = match seen {
         Seen::ApiToken { .. } | Seen::AccessToken { .. } => "a token with ",
+        Seen::Workload { .. } => "a workload with ",
         Seen::User { .. } | Seen::Anonymous => "",
     };
     match operation.lowest_role {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use gateway_types::id::{SessionId, TokenId, UserId};
 use gateway_types::{
     Caller, Channel, CredentialKind, Facts, Grant, Operation, Principal, Resource, Role, RoleSet, Timestamp,
-    Verdict,
+    Verdict, WorkloadOrigin,
 };
 
 use crate::{OwnTable, PolicyEngine, PolicySource};
@@ -85,6 +85,18 @@ pub(crate) fn access_token(role: Role) -> Caller {
         service: "wiki".into(),
         role,
         expires: Timestamp::from_micros(0),
+    })
+}
+
+/// A machine by the trust rule `ci`.
+pub(crate) fn workload(roles: RoleSet, grants: &[Grant]) -> Caller {
+    caller(Principal::Workload {
+        id: "018f0000-0000-7000-8000-000000000009".into(),
+        name: "ci".into(),
+        subject: "repo:acme/shop".into(),
+        origin: WorkloadOrigin::Exchange,
+        roles,
+        grants: grants.into(),
     })
 }
 

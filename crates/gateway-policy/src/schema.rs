@@ -115,7 +115,7 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
         actions.insert(
             &leaf.name,
             json!({ "memberOf": member_of, "appliesTo": {
-                "principalTypes": ["Anonymous", "User", "ApiToken", "AccessToken"],
+                "principalTypes": ["Anonymous", "User", "ApiToken", "AccessToken", "Workload"],
                 "resourceTypes": leaf.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
                 "context": { "type": "Facts" },
             }}),
@@ -136,6 +136,11 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
                 "issuer": { "type": "String", "required": true },
                 "subject": { "type": "String", "required": true },
                 "service": { "type": "Entity", "name": "Service", "required": true },
+            }}},
+            "Workload": { "memberOfTypes": ["Role"], "shape": { "type": "Record", "attributes": {
+                "name": { "type": "String", "required": true },
+                "subject": { "type": "String", "required": true },
+                "origin": { "type": "String", "required": true },
             }}},
             "Anonymous": {},
             "Rack": {},

@@ -140,7 +140,12 @@ fn set_of(policies: Vec<&Policy>) -> Result<PolicySet, PolicyError> {
 
 fn reach(policy: &Policy, vocabulary: &Vocabulary) -> Reach {
     let all = PrincipalKind::ALL.to_vec();
-    let holders = vec![PrincipalKind::User, PrincipalKind::ApiToken, PrincipalKind::AccessToken];
+    let holders = vec![
+        PrincipalKind::User,
+        PrincipalKind::ApiToken,
+        PrincipalKind::AccessToken,
+        PrincipalKind::Workload,
+    ];
     let of_type = |name| {
         let is_type = |kind: &PrincipalKind| vocabulary.principal_type(*kind) == name;
         PrincipalKind::ALL.into_iter().filter(is_type).collect::<Vec<_>>()

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
-use gateway_types::{Resource, ResourceKind, Role};
+use gateway_types::{Resource, ResourceKind, Role, RoleSet};
 
 use crate::decision_key::Seen;
 use crate::error::PolicyError;
@@ -18,6 +18,7 @@ pub(crate) struct Vocabulary {
     user: EntityTypeName,
     api_token: EntityTypeName,
     access_token: EntityTypeName,
+    workload: EntityTypeName,
     anonymous: EntityTypeName,
     rack: EntityTypeName,
     app: EntityTypeName,
@@ -32,11 +33,17 @@ pub(crate) enum PrincipalKind {
     User,
     ApiToken,
     AccessToken,
+    Workload,
 }
 
 impl PrincipalKind {
-    pub(crate) const ALL: [PrincipalKind; 4] =
-        [PrincipalKind::Anonymous, PrincipalKind::User, PrincipalKind::ApiToken, PrincipalKind::AccessToken];
+    pub(crate) const ALL: [PrincipalKind; 5] = [
+        PrincipalKind::Anonymous,
+        PrincipalKind::User,
+        PrincipalKind::ApiToken,
+        PrincipalKind::AccessToken,
+        PrincipalKind::Workload,
+    ];
 }
 
 impl Vocabulary {
@@ -50,6 +57,7 @@ impl Vocabulary {
             user: name("User")?,
             api_token: name("ApiToken")?,
             access_token: name("AccessToken")?,
+            workload: name("Workload")?,
             anonymous: name("Anonymous")?,
             rack: name("Rack")?,
             app: name("App")?,
@@ -76,6 +84,7 @@ impl Vocabulary {
             PrincipalKind::User => &self.user,
             PrincipalKind::ApiToken => &self.api_token,
             PrincipalKind::AccessToken => &self.access_token,
+            PrincipalKind::Workload => &self.workload,
         }
     }
 
@@ -103,6 +112,7 @@ impl Vocabulary {
             Seen::AccessToken { issuer, subject, .. } => {
                 uid(&self.access_token, &format!("{issuer} {subject}"))
             }
+            Seen::Workload { name, .. } => uid(&self.workload, name),
         }
     }
 
@@ -113,12 +123,23 @@ impl Vocabulary {
             Seen::AccessToken { issuer, subject, service, role } => {
                 return self.access_token(seen, [issuer, subject], service, *role);
             }
+            Seen::Workload { name, subject, origin, roles, .. } => {
+                return self.workload(seen, [name, subject, origin.name()], *roles);
+            }
             Seen::User { email, roles, .. } => (("email", email), roles),
             Seen::ApiToken { name, roles, .. } => (("name", name), roles),
         };
         let (key, value) = attribute;
         let attributes =
             HashMap::from([(key.to_owned(), RestrictedExpression::new_string(value.to_string()))]);
+        let parents = roles.iter().map(|role| self.role_uid(role)).collect();
+        Entity::new(self.principal_uid(seen), attributes, parents).ok()
+    }
+
+    fn workload(&self, seen: &Seen, texts: [&str; 3], roles: RoleSet) -> Option<Entity> {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let attributes = ["name", "subject", "origin"].into_iter().zip(texts);
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), text(value))).collect();
         let parents = roles.iter().map(|role| self.role_uid(role)).collect();
         Entity::new(self.principal_uid(seen), attributes, parents).ok()
     }

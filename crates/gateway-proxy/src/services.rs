@@ -491,7 +491,10 @@ fn told(outgoing: &Outgoing) -> [(&'static str, String); 5] {
     let principal = &outgoing.caller.principal;
     let email = match principal {
         Principal::User { email, .. } => email.to_string(),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => String::new(),
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => String::new(),
     };
     [
         ("x-gateway-user", principal.display_name()),

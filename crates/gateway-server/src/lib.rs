@@ -17,4 +17,4 @@ mod tls;
 
 pub use error::StartError;
 pub use follow::ConfigFile;
-pub use server::{Running, Surroundings, policy_engine, route_table, service_table, start};
+pub use server::{Running, Surroundings, notices, policy_engine, route_table, service_table, start};

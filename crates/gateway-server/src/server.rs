@@ -51,6 +51,12 @@ const SHARING: Duration = Duration::from_secs(1);
 /// How long open sockets have to be told that the gateway is stopping.
 const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
 
+/// How often ends of break-glass uses are looked for.
+const ENDS_POLL: Duration = Duration::from_secs(5);
+
+/// How often tokens that end soon are looked for.
+const ENDING_TOKENS_POLL: Duration = Duration::from_secs(600);
+
 /// At latest when a changed setting takes effect.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
 
@@ -186,6 +192,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         identity: config.identity.clone(),
         providers: providers(&config.identity),
         fetch: fetch.clone(),
+        issuers: Arc::new(AccessTokens::new(fetch.clone())),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
@@ -206,7 +213,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         routes,
         own,
         rules,
-        access_tokens: Arc::new(AccessTokens::new(app.fetch.clone())),
+        access_tokens: app.issuers.clone(),
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
@@ -269,9 +276,29 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             async move { plane.share_limits().await }
         }
     });
+    running.each(ENDS_POLL, {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move { gateway_app::break_glass::tell_ended(&app).await }
+        }
+    });
+    running.each(ENDING_TOKENS_POLL, {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move { gateway_app::tokens::warn_of_ends(&app).await }
+        }
+    });
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
+}
+
+/// Who tells people what happened, for a command beside the server: the server's worker sends what it queues.
+pub fn notices(config: &Config, store: &Arc<Store>) -> Arc<dyn gateway_app::Notices> {
+    let clock: Arc<dyn Clock> = Arc::new(gateway_types::SystemClock);
+    gateway_jobs::notices(&config.mail, store, &clock, &Arc::new(Notify::new()))
 }
 
 fn networks(config: &Config) -> Networks {

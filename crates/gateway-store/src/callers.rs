@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use gateway_types::{CredentialDigest, CredentialKind, Principal, Timestamp, TokenKind};
+use ipnet::IpNet;
 use moka::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -19,6 +20,7 @@ use crate::changes::Changes;
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::secrets::credential_digest;
+use crate::trust_rules::{self, TrustRule};
 
 mod lookup;
 mod touch;
@@ -55,6 +57,8 @@ pub enum CallerFault {
     Locked,
     /// The session rested unused for longer than its idle limit.
     Idle,
+    /// It may not be used from this address.
+    Network,
 }
 
 impl CallerFault {
@@ -66,6 +70,7 @@ impl CallerFault {
             CallerFault::Revoked => "revoked",
             CallerFault::Locked => "locked",
             CallerFault::Idle => "idle",
+            CallerFault::Network => "network",
         }
     }
 }
@@ -111,6 +116,8 @@ pub struct KnownCaller {
     /// The host of a service that this secret of a web session is for, and no other; `None` = the gateway's own
     /// hosts.
     pub host: Option<Arc<str>>,
+    /// From where it may be used; none = from everywhere.
+    pub networks: Arc<[IpNet]>,
     /// Microseconds; the last use this process knows of.
     last_seen: AtomicI64,
     /// Microseconds; the last use that is, or is about to be, in the database.
@@ -126,6 +133,12 @@ impl KnownCaller {
         let last_seen = Timestamp::from_micros(self.last_seen.load(Ordering::Relaxed));
         // A last use in the future (the clock moved back) is live, as is the limit itself.
         now.checked_since(last_seen).filter(|idle| *idle > idle_limit).map(|_idle| CallerFault::Idle)
+    }
+
+    /// Whether it may be used from this address; of one that is not known, whether it may from everywhere.
+    fn is_at_home(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from))
     }
 
     /// Notes a use; true when it is time to write it down, for exactly one of those who ask at once.
@@ -238,6 +251,45 @@ impl Callers {
             Some(answer) => answer?,
             None => Box::pin(self.ask(kind, digest, now)).await??,
         };
+        self.noted(caller, from, now)
+    }
+
+    /// Who a client certificate stands for by a trust rule. `certificate` is the digest of all of it; `choose` finds,
+    /// among all rules for certificates, the one that takes it, and what the machine is called.
+    ///
+    /// # Errors
+    /// As [`Callers::resolve_from`].
+    pub async fn resolve_by_rule(
+        &self,
+        certificate: CredentialDigest,
+        kind: &str,
+        choose: impl FnOnce(&[TrustRule]) -> Option<(&TrustRule, String)>,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownCaller>, ResolveError> {
+        let caller = match self.remembered(&certificate, now) {
+            Some(answer) => answer?,
+            None => {
+                let _turn = self.turn().await?;
+                let generation = self.changes.generation();
+                let rules = trust_rules::list(&self.database, Some(kind)).await?;
+                let found = choose(&rules).ok_or(CallerFault::Unknown);
+                let found = found.map(|(rule, subject)| lookup::by_rule(&certificate, rule, &subject));
+                self.keep(certificate, generation, found)?
+            }
+        };
+        self.noted(caller, from, now)
+    }
+
+    fn noted(
+        &self,
+        caller: Arc<KnownCaller>,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownCaller>, ResolveError> {
+        if from.is_some_and(|from| !caller.is_at_home(from)) {
+            return Err(CallerFault::Network.into());
+        }
         if caller.used(now) {
             // A full queue only costs precision.
             let _ = self.touches.try_send(Touch::new(&caller.principal, from, now));
@@ -275,9 +327,7 @@ impl Callers {
         digest: CredentialDigest,
         now: Timestamp,
     ) -> Result<Result<Arc<KnownCaller>, CallerFault>, StoreError> {
-        let _turn = tokio::time::timeout(TURN_LIMIT, self.turns.acquire())
-            .await
-            .map_err(|_elapsed| StoreError::Overloaded { of: "credential lookups" })?;
+        let _turn = self.turn().await?;
         // Read before the row: an answer that a change overtakes is remembered under a generation
         // that is past, and so never used.
         let generation = self.changes.generation();
@@ -286,19 +336,36 @@ impl Callers {
             CredentialKind::CliSession | CredentialKind::WebSession => {
                 lookup::session(&self.database, &digest, kind).await?
             }
+            CredentialKind::Workload => lookup::workload(&self.database, &digest).await?,
             CredentialKind::None | CredentialKind::AccessToken => Err(CallerFault::Unknown),
         };
         let answer = found.and_then(|caller| caller.fault(now).map_or(Ok(caller), Err));
+        Ok(self.keep(digest, generation, answer))
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
+        let overloaded = || StoreError::Overloaded { of: "credential lookups" };
+        let turn = tokio::time::timeout(TURN_LIMIT, self.turns.acquire()).await;
+        turn.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())
+    }
+
+    /// Remembers an answer that was true at `generation`.
+    fn keep(
+        &self,
+        digest: CredentialDigest,
+        generation: u64,
+        answer: Result<KnownCaller, CallerFault>,
+    ) -> Result<Arc<KnownCaller>, CallerFault> {
         match answer {
             Ok(caller) => {
                 let caller = Arc::new(caller);
                 self.known.insert(digest, Remembered { generation, value: Arc::clone(&caller) });
-                Ok(Ok(caller))
+                Ok(caller)
             }
             Err(fault) => {
                 self.known.invalidate(&digest);
                 self.refused.insert(digest, Remembered { generation, value: fault });
-                Ok(Err(fault))
+                Err(fault)
             }
         }
     }
@@ -309,6 +376,7 @@ fn kind_of(credential: &str) -> Option<CredentialKind> {
     match TokenKind::of(credential) {
         Some(TokenKind::Api) => Some(CredentialKind::ApiToken),
         Some(TokenKind::CliSession) => Some(CredentialKind::CliSession),
+        Some(TokenKind::Workload) => Some(CredentialKind::Workload),
         Some(TokenKind::Join) => None,
         None => {
             let web = credential.len() == 43 && BASE64URL_NOPAD.decode(credential.as_bytes()).is_ok();

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod bases;
+pub mod break_glass;
 pub mod callers;
 pub mod certificates;
 pub mod challenges;
@@ -42,10 +43,13 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+pub mod trust_rules;
 pub mod users;
+pub mod workloads;
 
 pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
+pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};
 pub use certificates::{
     Attempt, Certificates, ChallengeAnswer, ChallengeKind, Failed, IssuedCertificate, OpenOrder,
@@ -78,4 +82,6 @@ pub use signing_keys::{SigningKey, SigningKeys};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
 pub use store::{Access, Store, StoreOptions};
 pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
+pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};
+pub use workloads::{NewWorkload, TokenIdentity, Workloads};

@@ -82,7 +82,10 @@ impl Sessions {
         let secret = match new.kind {
             CredentialKind::CliSession => TokenKind::CliSession.generate(&*self.core.entropy),
             CredentialKind::WebSession => random_text(&*self.core.entropy),
-            CredentialKind::None | CredentialKind::ApiToken | CredentialKind::AccessToken => {
+            CredentialKind::None
+            | CredentialKind::ApiToken
+            | CredentialKind::AccessToken
+            | CredentialKind::Workload => {
                 return Err(StoreError::OutOfRange { field: "the kind of session" });
             }
         };

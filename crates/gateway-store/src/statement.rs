@@ -40,6 +40,11 @@ impl Statement {
         self.value(Value::Text(Some(text.to_owned())))
     }
 
+    /// Adds a text parameter that may be NULL.
+    pub(crate) fn optional_text(&mut self, text: Option<&str>) -> &mut Self {
+        self.value(Value::Text(text.map(str::to_owned)))
+    }
+
     /// Adds a number.
     pub(crate) fn number(&mut self, number: i64) -> &mut Self {
         self.value(Value::Number(Some(number)))

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::AuditLog;
 use crate::bases::Bases;
+use crate::break_glass::BreakGlass;
 use crate::callers::{Callers, write_touches};
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
@@ -39,7 +40,9 @@ use crate::sign_ins::{self, SignIns};
 use crate::signing_keys::{self, SigningKeys};
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
+use crate::trust_rules::TrustRules;
 use crate::users::Users;
+use crate::workloads::Workloads;
 
 /// What the signing key of the checkpoints is derived for.
 const CHECKPOINT_KEY: &str = "audit-checkpoint-signing/v1";
@@ -368,6 +371,21 @@ impl Store {
     /// What instances tell each other of the limits.
     pub fn rate_counts(&self) -> RateCounts {
         RateCounts { core: Arc::clone(&self.core) }
+    }
+
+    /// Trust rules: how machines without secrets sign in.
+    pub fn trust_rules(&self) -> TrustRules {
+        TrustRules { core: Arc::clone(&self.core) }
+    }
+
+    /// Short tokens of workloads.
+    pub fn workloads(&self) -> Workloads {
+        Workloads { core: Arc::clone(&self.core) }
+    }
+
+    /// The codes for emergencies.
+    pub fn break_glass(&self) -> BreakGlass {
+        BreakGlass { core: Arc::clone(&self.core) }
     }
 
     /// Mutual exclusion across instances.

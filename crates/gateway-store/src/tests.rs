@@ -7,6 +7,7 @@ mod factors;
 mod handoffs;
 mod jobs;
 mod log;
+mod machines;
 mod opening;
 mod people;
 mod policies;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_types::{CredentialDigest, Grant, RoleSet, Secret, Timestamp, TokenId, TokenKind, UserId};
+use ipnet::IpNet;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, is_duplicate};
 use crate::row::{Page, moment, optional_moment, optional_parsed, page_size, parsed, storable};
 use crate::secrets::{credential_digest, digest_text};
 use crate::statement::Statement;
 use crate::store::Core;
+use crate::trust_rules;
 
 /// An API token's row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +43,8 @@ pub struct ApiToken {
     pub overlap_ends: Option<Timestamp>,
     /// What it is presented by.
     pub presented_by: PresentedBy,
+    /// From where it may be used; none = from everywhere.
+    pub networks: Vec<IpNet>,
     /// Grows with each change; what a change is compared against.
     pub version: i64,
 }
@@ -72,6 +76,8 @@ pub struct TokenChange {
     pub grants: Option<Vec<Grant>>,
     /// Another end.
     pub expires: Option<Timestamp>,
+    /// Other networks.
+    pub networks: Option<Vec<IpNet>>,
 }
 
 /// An API token to be made.
@@ -87,6 +93,8 @@ pub struct NewToken {
     pub creator: UserId,
     /// When it ends by itself; `None` = never.
     pub expires: Option<Timestamp>,
+    /// From where it may be used; none = from everywhere.
+    pub networks: Vec<IpNet>,
 }
 
 /// Which tokens a listing holds.
@@ -117,10 +125,10 @@ pub struct Tokens {
 }
 
 const SELECT: &str = "SELECT id, name, roles, grants, creator, created, expires, last_used, last_used_ip, \
-     revoked, previous_until, of_certificate, version FROM api_tokens";
+     revoked, previous_until, of_certificate, networks, version FROM api_tokens";
 
 const RETURNING: &str = " RETURNING id, name, roles, grants, creator, created, expires, last_used, \
-     last_used_ip, revoked, previous_until, of_certificate, version";
+     last_used_ip, revoked, previous_until, of_certificate, networks, version";
 
 impl Tokens {
     /// Makes a token. The secret is returned here and never again.
@@ -154,12 +162,13 @@ impl Tokens {
     ) -> Result<ApiToken, StoreError> {
         storable("the name", &new.name)?;
         let grants = written(&new.grants)?;
+        let networks = written_networks(&new.networks)?;
         let now = self.core.clock.now();
         let id = TokenId::new(now, &*self.core.entropy);
         let (mut tx, version) = self.core.database.begin_change().await?;
         let inserted = sqlx::query(
-            "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires, of_certificate) \
-             SELECT $1, $2, $3, $4, $5, users.id, $7, $8, $9 FROM users WHERE users.id = $6 \
+            "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires, of_certificate, networks) \
+             SELECT $1, $2, $3, $4, $5, users.id, $7, $8, $9, $10 FROM users WHERE users.id = $6 \
              ON CONFLICT (digest) DO NOTHING",
         )
         .bind(id.to_string())
@@ -171,6 +180,7 @@ impl Tokens {
         .bind(now.micros())
         .bind(new.expires.map(Timestamp::micros))
         .bind(i64::from(presented_by == PresentedBy::Certificate))
+        .bind(networks)
         .execute(tx.connection())
         .await?;
         if inserted.rows_affected() == 0 {
@@ -195,6 +205,7 @@ impl Tokens {
             revoked: None,
             overlap_ends: None,
             presented_by,
+            networks: new.networks,
             version: 1,
         };
         Ok(token)
@@ -261,14 +272,18 @@ impl Tokens {
             statement.sql(", grants = ").text(&written(grants)?);
         }
         if let Some(expires) = change.expires {
-            statement.sql(", expires = ").number(expires.micros());
+            // Whoever was warned of the end before is warned of this one too.
+            statement.sql(", expires = ").number(expires.micros()).sql(", warned_of = NULL");
+        }
+        if let Some(networks) = &change.networks {
+            statement.sql(", networks = ").text(&written_networks(networks)?);
         }
         self.change(statement, id, expected_version).await
     }
 
     /// Gives a live token a new secret, which is returned here and never again, if nobody changed the
-    /// row since `expected_version` was read. The secret it had is good for `overlap` more; one from
-    /// before an earlier rotation is refused from now on.
+    /// row since `expected_version` was read. The secret, or certificate's key, that it had is good for `overlap`
+    /// more; one from before an earlier rotation is refused from now on.
     ///
     /// # Errors
     /// As [`Tokens::update`].
@@ -279,6 +294,38 @@ impl Tokens {
         expected_version: i64,
     ) -> Result<(ApiToken, Secret<String>), StoreError> {
         let secret = TokenKind::Api.generate(&*self.core.entropy);
+        let digest = credential_digest(secret.expose());
+        let statement = self.rotation(&digest, PresentedBy::Secret, overlap);
+        Ok((self.change(statement, id, expected_version).await?, secret))
+    }
+
+    /// Binds a live token to another key of a certificate; otherwise as [`Tokens::rotate`].
+    ///
+    /// # Errors
+    /// As [`Tokens::update`]; [`StoreError::Exists`] when the key is, or was, bound to a token.
+    pub async fn rotate_to_certificate(
+        &self,
+        id: TokenId,
+        key: CredentialDigest,
+        overlap: Duration,
+        expected_version: i64,
+    ) -> Result<ApiToken, StoreError> {
+        let bound = sqlx::query("SELECT 1 FROM api_tokens WHERE digest = $1 OR previous_digest = $1")
+            .bind(digest_text(&key))
+            .fetch_optional(self.core.database.pool())
+            .await?;
+        if bound.is_some() {
+            return Err(StoreError::Exists);
+        }
+        let statement = self.rotation(&key, PresentedBy::Certificate, overlap);
+        match self.change(statement, id, expected_version).await {
+            // Bound at this very moment, by somebody else.
+            Err(StoreError::Unavailable { source }) if is_duplicate(&source) => Err(StoreError::Exists),
+            other => other,
+        }
+    }
+
+    fn rotation(&self, digest: &CredentialDigest, presented_by: PresentedBy, overlap: Duration) -> Statement {
         let mut statement = Statement::new("UPDATE api_tokens SET version = version + 1");
         if overlap.is_zero() {
             statement.sql(", previous_digest = NULL, previous_until = NULL");
@@ -286,9 +333,41 @@ impl Tokens {
             let until = self.core.clock.now().saturating_add(overlap);
             statement.sql(", previous_digest = digest, previous_until = ").number(until.micros());
         }
-        statement.sql(", digest = ").text(&digest_text(&credential_digest(secret.expose())));
-        statement.sql(", of_certificate = 0");
-        Ok((self.change(statement, id, expected_version).await?, secret))
+        statement.sql(", digest = ").text(&digest_text(digest));
+        statement.sql(", of_certificate = ").number(i64::from(presented_by == PresentedBy::Certificate));
+        statement
+    }
+
+    /// The live tokens that end before `by`, of whose life a quarter or less is left, and whose owners were not
+    /// warned of that end. Each is given out once, to one instance.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read or written.
+    pub async fn take_ending(&self, by: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
+        let now = self.core.clock.now();
+        let mut ending = Statement::new(SELECT);
+        ending.sql(" WHERE revoked IS NULL AND expires > ").number(now.micros());
+        ending.sql(" AND expires <= ").number(by.micros());
+        ending.sql(" AND (expires - ").number(now.micros()).sql(") * 4 <= expires - created");
+        ending.sql(" AND (warned_of IS NULL OR warned_of < expires) ORDER BY id LIMIT 1000");
+        let rows = ending.query().fetch_all(self.core.database.pool()).await?;
+        let mut taken = Vec::new();
+        for token in rows.iter().map(token).collect::<Result<Vec<_>, _>>()? {
+            let Some(expires) = token.expires else { continue };
+            let _turn = self.core.database.write_turn().await;
+            let warned = sqlx::query(
+                "UPDATE api_tokens SET warned_of = $1 \
+                 WHERE id = $2 AND expires = $1 AND (warned_of IS NULL OR warned_of < $1)",
+            )
+            .bind(expires.micros())
+            .bind(token.id.to_string())
+            .execute(self.core.database.pool())
+            .await?;
+            if warned.rows_affected() == 1 {
+                taken.push(token);
+            }
+        }
+        Ok(taken)
     }
 
     async fn change(
@@ -332,6 +411,10 @@ impl Tokens {
     }
 }
 
+fn written_networks(networks: &[IpNet]) -> Result<String, StoreError> {
+    serde_json::to_string(networks).map_err(|source| StoreError::Json { source })
+}
+
 fn written(grants: &[Grant]) -> Result<String, StoreError> {
     let text = serde_json::to_string(grants).map_err(|source| StoreError::Json { source })?;
     storable("the grants", &text)?;
@@ -360,6 +443,7 @@ fn token(row: &AnyRow) -> Result<ApiToken, StoreError> {
             0 => PresentedBy::Secret,
             _certificate => PresentedBy::Certificate,
         },
+        networks: trust_rules::networks(&row.try_get::<String, _>("networks")?)?,
         version: row.try_get("version")?,
     })
 }

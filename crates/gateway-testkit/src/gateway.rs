@@ -334,6 +334,7 @@ impl TestGateway {
             grants,
             creator: self.person(creator).id,
             expires: None,
+            networks: Vec::new(),
         };
         self.store().tokens().create(new).await.expect("a token").1.expose().clone()
     }

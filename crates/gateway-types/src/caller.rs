@@ -24,6 +24,9 @@ pub enum CredentialKind {
     ApiToken,
     /// An access token of an issuer that a service lists (RFC 9068).
     AccessToken,
+    /// A short token that a machine got for its CI system's word, a client certificate that a trust rule takes, or
+    /// a break-glass token (all `rgx_…` but the certificate).
+    Workload,
 }
 
 impl CredentialKind {
@@ -35,6 +38,7 @@ impl CredentialKind {
             CredentialKind::CliSession => "cli_session",
             CredentialKind::ApiToken => "api_token",
             CredentialKind::AccessToken => "access_token",
+            CredentialKind::Workload => "workload",
         }
     }
 }
@@ -64,6 +68,29 @@ impl Channel {
             Channel::Web => "web",
             Channel::Service => "service",
             Channel::Local => "local",
+        }
+    }
+}
+
+/// What a workload was taken for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadOrigin {
+    /// A token of a CI system, exchanged under a trust rule (RFC 8693).
+    Exchange,
+    /// A client certificate that a trust rule takes.
+    Certificate,
+    /// The offline codes for emergencies.
+    BreakGlass,
+}
+
+impl WorkloadOrigin {
+    /// The name used in policy and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WorkloadOrigin::Exchange => "exchange",
+            WorkloadOrigin::Certificate => "certificate",
+            WorkloadOrigin::BreakGlass => "break_glass",
         }
     }
 }
@@ -118,6 +145,23 @@ pub enum Principal {
         /// When it is refused at latest.
         expires: Timestamp,
     },
+    /// A machine without a secret of its own, by a trust rule; or whoever broke the glass. Its rights are its
+    /// grants, cut by its roles.
+    Workload {
+        /// Which one: of an exchanged token its row, of a certificate the rule and the certificate, of a
+        /// break-glass token its use.
+        id: Arc<str>,
+        /// The trust rule's name, or `break-glass`.
+        name: Arc<str>,
+        /// Whom the issuer, the certificate or the person with the codes named.
+        subject: Arc<str>,
+        /// What it was taken for.
+        origin: WorkloadOrigin,
+        /// The roles it was given.
+        roles: RoleSet,
+        /// What it was granted.
+        grants: Arc<[Grant]>,
+    },
 }
 
 impl Principal {
@@ -128,6 +172,7 @@ impl Principal {
             Principal::User { kind, .. } => *kind,
             Principal::ApiToken { .. } => CredentialKind::ApiToken,
             Principal::AccessToken { .. } => CredentialKind::AccessToken,
+            Principal::Workload { .. } => CredentialKind::Workload,
         }
     }
 
@@ -139,6 +184,7 @@ impl Principal {
             Principal::User { session, .. } => Some(session.to_string()),
             Principal::ApiToken { id, .. } => Some(id.to_string()),
             Principal::AccessToken { issuer, subject, .. } => Some(format!("{issuer} {subject}")),
+            Principal::Workload { id, .. } => Some(id.to_string()),
         }
     }
 
@@ -149,6 +195,10 @@ impl Principal {
             Principal::User { email, .. } => email.to_string(),
             Principal::ApiToken { name, .. } => format!("token:{name}"),
             Principal::AccessToken { issuer, subject, .. } => format!("{subject} of {issuer}"),
+            Principal::Workload { name, subject, origin, .. } => match origin {
+                WorkloadOrigin::Exchange | WorkloadOrigin::Certificate => format!("workload:{name}"),
+                WorkloadOrigin::BreakGlass => format!("break-glass:{subject}"),
+            },
         }
     }
 }

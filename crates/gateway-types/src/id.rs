@@ -158,6 +158,14 @@ uuid_id!(
     JobId
 );
 uuid_id!(
+    /// A workload's short token (never its secret).
+    WorkloadId
+);
+uuid_id!(
+    /// One use of the break-glass codes.
+    BreakGlassId
+);
+uuid_id!(
     /// A sign-in that waits for the identity provider.
     SignInId
 );

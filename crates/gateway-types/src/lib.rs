@@ -19,13 +19,13 @@ pub mod token;
 pub mod verdict;
 pub mod wire;
 
-pub use caller::{Caller, Channel, CredentialKind, Principal};
+pub use caller::{Caller, Channel, CredentialKind, Principal, WorkloadOrigin};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
-    ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy, RequestId,
-    SessionId, SignInId, TokenId, UserId,
+    BreakGlassId, ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy,
+    RequestId, SessionId, SignInId, TokenId, UserId, WorkloadId,
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};

@@ -19,11 +19,14 @@ pub enum TokenKind {
     CliSession,
     /// `rgj_`: a one-use trust-zone join token.
     Join,
+    /// `rgx_`: a short token of a workload, got by exchange or by breaking the glass.
+    Workload,
 }
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 3] = [TokenKind::Api, TokenKind::CliSession, TokenKind::Join];
+    pub const ALL: [TokenKind; 4] =
+        [TokenKind::Api, TokenKind::CliSession, TokenKind::Join, TokenKind::Workload];
 
     /// The four characters every credential of this kind begins with.
     pub const fn prefix(self) -> &'static str {
@@ -31,6 +34,7 @@ impl TokenKind {
             TokenKind::Api => "rgw_",
             TokenKind::CliSession => "rgs_",
             TokenKind::Join => "rgj_",
+            TokenKind::Workload => "rgx_",
         }
     }
 
@@ -78,7 +82,15 @@ mod tests {
     #[test]
     fn anything_else_is_not_ours() {
         let good = TokenKind::Api.generate(&OsEntropy).expose().clone();
-        for bad in ["", "rgw_", "rgx_AAAA", &good[..46], &format!("{good}A"), &good.replace("rgw_", "RGW_")] {
+        for bad in [
+            "",
+            "rgw_",
+            "rgx_AAAA",
+            "rgy_AAAA",
+            &good[..46],
+            &format!("{good}A"),
+            &good.replace("rgw_", "RGW_"),
+        ] {
             assert_eq!(TokenKind::of(bad), None, "{bad}");
         }
         assert_eq!(

@@ -5,6 +5,7 @@
 //! can talk to a newer gateway. Start reading at [`Listing`].
 
 pub mod audit;
+pub mod break_glass;
 pub mod factors;
 pub mod groups;
 pub mod me;
@@ -16,6 +17,7 @@ pub mod sessions;
 pub mod settings;
 pub mod step_up;
 pub mod tokens;
+pub mod trust_rules;
 pub mod users;
 
 use serde::{Deserialize, Serialize};

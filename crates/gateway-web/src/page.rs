@@ -42,11 +42,16 @@ const NAVIGATION: &[Group] = &[
             entry("Groups", "/app/groups", false),
             entry("Roles", "/app/roles", false),
             entry("API tokens", "/app/tokens", true),
+            entry("Trust rules", "/app/trust-rules", false),
         ],
     },
     Group {
         label: "Gateway",
-        entries: &[entry("Settings", "/app/settings", false), entry("Audit log", "/app/audit", true)],
+        entries: &[
+            entry("Settings", "/app/settings", false),
+            entry("Break-glass", "/app/break-glass", false),
+            entry("Audit log", "/app/audit", true),
+        ],
     },
     Group {
         label: "You",
@@ -155,9 +160,9 @@ impl Frame {
 
 fn who(caller: &Caller) -> Who {
     let roles = match &caller.principal {
-        Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
-            roles.iter().map(|role| role.name()).collect()
-        }
+        Principal::User { roles, .. }
+        | Principal::ApiToken { roles, .. }
+        | Principal::Workload { roles, .. } => roles.iter().map(|role| role.name()).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };

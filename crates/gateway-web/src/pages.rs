@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod break_glass;
 mod choices;
 mod command;
 mod connect;
@@ -20,6 +21,7 @@ mod step_up;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trust_rules;
 mod users;
 mod versions;
 mod why;
@@ -93,6 +95,13 @@ pages! {
     "POST /app/tokens/{id}" => tokens::narrow,
     "POST /app/tokens/{id}/rotate" => tokens::rotate,
     "POST /app/tokens/{id}/revoke" => tokens::revoke,
+    "GET /app/trust-rules" => trust_rules::list,
+    "POST /app/trust-rules/{id}" => trust_rules::write,
+    "POST /app/trust-rules/{id}/remove" => trust_rules::remove,
+    "GET /app/break-glass" => break_glass::list,
+    "POST /app/break-glass" => break_glass::init,
+    "POST /app/break-glass/{id}/review" => break_glass::review,
+    "POST /app/break-glass/{id}/end" => break_glass::end,
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,

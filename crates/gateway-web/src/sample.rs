@@ -98,6 +98,7 @@ impl Sample {
             identity: Identity::default(),
             providers: Vec::new(),
             fetch: Arc::new(Unreachable),
+            issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Unreachable))),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),
@@ -283,7 +284,10 @@ impl Sample {
 pub(crate) fn session(caller: &Caller) -> Option<SessionId> {
     match &caller.principal {
         Principal::User { session, .. } => Some(*session),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => None,
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => None,
     }
 }
 

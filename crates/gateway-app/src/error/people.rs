@@ -111,12 +111,15 @@ pub enum PeopleError {
     /// Not a certificate.
     #[error("`certificate`: {0}")]
     BadCertificate(#[from] CertificateFault),
-    /// A token that has no secret cannot get a new one.
+    /// A token that a certificate stands for gets no secret.
     #[error(
-        "this token has no secret, because a client certificate stands for it; renew the certificate with the \
-         same key, or make a new token for another key"
+        "a client certificate stands for this token; send the new certificate in `certificate` to rotate it, or renew \
+         the one it has with the same key"
     )]
     NoSecret,
+    /// A network.
+    #[error("`{0}` is no network: write it as 203.0.113.0/24, and at most 50 of them")]
+    BadNetwork(String),
     /// A token rotates itself while the secret before is still good.
     #[error(
         "the secret before this one is still good, so that it is not sure which of its holders asks; repeat \
@@ -157,6 +160,7 @@ impl From<PeopleError> for Problem {
             | PeopleError::BadExpiry
             | PeopleError::CertificateEnded
             | PeopleError::BadCertificate(_)
+            | PeopleError::BadNetwork(_)
             | PeopleError::BadOverlap => (ProblemKind::BadParameter, Layer::Network),
         };
         Problem::new(kind, layer, error.to_string())

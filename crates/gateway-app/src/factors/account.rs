@@ -174,8 +174,9 @@ pub fn ends(factor: &Factor) -> gateway_types::Timestamp {
 fn asking(caller: &Caller) -> Result<(UserId, SessionId), FactorError> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
-            Err(FactorError::NotAPerson)
-        }
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => Err(FactorError::NotAPerson),
     }
 }

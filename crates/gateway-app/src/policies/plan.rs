@@ -235,6 +235,8 @@ impl Callers<'_> {
                 ActorKind::User
                 | ActorKind::ApiToken
                 | ActorKind::AccessToken
+                | ActorKind::Workload
+                | ActorKind::BreakGlass
                 | ActorKind::System
                 | ActorKind::LocalOperator,
                 _,

@@ -134,9 +134,10 @@ pub async fn decide(
 fn person(caller: &Caller) -> Result<(UserId, SessionId), SignInError> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
-            Err(SignInError::NotASession)
-        }
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => Err(SignInError::NotASession),
     }
 }
 

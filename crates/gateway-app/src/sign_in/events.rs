@@ -8,13 +8,13 @@ use super::{SignInError, Visitor};
 use crate::{App, Operator, record};
 
 /// The action of everything that signs a person in through a browser.
-pub(super) const LOGIN: &str = "gateway:auth:login";
+pub(crate) const LOGIN: &str = "gateway:auth:login";
 
 /// The action of a command line's or device's session.
-pub(super) const TOKEN: &str = "gateway:auth:token";
+pub(crate) const TOKEN: &str = "gateway:auth:token";
 
 /// The context of an event of somebody who is not signed in yet.
-pub(super) fn stranger<'a>(app: &'a App, channel: Channel, visitor: &Visitor<'_>) -> Operator<'a> {
+pub(crate) fn stranger<'a>(app: &'a App, channel: Channel, visitor: &Visitor<'_>) -> Operator<'a> {
     Operator {
         actor: Actor::anonymous(),
         channel,
@@ -26,7 +26,7 @@ pub(super) fn stranger<'a>(app: &'a App, channel: Channel, visitor: &Visitor<'_>
 }
 
 /// The same, once it is known who it is.
-pub(super) fn known<'a>(operator: &Operator<'a>, user: &User) -> Operator<'a> {
+pub(crate) fn known<'a>(operator: &Operator<'a>, user: &User) -> Operator<'a> {
     let actor = Actor {
         credential_id: None,
         id: Some(user.id.to_string()),
@@ -38,7 +38,7 @@ pub(super) fn known<'a>(operator: &Operator<'a>, user: &User) -> Operator<'a> {
 }
 
 /// An event with these parameters.
-pub(super) fn event(operator: &Operator<'_>, action: &str, parameters: &[(&str, &str)]) -> Event {
+pub(crate) fn event(operator: &Operator<'_>, action: &str, parameters: &[(&str, &str)]) -> Event {
     let mut event = operator.event(action);
     for (name, value) in parameters {
         event.parameters.insert((*name).to_owned(), bounded(value));
@@ -47,7 +47,7 @@ pub(super) fn event(operator: &Operator<'_>, action: &str, parameters: &[(&str, 
 }
 
 /// Records that somebody was not signed in. The sign-in failed already: what goes wrong here is only logged.
-pub(super) async fn failed(
+pub(crate) async fn failed(
     app: &App,
     operator: &Operator<'_>,
     action: &str,
@@ -58,7 +58,7 @@ pub(super) async fn failed(
 }
 
 /// The same for any reason.
-pub(super) async fn refused(app: &App, mut event: Event, reason: &str) {
+pub(crate) async fn refused(app: &App, mut event: Event, reason: &str) {
     event.reason = Some(bounded(reason));
     event.layer = Some(Layer::Authentication);
     event.end = Some(gateway_audit::End::Refused);

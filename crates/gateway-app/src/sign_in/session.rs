@@ -33,7 +33,8 @@ pub(super) async fn open(
         CredentialKind::WebSession
         | CredentialKind::None
         | CredentialKind::ApiToken
-        | CredentialKind::AccessToken => (WEB_IDLE, WEB_LONGEST),
+        | CredentialKind::AccessToken
+        | CredentialKind::Workload => (WEB_IDLE, WEB_LONGEST),
     };
     let known = app.store.identities().knows_place(user.id, device, &ip.to_string()).await?;
     let new = NewSession {
@@ -69,7 +70,10 @@ pub(super) async fn open(
 pub async fn sign_out(app: &App, caller: &Caller, request_id: RequestId) -> Result<(), SignInError> {
     let session = match &caller.principal {
         Principal::User { session, .. } => *session,
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => {
             return Err(SignInError::NotASession);
         }
     };

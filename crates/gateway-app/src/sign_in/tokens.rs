@@ -75,7 +75,7 @@ impl TokenFault {
                 "the code is unknown, over or spent; begin again with rack-gateway login"
             }
             TokenFault::UnsupportedGrantType => {
-                "grant_type must be authorization_code or the device_code grant"
+                "grant_type must be authorization_code, the device_code grant or the token-exchange grant"
             }
             TokenFault::AuthorizationPending => "nobody decided about this device yet",
             TokenFault::SlowDown => "wait five seconds longer between polls",

@@ -17,6 +17,7 @@ fn asked(names: &str) -> Issue {
         grants: Vec::new(),
         expiry: Expiry::Usual,
         owner: None,
+        networks: Vec::new(),
     }
 }
 
@@ -192,6 +193,7 @@ async fn a_token_only_becomes_less() {
             refused(change(Expected::Any, asked).await, ProblemKind::Refused, what);
         }
         let less = Narrowing {
+            networks: None,
             name: Some("less".to_owned()),
             roles: Some(roles("viewer")),
             grants: Some(vec![grant("convox:app:list", &["web"])]),
@@ -227,7 +229,8 @@ async fn a_token_rotates_itself_once_at_a_time() {
         let hour = Duration::from_secs(3600);
         let by = async |caller: &Caller| {
             let operator = world.operator(caller);
-            rotate(&world.app, &operator, caller, id, hour).await
+            let rotated = rotate(&world.app, &operator, caller, id, hour, None).await;
+            rotated.map(|(owned, secret)| (owned, secret.expect("a secret")))
         };
         let itself = world.caller(first.expose()).await.unwrap();
         let (_, second) = by(&itself).await.unwrap();
@@ -246,7 +249,7 @@ async fn a_token_rotates_itself_once_at_a_time() {
             assert!(world.caller(secret.expose()).await.is_ok());
         }
         let operator = world.operator(&ann.caller);
-        let long = rotate(&world.app, &operator, &ann.caller, id, hour * 25).await;
+        let long = rotate(&world.app, &operator, &ann.caller, id, hour * 25, None).await;
         refused(long, ProblemKind::BadParameter, "24h");
         let log = format!("{:?}", world.events().await);
         assert!([first, second, third, fourth].iter().all(|secret| !log.contains(secret.expose())), "F5");
@@ -277,5 +280,40 @@ async fn everybody_sees_their_own() {
         end(&world.app, &operator, bos.token.id).await.unwrap();
         assert_eq!(world.last().await.0, "gateway:token:revoke");
         assert!(world.caller(secret.expose()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_told_once_that_a_token_ends() {
+    for world in World::both().await {
+        let owner = world.person("owner", &[Role::Deployer]).await;
+        let day = std::time::Duration::from_secs(86_400);
+        let new = |name: &str, days: u32| gateway_store::NewToken {
+            name: name.to_owned(),
+            roles: roles("viewer"),
+            grants: vec![grant("*", &[])],
+            creator: owner.user.id,
+            expires: Some(gateway_types::Clock::now(&*world.clock).saturating_add(day * days)),
+            networks: Vec::new(),
+        };
+        for (name, days) in [("quarter", 90), ("week", 7)] {
+            world.app.store.tokens().create(new(name, days)).await.unwrap();
+        }
+        let told = async || {
+            crate::tokens::warn_of_ends(&world.app).await;
+            let names = |notice| match notice {
+                Notice::TokenEnding { token, owner, .. } => format!("{token} of {owner}"),
+                other => format!("{other:?}"),
+            };
+            world.told().into_iter().map(names).collect::<Vec<_>>()
+        };
+        assert_eq!(told().await, [""; 0]);
+        world.clock.advance(day * 6);
+        assert_eq!(told().await, ["week of owner@example.com"], "a quarter of its life is left");
+        assert_eq!(told().await, [""; 0], "once");
+        world.clock.advance(day * 71);
+        assert_eq!(told().await, ["quarter of owner@example.com"], "two weeks before");
+        world.clock.advance(day * 20);
+        assert_eq!(told().await, [""; 0]);
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use gateway_identity::ClientCertificate;
 use gateway_store::{ApiToken, PresentedBy, StoreError, TokenChange};
 use gateway_types::{Caller, Grant, Principal, RoleSet, Secret, TokenId};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::expiry::{Expiry, LONGEST_OVERLAP};
-use super::issue::check_grants;
+use super::issue::{check_grants, networks};
 use super::{OwnedToken, is_name, shown};
 use crate::error::PeopleError;
 use crate::rights::{Expected, are_within, beyond};
@@ -24,6 +26,8 @@ pub struct Narrowing {
     pub grants: Option<Vec<Grant>>,
     /// An earlier end.
     pub expiry: Option<Expiry>,
+    /// Fewer or smaller networks, as written.
+    pub networks: Option<Vec<String>>,
 }
 
 /// A token, live or not.
@@ -67,16 +71,22 @@ pub async fn narrow(
     let mut event = operator.event("gateway:token:update");
     event.parameters.insert("id".to_owned(), id.to_string());
     event.parameters.insert("name".to_owned(), before.name.clone());
-    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires));
+    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
     event.after = Some(shown(
         change.name.as_deref().unwrap_or(&before.name),
         change.roles.unwrap_or(before.roles),
         change.grants.as_deref().unwrap_or(&before.grants),
         change.expires.or(before.expires),
+        change.networks.as_deref().unwrap_or(&before.networks),
     ));
     record(&app.store, event).await?;
     let after = app.store.tokens().update(id, &change, version).await.map_err(ended)?;
     owned(app, after).await
+}
+
+/// Whether every address of `new` is one of `old`. An empty list is every address.
+fn are_networks_within(new: &[IpNet], old: &[IpNet]) -> bool {
+    old.is_empty() || (!new.is_empty() && new.iter().all(|new| old.iter().any(|old| old.contains(new))))
 }
 
 fn narrower(app: &App, before: &ApiToken, asked: Narrowing) -> Result<TokenChange, PeopleError> {
@@ -108,46 +118,70 @@ fn narrower(app: &App, before: &ApiToken, asked: Narrowing) -> Result<TokenChang
             Some(end)
         }
     };
-    Ok(TokenChange { name: asked.name, roles: asked.roles, grants: asked.grants, expires })
+    let networks = asked.networks.as_deref().map(networks).transpose()?;
+    if networks.as_deref().is_some_and(|after| !are_networks_within(after, &before.networks)) {
+        return Err(PeopleError::Wider("networks"));
+    }
+    Ok(TokenChange { name: asked.name, roles: asked.roles, grants: asked.grants, expires, networks })
 }
 
-/// Gives a token a new secret, which is shown once. The one it had is good for `overlap` more (at most
-/// [`LONGEST_OVERLAP`]); zero ends it at once.
+/// Gives a token a new secret, which is shown once, or binds it to the key of another certificate. What it had is good
+/// for `overlap` more (at most [`LONGEST_OVERLAP`]); zero ends it at once.
 ///
 /// # Errors
 /// [`PeopleError::BadOverlap`], [`PeopleError::NoSuchToken`], [`PeopleError::TokenEnded`],
-/// [`PeopleError::OverlapRuns`], or the store's.
+/// [`PeopleError::OverlapRuns`], [`PeopleError::NoSecret`] for a token that a certificate stands for when none is given,
+/// [`PeopleError::CertificateEnded`], [`PeopleError::KeyIsBound`], or the store's.
 ///
 /// # Security
 /// While two secrets are good, the token itself cannot rotate: whoever holds the old one could turn the
-/// rightful holder out. Its owner can.
+/// rightful holder out. Its owner can. Nor does a token bind itself to a certificate, or choose who else is it.
 pub async fn rotate(
     app: &App,
     operator: &Operator<'_>,
     caller: &Caller,
     id: TokenId,
     overlap: Duration,
-) -> Result<(OwnedToken, Secret<String>), PeopleError> {
+    certificate: Option<&ClientCertificate>,
+) -> Result<(OwnedToken, Option<Secret<String>>), PeopleError> {
     if overlap > LONGEST_OVERLAP {
         return Err(PeopleError::BadOverlap);
     }
     let before = live(app, id).await?;
-    match before.presented_by {
-        PresentedBy::Secret => {}
-        PresentedBy::Certificate => return Err(PeopleError::NoSecret),
-    }
     let now = app.clock.now();
+    match (before.presented_by, certificate) {
+        (PresentedBy::Certificate, None) => return Err(PeopleError::NoSecret),
+        (_, Some(certificate)) if !super::check_dates(certificate, now) => {
+            return Err(PeopleError::CertificateEnded);
+        }
+        (PresentedBy::Secret | PresentedBy::Certificate, _) => {}
+    }
     let itself = matches!(&caller.principal, Principal::ApiToken { id: own, .. } if *own == id);
+    if itself && certificate.is_some() {
+        return Err(PeopleError::NotOwn);
+    }
     if itself && before.overlap_ends.is_some_and(|ends| now < ends) {
         return Err(PeopleError::OverlapRuns);
     }
     let mut event = operator.event("gateway:token:rotate");
     event.parameters.insert("id".to_owned(), id.to_string());
     event.parameters.insert("name".to_owned(), before.name.clone());
+    if let Some(certificate) = certificate {
+        event.parameters.insert("certificate_key".to_owned(), super::key_name(certificate));
+    }
     event.after = Some(json!({ "old_secret_good_until": now.saturating_add(overlap).to_rfc3339() }));
     record(&app.store, event).await?;
-    let rotated = app.store.tokens().rotate(id, overlap, before.version).await;
-    let (after, secret) = rotated.map_err(ended)?;
+    let tokens = app.store.tokens();
+    let (after, secret) = match certificate {
+        Some(certificate) => {
+            let rotated = tokens.rotate_to_certificate(id, certificate.key, overlap, before.version).await;
+            (rotated.map_err(ended)?, None)
+        }
+        None => {
+            let (after, secret) = tokens.rotate(id, overlap, before.version).await.map_err(ended)?;
+            (after, Some(secret))
+        }
+    };
     Ok((owned(app, after).await?, secret))
 }
 
@@ -161,12 +195,16 @@ pub async fn end(app: &App, operator: &Operator<'_>, id: TokenId) -> Result<(), 
     let mut event = operator.event("gateway:token:revoke");
     event.parameters.insert("id".to_owned(), id.to_string());
     event.parameters.insert("name".to_owned(), before.name.clone());
-    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires));
+    event.before = Some(shown(&before.name, before.roles, &before.grants, before.expires, &before.networks));
     event.after = Some(Value::Null);
     record(&app.store, event).await?;
     Ok(app.store.tokens().revoke(id).await?)
 }
 
 fn ended(error: StoreError) -> PeopleError {
-    if matches!(error, StoreError::NotFound) { PeopleError::TokenEnded } else { error.into() }
+    match error {
+        StoreError::NotFound => PeopleError::TokenEnded,
+        StoreError::Exists => PeopleError::KeyIsBound,
+        other => other.into(),
+    }
 }

@@ -5,6 +5,7 @@ use gateway_config::canonical_email;
 use gateway_identity::ClientCertificate;
 use gateway_store::{ApiToken, NewToken, StoreError, User};
 use gateway_types::{Caller, Class, Facts, Grant, Operation, Principal, Resource, RoleSet, Secret, UserId};
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::expiry::Expiry;
@@ -30,6 +31,8 @@ pub struct Issue {
     pub expiry: Expiry,
     /// Whose it is: id or e-mail address; `None` = the caller's own.
     pub owner: Option<String>,
+    /// From where it may be used, as written; none = from everywhere.
+    pub networks: Vec<String>,
 }
 
 /// Makes a token; its secret is shown once. `facts` are those of the request's verdict.
@@ -123,14 +126,15 @@ async fn plan(
     if critical && expires.is_none() {
         return Err(PeopleError::CriticalForever);
     }
-    let new = NewToken { name: asked.name, roles: asked.roles, grants, creator: owner.id, expires };
+    let networks = networks(&asked.networks)?;
+    let new = NewToken { name: asked.name, roles: asked.roles, grants, creator: owner.id, expires, networks };
     let mut event = operator.event("gateway:token:create");
     event.parameters.insert("name".to_owned(), new.name.clone());
     event.parameters.insert("roles".to_owned(), new.roles.to_string());
     event.parameters.insert("creator".to_owned(), owner.id.to_string());
     event.parameters.insert("owner".to_owned(), owner.email.clone());
     event.before = Some(Value::Null);
-    event.after = Some(shown(&new.name, new.roles, &new.grants, new.expires));
+    event.after = Some(shown(&new.name, new.roles, &new.grants, new.expires, &new.networks));
     let for_somebody_else = owner.id != own;
     Ok(Planned { new, event, owner, for_somebody_else })
 }
@@ -191,9 +195,13 @@ fn check_roles(caller: &Caller, owner: &User, roles: RoleSet) -> Result<(), Peop
     }
 }
 
+pub(super) fn networks(written: &[String]) -> Result<Vec<IpNet>, PeopleError> {
+    crate::workloads::rules::networks(written).map_err(PeopleError::BadNetwork)
+}
+
 /// Every grant must name something: one that names nothing is a slip, and may come to name something that
 /// nobody thought of.
-pub(super) fn check_grants(app: &App, grants: &[Grant]) -> Result<(), PeopleError> {
+pub(crate) fn check_grants(app: &App, grants: &[Grant]) -> Result<(), PeopleError> {
     if grants.len() > MOST_GRANTS || grants.iter().any(|grant| grant.apps.len() > MOST_GRANTS) {
         return Err(PeopleError::TooManyGrants(MOST_GRANTS));
     }

@@ -47,7 +47,10 @@ pub async fn page(
             Principal::ApiToken { id, .. } => {
                 Page { items: app.store.tokens().by_id(*id).await?.into_iter().collect(), next: None }
             }
-            Principal::User { .. } | Principal::Anonymous | Principal::AccessToken { .. } => {
+            Principal::User { .. }
+            | Principal::Anonymous
+            | Principal::AccessToken { .. }
+            | Principal::Workload { .. } => {
                 filter.creator = Some(person_behind(caller).ok_or(PeopleError::NotOwn)?);
                 app.store.tokens().list(&filter).await?
             }

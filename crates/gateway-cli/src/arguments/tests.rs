@@ -185,6 +185,8 @@ fn help_is_as_it_was() {
       services    List, show, check and change the services behind the gateway
       policy      Show, check and change policies
       tokens      Make, list and end API tokens
+      ci          Sign CI jobs in without secrets: trust rules, and the exchange in a job
+      breakglass  Get in with offline codes when nobody can sign in; make, try and review them
       audit       Verify, follow and export the audit log
       why         Show what decided about a request: the layer, the rules and the facts
       can         Ask whether a person or a token may do something

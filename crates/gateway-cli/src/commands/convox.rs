@@ -131,7 +131,7 @@ fn first_line(path: &Path) -> Result<Secret<String>, Failure> {
 }
 
 /// What the client is given: the gateway's address with the token as the rack's password.
-fn rack_url(gateway: &GatewayAddress, token: &Secret<String>) -> Result<Secret<String>, Failure> {
+pub(super) fn rack_url(gateway: &GatewayAddress, token: &Secret<String>) -> Result<Secret<String>, Failure> {
     let mut url = gateway.url().clone();
     let path = format!("{}{}", url.path().trim_end_matches('/'), Proxy::PREFIX);
     url.set_path(&path);

@@ -20,8 +20,10 @@ use crate::remote::{Whose, whose};
 pub(crate) use create::CreateArguments;
 pub(crate) use listing::ListArguments;
 
+pub(super) use create::read_certificate;
+pub(super) use grant::{TypedGrant, typed};
+
 use create::{Lifetime, parse_lifetime};
-use grant::TypedGrant;
 
 /// The arguments of `tokens`.
 #[derive(Args, Debug)]
@@ -69,6 +71,9 @@ pub(crate) struct RotateArguments {
     /// How long the secret before is good too: 0s to 24h [default: 1h]
     #[arg(long, value_name = "AGE")]
     pub(crate) overlap: Option<String>,
+    /// A file with another client certificate in PEM, for a token that a certificate stands for
+    #[arg(long, value_name = "FILE", conflicts_with = "quiet")]
+    pub(crate) certificate: Option<std::path::PathBuf>,
     /// Print the secret and nothing else
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -81,7 +86,7 @@ pub(crate) struct UpdateArguments {
     #[arg(value_name = "TOKEN")]
     pub(crate) token: String,
     /// Another name
-    #[arg(long, required_unless_present_any = ["roles", "grants", "expires"])]
+    #[arg(long, required_unless_present_any = ["roles", "grants", "expires", "networks"])]
     pub(crate) name: Option<String>,
     /// All roles that it keeps; may be repeated
     #[arg(long = "role", value_name = "ROLE")]
@@ -92,6 +97,9 @@ pub(crate) struct UpdateArguments {
     /// An earlier end: such as 90d or 12h from now
     #[arg(long, value_name = "AGE", value_parser = parse_lifetime)]
     pub(crate) expires: Option<Lifetime>,
+    /// All networks that it keeps; may be repeated
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
 }
 
 /// Runs one of them.

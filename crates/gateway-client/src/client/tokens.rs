@@ -48,13 +48,13 @@ impl Client {
         Ok(self.change(Method::PUT, self.address().api(&["tokens", id]), update, Some(etag)).await?.value)
     }
 
-    /// Gives a token a new secret.
+    /// Gives a token a new secret, or binds it to another certificate.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn rotate_token(&self, id: &str, overlap: Option<&str>) -> Result<TokenSecret, ClientError> {
-        let body = RotateToken { overlap: overlap.map(str::to_owned) };
-        Ok(self.change(Method::POST, self.address().api(&["tokens", id, "rotate"]), &body, None).await?.value)
+    pub async fn rotate_token(&self, id: &str, rotation: &RotateToken) -> Result<TokenSecret, ClientError> {
+        let url = self.address().api(&["tokens", id, "rotate"]);
+        Ok(self.change(Method::POST, url, rotation, None).await?.value)
     }
 
     /// Ends a token.

@@ -19,6 +19,7 @@ const ACCOUNT: &str = "/app/account";
 const FACTORS: &str = "/app/account/factors";
 const HOME: &str = "/app";
 const TOKENS: &str = "/app/tokens";
+const BREAK_GLASS: &str = "/app/break-glass";
 const USERS: &str = "/app/users";
 
 /// The words of one letter. `subject` and the facts may hold other people's text; `intro` holds `{rack}`.
@@ -88,6 +89,43 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             ];
             token_created(audience, owner, facts, *for_somebody_else)
         }
+        Notice::TokenEnding { token, expires, last_used, owner: _ } => Words {
+            subject: format!("your API token {} ends soon", clean(token)),
+            intro: "An API token of yours ends soon, and what uses it will then be refused by Rack Gateway of the rack {rack}. Make a new one in time, or a trust rule in place of it.",
+            facts: vec![
+                ("Token", token.clone()),
+                ("Ends", moment(*expires)),
+                ("Last used", last_used.map_or_else(|| "never".to_owned(), moment)),
+            ],
+            advice: "If nothing needs it any more, revoke it.",
+            page: Some(TOKENS),
+        },
+        Notice::GlassBroken { person, reason, scope, ends, ip } => Words {
+            subject: format!("break-glass codes were used for {}", clean(scope)),
+            intro: "Somebody used the offline codes for emergencies of Rack Gateway of the rack {rack}.",
+            facts: vec![
+                ("Person", person.clone()),
+                ("Reason", reason.clone()),
+                ("Scope", scope.clone()),
+                ("Ends", moment(*ends)),
+                ("Address", ip.map_or_else(|| "the server's own machine".to_owned(), |ip| ip.to_string())),
+            ],
+            advice: "If nobody should have done this, end it at once and make new codes.",
+            page: Some(BREAK_GLASS),
+        },
+        Notice::GlassEnded { person, scope, opened, ended, by } => Words {
+            subject: format!("break-glass for {} is over", clean(scope)),
+            intro: "What the offline codes for emergencies gave at Rack Gateway of the rack {rack} is over. An admin has to look at what was done and close the review.",
+            facts: vec![
+                ("Person", person.clone()),
+                ("Scope", scope.clone()),
+                ("Began", moment(*opened)),
+                ("Ended", moment(*ended)),
+                ("Ended by", by.clone().unwrap_or_else(|| "itself".to_owned())),
+            ],
+            advice: CHECK,
+            page: Some(BREAK_GLASS),
+        },
     }
 }
 

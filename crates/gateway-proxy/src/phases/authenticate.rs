@@ -66,14 +66,17 @@ pub(crate) async fn authenticate(
     let host = identified.admitted.host.as_str();
     asker.is_known(plane, &caller, service_host(plane, &identified.rules, host));
     match caller.principal.credential_kind() {
-        CredentialKind::ApiToken | CredentialKind::AccessToken if factor.is_some() => {
+        CredentialKind::ApiToken | CredentialKind::AccessToken | CredentialKind::Workload
+            if factor.is_some() =>
+        {
             refuse(no_factor_of_token())
         }
         CredentialKind::None
         | CredentialKind::WebSession
         | CredentialKind::CliSession
         | CredentialKind::ApiToken
-        | CredentialKind::AccessToken => {
+        | CredentialKind::AccessToken
+        | CredentialKind::Workload => {
             ControlFlow::Continue(Authenticated { identified, caller, credential, factor })
         }
     }
@@ -149,7 +152,11 @@ async fn resolve(
             match fault {
                 CallerFault::Unknown => outcome.note(fault_name(fault)),
                 // Somebody has a credential that was once good: each use of it is an event of its own.
-                CallerFault::Expired | CallerFault::Idle | CallerFault::Revoked | CallerFault::Locked => {
+                CallerFault::Expired
+                | CallerFault::Idle
+                | CallerFault::Revoked
+                | CallerFault::Locked
+                | CallerFault::Network => {
                     one_event(plane, source_ip, outcome, fault_name(fault));
                 }
             }
@@ -201,6 +208,7 @@ fn fault_name(fault: CallerFault) -> &'static str {
         CallerFault::Idle => "session unused for too long",
         CallerFault::Revoked => "revoked credential",
         CallerFault::Locked => "locked person",
+        CallerFault::Network => "a network from which this credential may not be used",
     }
 }
 

@@ -66,7 +66,8 @@ pub(crate) fn read(
             Principal::User { .. }
             | Principal::Anonymous
             | Principal::ApiToken { .. }
-            | Principal::AccessToken { .. },
+            | Principal::AccessToken { .. }
+            | Principal::Workload { .. },
             _,
         ) => false,
     };

@@ -348,9 +348,10 @@ pub(crate) fn build(
 pub(crate) fn actor_value(principal: &Principal) -> HeaderValue {
     let name: String = match principal {
         Principal::ApiToken { name, creator_email, .. } => format!("{creator_email} (token {name})"),
-        Principal::User { .. } | Principal::Anonymous | Principal::AccessToken { .. } => {
-            principal.display_name()
-        }
+        Principal::User { .. }
+        | Principal::Anonymous
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => principal.display_name(),
     };
     let visible: String =
         name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(256).collect();

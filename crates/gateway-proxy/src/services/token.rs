@@ -93,6 +93,8 @@ impl RequestTokens {
             Principal::ApiToken { id, creator_email, .. } => (id.to_string(), None, Some(&**creator_email)),
             // With its issuer, so that no other issuer's subject, and no id of ours, is ever the same.
             Principal::AccessToken { issuer, subject, .. } => (format!("{issuer} {subject}"), None, None),
+            // All machines of one trust rule are one to a service, as they are to policy.
+            Principal::Workload { .. } => (subject.caller.principal.display_name(), None, None),
         };
         let now = self.clock.now().micros().div_euclid(1_000_000);
         let claims = Claims {
@@ -133,6 +135,7 @@ pub(crate) const fn kind_of(principal: &Principal) -> &'static str {
         Principal::User { .. } => "user",
         Principal::ApiToken { .. } => "api_token",
         Principal::AccessToken { .. } => "access_token",
+        Principal::Workload { .. } => "workload",
     }
 }
 
@@ -140,9 +143,9 @@ pub(crate) const fn kind_of(principal: &Principal) -> &'static str {
 pub(crate) fn roles_of(principal: &Principal) -> Vec<&'static str> {
     match principal {
         Principal::Anonymous => Vec::new(),
-        Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
-            roles.iter().map(gateway_types::Role::name).collect()
-        }
+        Principal::User { roles, .. }
+        | Principal::ApiToken { roles, .. }
+        | Principal::Workload { roles, .. } => roles.iter().map(gateway_types::Role::name).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use gateway_types::{CredentialDigest, CredentialKind, Principal, RoleSet, Timestamp};
+use gateway_types::{CredentialDigest, CredentialKind, Principal, RoleSet, Timestamp, WorkloadOrigin};
+use ipnet::IpNet;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -13,11 +14,12 @@ use crate::database::Database;
 use crate::error::StoreError;
 use crate::row::{moment, optional_moment, parsed};
 use crate::secrets::digest_text;
-use crate::{sessions, tokens};
+use crate::trust_rules::TrustRule;
+use crate::{sessions, tokens, trust_rules};
 
 /// `overlap_ends` is NULL for the token's present secret, and for the one before its last rotation the
 /// moment from which on it is refused.
-const TOKEN: &str = "SELECT t.id, t.name, t.roles, t.grants, t.creator, t.expires, t.last_used, t.revoked, \
+const TOKEN: &str = "SELECT t.id, t.name, t.roles, t.grants, t.networks, t.creator, t.expires, t.last_used, t.revoked, \
      CASE WHEN t.digest = $1 THEN NULL ELSE COALESCE(t.previous_until, 0) END AS overlap_ends, \
      u.email AS creator_email, u.roles AS creator_roles, u.locked AS creator_locked \
      FROM api_tokens AS t LEFT JOIN users AS u ON u.id = t.creator \
@@ -59,6 +61,7 @@ pub(super) async fn token(
         expires: ends.into_iter().flatten().min(),
         idle_limit: None,
         host: None,
+        networks: trust_rules::networks(&row.try_get::<String, _>("networks")?)?.into(),
         last_seen: AtomicI64::new(last_used),
         last_written: AtomicI64::new(last_used),
     }))
@@ -101,9 +104,97 @@ pub(super) async fn session(
         expires: Some(moment(&row, "expires")?),
         idle_limit: Some(sessions::idle_limit(&row)?),
         host,
+        networks: Arc::from([]),
         last_seen: AtomicI64::new(last_seen),
         last_written: AtomicI64::new(last_seen),
     }))
+}
+
+/// A short token: of a trust rule while that is as it was, or of a use of the break-glass codes while that is not
+/// ended. Its rights are those of the rule, or the use, at this moment.
+const WORKLOAD: &str = "SELECT w.id, w.rule, w.break_glass, w.subject, w.expires, \
+     r.name AS rule_name, r.roles AS rule_roles, r.grants AS rule_grants, r.networks AS rule_networks, \
+     CASE WHEN r.version = w.rule_version THEN 1 ELSE 0 END AS as_it_was, \
+     b.id AS use_id, b.roles AS use_roles, b.grants AS use_grants, b.ended AS use_ended \
+     FROM workloads AS w LEFT JOIN trust_rules AS r ON r.name = w.rule \
+     LEFT JOIN break_glass_uses AS b ON b.id = w.break_glass WHERE w.digest = $1";
+
+pub(super) async fn workload(
+    database: &Database,
+    digest: &CredentialDigest,
+) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
+    let Some(row) = one(database, WORKLOAD, digest).await? else { return Ok(Err(CallerFault::Unknown)) };
+    let rule: Option<String> = row.try_get("rule_name")?;
+    let used: Option<String> = row.try_get("use_id")?;
+    let subject: String = row.try_get("subject")?;
+    let (principal, networks) = match (rule, used) {
+        (Some(name), None) => {
+            if row.try_get::<i64, _>("as_it_was")? == 0 {
+                return Ok(Err(CallerFault::Revoked));
+            }
+            let principal = Principal::Workload {
+                id: Arc::from(row.try_get::<String, _>("id")?),
+                name: name.into(),
+                subject: subject.into(),
+                origin: WorkloadOrigin::Exchange,
+                roles: parsed(&row, "rule_roles", "set of roles")?,
+                grants: tokens::grants(&row.try_get::<String, _>("rule_grants")?)?.into(),
+            };
+            (principal, trust_rules::networks(&row.try_get::<String, _>("rule_networks")?)?)
+        }
+        (None, Some(id)) => {
+            if optional_moment(&row, "use_ended")?.is_some() {
+                return Ok(Err(CallerFault::Revoked));
+            }
+            let principal = Principal::Workload {
+                id: id.into(),
+                name: Arc::from(BREAK_GLASS),
+                subject: subject.into(),
+                origin: WorkloadOrigin::BreakGlass,
+                roles: parsed(&row, "use_roles", "set of roles")?,
+                grants: tokens::grants(&row.try_get::<String, _>("use_grants")?)?.into(),
+            };
+            (principal, Vec::new())
+        }
+        (None, None) | (Some(_), Some(_)) => return Ok(Err(CallerFault::Revoked)),
+    };
+    Ok(Ok(machine(principal, Some(moment(&row, "expires")?), networks, None)))
+}
+
+/// What policy and the log call whoever broke the glass.
+const BREAK_GLASS: &str = "break-glass";
+
+/// A client certificate that a trust rule takes. Its own dates are looked at on each request.
+pub(super) fn by_rule(certificate: &CredentialDigest, rule: &TrustRule, subject: &str) -> KnownCaller {
+    let fingerprint = digest_text(certificate);
+    let new = &rule.rule;
+    let principal = Principal::Workload {
+        id: format!("{}:{}", new.name, fingerprint.get(..16).unwrap_or_default()).into(),
+        name: new.name.as_str().into(),
+        subject: subject.into(),
+        origin: WorkloadOrigin::Certificate,
+        roles: new.roles,
+        grants: new.grants.clone().into(),
+    };
+    machine(principal, None, new.networks.clone(), rule.last_used)
+}
+
+fn machine(
+    principal: Principal,
+    expires: Option<Timestamp>,
+    networks: Vec<IpNet>,
+    last_used: Option<Timestamp>,
+) -> KnownCaller {
+    let last_used = last_used.map_or(0, Timestamp::micros);
+    KnownCaller {
+        principal,
+        expires,
+        idle_limit: None,
+        host: None,
+        networks: networks.into(),
+        last_seen: AtomicI64::new(last_used),
+        last_written: AtomicI64::new(last_used),
+    }
 }
 
 async fn one(

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gateway_types::{Principal, Timestamp};
+use gateway_types::{Principal, Timestamp, WorkloadOrigin};
 use tokio::sync::mpsc;
 
 use crate::database::Database;
@@ -20,6 +20,7 @@ pub(crate) struct Touch {
 enum Touched {
     Token(String),
     Session(String),
+    Rule(String),
     Nothing,
 }
 
@@ -28,6 +29,11 @@ impl Touch {
         let what = match principal {
             Principal::ApiToken { id, .. } => Touched::Token(id.to_string()),
             Principal::User { session, .. } => Touched::Session(session.to_string()),
+            Principal::Workload { name, origin, .. } => match origin {
+                WorkloadOrigin::Exchange | WorkloadOrigin::Certificate => Touched::Rule(name.to_string()),
+                // Each request of it is an event of its own.
+                WorkloadOrigin::BreakGlass => Touched::Nothing,
+            },
             Principal::Anonymous | Principal::AccessToken { .. } => Touched::Nothing,
         };
         Touch { what, from, at }
@@ -40,6 +46,11 @@ impl Touch {
                 "UPDATE api_tokens SET last_used = $1, last_used_ip = COALESCE($2, last_used_ip) \
                  WHERE id = $3 AND (last_used IS NULL OR last_used < $1)",
                 id,
+            ),
+            Touched::Rule(name) => (
+                "UPDATE trust_rules SET last_used = $1, last_used_ip = COALESCE($2, last_used_ip) \
+                 WHERE name = $3 AND (last_used IS NULL OR last_used < $1)",
+                name,
             ),
             Touched::Session(id) => {
                 // The address a session was opened from stays what it was.

@@ -74,6 +74,7 @@ async fn tokens_are_made_listed_and_revoked() {
             grants: vec![Grant { actions: "convox:*".into(), apps: vec!["web".into()], critical: false }],
             creator,
             expires: None,
+            networks: Vec::new(),
         };
         let nobody = UserId::new(ann.created, &OsEntropy);
         assert!(matches!(store.tokens().create(new("x", nobody)).await, Err(StoreError::NotFound)));

@@ -112,6 +112,7 @@ async fn a_key_stands_for_one_token() {
             grants: vec![Grant::everything()],
             creator: creator.id,
             expires: None,
+            networks: Vec::new(),
         };
         let key = CredentialDigest([7; 32]);
         let now = gateway_types::Clock::now(&*place.clock);

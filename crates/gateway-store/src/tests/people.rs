@@ -27,6 +27,7 @@ async fn add_token(store: &Store, creator: UserId, life: Option<Duration>) -> (A
         grants: vec![Grant::everything()],
         creator,
         expires: life.map(|life| store.users().core.clock.now().saturating_add(life)),
+        networks: Vec::new(),
     };
     let (token, secret) = store.tokens().create(new).await.unwrap();
     (token, secret.expose().clone())
@@ -192,6 +193,7 @@ async fn tokens_are_compared_and_changed() {
         assert_eq!(fault(&store, &secret, clock).await, None);
         let end = clock.now().saturating_add(Duration::from_secs(60));
         let change = TokenChange {
+            networks: None,
             name: Some("less".to_owned()),
             roles: Some(RoleSet::of(Role::Viewer)),
             grants: Some(vec![Grant { actions: "convox:app:*".into(), apps: vec![], critical: false }]),

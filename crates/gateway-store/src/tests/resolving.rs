@@ -39,6 +39,7 @@ async fn a_revoked_locked_or_demoted_caller_is_known_at_once_here_and_soon_elsew
             grants: vec![Grant::everything()],
             creator: ann.id,
             expires: None,
+            networks: Vec::new(),
         };
         let (token, token_secret) = here.tokens().create(new).await.unwrap();
         let token_secret = token_secret.expose();
@@ -157,6 +158,7 @@ async fn removing_a_person_ends_what_they_made() {
             grants: vec![],
             creator: ann.id,
             expires: Some(place.clock.now().saturating_add(Duration::from_secs(60))),
+            networks: Vec::new(),
         };
         let (_token, token) = store.tokens().create(new).await.unwrap();
         assert_eq!(fault(&store, token.expose(), &place.clock).await, None);
@@ -196,6 +198,7 @@ async fn a_use_is_written_down_with_its_address() {
             grants: vec![],
             creator: ann.id,
             expires: None,
+            networks: Vec::new(),
         };
         let (token, secret) = store.tokens().create(new).await.unwrap();
         let from = "192.0.2.9".parse().unwrap();

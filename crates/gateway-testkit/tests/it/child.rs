@@ -96,6 +96,7 @@ impl Child {
                 grants: vec![Grant { critical: true, ..Grant::everything() }],
                 creator: admin.id,
                 expires: None,
+                networks: Vec::new(),
             };
             let token = store.tokens().create(new).await.unwrap().1.expose().clone();
             self.tokens.insert(role, token);

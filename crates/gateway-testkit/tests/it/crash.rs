@@ -90,6 +90,7 @@ impl Site {
                 grants: vec![Grant::everything()],
                 creator: admin.id,
                 expires: None,
+                networks: Vec::new(),
             };
             site.tokens.push(store.tokens().create(new).await.unwrap().1.expose().clone());
         }

@@ -8,6 +8,7 @@
 )]
 
 mod basics;
+mod break_glass;
 mod browser;
 mod callers;
 mod challenges;
@@ -31,12 +32,14 @@ mod http2_frames;
 mod layers;
 mod leaks;
 mod log;
+mod machines;
 mod mail;
 mod matrix;
 mod pages;
 mod rack_tls;
 mod rates;
 mod replay;
+mod rights;
 mod service_changes;
 mod service_kit;
 mod service_sockets;

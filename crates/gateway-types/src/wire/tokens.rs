@@ -72,6 +72,9 @@ pub struct Token {
     /// Whether a client certificate stands for it, so that it has no secret.
     #[serde(default)]
     pub of_certificate: bool,
+    /// From which networks it may be used; empty = from everywhere.
+    #[serde(default)]
+    pub networks: Vec<String>,
     /// What `If-Match` is compared against.
     pub version: i64,
 }
@@ -99,6 +102,9 @@ pub struct CreateToken {
     /// certificate's key is it. Absent = a secret is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// From which networks it may be used, such as `203.0.113.0/24`; empty = from everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
 }
 
 /// A token with a secret that is told this once.
@@ -129,6 +135,9 @@ pub struct UpdateToken {
     /// An earlier end, written as for [`CreateToken`]; not `never`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Fewer or smaller networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<String>>,
 }
 
 /// `POST /tokens/{id}/rotate`; the body may be left out.
@@ -138,4 +147,8 @@ pub struct RotateToken {
     /// How long the secret before is good too: `0s` to `24h`; absent = `1h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
+    /// Another client certificate in PEM: the token then has no secret. Needed for a token that a certificate stands
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }

@@ -48,7 +48,10 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
 pub(crate) fn person(caller: &Caller) -> Result<UserId, Problem> {
     match &caller.principal {
         Principal::User { id, .. } => Ok(*id),
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => {
             let detail = "This page is about a person's own account.";
             Err(Problem::new(ProblemKind::Refused, Layer::Authentication, detail))
         }

@@ -172,6 +172,8 @@ const fn actor_kind(kind: ActorKind) -> &'static str {
         ActorKind::User => "person",
         ActorKind::ApiToken => "API token",
         ActorKind::AccessToken => "access token of an issuer",
+        ActorKind::Workload => "workload",
+        ActorKind::BreakGlass => "break-glass",
         ActorKind::System => "the gateway itself",
         ActorKind::LocalOperator => "operator on the server",
     }

@@ -34,9 +34,9 @@ struct HomePage {
 pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let origin = &request.head.origin;
     let roles = match &request.caller.principal {
-        Principal::User { roles, .. } | Principal::ApiToken { roles, .. } => {
-            roles.iter().map(|role| role.name()).collect()
-        }
+        Principal::User { roles, .. }
+        | Principal::ApiToken { roles, .. }
+        | Principal::Workload { roles, .. } => roles.iter().map(|role| role.name()).collect(),
         Principal::AccessToken { role, .. } => vec![role.name()],
         Principal::Anonymous => Vec::new(),
     };

@@ -189,7 +189,8 @@ impl SessionRow {
                 CredentialKind::WebSession
                 | CredentialKind::None
                 | CredentialKind::ApiToken
-                | CredentialKind::AccessToken => "web",
+                | CredentialKind::AccessToken
+                | CredentialKind::Workload => "web",
             },
             ip: session.ip.map(|ip| ip.to_string()),
             created: session.created,

@@ -9,7 +9,8 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::error::PeopleError;
 use gateway_app::rights::{Expected, beyond_owner};
 use gateway_app::tokens::{self, Expiry, Issue, Narrowing, OwnedToken, Scope};
-use gateway_store::TokenFilter;
+use gateway_identity::ClientCertificate;
+use gateway_store::{PresentedBy, TokenFilter};
 use gateway_types::{
     Grant, Layer, Principal, Problem, ProblemKind, Role, RoleSet, Secret, Timestamp, TokenId, UserId,
 };
@@ -64,6 +65,8 @@ struct TokenRow {
     last_used: Option<Timestamp>,
     last_used_ip: Option<String>,
     ends: Option<Timestamp>,
+    networks: Vec<String>,
+    of_certificate: bool,
     version: i64,
     rotate_refused: Option<String>,
     narrow_refused: Option<String>,
@@ -98,6 +101,8 @@ struct Draft {
     critical_fault: String,
     owner: String,
     owner_fault: String,
+    networks: String,
+    networks_fault: String,
     /// Why it can be for nobody else.
     others_refused: Option<String>,
 }
@@ -108,9 +113,10 @@ impl Draft {
         let others_refused = gate::refusal(app, caller, "POST /app/tokens", false);
         let own = match &caller.principal {
             Principal::User { roles, .. } => *roles,
-            Principal::ApiToken { .. } | Principal::AccessToken { .. } | Principal::Anonymous => {
-                RoleSet::EMPTY
-            }
+            Principal::ApiToken { .. }
+            | Principal::AccessToken { .. }
+            | Principal::Workload { .. }
+            | Principal::Anonymous => RoleSet::EMPTY,
         };
         let offered =
             |role: Role| others_refused.is_none() || beyond_owner(own, RoleSet::of(role)).is_empty();
@@ -135,6 +141,7 @@ impl Draft {
             PeopleError::BadExpiry => &mut self.expiry_fault,
             PeopleError::CriticalGrant | PeopleError::CriticalForever => &mut self.critical_fault,
             PeopleError::NobodyCalled(_) | PeopleError::NoSuchPerson => &mut self.owner_fault,
+            PeopleError::BadNetwork(_) => &mut self.networks_fault,
             other => return Err(other),
         };
         *field = text;
@@ -209,6 +216,8 @@ fn row(web: &Web, request: &OwnRequest, owned: &OwnedToken) -> TokenRow {
         last_used: token.last_used,
         last_used_ip: token.last_used_ip.map(|ip| ip.to_string()),
         ends: token.expires,
+        networks: token.networks.iter().map(ToString::to_string).collect(),
+        of_certificate: token.presented_by == PresentedBy::Certificate,
         version: token.version,
         rotate_refused: refusal("POST /app/tokens/{id}/rotate"),
         narrow_refused: refusal("POST /app/tokens/{id}"),
@@ -284,6 +293,7 @@ fn drafted(web: &Web, request: &OwnRequest) -> (Draft, Option<Issue>) {
     let mut draft = Draft::new(web, request, roles.clone().unwrap_or_default());
     (draft.name, draft.grants, draft.owner) = (field("name"), field("grants"), field("for"));
     draft.critical = request.field("critical").is_some();
+    draft.networks = field("networks");
     let lifetime = field("expires");
     draft.lifetimes = choices::one_of(LIFETIMES, &lifetime);
     let roles = roles.map_err(|fault| draft.roles_fault = fault).ok();
@@ -297,6 +307,7 @@ fn drafted(web: &Web, request: &OwnRequest) -> (Draft, Option<Issue>) {
         grants: with_critical(granted, draft.critical),
         expiry,
         owner: Some(draft.owner.clone()).filter(|owner| !owner.is_empty()),
+        networks: draft.networks.split_whitespace().map(str::to_owned).collect(),
     };
     (draft, Some(asked))
 }
@@ -373,8 +384,13 @@ pub(crate) async fn rotate(web: &Web, request: &OwnRequest) -> Result<OwnReply, 
         None => tokens::USUAL_OVERLAP,
     };
     let operator = app.operator(&request.caller, request.request_id);
-    let (rotated, secret) = tokens::rotate(app, &operator, &request.caller, id, overlap).await?;
-    secret_page(web, request, "The token's new secret", rotated, &secret)
+    let pem = request.field("certificate").map(str::trim).filter(|text| !text.is_empty());
+    let certificate = pem.map(ClientCertificate::from_pem).transpose().map_err(PeopleError::from)?;
+    let rotated = tokens::rotate(app, &operator, &request.caller, id, overlap, certificate.as_ref());
+    match rotated.await? {
+        (rotated, Some(secret)) => secret_page(web, request, "The token's new secret", rotated, &secret),
+        (_bound, None) => Ok(reply::done(PATH, "token-changed")),
+    }
 }
 
 /// `POST /app/tokens/{id}/revoke`.

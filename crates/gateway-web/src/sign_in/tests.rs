@@ -74,6 +74,7 @@ async fn gateway(names: &[&str]) -> Sample {
         identity: app.identity.clone(),
         providers: providers.collect(),
         fetch: Arc::new(Beginner),
+        issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Beginner))),
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),

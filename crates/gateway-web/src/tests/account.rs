@@ -9,7 +9,10 @@ use crate::sample::{HOSTILE, Sample, location, session, text};
 fn user(caller: &Caller) -> UserId {
     match &caller.principal {
         Principal::User { id, .. } => *id,
-        Principal::Anonymous | Principal::ApiToken { .. } | Principal::AccessToken { .. } => {
+        Principal::Anonymous
+        | Principal::ApiToken { .. }
+        | Principal::AccessToken { .. }
+        | Principal::Workload { .. } => {
             panic!("not a person")
         }
     }

@@ -9,5 +9,6 @@
 mod convox_yml;
 mod demo;
 mod login;
+mod machines;
 mod selfcheck;
 mod tunnel;

@@ -272,6 +272,7 @@ impl People {
                 grants: Vec::new(),
                 creator,
                 expires: Some(until),
+                networks: Vec::new(),
             };
             let (_, token) = create(store, &operator, request).await?;
             machines.push(Machine { name, role, token });

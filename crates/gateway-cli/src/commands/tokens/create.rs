@@ -49,6 +49,9 @@ pub(crate) struct CreateArguments {
     /// certificate's key is it. The gateway asks for certificates with `listener.client_certificates`
     #[arg(long, value_name = "FILE", conflicts_with = "quiet")]
     pub(crate) certificate: Option<PathBuf>,
+    /// From where it may be used, such as 203.0.113.0/24; may be repeated [default: from everywhere]
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
     /// Print the token and nothing else
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -96,7 +99,7 @@ struct Made {
 }
 
 /// What a client certificate's file says.
-pub(super) fn read_certificate(path: &Path) -> Result<String, Failure> {
+pub(in crate::commands) fn read_certificate(path: &Path) -> Result<String, Failure> {
     let fault = |why: String| Failure::new(Exit::Usage, format!("{}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     // A private key in the same file stays here: only the certificate is sent.
@@ -126,6 +129,9 @@ pub(super) async fn run(context: &Context, arguments: CreateArguments) -> Result
         grants: arguments.grants.into_iter().map(|typed| typed.0).collect(),
         creator: creator.id,
         expires,
+        networks: gateway_app::workloads::rules::networks(&arguments.networks).map_err(|bad| {
+            Failure::new(Exit::Usage, format!("`{bad}` is no network; write it as 203.0.113.0/24"))
+        })?,
     };
     let (token, secret) = match certificate {
         None => {

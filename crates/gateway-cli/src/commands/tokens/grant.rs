@@ -47,7 +47,7 @@ impl FromStr for TypedGrant {
 }
 
 /// A grant as it would be typed.
-pub(super) fn typed(grant: &Grant) -> String {
+pub(in crate::commands) fn typed(grant: &Grant) -> String {
     let mut text = grant.actions.clone();
     if !grant.apps.is_empty() {
         text.push_str(&format!("@{}", grant.apps.join(",")));

@@ -2,7 +2,7 @@
 
 use gateway_client::text::one_line;
 use gateway_client::{TokenScope, etag};
-use gateway_types::wire::tokens::{CreateToken, Token, TokenSecret, UpdateToken};
+use gateway_types::wire::tokens::{CreateToken, RotateToken, Token, TokenSecret, UpdateToken};
 use gateway_types::{Clock as _, Grant, SystemClock, TokenId};
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub(super) async fn list(
             grants_text(token),
             token.owner_email.clone().unwrap_or_else(|| token.owner.clone()),
             minute(token.expires.as_deref(), "never"),
-            minute(token.last_used.as_deref(), "never"),
+            used(token),
         ]);
     }
     context.output.listing(&tokens, &rows, "there are no tokens")
@@ -76,6 +76,7 @@ pub(super) async fn create(
         expires: Some(moment(arguments.expires)),
         owner: arguments.creator,
         certificate: arguments.certificate.as_deref().map(read_certificate).transpose()?,
+        networks: arguments.networks,
     };
     let made = remote.ask(async |client| client.create_token(&draft).await).await?;
     show_secret(context, &made, arguments.quiet)
@@ -84,8 +85,11 @@ pub(super) async fn create(
 pub(super) async fn rotate(context: &Context, arguments: &RotateArguments) -> Result<(), Failure> {
     let remote = Remote::open(context)?;
     let id = find(&remote, &arguments.token).await?.id;
-    let overlap = arguments.overlap.as_deref();
-    let made = remote.ask(async |client| client.rotate_token(&id, overlap).await).await?;
+    let rotation = RotateToken {
+        overlap: arguments.overlap.clone(),
+        certificate: arguments.certificate.as_deref().map(read_certificate).transpose()?,
+    };
+    let made = remote.ask(async |client| client.rotate_token(&id, &rotation).await).await?;
     show_secret(context, &made, arguments.quiet)
 }
 
@@ -106,6 +110,7 @@ pub(super) async fn update(context: &Context, arguments: UpdateArguments) -> Res
         roles: (!arguments.roles.is_empty()).then(|| arguments.roles.into_iter().collect()),
         grants: (!grants.is_empty()).then_some(grants),
         expires: arguments.expires.map(moment),
+        networks: (!arguments.networks.is_empty()).then_some(arguments.networks),
     };
     let version = etag(before.version);
     let token = remote.ask(async |client| client.update_token(&before.id, &version, &update).await).await?;
@@ -183,6 +188,15 @@ fn show_secret(context: &Context, made: &TokenSecret, quiet: bool) -> Result<(),
     })
 }
 
+/// When and from where a token was last used.
+fn used(token: &Token) -> String {
+    let when = minute(token.last_used.as_deref(), "never");
+    match (&token.last_used, &token.last_used_ip) {
+        (Some(_), Some(ip)) => format!("{when} from {ip}"),
+        (None, _) | (Some(_), None) => when,
+    }
+}
+
 fn grants_text(token: &Token) -> String {
     let typed: Vec<String> = token.grants.iter().map(|grant| typed(&grant.clone().into())).collect();
     typed.join(" ")
@@ -196,6 +210,9 @@ fn about(token: &Token) -> String {
     lines.line("grants", &grants_text(token));
     lines.line("for", token.owner_email.as_deref().unwrap_or(&token.owner));
     lines.line("expires", token.expires.as_deref().unwrap_or("never"));
+    if !token.networks.is_empty() {
+        lines.line("networks", &token.networks.join(" "));
+    }
     if let Some(ends) = &token.overlap_ends {
         lines.line("before", &format!("the secret before is good until {ends}"));
     }

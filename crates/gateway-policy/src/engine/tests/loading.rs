@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::sample::{access_token, operations, source};
+use crate::sample::{access_token, operations, source, workload};
 
 fn refused(extra: &str) -> PolicyError {
     PolicyEngine::new(operations(), &[source(extra)]).unwrap_err()
@@ -142,6 +142,7 @@ fn slices_leave_out_nothing_that_matters() {
         person(role(Role::Viewer)),
         token(admin, &[], admin),
         access_token(Role::Admin),
+        workload(admin, &[]),
     ];
     let mut asked = BTreeSet::new();
     for (place, operation) in cut.operations().iter().enumerate() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_app::workloads::{self, Kind};
 use gateway_app::{cookies, hosts, sign_in};
 use gateway_identity::{ClientCertificate, InlineError, InlineFactor, Presented as Inline, inline};
 use gateway_store::{CallerFault, Callers, KnownCaller, ResolveError};
@@ -48,7 +49,21 @@ impl Credential {
         match self {
             Credential::Text(secret) => callers.resolve_from(secret.expose(), from, now).await,
             Credential::Certificate(certificate) => {
-                let known = callers.resolve_certificate(certificate.key, from, now).await?;
+                let known = match callers.resolve_certificate(certificate.key, from, now).await {
+                    // No token is bound to its key: a trust rule may take what it names.
+                    Err(ResolveError::Refused(CallerFault::Unknown)) => {
+                        let (whole, kind) = (certificate.whole(), Kind::Certificate.name());
+                        let known = callers.resolve_by_rule(
+                            whole,
+                            kind,
+                            |rules| workloads::certificate_rule(certificate, rules, now),
+                            from,
+                            now,
+                        );
+                        known.await?
+                    }
+                    other => other?,
+                };
                 if certificate.is_valid_at(now) { Ok(known) } else { Err(CallerFault::Expired.into()) }
             }
         }

@@ -115,6 +115,7 @@ impl World {
             grants: vec![Grant::everything()],
             creator: self.gateway.person(Role::Admin).id,
             expires: None,
+            networks: Vec::new(),
         };
         self.gateway.store().tokens().create_for_certificate(new, machine.read().key).await.unwrap()
     }
@@ -265,6 +266,7 @@ async fn nobody_is_asked_unless_the_operator_says_so() {
         grants: vec![Grant::everything()],
         creator: gateway.person(Role::Admin).id,
         expires: None,
+        networks: Vec::new(),
     };
     let tokens = gateway.store().tokens();
     tokens.create_for_certificate(new.clone(), machine.read().key).await.unwrap();
@@ -276,4 +278,103 @@ async fn nobody_is_asked_unless_the_operator_says_so() {
     let mut line = Line::open(&options.config(), gateway.addr(), NAME).await.unwrap();
     assert_eq!(line.apps("").await.unwrap().status, 401);
     gateway.finish().await;
+}
+
+/// A certificate for clients that `authority` signed, with these names.
+fn certified(authority: &rcgen::CertifiedIssuer<'_, KeyPair>, names: Vec<rcgen::SanType>) -> Machine {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.subject_alt_names = names;
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, authority).unwrap();
+    Machine { certificate: certificate.der().clone(), pem: certificate.pem(), key }
+}
+
+fn authority(name: &str) -> rcgen::CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn uri(text: &str) -> rcgen::SanType {
+    rcgen::SanType::URI(text.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_certificate_signs_a_workload_in_by_a_trust_rule() {
+    let world = World::start().await;
+    let (zone, other) = (authority("the zone"), authority("another zone"));
+    let rule = |name: &str, claim: &str, value: &str, pem: Option<String>| gateway_store::NewTrustRule {
+        name: name.to_owned(),
+        kind: "certificate".to_owned(),
+        issuer: String::new(),
+        claims: std::collections::BTreeMap::from([(claim.to_owned(), vec![value.to_owned()])]),
+        authority: pem,
+        roles: RoleSet::of(Role::Viewer),
+        grants: vec![Grant::everything()],
+        networks: Vec::new(),
+        lifetime: Duration::from_secs(900),
+    };
+    let rules = world.gateway.store().trust_rules();
+    let api = certified(&zone, vec![uri("spiffe://zone/api")]);
+    assert_eq!(world.apps(&api, &[]).await.status, 401, "no rule yet");
+    let written = rules
+        .set(rule("api", "spiffe_id", "spiffe://zone/api", Some(zone.pem())), None, "tester")
+        .await
+        .unwrap();
+    let reply = world.apps(&api, &[]).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let events = world.gateway.events().await;
+    let actor =
+        &events.iter().rfind(|(_, event)| event.actor.name == "workload:api").expect("an event").1.actor;
+    assert_eq!(actor.on_behalf_of.as_deref(), Some("spiffe://zone/api"));
+    let mut line = world.line(&api).await;
+    let refused = line.ask("DELETE", "/api/v1/rack-proxy/apps/web", &[], "").await.unwrap();
+    assert_eq!(refused.status, 403, "its rights are the rule's: {}", refused.body);
+    assert_eq!(line.ask("GET", "/app/users", &[], "").await.unwrap().status, 303, "no pages");
+    // Another name, two names, another zone's word for it, nobody's word for it.
+    for (machine, why) in [
+        (certified(&zone, vec![uri("spiffe://zone/apis")]), "another name"),
+        (certified(&zone, vec![uri("spiffe://zone/api"), uri("spiffe://zone/web")]), "two names"),
+        (certified(&zone, vec![rcgen::SanType::DnsName("spiffe://zone/api".try_into().unwrap())]), "no URI"),
+        (certified(&other, vec![uri("spiffe://zone/api")]), "another zone"),
+        (Machine::new(), "itself"),
+    ] {
+        assert_eq!(world.apps(&machine, &[]).await.status, 401, "{why}");
+    }
+    // Two rules that take it: none does.
+    let second = rules
+        .set(rule("also", "spiffe_id", "spiffe://zone/api", Some(zone.pem())), None, "tester")
+        .await
+        .unwrap();
+    assert_eq!(world.apps(&api, &[]).await.status, 401);
+    rules.remove("also", second.version).await.unwrap();
+    assert_eq!(line.apps("").await.unwrap().status, 200);
+    rules.remove("api", written.version).await.unwrap();
+    assert_eq!(line.apps("").await.unwrap().status, 401, "removed on an open connection");
+    // A whole certificate needs nobody's word.
+    let own = Machine::new();
+    let fingerprint = own.read().names().fingerprint;
+    rules.set(rule("own", "fingerprint", &fingerprint, None), None, "tester").await.unwrap();
+    assert_eq!(world.apps(&own, &[]).await.status, 200);
+    assert_eq!(world.apps(&own.renewed(), &[]).await.status, 401, "the same key in another certificate");
+    world.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn f6_a_token_goes_to_another_certificate_with_an_overlap() {
+    let world = World::start().await;
+    let (old, new) = (Machine::new(), Machine::new());
+    let token = world.bind(&old).await;
+    let tokens = world.gateway.store().tokens();
+    let hour = Duration::from_secs(3600);
+    let rotated = tokens.rotate_to_certificate(token.id, new.read().key, hour, token.version).await.unwrap();
+    let status = async |machine| world.apps(machine, &[]).await.status.as_u16();
+    assert_eq!((status(&old).await, status(&new).await), (200, 200));
+    let again = tokens.rotate_to_certificate(token.id, old.read().key, hour, rotated.version).await;
+    assert!(matches!(again, Err(StoreError::Exists)), "a key stands for one token, once");
+    world.gateway.clock.advance(hour);
+    assert_eq!((status(&old).await, status(&new).await), (401, 200));
+    world.gateway.finish().await;
 }

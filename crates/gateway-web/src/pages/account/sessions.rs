@@ -58,7 +58,10 @@ fn row(listed: ListedSession) -> Row {
         kind: match session.kind {
             CredentialKind::WebSession => "Browser",
             CredentialKind::CliSession => "Command line",
-            CredentialKind::None | CredentialKind::ApiToken | CredentialKind::AccessToken => "Unknown",
+            CredentialKind::None
+            | CredentialKind::ApiToken
+            | CredentialKind::AccessToken
+            | CredentialKind::Workload => "Unknown",
         },
         device: session.device,
         address: session.ip.map(|ip| ip.to_string()).unwrap_or_default(),
