@@ -16,7 +16,9 @@ use gateway_types::{Layer, Operation, Problem, ProblemKind};
 
 mod audit;
 mod auth;
+mod elevations;
 mod factors;
+mod grants;
 mod groups;
 mod input;
 mod me;

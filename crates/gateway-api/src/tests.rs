@@ -107,6 +107,7 @@ impl Bench {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            entitlements: gateway_app::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::new(Rules {
                 policy: Arc::clone(&ENGINE),

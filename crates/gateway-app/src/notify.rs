@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use gateway_types::{RoleSet, Timestamp};
+use gateway_types::{Role, RoleSet, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened and that people are told about. Addresses are canonical; `by` is the shown name of
@@ -125,6 +125,34 @@ pub enum Notice {
         /// Whether [`by`](Notice::TokenCreated::by) is somebody else than the owner.
         for_somebody_else: bool,
     },
+    /// A person asks for a role for a while. To the person, and to the admins, who approve it.
+    ElevationAsked {
+        /// The person.
+        email: String,
+        /// The role.
+        role: Role,
+        /// On which app; `None` = on the rack and every app.
+        app: Option<String>,
+        /// For how long, as people write it.
+        length: String,
+        /// Why.
+        reason: String,
+    },
+    /// An elevation was approved or rejected. To the person.
+    ElevationDecided {
+        /// The person.
+        email: String,
+        /// The role.
+        role: Role,
+        /// On which app; `None` = on the rack and every app.
+        app: Option<String>,
+        /// Whether it was approved.
+        approved: bool,
+        /// When it ends by itself.
+        ends: Option<Timestamp>,
+        /// Who decided.
+        by: String,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -145,6 +173,8 @@ impl Notice {
             | Notice::BackupCodesMade { email }
             | Notice::BackupCodesLow { email, .. }
             | Notice::NewSignIn { email, .. }
+            | Notice::ElevationAsked { email, .. }
+            | Notice::ElevationDecided { email, .. }
             | Notice::TokenCreated { owner: email, .. } => email,
         }
     }
@@ -152,7 +182,7 @@ impl Notice {
     /// Whether the admins are told as well.
     pub const fn for_admins(&self) -> bool {
         match self {
-            Notice::Invited { .. } | Notice::Removed { .. } => true,
+            Notice::Invited { .. } | Notice::Removed { .. } | Notice::ElevationAsked { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }
@@ -162,6 +192,7 @@ impl Notice {
             | Notice::FactorsReset { .. }
             | Notice::BackupCodesMade { .. }
             | Notice::BackupCodesLow { .. }
+            | Notice::ElevationDecided { .. }
             | Notice::NewSignIn { .. } => false,
         }
     }

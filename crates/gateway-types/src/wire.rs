@@ -5,6 +5,7 @@
 //! can talk to a newer gateway. Start reading at [`Listing`].
 
 pub mod audit;
+pub mod elevations;
 pub mod factors;
 pub mod groups;
 pub mod me;
