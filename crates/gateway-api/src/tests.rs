@@ -1,6 +1,7 @@
 //! The handlers behind a verdict, on both databases: as the data plane asks them, short of HTTP.
 
 mod audit;
+mod elevations;
 mod meta;
 mod people;
 mod policies;

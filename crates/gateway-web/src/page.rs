@@ -41,12 +41,19 @@ const NAVIGATION: &[Group] = &[
             entry("Users", "/app/users", false),
             entry("Groups", "/app/groups", false),
             entry("Roles", "/app/roles", false),
+            entry("Grants", "/app/grants", false),
+            entry("Elevations", "/app/elevations", true),
+            entry("Access review", "/app/access", false),
             entry("API tokens", "/app/tokens", true),
         ],
     },
     Group {
         label: "Gateway",
-        entries: &[entry("Settings", "/app/settings", false), entry("Audit log", "/app/audit", true)],
+        entries: &[
+            entry("Policies", "/app/policies", false),
+            entry("Settings", "/app/settings", false),
+            entry("Audit log", "/app/audit", true),
+        ],
     },
     Group {
         label: "You",

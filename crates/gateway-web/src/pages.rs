@@ -5,14 +5,17 @@ mod audit;
 mod choices;
 mod command;
 mod connect;
+mod elevations;
 mod event;
 mod files;
 mod grants;
 mod groups;
 mod home;
 mod person;
+mod policies;
 mod powers;
 pub(crate) mod problems;
+mod role_grants;
 mod roles;
 mod services;
 mod settings;
@@ -93,6 +96,20 @@ pages! {
     "POST /app/tokens/{id}" => tokens::narrow,
     "POST /app/tokens/{id}/rotate" => tokens::rotate,
     "POST /app/tokens/{id}/revoke" => tokens::revoke,
+    "GET /app/elevations" => elevations::list,
+    "POST /app/elevations" => elevations::request,
+    "POST /app/elevations/{id}/approve" => elevations::approve,
+    "POST /app/elevations/{id}/reject" => elevations::reject,
+    "POST /app/elevations/{id}/end" => elevations::end,
+    "GET /app/grants" => role_grants::list,
+    "POST /app/grants" => role_grants::create,
+    "POST /app/grants/{id}/remove" => role_grants::remove,
+    "GET /app/access" => role_grants::review,
+    "GET /app/policies" => policies::list,
+    "POST /app/policies" => policies::plan,
+    "GET /app/policies/observed" => policies::observed,
+    "POST /app/policies/{id}" => policies::write,
+    "POST /app/policies/{id}/remove" => policies::remove,
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,

@@ -215,6 +215,7 @@ fn verdict_view(verdict: &VerdictRecord, policy: &PolicyEngine) -> VerdictView {
             id: id.clone(),
             effect: known.map_or("decided", |rule| match rule.effect {
                 Effect::Permit => "permits",
+                Effect::Forbid if rule.observed => "would forbid; it is only observed",
                 Effect::Forbid => "forbids",
             }),
             needs: known.and_then(|rule| rule.needs.clone()).unwrap_or_default(),
@@ -223,7 +224,7 @@ fn verdict_view(verdict: &VerdictRecord, policy: &PolicyEngine) -> VerdictView {
     };
     VerdictView {
         facts: facts(&verdict.facts),
-        rules: verdict.rules.iter().map(rule).collect(),
+        rules: verdict.rules.iter().chain(&verdict.observed).map(rule).collect(),
         remedies: verdict.remedies.iter().map(|kind| remedy(*kind)).collect(),
         policy_version: verdict.policy_version.clone(),
         outdated: verdict.policy_version != policy.version(),

@@ -33,6 +33,8 @@ struct SettingsPage {
 struct SettingCard {
     name: &'static str,
     about: &'static str,
+    /// Which values it takes.
+    range: &'static str,
     default: String,
     is_switch: bool,
     for_apps: bool,
@@ -157,6 +159,7 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
     SettingCard {
         name: key.name(),
         about: key.describe(),
+        range: changes::range(key),
         default: match key.default_value() {
             SettingValue::Switch(true) => "on".to_owned(),
             SettingValue::Switch(false) => "off".to_owned(),
