@@ -60,10 +60,7 @@ pub(crate) async fn request(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let asked: RequestElevation = input::json(request)?;
     let asked = Request {
-        role: asked
-            .role
-            .parse()
-            .map_err(|_unknown| input::bad("`role` is viewer, ops, deployer or admin"))?,
+        role: asked.role.parse().map_err(|_unknown| input::bad("`role` is ops, deployer or admin"))?,
         app: asked.app,
         length: parse_duration(&asked.length).ok_or_else(|| input::bad("write `for` as 1h or 30m"))?,
         reason: asked.reason,

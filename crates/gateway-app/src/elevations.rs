@@ -32,8 +32,11 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(24 * 3600);
 /// The most of one person's that wait or are live.
 pub const MOST_OPEN: u32 = 10;
 
-/// The roles that an elevation can give.
-pub const ROLES: [Role; 4] = [Role::Viewer, Role::Ops, Role::Deployer, Role::Admin];
+/// The most requests of one person in an hour.
+pub const MOST_IN_AN_HOUR: u32 = 20;
+
+/// The roles that an elevation can give, to somebody who is a viewer at least.
+pub const ROLES: [Role; 3] = [Role::Ops, Role::Deployer, Role::Admin];
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +89,7 @@ pub async fn request(
     if open.len() >= usize::try_from(MOST_OPEN).unwrap_or(usize::MAX) {
         return Err(ElevationError::TooManyOpen);
     }
+    not_too_often(app, operator, user.id).await?;
     let id = ElevationId::new(operator.clock.now(), operator.entropy);
     let new = NewElevation {
         id,
@@ -113,6 +117,18 @@ pub async fn request(
         })
         .await;
     Ok(created)
+}
+
+/// Each request mails every admin.
+async fn not_too_often(app: &App, operator: &Operator<'_>, user: UserId) -> Result<(), ElevationError> {
+    let filter = ElevationFilter { user: Some(user), limit: MOST_IN_AN_HOUR, ..ElevationFilter::default() };
+    let lately = app.store.elevations().list(&filter).await?.items;
+    let within_the_hour = |one: &Elevation| {
+        let age = operator.clock.now().checked_since(one.created);
+        age.is_none_or(|age| age < Duration::from_secs(3600))
+    };
+    let full = lately.len() >= usize::try_from(MOST_IN_AN_HOUR).unwrap_or(usize::MAX);
+    if full && lately.last().is_some_and(within_the_hour) { Err(ElevationError::TooOften) } else { Ok(()) }
 }
 
 /// Approves somebody else's request. With the last approval that it takes it is live.

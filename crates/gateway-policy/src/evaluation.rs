@@ -100,8 +100,7 @@ impl Evaluator {
             ..key.clone()
         };
         let creator = self.evaluate_alone(&as_creator, TokenFacts::default());
-        let granted = granted(grants, operation, key);
-        let token = |creator_may| TokenFacts { creator_may, ..granted };
+        let token = |creator_may| granted(grants, operation, key, creator_may);
         match creator {
             Outcome::Permitted(_) => self.evaluate_alone(key, token(true)),
             Outcome::Unpermitted => self.evaluate_alone(key, token(false)),
@@ -128,10 +127,10 @@ impl Evaluator {
             return BTreeSet::new();
         }
         let token = match (&key.seen, self.operations.get(key.operation)) {
-            (Seen::ApiToken { grants, .. }, Some(operation)) => granted(grants, operation, key),
+            (Seen::ApiToken { grants, .. }, Some(operation)) => granted(grants, operation, key, true),
             _other => TokenFacts::default(),
         };
-        match self.answer(key, TokenFacts { creator_may: true, ..token }, &sets) {
+        match self.answer(key, token, &sets) {
             Outcome::Forbidden(rules) | Outcome::Failed(rules) => rules,
             Outcome::Permitted(_) | Outcome::Unpermitted => BTreeSet::new(),
         }
@@ -219,11 +218,14 @@ impl Evaluator {
     }
 }
 
-/// What a token's grants cover of this; whether its creator may is not looked at.
-fn granted(grants: &[Grant], operation: &Operation, key: &DecisionKey) -> TokenFacts {
+/// What a machine's grants say of this decision.
+fn granted(grants: &[Grant], operation: &Operation, key: &DecisionKey, creator_may: bool) -> TokenFacts {
     let covers = |class| grants.iter().any(|grant| grant.covers(&operation.action, class, &key.resource));
-    let granted_critical = covers(Class::Critical);
-    TokenFacts { granted: granted_critical || covers(Class::Read), granted_critical, creator_may: false }
+    TokenFacts {
+        granted: covers(Class::Read) || covers(Class::Critical),
+        granted_critical: covers(Class::Critical),
+        creator_may,
+    }
 }
 
 fn base(leaf: &Leaf, vocabulary: &Vocabulary) -> Result<Entities, PolicyError> {

@@ -40,7 +40,7 @@ pub(crate) fn applied(facts: Facts, kind: RemedyKind) -> Facts {
 }
 
 /// Every role that an elevation can give.
-const ELEVATED: RoleSet = RoleSet::of(Role::Viewer).with(Role::Ops).with(Role::Deployer).with(Role::Admin);
+const ELEVATED: RoleSet = RoleSet::of(Role::Ops).with(Role::Deployer).with(Role::Admin);
 
 /// The remedies of a decision that is refused and that the best case would allow; `None` when
 /// the annotations do not lead there.

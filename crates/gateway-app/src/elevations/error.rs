@@ -30,7 +30,7 @@ pub enum ElevationError {
     )]
     Off,
     /// Not a role that can be had for a while.
-    #[error("{0} cannot be had for a while; ask for viewer, ops, deployer or admin")]
+    #[error("{0} cannot be had for a while; ask for ops, deployer or admin")]
     NotARoleForThis(Role),
     /// The person has it.
     #[error("you have the rights of {0} already")]
@@ -53,6 +53,9 @@ pub enum ElevationError {
     /// Too many requests at once.
     #[error("you have {} elevations that wait or are live; end one first", super::MOST_OPEN)]
     TooManyOpen,
+    /// Too many requests in a short time.
+    #[error("you have asked {} times within an hour; wait a while", super::MOST_IN_AN_HOUR)]
+    TooOften,
     /// Nobody approves their own.
     #[error("nobody approves their own request; ask another admin")]
     Oneself,
@@ -79,6 +82,7 @@ impl From<ElevationError> for Problem {
             ElevationError::Off
             | ElevationError::HeldAlready(_)
             | ElevationError::TooManyOpen
+            | ElevationError::TooOften
             | ElevationError::ApprovedBefore
             | ElevationError::Over { .. } => (ProblemKind::NotPossible, Layer::Authorization),
             ElevationError::NotARoleForThis(_)

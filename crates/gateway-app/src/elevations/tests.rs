@@ -90,8 +90,9 @@ async fn what_cannot_be_asked_for() {
         refused(ask(&world, &vi, of(|r| r.length = Duration::ZERO)).await, bad, "at least");
         refused(ask(&world, &vi, of(|r| r.reason = " ".to_owned())).await, bad, "say why");
         refused(ask(&world, &vi, of(|r| r.reason = "a\u{202e}b".to_owned())).await, bad, "say why");
-        let held = ask(&world, &vi, asked(Role::Viewer, None)).await;
-        refused(held, ProblemKind::NotPossible, "already");
+        refused(ask(&world, &vi, asked(Role::Viewer, None)).await, bad, "cannot be had");
+        let ann = world.person("ann", &[Role::Deployer]).await;
+        refused(ask(&world, &ann, asked(Role::Ops, None)).await, ProblemKind::NotPossible, "already");
         let (_, machine) = world.machine(&vi.user, &[Role::Viewer]).await;
         let by_machine =
             request(&world.app, &world.operator(&machine), &machine, asked(Role::Ops, None)).await;
@@ -114,6 +115,31 @@ async fn a_token_does_not_rise_with_its_creator() {
         approved(&world, &ann, made.id).await.unwrap();
         assert!(may_restart(&world, &vi, "web"));
         assert!(!world.app.could(&machine, "convox:service:restart", &Resource::app("web"), false));
+    }
+}
+
+/// Who is demoted below viewer, or asks again and again.
+#[tokio::test]
+async fn an_elevation_falls_with_the_role_that_it_stands_on() {
+    for world in World::both().await {
+        let vi = world.person("vi", &[Role::Viewer]).await;
+        let ann = world.person("ann", &[Role::Admin]).await;
+        let made = ask(&world, &vi, asked(Role::Ops, None)).await.unwrap();
+        approved(&world, &ann, made.id).await.unwrap();
+        assert!(may_restart(&world, &vi, "web"));
+        let users = world.app.store.users();
+        users.set_roles(vi.user.id, gateway_types::RoleSet::EMPTY, vi.user.version).await.unwrap();
+        let demoted = Person { caller: world.caller(&vi.secret).await.unwrap(), ..vi };
+        assert!(!may_restart(&world, &demoted, "web"));
+        let bo = world.person("bo", &[Role::Viewer]).await;
+        for _again in 0..MOST_IN_AN_HOUR {
+            let made = ask(&world, &bo, asked(Role::Ops, None)).await.unwrap();
+            end(&world.app, &world.operator(&bo.caller), made.id).await.unwrap();
+        }
+        let again = ask(&world, &bo, asked(Role::Ops, None)).await;
+        refused(again, ProblemKind::NotPossible, "within an hour");
+        world.clock.advance(Duration::from_secs(3600));
+        ask(&world, &bo, asked(Role::Ops, None)).await.unwrap();
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct ElevateArguments {
 /// A role for a while.
 #[derive(Args, Debug)]
 pub(crate) struct Asked {
-    /// The role: viewer, ops, deployer or admin
+    /// The role: ops, deployer or admin
     #[arg(value_name = "ROLE", required = true)]
     pub(crate) role: Role,
     /// On this app alone; without it, on the rack and every app

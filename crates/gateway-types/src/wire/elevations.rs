@@ -45,7 +45,7 @@ pub struct Elevation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestElevation {
-    /// `viewer`, `ops`, `deployer` or `admin`.
+    /// `ops`, `deployer` or `admin`.
     pub role: String,
     /// On which app; absent = on the rack and every app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
