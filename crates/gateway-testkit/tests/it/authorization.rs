@@ -77,9 +77,9 @@ async fn an_elevation_gives_its_role_at_its_place_and_ends_what_it_began() {
         let done = ask(&gateway, "POST", RESTART, &code).await;
         assert_eq!(done.status, 200, "{}", done.text());
         let events = gateway.events().await;
-        let restart =
-            events.iter().rev().find(|(_, event)| event.action.as_str() == "convox:service:restart");
-        let facts = &restart.unwrap().1.verdict.as_ref().unwrap().facts;
+        let of_restart = events.iter().filter(|(_, event)| event.action.as_str() == "convox:service:restart");
+        let verdicts: Vec<_> = of_restart.filter_map(|(_, event)| event.verdict.as_ref()).collect();
+        let facts = &verdicts.last().unwrap().facts;
         assert_eq!(facts.elevated.to_string(), "ops");
         // Not elsewhere, and never at the gateway itself.
         let elsewhere = ask(&gateway, "POST", "/apps/other/services/web/restart", &viewer).await;
