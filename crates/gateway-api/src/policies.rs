@@ -2,12 +2,15 @@
 
 use gateway_app::App;
 use gateway_app::control::OwnRequest;
-use gateway_app::policies::{self, DEFAULT_REPLAY, Listed, Place};
+use gateway_app::policies::{self, DEFAULT_REPLAY, Listed, MOST_REPLAYED, Period, Place};
 use gateway_policy::{Effect, Rule};
 use gateway_types::wire::policy::{
-    CheckPolicy, Policies, PolicyCheck, PolicyDocument, PolicyFault, PolicyRule, Replay, ReplayChange,
-    RoleChange, WritePolicy,
+    CheckPolicy, ObservedRefusal, ObservedRefusals, Policies, PolicyCheck, PolicyDocument, PolicyFault,
+    PolicyRule, Replay, ReplayChange, RoleChange, WritePolicy,
 };
+use gateway_types::{Problem, Timestamp};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::input;
 use crate::paging::{bare, no_query};
@@ -31,8 +34,12 @@ pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
 pub(crate) async fn check(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let asked: CheckPolicy = input::json(request)?;
-    let replay = asked.replay.unwrap_or(DEFAULT_REPLAY);
-    let check = policies::check(app, &asked.id, asked.text.as_deref(), replay).await?;
+    let period = Period {
+        since: since(app, asked.since.as_deref())?,
+        before: asked.before,
+        most: asked.replay.unwrap_or(DEFAULT_REPLAY),
+    };
+    let check = policies::check(app, &asked.id, asked.text.as_deref(), period).await?;
     reply::json(&PolicyCheck {
         acceptable: check.faults.is_empty(),
         faults: check.faults.into_iter().map(fault).collect(),
@@ -42,8 +49,52 @@ pub(crate) async fn check(app: &App, request: &OwnRequest) -> Answer {
             replayed: check.replayed.replayed,
             skipped: check.replayed.skipped,
             changes: check.replayed.changes.into_iter().map(replay_change).collect(),
+            oldest: check.replayed.reached.oldest.map(Timestamp::to_rfc3339),
+            next: check.replayed.reached.next,
         },
     })
+}
+
+/// The query of what was observed.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ObservedQuery {
+    /// From when on: `7d`, `12h`, or a moment in RFC 3339; absent = from the beginning.
+    #[serde(default)]
+    since: Option<String>,
+    /// `next` of the answer before.
+    #[serde(default)]
+    before: Option<u64>,
+}
+
+/// What policies in observe mode would have refused, newest decisions first, 5000 of them in one answer.
+#[utoipa::path(get, path = "/api/v1/policies/observed", tag = "policy", params(ObservedQuery),
+    responses((status = 200, body = ObservedRefusals)))]
+pub(crate) async fn observed(app: &App, request: &OwnRequest) -> Answer {
+    let asked: ObservedQuery = input::query(request)?;
+    let since = since(app, asked.since.as_deref())?;
+    let period = Period { since, before: asked.before, most: MOST_REPLAYED };
+    let found = policies::observed(app, period).await?;
+    reply::json(&ObservedRefusals {
+        observing: app.settings.observe_policies(),
+        decisions: found.decisions,
+        items: found.refusals.into_iter().map(observed_refusal).collect(),
+        oldest: found.reached.oldest.map(Timestamp::to_rfc3339),
+        next: found.reached.next,
+    })
+}
+
+fn observed_refusal(found: policies::ObservedRefusal) -> ObservedRefusal {
+    let policies::ObservedRefusal { rule, actor, action, resource, seen } = found;
+    let policies::Seen { count, newest, examples } = seen;
+    ObservedRefusal { rule, actor, action, resource, count, newest, examples }
+}
+
+fn since(app: &App, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let since = policies::since(text, app.clock.now());
+    since.map(Some).ok_or_else(|| input::bad("write `since` as 7d, 12h, or a moment in RFC 3339"))
 }
 
 /// Writes a document of the database and puts it in force here and on every instance. Refused when the set
@@ -84,6 +135,7 @@ pub(crate) fn rule(rule: &Rule) -> PolicyRule {
         },
         remedy: rule.remedy.map(|remedy| remedy.name().to_owned()),
         needs: rule.needs.clone(),
+        observed: rule.observed,
         text: rule.text.clone(),
     }
 }
@@ -116,6 +168,8 @@ fn role_change(change: policies::RoleChange) -> RoleChange {
 }
 
 fn replay_change(change: policies::ReplayChange) -> ReplayChange {
-    let policies::ReplayChange { actor, action, resource, before, after, count, newest } = change;
-    ReplayChange { actor, action, resource, before, after, count, newest }
+    let policies::ReplayChange { actor, action, resource, before, after, effect, seen } = change;
+    let policies::Seen { count, newest, examples } = seen;
+    let effect = effect.name().to_owned();
+    ReplayChange { actor, action, resource, before, after, effect, count, newest, examples }
 }

@@ -54,7 +54,8 @@ pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
     let Some(subject) = asked.subject else {
         // From where others would ask is not known; oneself asks from here.
         let facts = Facts { networks: app.networks.of(request.caller.source_ip), ..facts };
-        let (name, verdict) = explain::can_i(&engine, &request.caller, &asked.action, &resource, &facts)?;
+        let (name, verdict) =
+            explain::can_i(&engine, app.circumstances(), &request.caller, &asked.action, &resource, &facts)?;
         return reply::json(&answer(name, &asked.action, &resource, &verdict));
     };
     // Policy was told whether this is about the caller; what it allowed for oneself is not for others.
@@ -62,7 +63,9 @@ pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
         return Err(input::bad("leave `subject` out to ask about yourself"));
     }
     let (name, subject) = named(subject)?;
-    let verdict = explain::can(&app.store, &engine, &subject, &asked.action, &resource, &facts).await?;
+    let verdict =
+        explain::can(&app.store, &engine, app.circumstances(), &subject, &asked.action, &resource, &facts)
+            .await?;
     reply::json(&answer(name, &asked.action, &resource, &verdict))
 }
 
@@ -75,7 +78,8 @@ pub(crate) async fn who_can(app: &App, request: &OwnRequest) -> Answer {
     let resource = resource(&asked.action, asked.app.as_deref());
     let engine = app.policy();
     let facts = facts(app, &resource);
-    let found = explain::who_can(&app.store, &engine, &asked.action, &resource, &facts).await?;
+    let found =
+        explain::who_can(&app.store, &engine, app.circumstances(), &asked.action, &resource, &facts).await?;
     let items = found
         .iter()
         .map(|(caller, verdict)| answer(caller.principal.display_name(), &asked.action, &resource, verdict))
@@ -120,6 +124,7 @@ fn answer(subject: String, action: &str, resource: &Resource, verdict: &Verdict)
         allowed: verdict.is_allowed(),
         layer: verdict.layer.name().to_owned(),
         rules: verdict.rules.clone(),
+        observed: verdict.observed.clone(),
         remedies: verdict.remedies.iter().map(|remedy| remedy.kind.name().to_owned()).collect(),
         reason: verdict.reason.clone(),
         policy_version: verdict.policy_version.clone(),

@@ -70,6 +70,15 @@ routes! {
     "GET /groups" => groups::list;
     "PUT /groups/{id}" => groups::update;
     "GET /roles" => roles::list;
+    "GET /grants" => grants::list;
+    "POST /grants" => grants::create;
+    "DELETE /grants/{id}" => grants::remove;
+    "GET /access/review" => grants::review;
+    "GET /elevations" => elevations::list;
+    "POST /elevations" => elevations::request;
+    "POST /elevations/{id}/approve" => elevations::approve;
+    "POST /elevations/{id}/reject" => elevations::reject;
+    "DELETE /elevations/{id}" => elevations::end;
     "GET /tokens" => tokens::list;
     "POST /tokens" => tokens::create;
     "PUT /tokens/{id}" => tokens::update;
@@ -96,6 +105,7 @@ routes! {
     "DELETE /services/{name}" => services::remove;
     "GET /policies" => policies::list;
     "POST /policies/check" => policies::check;
+    "GET /policies/observed" => policies::observed;
     "PUT /policies/{id}" => policies::update;
     "DELETE /policies/{id}" => policies::remove;
     "GET /policy/why/{request_id}" => policy::why;

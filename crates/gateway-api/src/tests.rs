@@ -1,6 +1,7 @@
 //! The handlers behind a verdict, on both databases: as the data plane asks them, short of HTTP.
 
 mod audit;
+mod elevations;
 mod meta;
 mod people;
 mod policies;
@@ -107,6 +108,7 @@ impl Bench {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            entitlements: gateway_app::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::new(Rules {
                 policy: Arc::clone(&ENGINE),

@@ -12,6 +12,8 @@ use gateway_types::{Caller, Clock, Entropy, Facts, NamedNetworks, RequestId, Res
 
 use crate::Operator;
 use crate::access_tokens::AccessTokens;
+use crate::circumstances::Circumstances;
+use crate::entitlements::Entitlements;
 use crate::health::Health;
 use crate::notify::Notices;
 use crate::rules::RulesInForce;
@@ -32,6 +34,8 @@ pub struct App {
     pub own: OwnTable,
     /// Settings in force.
     pub settings: Arc<InForce>,
+    /// What people hold besides their roles.
+    pub entitlements: Arc<Entitlements>,
     /// The rack's name for people.
     pub rack_name: String,
     /// The gateway's public host name, when the configuration gives one.
@@ -90,7 +94,7 @@ impl App {
 
     /// The facts of a caller who gave every factor, about an object that is not their own.
     pub(crate) fn best_facts(&self, caller: &Caller, resource: &Resource) -> Facts {
-        Facts {
+        let facts = Facts {
             mfa_window: true,
             mfa_bound: true,
             mfa_enrolled: true,
@@ -98,6 +102,12 @@ impl App {
             external_builds_allowed: self.settings.external_builds(resource.app_name()),
             networks: self.networks.of(caller.source_ip),
             ..Facts::default()
-        }
+        };
+        self.circumstances().of(&caller.principal, resource, facts)
+    }
+
+    /// What adds the facts of this moment.
+    pub fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances { settings: &self.settings, entitlements: &self.entitlements, now: self.clock.now() }
     }
 }

@@ -4,6 +4,7 @@
 //! their own sees only that is this module's. Verifying the log is [`log`](crate::log)'s.
 
 mod csv;
+pub(crate) use csv::cell as csv_cell;
 mod error;
 #[cfg(test)]
 mod tests;

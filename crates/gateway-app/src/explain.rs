@@ -10,6 +10,7 @@ use gateway_types::{
 };
 use uuid::Uuid;
 
+use crate::circumstances::Circumstances;
 use crate::error::AppError;
 use crate::{App, tokens};
 
@@ -62,6 +63,7 @@ pub enum Subject {
 pub async fn can(
     store: &Store,
     engine: &PolicyEngine,
+    circumstances: Circumstances<'_>,
     subject: &Subject,
     action: &str,
     resource: &Resource,
@@ -77,7 +79,28 @@ pub async fn can(
             machine(store, &token).await?
         }
     };
-    engine_can(engine, &caller, action, resource, facts).map_err(|_| unknown_action(engine, action))
+    asked(engine, circumstances, &caller, action, resource, facts)
+}
+
+/// The answer with what the caller holds at this moment, and for a no whether an elevation would help.
+fn asked(
+    engine: &PolicyEngine,
+    circumstances: Circumstances<'_>,
+    caller: &Caller,
+    action: &str,
+    resource: &Resource,
+    facts: &Facts,
+) -> Result<Verdict, AppError> {
+    let mut facts = circumstances.of(&caller.principal, resource, facts.clone());
+    let ask = |facts: &Facts| {
+        engine_can(engine, caller, action, resource, facts).map_err(|_| unknown_action(engine, action))
+    };
+    let verdict = ask(&facts)?;
+    if verdict.is_allowed() || !circumstances.elevation_possible(engine, caller, resource, &facts) {
+        return Ok(verdict);
+    }
+    facts.elevation_possible = true;
+    ask(&facts)
 }
 
 /// Whether the caller may do `action` on `resource`: as on the rack proxy or, for the gateway's own actions,
@@ -87,6 +110,7 @@ pub async fn can(
 /// [`AppError::UnknownAction`].
 pub fn can_i(
     engine: &PolicyEngine,
+    circumstances: Circumstances<'_>,
     caller: &Caller,
     action: &str,
     resource: &Resource,
@@ -94,8 +118,7 @@ pub fn can_i(
 ) -> Result<(String, Verdict), AppError> {
     let channel = if action.starts_with("gateway:") { caller.channel } else { Channel::RackProxy };
     let asking = Caller { channel, ..caller.clone() };
-    let verdict =
-        engine_can(engine, &asking, action, resource, facts).map_err(|_| unknown_action(engine, action))?;
+    let verdict = asked(engine, circumstances, &asking, action, resource, facts)?;
     Ok((caller.principal.display_name(), verdict))
 }
 
@@ -107,6 +130,7 @@ pub fn can_i(
 pub async fn who_can(
     store: &Store,
     engine: &PolicyEngine,
+    circumstances: Circumstances<'_>,
     action: &str,
     resource: &Resource,
     facts: &Facts,
@@ -114,11 +138,14 @@ pub async fn who_can(
     if engine.operation(action).is_none() {
         return Err(unknown_action(engine, action));
     }
-    let candidates = candidates(store).await?;
-    Ok(engine_who_can(engine, &candidates, action, resource, facts)
-        .into_iter()
-        .filter_map(|(index, verdict)| candidates.get(index).map(|caller| (caller.clone(), verdict)))
-        .collect())
+    let mut found = Vec::new();
+    for caller in candidates(store).await? {
+        // What each holds for a while, or here, is their own.
+        let facts = circumstances.of(&caller.principal, resource, facts.clone());
+        let able = engine_who_can(engine, std::slice::from_ref(&caller), action, resource, &facts).pop();
+        found.extend(able.map(|(_place, verdict)| (caller, verdict)));
+    }
+    Ok(found)
 }
 
 async fn candidates(store: &Store) -> Result<Vec<Caller>, AppError> {

@@ -4,13 +4,17 @@
 //! decides and records, and whatever serves the gateway's own operations after that; [`tokens`] and
 //! [`explain`] are what people ask for.
 
+pub mod access_review;
 pub mod access_tokens;
 pub mod app;
 pub mod audit;
 pub mod break_glass;
+pub mod circumstances;
 pub mod control;
 pub mod cookies;
 pub mod csrf;
+pub mod elevations;
+pub mod entitlements;
 pub mod error;
 pub mod explain;
 pub mod factors;
@@ -28,6 +32,7 @@ pub mod policies;
 pub mod problems;
 pub mod reading;
 pub mod rights;
+pub mod role_grants;
 pub mod roles;
 pub mod rules;
 pub mod selfcheck;
@@ -84,6 +89,11 @@ impl<'a> Operator<'a> {
             clock,
             entropy,
         }
+    }
+
+    /// The gateway itself.
+    pub fn system(clock: &'a dyn Clock, entropy: &'a dyn Entropy) -> Self {
+        Self { actor: Actor::system(), ..Self::local("system", clock, entropy) }
     }
 
     /// An event of this moment, of the gateway itself; the caller adds what it is about.

@@ -116,6 +116,16 @@ pub fn permissions(app: &App, caller: &Caller, own_objects: OwnObjects) -> Vec<S
     actions.into_iter().map(str::to_owned).collect()
 }
 
+/// Every action that the caller could do on this app once they gave every factor they can. Sorted.
+pub fn permissions_on(app: &App, caller: &Caller, resource: &Resource) -> Vec<String> {
+    let policy = app.policy();
+    let facts = app.best_facts(caller, resource);
+    let could = |operation: &&Operation| policy.decide(caller, operation, resource, &facts).is_allowed();
+    let actions: BTreeSet<&str> =
+        policy.operations().iter().filter(could).map(|operation| operation.action.as_str()).collect();
+    actions.into_iter().map(str::to_owned).collect()
+}
+
 /// What an operation can be about, as far as it makes a difference to this caller.
 fn resources(caller: &Caller, operation: &Operation) -> Vec<Resource> {
     let is_own = operation.action.as_str().starts_with("gateway:");

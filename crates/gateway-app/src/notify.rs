@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use gateway_types::{RoleSet, Timestamp};
+use gateway_types::{Role, RoleSet, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened and that people are told about. Addresses are canonical; `by` is the shown name of
@@ -162,6 +162,34 @@ pub enum Notice {
         /// Who ended it; `None` = it ended by itself.
         by: Option<String>,
     },
+    /// A person asks for a role for a while. To the person, and to the admins, who approve it.
+    ElevationAsked {
+        /// The person.
+        email: String,
+        /// The role.
+        role: Role,
+        /// On which app; `None` = on the rack and every app.
+        app: Option<String>,
+        /// For how long, as people write it.
+        length: String,
+        /// Why.
+        reason: String,
+    },
+    /// An elevation was approved or rejected. To the person.
+    ElevationDecided {
+        /// The person.
+        email: String,
+        /// The role.
+        role: Role,
+        /// On which app; `None` = on the rack and every app.
+        app: Option<String>,
+        /// Whether it was approved.
+        approved: bool,
+        /// When it ends by itself.
+        ends: Option<Timestamp>,
+        /// Who decided.
+        by: String,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -185,7 +213,9 @@ impl Notice {
             | Notice::TokenCreated { owner: email, .. }
             | Notice::TokenEnding { owner: email, .. }
             | Notice::GlassBroken { person: email, .. }
-            | Notice::GlassEnded { person: email, .. } => email,
+            | Notice::GlassEnded { person: email, .. }
+            | Notice::ElevationAsked { email, .. }
+            | Notice::ElevationDecided { email, .. } => email,
         }
     }
 
@@ -195,7 +225,8 @@ impl Notice {
             Notice::Invited { .. }
             | Notice::Removed { .. }
             | Notice::GlassBroken { .. }
-            | Notice::GlassEnded { .. } => true,
+            | Notice::GlassEnded { .. }
+            | Notice::ElevationAsked { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }
@@ -206,7 +237,8 @@ impl Notice {
             | Notice::BackupCodesMade { .. }
             | Notice::BackupCodesLow { .. }
             | Notice::NewSignIn { .. }
-            | Notice::TokenEnding { .. } => false,
+            | Notice::TokenEnding { .. }
+            | Notice::ElevationDecided { .. } => false,
         }
     }
 }

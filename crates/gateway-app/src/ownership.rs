@@ -7,7 +7,7 @@
 //! application functions compare again.
 
 use form_urlencoded::parse;
-use gateway_types::{Principal, SessionId, TokenId, UserId};
+use gateway_types::{ElevationId, Principal, SessionId, TokenId, UserId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -45,6 +45,8 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:token:list" => signed_in && switch(question.query, "all") == Switch::Off,
         "gateway:token:update" | "gateway:token:revoke" => token(app, &question, Itself::No).await,
         "gateway:token:rotate" => token(app, &question, Itself::Yes).await,
+        "gateway:elevation:list" => signed_in && switch(question.query, "all") == Switch::Off,
+        "gateway:elevation:approve" | "gateway:elevation:end" => elevation(app, &question).await,
         "gateway:audit:search" => signed_in && switch(question.query, "mine") == Switch::On,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
@@ -61,6 +63,18 @@ async fn session(app: &App, question: &OwnQuestion<'_>, id: &str) -> bool {
         return false;
     };
     matches!(app.store.sessions().by_id(id).await, Ok(Some(session)) if session.user == *user)
+}
+
+/// Whether the elevation is of the person, or of the one whose token asks: what nobody may do to their own, their
+/// token may not do either.
+async fn elevation(app: &App, question: &OwnQuestion<'_>) -> bool {
+    let Some(Ok(id)) = parameter(question, "id").map(str::parse::<ElevationId>) else { return false };
+    let person = match question.principal {
+        Principal::User { id, .. } => *id,
+        Principal::ApiToken { creator, .. } => *creator,
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => return false,
+    };
+    matches!(app.store.elevations().by_id(id).await, Ok(Some(found)) if found.user == person)
 }
 
 async fn factor(app: &App, question: &OwnQuestion<'_>) -> bool {

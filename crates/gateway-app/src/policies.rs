@@ -8,7 +8,9 @@
 mod check;
 mod error;
 mod lockout;
+mod observed;
 mod plan;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +26,9 @@ use crate::{App, Operator, record};
 
 pub use check::{Check, DEFAULT_REPLAY, Fault, MOST_REPLAYED, check};
 pub use error::{PolicyChangeError, ReloadError};
-pub use plan::{ReplayChange, Replayed, RoleChange};
+pub use observed::{Observed, ObservedRefusal, observed};
+pub use plan::{Effect, ReplayChange, Replayed, RoleChange};
+pub use recorded::{Period, Reached, Seen, since};
 
 /// The longest document, in bytes.
 pub const LONGEST_TEXT: usize = 64 * 1024;

@@ -1,13 +1,15 @@
 //! Settings in force: an app's own value before the gateway's, and of each the database's before the
 //! configuration's before the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway_config::{SettingKey, SettingValue, Settings as Configured};
 use gateway_store::{SettingScope, Store, StoreError};
+use gateway_types::Timestamp;
+use jiff::tz::TimeZone;
 
 /// The settings in force; read anew whenever [`InForce::refresh`] is called.
 #[derive(Debug)]
@@ -45,10 +47,10 @@ impl InForce {
     pub fn value(&self, key: SettingKey, app: Option<&str>) -> SettingValue {
         let stored = self.stored.load();
         let own = app.and_then(|app| {
-            let in_database = stored.apps.get(&(app.to_owned(), key)).copied();
-            in_database.or_else(|| self.configured.app_own(key, app).map(|setting| setting.value))
+            let in_database = stored.apps.get(&(app.to_owned(), key)).cloned();
+            in_database.or_else(|| self.configured.app_own(key, app).map(|setting| setting.value.clone()))
         });
-        own.or_else(|| stored.gateway.get(&key).copied())
+        own.or_else(|| stored.gateway.get(&key).cloned())
             .unwrap_or_else(|| self.configured.gateway(key).value)
     }
 
@@ -73,10 +75,64 @@ impl InForce {
 
     /// How long a second factor counts.
     pub fn step_up_window(&self) -> Duration {
-        match self.value(SettingKey::StepUpWindow, None) {
-            SettingValue::Duration(window) => window,
-            SettingValue::Switch(_) => Duration::ZERO,
+        self.duration(SettingKey::StepUpWindow)
+    }
+
+    fn duration(&self, key: SettingKey) -> Duration {
+        match self.value(key, None) {
+            SettingValue::Duration(duration) => duration,
+            SettingValue::Switch(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_) => Duration::ZERO,
         }
+    }
+
+    /// People may ask for a higher role for a while.
+    pub fn elevations(&self) -> bool {
+        self.is_on(SettingKey::Elevations, None)
+    }
+
+    /// The longest elevation.
+    pub fn elevation_longest(&self) -> Duration {
+        self.duration(SettingKey::ElevationLongest)
+    }
+
+    /// How many people have to approve an elevation, at least 1.
+    pub fn elevation_quorum(&self) -> u32 {
+        match self.value(SettingKey::ElevationQuorum, None) {
+            SettingValue::Number(number) => number.max(1),
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_) => 1,
+        }
+    }
+
+    /// What the operator's own policies forbid is recorded and not refused.
+    pub fn observe_policies(&self) -> bool {
+        self.is_on(SettingKey::ObservePolicies, None)
+    }
+
+    /// The labels of `app`, or those that hold for the gateway.
+    pub fn labels(&self, app: Option<&str>) -> BTreeSet<String> {
+        match self.value(SettingKey::AppLabels, app) {
+            SettingValue::Labels(labels) => labels,
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Hour (0 to 23) and weekday (1 = Monday to 7 = Sunday) of a moment, in the time zone that is set.
+    /// `None` for a moment that no calendar has.
+    pub fn local_time(&self, at: Timestamp) -> Option<(u8, u8)> {
+        let SettingValue::TimeZone(name) = self.value(SettingKey::TimeZone, None) else { return None };
+        // A zone that was known when it was set is looked up in a table in memory.
+        let zone = TimeZone::get(&name).ok()?;
+        let local = jiff::Timestamp::from_microsecond(at.micros()).ok()?.to_zoned(zone);
+        Some((u8::try_from(local.hour()).ok()?, u8::try_from(local.weekday().to_monday_one_offset()).ok()?))
     }
 
     /// Destructive actions are switched on for `app` (`None`: the rack itself).

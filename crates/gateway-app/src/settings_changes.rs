@@ -261,7 +261,7 @@ fn shown(app: &App, rows: &[Row], key: SettingKey, of_app: Option<&str>) -> Show
     let gateway = gateway_wide(app, rows, key);
     let Some(name) = of_app else { return gateway };
     let configured = app.settings.configured().app_own(key, name);
-    let without_database = configured.map_or(gateway.value, |setting| setting.value);
+    let without_database = configured.map_or_else(|| gateway.value.clone(), |setting| setting.value.clone());
     let stored = stored(rows, key, &scope(of_app));
     let version = stored.as_ref().map_or(0, |(row, _)| row.version);
     match (stored.and_then(|(row, value)| Some((row, value?))), configured) {
@@ -270,7 +270,7 @@ fn shown(app: &App, rows: &[Row], key: SettingKey, of_app: Option<&str>) -> Show
         }
         (None, Some(setting)) => Shown {
             key,
-            value: setting.value,
+            value: setting.value.clone(),
             source: Source::Configured(setting.origin.clone()),
             without_database,
             own: true,
@@ -286,7 +286,7 @@ fn gateway_wide(app: &App, rows: &[Row], key: SettingKey) -> Shown {
     let version = stored.as_ref().map_or(0, |(row, _)| row.version);
     let (value, source) = match stored.and_then(|(row, value)| Some((row, value?))) {
         Some((row, value)) => (value, database(row)),
-        None => (configured.value, Source::Configured(configured.origin)),
+        None => (configured.value.clone(), Source::Configured(configured.origin)),
     };
     Shown { key, value, source, without_database: configured.value, own: false, version }
 }
@@ -306,9 +306,12 @@ fn database(row: &Row) -> Source {
 }
 
 /// Which values a setting takes, in words.
-pub const fn range(key: SettingKey) -> &'static str {
+pub fn range(key: SettingKey) -> &'static str {
     match key.default_value() {
         SettingValue::Switch(_) => "true or false",
         SettingValue::Duration(_) => "a duration from 1m to 12h, such as 10m",
+        SettingValue::Number(_) => "a whole number from 1 to 5",
+        SettingValue::TimeZone(_) => "a name of the IANA database, such as Europe/Berlin",
+        SettingValue::Labels(_) => "labels separated by commas: small letters, digits and dashes",
     }
 }

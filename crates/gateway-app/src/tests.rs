@@ -118,6 +118,7 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            entitlements: crate::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::clone(&POLICY),
             own: OwnTable::builtin().unwrap(),

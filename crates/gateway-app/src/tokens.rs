@@ -23,6 +23,7 @@ mod listing;
 
 pub use change::{Narrowing, end, narrow, read, rotate};
 pub use ending::warn_of_ends;
+pub(crate) use expiry::days_or_duration;
 pub use expiry::{Expiry, LONGEST_LIFE, LONGEST_OVERLAP, USUAL_LIFE, USUAL_OVERLAP, overlap};
 pub use issue::{Issue, issue, issue_for_certificate};
 pub use listing::{OwnedToken, Scope, page};

@@ -154,6 +154,9 @@ pub struct VerdictRecord {
     /// Ids of the policies that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// Ids of the policies in observe mode that would have refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
 }
 
 impl VerdictRecord {
@@ -165,6 +168,7 @@ impl VerdictRecord {
             policy_version: verdict.policy_version.clone(),
             remedies: verdict.remedies.iter().map(|remedy| remedy.kind).collect(),
             rules: verdict.rules.clone(),
+            observed: verdict.observed.clone(),
         }
     }
 }

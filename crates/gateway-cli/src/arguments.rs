@@ -69,6 +69,12 @@ pub(crate) enum Command {
     Roles,
     /// Show and set what the groups of an identity provider get
     Groups(commands::groups::GroupsArguments),
+    /// Show and change the roles of persons and groups on single apps
+    Grants(commands::grants::GrantsArguments),
+    /// Ask for a role for a while, and decide about those that others ask for
+    Elevate(commands::elevate::ElevateArguments),
+    /// Write who can do what, for a review
+    Access(commands::access::AccessArguments),
     /// List and end sessions
     Sessions(commands::sessions::SessionsArguments),
     /// Show and change settings

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod breakglass;
 pub(crate) mod can;
@@ -8,6 +9,8 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod convox;
 pub(crate) mod demo;
+pub(crate) mod elevate;
+pub(crate) mod grants;
 pub(crate) mod groups;
 pub(crate) mod login;
 pub(crate) mod logout;

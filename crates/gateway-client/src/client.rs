@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod elevations;
 mod machines;
 mod meta;
 mod people;

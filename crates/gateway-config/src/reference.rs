@@ -239,6 +239,9 @@ fn markdown_settings(text: &mut String) {
         let kind = match key.default_value() {
             SettingValue::Switch(_) => "`true`, `false`, `\"on\"` or `\"off\"`",
             SettingValue::Duration(_) => Kind::Duration.name(),
+            SettingValue::Number(_) => Kind::Integer.name(),
+            SettingValue::TimeZone(_) => "the name of a time zone",
+            SettingValue::Labels(_) => "labels, separated by commas",
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
     }
@@ -286,7 +289,10 @@ fn toml_value(kind: Kind, text: &str) -> String {
 fn setting_value(key: SettingKey) -> String {
     match key.default_value() {
         SettingValue::Switch(on) => on.to_string(),
-        duration @ SettingValue::Duration(_) => format!("\"{duration}\""),
+        SettingValue::Number(number) => number.to_string(),
+        text @ (SettingValue::Duration(_) | SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
+            format!("\"{text}\"")
+        }
     }
 }
 

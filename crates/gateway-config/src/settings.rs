@@ -1,7 +1,7 @@
 //! Settings: what an operator may change while the gateway runs. This registry knows their names,
 //! types and defaults; a value in the database comes before one in the environment or file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +21,18 @@ pub enum SettingKey {
     DestructiveActions,
     /// Whether builds outside the rack may be started.
     ExternalBuilds,
+    /// Labels of an app, for policies.
+    AppLabels,
+    /// The time zone of hours and weekdays in policies.
+    TimeZone,
+    /// Whether the operator's own forbids are recorded and not enforced.
+    ObservePolicies,
+    /// Whether people may ask for a higher role for a while.
+    Elevations,
+    /// The longest elevation.
+    ElevationLongest,
+    /// How many people have to approve an elevation.
+    ElevationQuorum,
 }
 
 /// Whether an app may have its own value.
@@ -33,12 +45,18 @@ pub enum SettingScope {
 }
 
 /// A setting's value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum SettingValue {
     /// On or off.
     Switch(bool),
     /// A length of time.
     Duration(Duration),
+    /// A small number.
+    Number(u32),
+    /// The IANA name of a time zone.
+    TimeZone(String),
+    /// Labels, sorted.
+    Labels(BTreeSet<String>),
 }
 
 impl fmt::Display for SettingValue {
@@ -46,6 +64,11 @@ impl fmt::Display for SettingValue {
         match self {
             SettingValue::Switch(on) => write!(f, "{on}"),
             SettingValue::Duration(duration) => f.write_str(&format_duration(*duration)),
+            SettingValue::Number(number) => write!(f, "{number}"),
+            SettingValue::TimeZone(name) => f.write_str(name),
+            SettingValue::Labels(labels) => {
+                f.write_str(&labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+            }
         }
     }
 }
@@ -65,7 +88,27 @@ pub enum SettingFault {
         /// What was given.
         text: String,
     },
-    /// A duration outside the setting's range.
+    /// Not a whole number.
+    #[error("`{text}` is not a whole number")]
+    NotANumber {
+        /// What was given.
+        text: String,
+    },
+    /// Not a time zone.
+    #[error("`{text}` is not a time zone of the IANA database, such as Europe/Berlin")]
+    NotATimeZone {
+        /// What was given.
+        text: String,
+    },
+    /// Not labels.
+    #[error(
+        "`{text}` are not labels: at most 32, separated by commas, each 1 to 63 small letters, digits and dashes"
+    )]
+    NotLabels {
+        /// What was given.
+        text: String,
+    },
+    /// A duration or number outside the setting's range.
     #[error("{text} is out of range; write a value from {least} to {most}")]
     OutOfRange {
         /// What was given.
@@ -80,14 +123,27 @@ pub enum SettingFault {
 const LEAST_WINDOW: Duration = Duration::from_secs(60);
 const MOST_WINDOW: Duration = Duration::from_secs(12 * 3600);
 
+/// How many people can be asked to approve one thing.
+const MOST_QUORUM: u32 = 5;
+
+/// Labels of one app, and the characters of one.
+const MOST_LABELS: usize = 32;
+const LONGEST_LABEL: usize = 63;
+
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 5] = [
+    pub const ALL: [SettingKey; 11] = [
         SettingKey::MfaStepUp,
         SettingKey::StepUpWindow,
         SettingKey::RateLimits,
         SettingKey::DestructiveActions,
         SettingKey::ExternalBuilds,
+        SettingKey::AppLabels,
+        SettingKey::TimeZone,
+        SettingKey::ObservePolicies,
+        SettingKey::Elevations,
+        SettingKey::ElevationLongest,
+        SettingKey::ElevationQuorum,
     ];
 
     /// The name in the file, the API and the log.
@@ -98,6 +154,12 @@ impl SettingKey {
             SettingKey::RateLimits => "rate_limits",
             SettingKey::DestructiveActions => "destructive_actions",
             SettingKey::ExternalBuilds => "external_builds",
+            SettingKey::AppLabels => "app_labels",
+            SettingKey::TimeZone => "time_zone",
+            SettingKey::ObservePolicies => "observe_policies",
+            SettingKey::Elevations => "elevations",
+            SettingKey::ElevationLongest => "elevation_longest",
+            SettingKey::ElevationQuorum => "elevation_quorum",
         }
     }
 
@@ -125,19 +187,34 @@ impl SettingKey {
     /// Whether an app may have its own value.
     pub const fn scope(self) -> SettingScope {
         match self {
-            SettingKey::MfaStepUp | SettingKey::StepUpWindow | SettingKey::RateLimits => {
-                SettingScope::Gateway
+            SettingKey::MfaStepUp
+            | SettingKey::StepUpWindow
+            | SettingKey::RateLimits
+            | SettingKey::TimeZone
+            | SettingKey::ObservePolicies
+            | SettingKey::Elevations
+            | SettingKey::ElevationLongest
+            | SettingKey::ElevationQuorum => SettingScope::Gateway,
+            SettingKey::DestructiveActions | SettingKey::ExternalBuilds | SettingKey::AppLabels => {
+                SettingScope::GatewayOrApp
             }
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds => SettingScope::GatewayOrApp,
         }
     }
 
     /// What holds when nobody gives a value.
-    pub const fn default_value(self) -> SettingValue {
+    pub fn default_value(self) -> SettingValue {
         match self {
-            SettingKey::MfaStepUp | SettingKey::RateLimits => SettingValue::Switch(true),
+            SettingKey::MfaStepUp | SettingKey::RateLimits | SettingKey::Elevations => {
+                SettingValue::Switch(true)
+            }
             SettingKey::StepUpWindow => SettingValue::Duration(Duration::from_secs(600)),
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds => SettingValue::Switch(false),
+            SettingKey::ElevationLongest => SettingValue::Duration(Duration::from_secs(4 * 3600)),
+            SettingKey::ElevationQuorum => SettingValue::Number(1),
+            SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
+            SettingKey::AppLabels => SettingValue::Labels(BTreeSet::new()),
+            SettingKey::DestructiveActions | SettingKey::ExternalBuilds | SettingKey::ObservePolicies => {
+                SettingValue::Switch(false)
+            }
         }
     }
 
@@ -157,6 +234,20 @@ impl SettingKey {
             SettingKey::ExternalBuilds => {
                 "Whether builds may be made outside the rack and imported, so that the rack runs what it did not build."
             }
+            SettingKey::AppLabels => {
+                "Labels of an app, separated by commas, that policies can ask for: `context.labels.contains(\"pci\")`. Given for the gateway they hold for the rack and for apps without labels of their own."
+            }
+            SettingKey::TimeZone => {
+                "The time zone of `context.hour` and `context.weekday` in policies, by its name in the IANA database, such as Europe/Berlin."
+            }
+            SettingKey::ObservePolicies => {
+                "Whether what policies of files and of the database forbid is recorded and not refused. The built-in policies are always enforced: roles, second factors, limits of machines."
+            }
+            SettingKey::Elevations => {
+                "Whether people may ask for a higher role for a while. Off ends those that are live."
+            }
+            SettingKey::ElevationLongest => "The longest time that an elevation can last, from 1m to 12h.",
+            SettingKey::ElevationQuorum => "How many people have to approve an elevation, from 1 to 5.",
         }
     }
 
@@ -171,6 +262,12 @@ impl SettingKey {
                 "false" | "off" => Ok(SettingValue::Switch(false)),
                 _ => Err(SettingFault::NotASwitch { text: text.to_owned() }),
             },
+            SettingValue::Number(_) => number(text),
+            SettingValue::TimeZone(_) => match jiff::tz::TimeZone::get(text) {
+                Ok(_) if text.len() <= LONGEST_LABEL => Ok(SettingValue::TimeZone(text.to_owned())),
+                Ok(_) | Err(_) => Err(SettingFault::NotATimeZone { text: text.to_owned() }),
+            },
+            SettingValue::Labels(_) => labels(text),
             SettingValue::Duration(_) => {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
@@ -185,6 +282,34 @@ impl SettingKey {
                 }
             }
         }
+    }
+}
+
+fn number(text: &str) -> Result<SettingValue, SettingFault> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u32>() {
+        Ok(number) if plain && (1..=MOST_QUORUM).contains(&number) => Ok(SettingValue::Number(number)),
+        Ok(_) if plain => Err(SettingFault::OutOfRange {
+            text: text.to_owned(),
+            least: "1".to_owned(),
+            most: MOST_QUORUM.to_string(),
+        }),
+        Ok(_) | Err(_) => Err(SettingFault::NotANumber { text: text.to_owned() }),
+    }
+}
+
+fn labels(text: &str) -> Result<SettingValue, SettingFault> {
+    let is_fine = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let none = text.trim().is_empty();
+    let labels: BTreeSet<&str> =
+        if none { BTreeSet::new() } else { text.split(',').map(str::trim).collect() };
+    if labels.len() <= MOST_LABELS && labels.iter().all(|label| is_fine(label)) {
+        Ok(SettingValue::Labels(labels.into_iter().map(str::to_owned).collect()))
+    } else {
+        Err(SettingFault::NotLabels { text: text.chars().take(200).collect() })
     }
 }
 
@@ -239,7 +364,10 @@ impl Settings {
     pub fn step_up_window(&self) -> Duration {
         match self.gateway(SettingKey::StepUpWindow).value {
             SettingValue::Duration(window) => window,
-            SettingValue::Switch(_) => Duration::ZERO,
+            SettingValue::Switch(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_) => Duration::ZERO,
         }
     }
 
@@ -259,10 +387,7 @@ impl Settings {
     }
 }
 
-const fn is_on(value: SettingValue) -> bool {
-    match value {
-        SettingValue::Switch(on) => on,
-        // No switch is ever a duration: `SettingKey::parse` decides the type by the key.
-        SettingValue::Duration(_) => false,
-    }
+fn is_on(value: SettingValue) -> bool {
+    // No switch is ever anything else: `SettingKey::parse` decides the type by the key.
+    value == SettingValue::Switch(true)
 }

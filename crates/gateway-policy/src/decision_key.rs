@@ -4,6 +4,7 @@
 //! address are not, since no policy can name them. The version of the policies is not either, because
 //! each engine has its own cache and its policies never change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway_types::{
@@ -109,12 +110,19 @@ impl DecisionKey {
     }
 }
 
-/// The facts that may be believed of this principal: only a person has a second factor.
+/// The facts that may be believed of this principal: only a person has a second factor, and elevations and grants
+/// of roles are a person's own, which their tokens do not share.
 fn facts_of(seen: &Seen, facts: &Facts) -> Facts {
     match seen {
         Seen::User { .. } => facts.clone(),
-        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } | Seen::Workload { .. } => {
-            Facts { mfa_window: false, mfa_bound: false, mfa_enrolled: false, ..facts.clone() }
-        }
+        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } | Seen::Workload { .. } => Facts {
+            mfa_window: false,
+            mfa_bound: false,
+            mfa_enrolled: false,
+            elevated: RoleSet::EMPTY,
+            roles_here: BTreeSet::new(),
+            elevation_possible: false,
+            ..facts.clone()
+        },
     }
 }

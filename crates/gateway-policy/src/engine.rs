@@ -15,8 +15,9 @@ use moka::sync::Cache;
 
 use crate::decision_key::{DecisionKey, Seen};
 use crate::error::PolicyError;
-use crate::evaluation::{Evaluator, Outcome};
-use crate::rule::{self, PolicySource, Rule};
+use crate::evaluation::{Cut, Evaluator, Outcome};
+use crate::rule::{self, Effect, PolicySource, Rule};
+use crate::schema::Leaf;
 use crate::slices::Slices;
 use crate::vocabulary::Vocabulary;
 use crate::{reason, remedies, schema};
@@ -54,8 +55,8 @@ impl PolicyEngine {
         let version = version(&json.to_string(), &operations, &rules);
         schema::validate(&leaves, &rules)?;
         let schema = schema::read(json)?;
-        let slices = Slices::new(&rules, &leaves, &vocabulary)?;
-        let evaluator = Evaluator::new(operations, leaves, vocabulary, schema, slices)?;
+        let cut = cut(&rules, &leaves, &vocabulary)?;
+        let evaluator = Evaluator::new(operations, leaves, vocabulary, schema, cut)?;
         Ok(Self { evaluator, rules, places, version, verdicts: Cache::new(CACHED_VERDICTS) })
     }
 
@@ -149,6 +150,7 @@ impl PolicyEngine {
                 layer: Layer::Authorization,
                 reason: reason::allowed(&rules),
                 rules: rules.into_iter().collect(),
+                observed: self.evaluator.observed(key).into_iter().collect(),
                 remedies: Vec::new(),
                 policy_version: self.version.clone(),
             },
@@ -191,6 +193,7 @@ impl PolicyEngine {
             decision: Decision::Refuse,
             layer,
             rules: rules.into_iter().collect(),
+            observed: Vec::new(),
             remedies: remedies.into_iter().map(Remedy::new).collect(),
             reason,
             policy_version: self.version.clone(),
@@ -220,6 +223,20 @@ const fn is_second_factor(kind: RemedyKind) -> bool {
         RemedyKind::StepUp | RemedyKind::StepUpBound | RemedyKind::Enrol => true,
         RemedyKind::Approval | RemedyKind::Elevation | RemedyKind::Role | RemedyKind::Setting => false,
     }
+}
+
+/// The rules by whether they count always, while policies are enforced, or never.
+fn cut(rules: &BTreeMap<String, Rule>, leaves: &[Leaf], vocabulary: &Vocabulary) -> Result<Cut, PolicyError> {
+    let is_own_forbid = |rule: &Rule| !rule.is_built_in() && rule.effect == Effect::Forbid;
+    let of = |takes: &dyn Fn(&Rule) -> bool| {
+        let rules: Vec<&Rule> = rules.values().filter(|rule| takes(rule)).collect();
+        Slices::new(&rules, leaves, vocabulary)
+    };
+    Ok(Cut {
+        always: of(&|rule| !rule.observed && !is_own_forbid(rule))?,
+        own_forbids: of(&|rule| !rule.observed && is_own_forbid(rule))?,
+        observed: of(&|rule| rule.observed)?,
+    })
 }
 
 /// Where each operation stands. A row given twice is one; two rows that differ under one name are refused.

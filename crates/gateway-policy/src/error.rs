@@ -72,13 +72,23 @@ pub enum PolicyError {
     },
     /// A `@remedy` is no remedy.
     #[error(
-        "policy `{policy}` has the unknown @remedy `{remedy}`; use step_up, step_up_bound, approval or setting"
+        "policy `{policy}` has the unknown @remedy `{remedy}`; use step_up, step_up_bound, approval, elevation or setting"
     )]
     UnknownRemedy {
         /// The policy.
         policy: String,
         /// What stands there.
         remedy: String,
+    },
+    /// A `@mode` is none, or stands at a permit.
+    #[error(
+        "policy `{policy}` has the @mode `{mode}`; a forbid can have @mode(\"observe\"), and everything else is enforced"
+    )]
+    UnknownMode {
+        /// The policy.
+        policy: String,
+        /// What stands there.
+        mode: String,
     },
     /// A `@needs` cannot be shown to a caller.
     #[error("policy `{policy}`: @needs must be 1 to 200 printable characters without a percent sign")]
@@ -172,6 +182,7 @@ impl PolicyError {
             | PolicyError::BadId { .. }
             | PolicyError::DuplicateId { .. }
             | PolicyError::UnknownRemedy { .. }
+            | PolicyError::UnknownMode { .. }
             | PolicyError::BadNeeds { .. }
             | PolicyError::UnknownAction { .. }
             | PolicyError::ActionIsGroup { .. }

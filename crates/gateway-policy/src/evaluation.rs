@@ -51,7 +51,18 @@ pub(crate) struct Evaluator {
     /// for a decision.
     bases: Vec<Entities>,
     slices: Slices,
+    /// Forbids of the operator's own: not enforced while policies are only observed.
+    own_forbids: Slices,
+    /// Forbids in observe mode: never enforced.
+    observed: Slices,
     authorizer: Authorizer,
+}
+
+/// The policies, cut by scope: what always counts, the operator's own forbids, those in observe mode.
+pub(crate) struct Cut {
+    pub(crate) always: Slices,
+    pub(crate) own_forbids: Slices,
+    pub(crate) observed: Slices,
 }
 
 impl Evaluator {
@@ -60,11 +71,13 @@ impl Evaluator {
         leaves: Vec<Leaf>,
         vocabulary: Vocabulary,
         schema: Schema,
-        slices: Slices,
+        cut: Cut,
     ) -> Result<Self, PolicyError> {
         let bases =
             leaves.iter().map(|leaf| base(leaf, &vocabulary)).collect::<Result<Vec<_>, PolicyError>>()?;
-        Ok(Self { operations, leaves, vocabulary, schema, bases, slices, authorizer: Authorizer::new() })
+        let Cut { always: slices, own_forbids, observed } = cut;
+        let authorizer = Authorizer::new();
+        Ok(Self { operations, leaves, vocabulary, schema, bases, slices, own_forbids, observed, authorizer })
     }
 
     /// Whether an operation can be about this kind of resource.
@@ -110,6 +123,27 @@ impl Evaluator {
                     self.evaluate_alone(key, token(false))
                 }
             },
+        }
+    }
+
+    /// Ids of the forbids that are only observed and would refuse this; also of those that could not be evaluated.
+    pub(crate) fn observed(&self, key: &DecisionKey) -> BTreeSet<String> {
+        let mut sets = self.select(&self.observed, key);
+        if key.facts.observing {
+            sets.extend(self.select(&self.own_forbids, key));
+        }
+        if sets.is_empty() {
+            return BTreeSet::new();
+        }
+        let token = match (&key.seen, self.operations.get(key.operation)) {
+            (Seen::ApiToken { grants, .. } | Seen::Workload { grants, .. }, Some(operation)) => {
+                granted(grants, operation, key, true)
+            }
+            _other => TokenFacts::default(),
+        };
+        match self.answer(key, token, &sets) {
+            Outcome::Forbidden(rules) | Outcome::Failed(rules) => rules,
+            Outcome::Permitted(_) | Outcome::Unpermitted => BTreeSet::new(),
         }
     }
 
@@ -162,9 +196,20 @@ impl Evaluator {
     }
 
     fn slice(&self, key: &DecisionKey) -> Vec<&PolicySet> {
+        let mut sets = self.select(&self.slices, key);
+        if !key.facts.observing && !self.own_forbids.is_empty() {
+            sets.extend(self.select(&self.own_forbids, key));
+        }
+        sets
+    }
+
+    fn select<'a>(&self, slices: &'a Slices, key: &DecisionKey) -> Vec<&'a PolicySet> {
+        if slices.is_empty() {
+            return Vec::new();
+        }
         let principal = self.vocabulary.principal_uid(&key.seen);
         let resource = self.vocabulary.resource_uid(&key.resource);
-        self.slices.select(key.operation, kind_of(&key.seen), &principal, &resource)
+        slices.select(key.operation, kind_of(&key.seen), &principal, &resource)
     }
 
     /// The question in Cedar's terms; `None` when it does not agree with the schema.
@@ -224,6 +269,14 @@ fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
         external_builds_allowed,
         sensitive_parameters,
         networks,
+        labels,
+        hour,
+        weekday,
+        elevated,
+        roles_here,
+        // What could be asked for is for remedies; no policy sees it.
+        elevation_possible: _,
+        observing,
     } = &key.facts;
     let booleans = [
         ("mfa_window", *mfa_window),
@@ -237,9 +290,14 @@ fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
         ("granted", token.granted),
         ("granted_critical", token.granted_critical),
         ("creator_may", token.creator_may),
+        ("observing", *observing),
     ];
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let names = |names: &BTreeSet<String>| RestrictedExpression::new_set(names.iter().map(|name| text(name)));
+    let elevated: BTreeSet<String> = elevated.iter().map(|role| role.name().to_owned()).collect();
+    // No hour is -1 and no day is 0: a rule that asks for a range of them does not hold when they are not known.
+    let number =
+        |value: Option<u8>, unknown| RestrictedExpression::new_long(value.map_or(unknown, i64::from));
     let pairs = booleans
         .into_iter()
         .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)))
@@ -247,6 +305,11 @@ fn context(key: &DecisionKey, token: TokenFacts) -> Option<Context> {
             ("channel".to_owned(), text(key.channel.name())),
             ("sensitive_parameters".to_owned(), names(sensitive_parameters)),
             ("networks".to_owned(), names(networks)),
+            ("labels".to_owned(), names(labels)),
+            ("elevated".to_owned(), names(&elevated)),
+            ("roles_here".to_owned(), names(roles_here)),
+            ("hour".to_owned(), number(*hour, -1)),
+            ("weekday".to_owned(), number(*weekday, 0)),
         ]);
     Context::from_pairs(pairs).ok()
 }

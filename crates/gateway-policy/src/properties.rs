@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use gateway_types::{Caller, Facts, Grant, Operation, Principal, RemedyKind, Role, RoleSet, Verdict};
+use gateway_types::{
+    Caller, Facts, Grant, LowestRole, Operation, Principal, RemedyKind, Role, RoleSet, Verdict,
+};
 use proptest::prelude::*;
 
 use crate::remedies::applied;
@@ -38,7 +40,11 @@ fn rows() -> impl Strategy<Value = Operation> {
 fn facts() -> impl Strategy<Value = Facts> {
     let names = ["image", "external", "foreign-url", "public", "unheard-of"];
     let names = proptest::collection::btree_set(proptest::sample::select(names.to_vec()), 0..2);
-    (any::<[bool; 8]>(), names).prop_map(|(bits, names)| Facts {
+    let held = proptest::collection::btree_set(
+        proptest::sample::select(vec!["viewer", "ops", "deployer", "admin", "release-manager"]),
+        0..2,
+    );
+    (any::<[bool; 10]>(), names, roles(), held).prop_map(|(bits, names, elevated, held)| Facts {
         mfa_window: bits[0],
         mfa_bound: bits[1],
         // Who has given a factor has one.
@@ -50,6 +56,13 @@ fn facts() -> impl Strategy<Value = Facts> {
         external_builds_allowed: bits[7],
         sensitive_parameters: names.into_iter().map(str::to_owned).collect(),
         networks: Default::default(),
+        labels: Default::default(),
+        hour: Some(13),
+        weekday: Some(2),
+        elevated: if bits[8] { elevated } else { RoleSet::EMPTY },
+        roles_here: held.into_iter().map(str::to_owned).collect(),
+        elevation_possible: bits[9],
+        observing: false,
     })
 }
 
@@ -156,6 +169,11 @@ proptest! {
             // Enrolling gives a factor, which then can be given for this very action.
             let mended = kinds.iter().fold(facts.clone(), |facts, kind| match kind {
                 RemedyKind::Enrol => applied(facts, RemedyKind::StepUpBound),
+                // What the command of the refusal asks for: the very role that the operation takes.
+                RemedyKind::Elevation => match operation.lowest_role {
+                    LowestRole::Role(role) => Facts { elevated: facts.elevated.with(role), ..facts },
+                    LowestRole::Public | LowestRole::Own => facts,
+                },
                 other => applied(facts, *other),
             });
             let after = decide(engine, &caller, &operation, &mended);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_types::{Facts, RemedyKind};
+use gateway_types::{Facts, RemedyKind, Role, RoleSet};
 
 use crate::decision_key::{DecisionKey, Seen};
 use crate::evaluation::{Evaluator, Outcome};
@@ -33,10 +33,14 @@ pub(crate) fn applied(facts: Facts, kind: RemedyKind) -> Facts {
         RemedyKind::StepUpBound => Facts { mfa_enrolled: true, mfa_window: true, mfa_bound: true, ..facts },
         RemedyKind::Approval => Facts { approval_matches: true, ..facts },
         RemedyKind::Setting => Facts { destructive_allowed: true, external_builds_allowed: true, ..facts },
+        RemedyKind::Elevation if facts.elevation_possible => Facts { elevated: ELEVATED, ..facts },
         // These change the caller, not the facts.
         RemedyKind::Enrol | RemedyKind::Elevation | RemedyKind::Role => facts,
     }
 }
+
+/// Every role that an elevation can give.
+const ELEVATED: RoleSet = RoleSet::of(Role::Ops).with(Role::Deployer).with(Role::Admin);
 
 /// The remedies of a decision that is refused and that the best case would allow; `None` when
 /// the annotations do not lead there.
@@ -54,7 +58,7 @@ pub(crate) fn cure(
     let mut outcome = refused.clone();
     for _round in RemedyKind::ALL {
         let asking: Vec<&Rule> = match &outcome {
-            Outcome::Permitted(_) => return Some(finished(cure, key)),
+            Outcome::Permitted(_) => return Some(finished(needed(evaluator, rules, key, cure), key)),
             Outcome::Failed(_) => return None,
             Outcome::Forbidden(ids) => ids.iter().filter_map(|id| rules.get(id)).collect(),
             Outcome::Unpermitted => evaluator
@@ -77,6 +81,23 @@ pub(crate) fn cure(
         outcome = evaluator.evaluate(&key.with_facts(&facts));
     }
     None
+}
+
+/// Without what is offered beside an elevation and does not help this caller: of two permits that a remedy is for,
+/// one may be for others (an approval is for machines).
+fn needed(evaluator: &Evaluator, rules: &BTreeMap<String, Rule>, key: &DecisionKey, mut cure: Cure) -> Cure {
+    if !cure.kinds.contains(&RemedyKind::Elevation) {
+        return cure;
+    }
+    for kind in [RemedyKind::Approval, RemedyKind::Setting, RemedyKind::Elevation] {
+        let others = cure.kinds.iter().filter(|other| **other != kind);
+        let facts = others.fold(key.facts.clone(), |facts, other| applied(facts, *other));
+        if matches!(evaluator.evaluate(&key.with_facts(&facts)), Outcome::Permitted(_)) {
+            cure.kinds.remove(&kind);
+            cure.rules.retain(|id| rules.get(id).is_some_and(|rule| rule.remedy != Some(kind)));
+        }
+    }
+    cure
 }
 
 /// A bound factor opens the window too; and who has no factor must enrol one first.

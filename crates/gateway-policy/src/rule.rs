@@ -45,6 +45,8 @@ pub struct Rule {
     pub remedy: Option<RemedyKind>,
     /// Its `@needs`: completes "This needs …".
     pub needs: Option<String>,
+    /// Whether it is in observe mode (`@mode("observe")`): what it would refuse is recorded and not refused.
+    pub observed: bool,
     /// Its text.
     pub text: String,
     pub(crate) policy: Policy,
@@ -103,6 +105,7 @@ fn rule(source_name: &str, policy: &Policy) -> Result<Rule, PolicyError> {
     Ok(Rule {
         remedy: remedy(&id, policy)?,
         needs: needs(&id, policy)?,
+        observed: observed(&id, policy)?,
         source_name: source_name.to_owned(),
         effect: match policy.effect() {
             cedar_policy::Effect::Permit => Effect::Permit,
@@ -120,16 +123,27 @@ fn is_acceptable_id(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The remedy of a policy. `enrol` and `role` are never written: the engine finds them itself. Nothing
-/// switches `elevation` on yet, so a policy may not promise it.
+/// Whether a policy is only observed. A permit that does not permit would be nothing at all.
+fn observed(id: &str, policy: &Policy) -> Result<bool, PolicyError> {
+    match (policy.annotation("mode"), policy.effect()) {
+        (None | Some("enforce"), _) => Ok(false),
+        (Some("observe"), cedar_policy::Effect::Forbid) => Ok(true),
+        (Some(mode), _) => Err(PolicyError::UnknownMode { policy: id.to_owned(), mode: mode.to_owned() }),
+    }
+}
+
+/// The remedy of a policy. `enrol` and `role` are never written: the engine finds them itself.
 fn remedy(id: &str, policy: &Policy) -> Result<Option<RemedyKind>, PolicyError> {
     let Some(text) = policy.annotation("remedy") else { return Ok(None) };
     match RemedyKind::parse(text) {
         Some(
-            kind
-            @ (RemedyKind::StepUp | RemedyKind::StepUpBound | RemedyKind::Approval | RemedyKind::Setting),
+            kind @ (RemedyKind::StepUp
+            | RemedyKind::StepUpBound
+            | RemedyKind::Approval
+            | RemedyKind::Elevation
+            | RemedyKind::Setting),
         ) => Ok(Some(kind)),
-        Some(RemedyKind::Enrol | RemedyKind::Elevation | RemedyKind::Role) | None => {
+        Some(RemedyKind::Enrol | RemedyKind::Role) | None => {
             Err(PolicyError::UnknownRemedy { policy: id.to_owned(), remedy: text.to_owned() })
         }
     }

@@ -153,7 +153,7 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
 }
 
 /// The facts that are booleans: their names in the context.
-const BOOLEAN_FACTS: [&str; 11] = [
+const BOOLEAN_FACTS: [&str; 12] = [
     "mfa_window",
     "mfa_bound",
     "mfa_enrolled",
@@ -165,13 +165,17 @@ const BOOLEAN_FACTS: [&str; 11] = [
     "granted",
     "granted_critical",
     "creator_may",
+    "observing",
 ];
 
 fn context_attributes() -> Map<String, Value> {
     let mut attributes: Map<String, Value> =
         BOOLEAN_FACTS.into_iter().map(|name| (name.to_owned(), json!({ "type": "Boolean" }))).collect();
     attributes.insert("channel".to_owned(), json!({ "type": "String" }));
-    for names in ["sensitive_parameters", "networks"] {
+    for number in ["hour", "weekday"] {
+        attributes.insert(number.to_owned(), json!({ "type": "Long" }));
+    }
+    for names in ["sensitive_parameters", "networks", "labels", "elevated", "roles_here"] {
         attributes.insert(names.to_owned(), json!({ "type": "Set", "element": { "type": "String" } }));
     }
     attributes

@@ -8,7 +8,7 @@
 //! The parts of a slice are evaluated one after another and joined by [`crate::evaluation`], which
 //! is sound because in Cedar any forbid wins and policies do not see each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::{EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint};
@@ -24,6 +24,8 @@ type Named = (Option<EntityUid>, Option<EntityUid>);
 /// All policies, cut by scope.
 #[derive(Debug)]
 pub(crate) struct Slices {
+    /// There is no policy at all.
+    none: bool,
     /// Policies that name nobody and no app, over every action.
     any_action: HashMap<PrincipalKind, Arc<PolicySet>>,
     /// Policies that name nobody and no app, by operation.
@@ -40,13 +42,13 @@ struct Reach {
 
 impl Slices {
     pub(crate) fn new(
-        rules: &BTreeMap<String, Rule>,
+        rules: &[&Rule],
         leaves: &[Leaf],
         vocabulary: &Vocabulary,
     ) -> Result<Self, PolicyError> {
         let mut by_name: HashMap<Named, Vec<&Policy>> = HashMap::new();
         let mut general: Vec<(&Policy, Reach)> = Vec::new();
-        for rule in rules.values() {
+        for rule in rules {
             let reach = reach(&rule.policy, vocabulary);
             match reach.named {
                 (None, None) => general.push((&rule.policy, reach)),
@@ -60,6 +62,7 @@ impl Slices {
             any_action.insert(kind, Arc::new(set_of(of_kind(&everywhere, kind))?));
         }
         Ok(Self {
+            none: rules.is_empty(),
             any_action,
             by_operation: by_operation(&somewhere, leaves, vocabulary)?,
             by_name: by_name
@@ -67,6 +70,11 @@ impl Slices {
                 .map(|(named, policies)| Ok((named, set_of(policies)?)))
                 .collect::<Result<_, PolicyError>>()?,
         })
+    }
+
+    /// Whether there is no policy at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.none
     }
 
     /// The sets that together hold every policy whose scope can match.

@@ -6,6 +6,7 @@ pub mod admit;
 pub mod authenticate;
 pub mod authorize;
 pub(crate) mod cors;
+pub(crate) mod elevation;
 pub(crate) mod form;
 pub mod forward;
 pub mod identify;

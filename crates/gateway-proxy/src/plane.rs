@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
+use gateway_app::circumstances::Circumstances;
 use gateway_app::control::ControlPlane;
+use gateway_app::entitlements::Entitlements;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
 use gateway_convox::RouteTable;
@@ -83,6 +85,8 @@ pub struct DataPlaneParts {
     pub rack_hosts: Vec<String>,
     /// Settings in force.
     pub settings: Arc<InForce>,
+    /// What people hold besides their roles.
+    pub entitlements: Arc<Entitlements>,
     /// From where connections come, and who is believed.
     pub networks: Networks,
     /// The largest form body that is read into memory, in bytes.
@@ -155,6 +159,13 @@ impl DataPlane {
             closing: CancellationToken::new(),
             labels,
         }))
+    }
+
+    /// What adds the facts of this moment.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        let parts = &self.parts;
+        let now = parts.clock.now();
+        Circumstances { settings: &parts.settings, entitlements: &parts.entitlements, now }
     }
 
     pub(crate) fn labels_of(&self, column: &str) -> Option<&Labels> {

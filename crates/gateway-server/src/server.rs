@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
+use gateway_app::entitlements::Entitlements;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
-use gateway_app::{App, policies, services};
+use gateway_app::{App, Operator, elevations, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
@@ -174,6 +175,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let names = hosts.names();
     let tls = Tls::set_up(&config, &store, &surroundings, names.clone()).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
+    let entitlements = Entitlements::read(&store).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
     let worker = worker(&config, &store, &wake)?;
@@ -185,6 +187,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         rules: rules.clone(),
         own: own.clone(),
         settings: settings.clone(),
+        entitlements: entitlements.clone(),
         rack_name: config.rack.name.clone(),
         domain: config.listener.domain.clone(),
         plain_address: plain_address(&config),
@@ -218,6 +221,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
+        entitlements,
         networks: networks(&config),
         control: Arc::new(OwnOperations::new(app.clone())),
         form_limit_bytes: config.limits.form_size_bytes,
@@ -258,6 +262,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
     running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
+    running.each(MINUTE, tidy_elevations(app.clone()));
     if let Some(tls) = tls {
         let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
         for listener in http_listeners {
@@ -573,12 +578,33 @@ fn minute(
     }
 }
 
+fn tidy_elevations(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            let operator = Operator::system(&*app.clock, &*app.entropy);
+            if let Err(error) = elevations::tidy(&app.store, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "elevations that are over were not marked so; they give nothing all the same"
+                );
+            }
+        })
+    }
+}
+
 /// Reads settings and policies again. What cannot be read, or does not load, leaves in force what was.
 async fn refresh(app: &App) {
     if let Err(error) = app.settings.refresh(&app.store).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "settings could not be read again; the last ones hold"
+        );
+    }
+    if let Err(error) = app.entitlements.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "elevations and grants of roles could not be read again; the last ones hold, each until its end"
         );
     }
     reload_services(app).await;

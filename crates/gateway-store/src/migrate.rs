@@ -41,6 +41,7 @@ const SIGNING_KEYS: &str = include_str!("../migrations/20261122001100_signing_ke
 const SERVICES: &str = include_str!("../migrations/20261122001200_services.sql");
 
 const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql");
+const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -82,6 +83,12 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { stamp: 20_261_122_001_200, name: "services", sqlite: SERVICES, postgres: SERVICES },
     Migration { stamp: 20_261_122_001_500, name: "machines", sqlite: MACHINES, postgres: MACHINES },
+    Migration {
+        stamp: 20_261_122_001_600,
+        name: "entitlements",
+        sqlite: ENTITLEMENTS,
+        postgres: ENTITLEMENTS,
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

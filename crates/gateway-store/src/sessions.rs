@@ -72,6 +72,19 @@ const SELECT: &str = "SELECT id, user_id, kind, created, expires, idle_limit, la
      FROM sessions";
 
 impl Sessions {
+    /// When any session of a person was last used, to about a minute; `None` = they never had one that is remembered.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn last_seen_of(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        let row =
+            sqlx::query("SELECT last_seen FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC LIMIT 1")
+                .bind(user.to_string())
+                .fetch_optional(self.core.database.pool())
+                .await?;
+        row.map(|row| moment(&row, "last_seen")).transpose()
+    }
+
     /// Opens a session. The secret is returned here and never again: an `rgs_…` token for the CLI,
     /// 43 base64url characters for the web.
     ///

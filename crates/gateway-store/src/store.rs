@@ -17,6 +17,7 @@ use crate::changes::{self, Changes};
 use crate::cli_codes::CliCodes;
 use crate::database::{Database, Location};
 use crate::devices::Devices;
+use crate::elevations::Elevations;
 use crate::error::StoreError;
 use crate::events::Events;
 use crate::factors::{self, Factors};
@@ -30,6 +31,7 @@ use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
 use crate::rate_counts::RateCounts;
+use crate::role_grants::RoleGrants;
 use crate::runs::Run;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
@@ -341,6 +343,16 @@ impl Store {
     /// The settings kept in the database.
     pub fn settings(&self) -> Settings {
         Settings { core: Arc::clone(&self.core) }
+    }
+
+    /// Elevations: roles for a while.
+    pub fn elevations(&self) -> Elevations {
+        Elevations { core: Arc::clone(&self.core) }
+    }
+
+    /// Grants of roles, and who is in which group.
+    pub fn role_grants(&self) -> RoleGrants {
+        RoleGrants { core: Arc::clone(&self.core) }
     }
 
     /// The policy documents kept in the database.

@@ -3,6 +3,7 @@
 mod aggregates;
 mod certificates;
 mod concurrency;
+mod elevations;
 mod factors;
 mod handoffs;
 mod jobs;

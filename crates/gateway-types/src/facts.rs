@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::role::RoleSet;
+
 /// The facts of one request. Each is a boolean or a small bucket, so that a decision can be cached
 /// under exactly what it saw. The default is the most careful value of each: nothing is known,
 /// nothing is switched on.
@@ -31,4 +33,35 @@ pub struct Facts {
     /// The names of the networks that the caller's address is in, as the configuration names them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub networks: BTreeSet<String>,
+    /// The labels of the app that it is about.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
+    /// The hour of the day in the gateway's time zone, 0 to 23.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hour: Option<u8>,
+    /// The day of the week there, 1 = Monday to 7 = Sunday (ISO 8601).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekday: Option<u8>,
+    /// Roles that a live elevation gives the person on this resource.
+    #[serde(default, skip_serializing_if = "is_no_role")]
+    pub elevated: RoleSet,
+    /// Names of roles, the built-in ones and others, that grants give the person on this resource.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles_here: BTreeSet<String>,
+    /// The person could ask for an elevation that reaches this resource. Only looked at for a refusal.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub elevation_possible: bool,
+    /// Forbids of the operator's own are recorded and not enforced (the setting `observe_policies`).
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub observing: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_no_role(roles: &RoleSet) -> bool {
+    roles.is_empty()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_off(switch: &bool) -> bool {
+    !*switch
 }

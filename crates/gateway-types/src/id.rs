@@ -166,6 +166,14 @@ uuid_id!(
     BreakGlassId
 );
 uuid_id!(
+    /// An elevation: a role for a while.
+    ElevationId
+);
+uuid_id!(
+    /// A grant of a role to a person or a group.
+    RoleGrantId
+);
+uuid_id!(
     /// A sign-in that waits for the identity provider.
     SignInId
 );

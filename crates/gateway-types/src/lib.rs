@@ -24,8 +24,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
-    BreakGlassId, ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy,
-    RequestId, SessionId, SignInId, TokenId, UserId, WorkloadId,
+    BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId, FactorId, GatewayId, JobId,
+    OsEntropy, RequestId, RoleGrantId, SessionId, SignInId, TokenId, UserId, WorkloadId,
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};

@@ -129,6 +129,9 @@ pub struct Verdict {
     pub layer: Layer,
     /// Ids of the policies that decided, sorted. Empty on a refusal means that nothing permitted it.
     pub rules: Vec<String>,
+    /// Ids of the policies in observe mode that would have refused; empty on a refusal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// What would turn a refusal into a yes; empty on a yes.
     pub remedies: Vec<Remedy>,
     /// One sentence that is safe to show to the caller.

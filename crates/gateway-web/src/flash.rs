@@ -28,6 +28,14 @@ const SENTENCES: &[(&str, &str)] = &[
     ("break-glass-reviewed", "The review is closed."),
     ("setting-changed", "The setting is changed and in force."),
     ("setting-reset", "The setting is back to what the configuration says."),
+    ("elevation-asked", "The request is made. Whoever can approve it is told."),
+    ("elevation-approved", "The request is approved."),
+    ("elevation-rejected", "The request is rejected."),
+    ("elevation-ended", "The elevation is ended."),
+    ("grant-made", "The role is granted, from the next request on."),
+    ("grant-removed", "The grant is taken back, from the next request on."),
+    ("policy-written", "The policies are in force."),
+    ("policy-removed", "The document is removed, and what is left is in force."),
     ("signed-out", "You are signed out."),
 ];
 

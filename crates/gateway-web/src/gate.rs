@@ -31,5 +31,6 @@ fn verdict(app: &App, caller: &Caller, page: &str, own: bool) -> Option<Verdict>
         destructive_allowed: app.settings.destructive_actions(None),
         ..Facts::default()
     };
+    let facts = app.circumstances().of(&caller.principal, &Resource::gateway(), facts);
     Some(app.policy().decide(caller, operation, &Resource::gateway(), &facts))
 }

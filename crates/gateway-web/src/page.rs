@@ -41,6 +41,9 @@ const NAVIGATION: &[Group] = &[
             entry("Users", "/app/users", false),
             entry("Groups", "/app/groups", false),
             entry("Roles", "/app/roles", false),
+            entry("Grants", "/app/grants", false),
+            entry("Elevations", "/app/elevations", true),
+            entry("Access review", "/app/access", false),
             entry("API tokens", "/app/tokens", true),
             entry("Trust rules", "/app/trust-rules", false),
         ],
@@ -48,6 +51,7 @@ const NAVIGATION: &[Group] = &[
     Group {
         label: "Gateway",
         entries: &[
+            entry("Policies", "/app/policies", false),
             entry("Settings", "/app/settings", false),
             entry("Break-glass", "/app/break-glass", false),
             entry("Audit log", "/app/audit", true),

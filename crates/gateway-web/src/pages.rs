@@ -6,14 +6,17 @@ mod break_glass;
 mod choices;
 mod command;
 mod connect;
+mod elevations;
 mod event;
 mod files;
 mod grants;
 mod groups;
 mod home;
 mod person;
+mod policies;
 mod powers;
 pub(crate) mod problems;
+mod role_grants;
 mod roles;
 mod services;
 mod settings;
@@ -102,6 +105,20 @@ pages! {
     "POST /app/break-glass" => break_glass::init,
     "POST /app/break-glass/{id}/review" => break_glass::review,
     "POST /app/break-glass/{id}/end" => break_glass::end,
+    "GET /app/elevations" => elevations::list,
+    "POST /app/elevations" => elevations::request,
+    "POST /app/elevations/{id}/approve" => elevations::approve,
+    "POST /app/elevations/{id}/reject" => elevations::reject,
+    "POST /app/elevations/{id}/end" => elevations::end,
+    "GET /app/grants" => role_grants::list,
+    "POST /app/grants" => role_grants::create,
+    "POST /app/grants/{id}/remove" => role_grants::remove,
+    "GET /app/access" => role_grants::review,
+    "GET /app/policies" => policies::list,
+    "POST /app/policies" => policies::plan,
+    "GET /app/policies/observed" => policies::observed,
+    "POST /app/policies/{id}" => policies::write,
+    "POST /app/policies/{id}/remove" => policies::remove,
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,

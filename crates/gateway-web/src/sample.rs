@@ -88,6 +88,7 @@ impl Sample {
             clock: clock.clone(),
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            entitlements: gateway_app::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
             own,

@@ -67,7 +67,7 @@ async fn can_is_about_oneself_unless_policy_lets_one_ask_of_others() {
         let restart = "convox:service:restart";
         let mine = bench.read(&vi, can(json!({ "action": restart, "app": "web" }))).await;
         assert_eq!((&mine["subject"], &mine["allowed"]), (&json!("vi@example.com"), &json!(false)));
-        assert_eq!(mine["remedies"], json!(["role"]));
+        assert_eq!(mine["remedies"], json!(["step_up", "elevation"]));
         let own = bench.read(&bo, can(json!({ "action": restart, "app": "web", "subject": null }))).await;
         assert_eq!((&own["allowed"], &own["remedies"]), (&json!(false), &json!(["step_up"])));
         let of_bo = json!({ "action": restart, "app": "web", "subject": { "person": "bo@example.com" } });

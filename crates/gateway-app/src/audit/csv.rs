@@ -53,7 +53,8 @@ pub(super) fn line(body: &mut Vec<u8>, index: u64, event: &Event) {
     body.extend_from_slice(b"\r\n");
 }
 
-fn cell(body: &mut Vec<u8>, text: &str) {
+/// Adds one cell.
+pub(crate) fn cell(body: &mut Vec<u8>, text: &str) {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let quoted = is_formula || text.contains([',', '"', '\r', '\n']);
     if !quoted {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::{self, Replayed, RoleChange};
+use super::recorded::Period;
 use super::{PolicyChangeError, candidate, check_id};
 use crate::App;
 
@@ -35,11 +36,18 @@ pub struct Check {
 }
 
 /// Looks at what writing `text` as the document `id` would do, or removing it (`None`). Changes nothing.
-/// `replay`: how many recorded decisions are asked again, at most [`MOST_REPLAYED`].
+/// `period`: which recorded decisions are asked again, at most [`MOST_REPLAYED`]; what holds by role is told with the
+/// first of them only.
 ///
 /// # Errors
 /// When the store cannot be read. What is wrong with the text is in the answer.
-pub async fn check(app: &App, id: &str, text: Option<&str>, replay: u32) -> Result<Check, PolicyChangeError> {
+pub async fn check(
+    app: &App,
+    id: &str,
+    text: Option<&str>,
+    period: impl Into<Period> + Send,
+) -> Result<Check, PolicyChangeError> {
+    let period = period.into();
     let documents = app.store.policies().list().await?;
     let candidate = match check_id(id) {
         Ok(()) => candidate(app, &documents, id, text).await,
@@ -54,8 +62,11 @@ pub async fn check(app: &App, id: &str, text: Option<&str>, replay: u32) -> Resu
         return Ok(Check { faults: faults(unknown, "")?, ..Check::default() });
     }
     let present = app.policy();
-    let replayed = plan::replay(app, &present, &candidate, replay.min(MOST_REPLAYED)).await?;
+    let replayed = plan::replay(app, &present, &candidate, period).await?;
     let policy_version = Some(candidate.version().to_owned());
+    if period.before.is_some() {
+        return Ok(Check { policy_version, replayed, ..Check::default() });
+    }
     let roles = tokio::task::spawn_blocking(move || plan::roles(&present, &candidate))
         .await
         .map_err(PolicyChangeError::Interrupted)?;

@@ -3,20 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
-use gateway_audit::{ActorKind, Event, Phase};
+use gateway_audit::{ActorKind, Event};
 use gateway_policy::PolicyEngine;
-use gateway_store::EventFilter;
 use gateway_types::{
     Caller, Channel, CredentialKind, Facts, Grant, Layer, Operation, Principal, RemedyKind, Resource, Role,
-    RoleSet, SessionId, TokenId, UserId, Verdict,
+    RoleSet, SessionId, Timestamp, TokenId, UserId, Verdict,
 };
 use uuid::Uuid;
 
 use super::PolicyChangeError;
+use super::recorded::{self, MOST_TOLD, Period, Reached, Seen};
 use crate::{App, explain};
-
-/// The most different kinds of changed decisions that are told.
-const MOST_CHANGES: usize = 1000;
 
 /// An answer that would be another one, for everybody of a role.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,11 +43,46 @@ pub struct ReplayChange {
     pub before: String,
     /// The answer of the other one.
     pub after: String,
-    /// How many of the replayed requests.
-    pub count: u64,
-    /// The newest of them in the log.
-    pub newest: u64,
+    /// What that means for whoever asked.
+    pub effect: Effect,
+    /// How many of the replayed requests, and which.
+    pub seen: Seen,
 }
+
+/// What another answer means for whoever asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// What was refused would be allowed.
+    Gains,
+    /// What was allowed would be refused.
+    Loses,
+    /// It stays refused and takes something else, or stays allowed and is observed, or no more.
+    Changes,
+}
+
+impl Effect {
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Effect::Gains => "gains",
+            Effect::Loses => "loses",
+            Effect::Changes => "changes",
+        }
+    }
+
+    fn of(before: &str, after: &str) -> Self {
+        let is_yes = |word: &str| word == YES || word == OBSERVED;
+        match (is_yes(before), is_yes(after)) {
+            (false, true) => Effect::Gains,
+            (true, false) => Effect::Loses,
+            (true, true) | (false, false) => Effect::Changes,
+        }
+    }
+}
+
+/// The words of what is allowed, and of what is allowed while a policy is only observed.
+const YES: &str = "yes";
+const OBSERVED: &str = "yes, observed";
 
 /// Recorded decisions, asked again of both sets.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -61,6 +93,8 @@ pub struct Replayed {
     pub skipped: u64,
     /// Those that would be answered otherwise.
     pub changes: Vec<ReplayChange>,
+    /// How far it came.
+    pub reached: Reached,
 }
 
 /// Every operation × role × kind of credential that the two sets answer differently, as in
@@ -134,7 +168,7 @@ fn cell(engine: &PolicyEngine, operation: &Operation, caller: &Caller) -> String
 /// A verdict in a word: `yes`, `signin`, or what is missing.
 pub(super) fn word(verdict: &Verdict) -> String {
     if verdict.is_allowed() {
-        return "yes".to_owned();
+        return if verdict.observed.is_empty() { YES } else { OBSERVED }.to_owned();
     }
     if verdict.layer == Layer::Authentication {
         return "signin".to_owned();
@@ -152,64 +186,65 @@ pub(super) fn word(verdict: &Verdict) -> String {
     if kinds.is_empty() { "no".to_owned() } else { kinds.join("+") }
 }
 
-/// Asks the newest recorded decisions again of both sets, with the facts of then and the roles of now: a
-/// role that changed since is no doing of the policies.
+/// Asks recorded decisions again of both sets, with the facts of then and the roles of now: a role that changed
+/// since is no doing of the policies.
 pub(super) async fn replay(
     app: &App,
     present: &PolicyEngine,
     candidate: &PolicyEngine,
-    most: u32,
+    period: Period,
 ) -> Result<Replayed, PolicyChangeError> {
     let operations: HashMap<(&str, &str), &Operation> = present
         .operations()
         .iter()
         .map(|operation| ((&*operation.route, operation.action.as_str()), operation))
         .collect();
+    let page = recorded::decisions(app, period).await?;
     let mut callers = Callers { app, known: HashMap::new() };
-    let mut answer = Replayed::default();
-    let mut changes: BTreeMap<[String; 5], (u64, u64)> = BTreeMap::new();
-    let mut before = None;
-    // Refusals and reads share the log with what has no verdict at all: look at no more than ten times as much.
-    for _step in 0..10 {
-        let page = app.store.events().search(&EventFilter::default(), before, most.min(1000)).await?;
-        for (index, event) in page.items {
-            if answer.replayed + answer.skipped >= u64::from(most) {
-                break;
-            }
-            let (Some(verdict), true) = (&event.verdict, event.phase != Phase::Outcome) else { continue };
-            let key = (event.route.as_deref().unwrap_or_default(), event.action.as_str());
-            let (Some(caller), Some(operation)) = (callers.of(&event).await?, operations.get(&key)) else {
-                answer.skipped += 1;
-                continue;
-            };
-            answer.replayed += 1;
-            let [was, would_be] = [present, candidate]
-                .map(|engine| word(&engine.decide(&caller, operation, &event.resource, &verdict.facts)));
-            if was != would_be {
-                let (actor, action) = (event.actor.name.clone(), event.action.to_string());
-                let change = [actor, action, event.resource.to_string(), was, would_be];
-                changes.entry(change).or_insert((0, index)).0 += 1;
-            }
+    let mut answer = Replayed { reached: page.reached, ..Replayed::default() };
+    let mut changes: BTreeMap<[String; 5], Seen> = BTreeMap::new();
+    for (index, event) in &page.decisions {
+        let Some(verdict) = &event.verdict else { continue };
+        let key = (event.route.as_deref().unwrap_or_default(), event.action.as_str());
+        let (Some(caller), Some(operation)) = (callers.of(event).await?, operations.get(&key)) else {
+            answer.skipped += 1;
+            continue;
+        };
+        answer.replayed += 1;
+        let facts = at_its_time(app, event.time, &verdict.facts);
+        let [was, would_be] = [present, candidate]
+            .map(|engine| word(&engine.decide(&caller, operation, &event.resource, &facts)));
+        if was == would_be {
+            continue;
         }
-        before = page.next.and_then(|next| next.parse().ok());
-        if before.is_none() || answer.replayed + answer.skipped >= u64::from(most) {
-            break;
+        let (actor, action) = (event.actor.name.clone(), event.action.to_string());
+        let change = [actor, action, event.resource.to_string(), was, would_be];
+        if changes.len() < MOST_TOLD || changes.contains_key(&change) {
+            changes.entry(change).or_default().add(*index, event);
         }
     }
     answer.changes = changes
         .into_iter()
-        .take(MOST_CHANGES)
-        .map(|([actor, action, resource, before, after], (count, newest))| ReplayChange {
+        .map(|([actor, action, resource, before, after], seen)| ReplayChange {
+            effect: Effect::of(&before, &after),
             actor,
             action,
             resource,
             before,
             after,
-            count,
-            newest,
+            seen,
         })
         .collect();
     Ok(answer)
+}
+
+/// The facts as they were recorded; of an event that is older than a fact, as they were by the clock.
+fn at_its_time(app: &App, time: Timestamp, facts: &Facts) -> Facts {
+    if facts.hour.is_some() {
+        return facts.clone();
+    }
+    let (hour, weekday) = app.settings.local_time(time).unzip();
+    Facts { hour, weekday, ..facts.clone() }
 }
 
 /// Who asked, as they are now; each is looked up once.

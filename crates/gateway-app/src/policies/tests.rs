@@ -3,7 +3,7 @@ use std::sync::Arc;
 use gateway_audit::VerdictRecord;
 use gateway_policy::PolicySource;
 use gateway_store::StoreError;
-use gateway_types::{Channel, Facts, ProblemKind, Resource, Role};
+use gateway_types::{Channel, Facts, ProblemKind, Resource, Role, Timestamp};
 
 use super::*;
 use crate::rules::RulesInForce;
@@ -208,8 +208,32 @@ async fn a_check_tells_who_gains_and_who_loses() {
     assert!(loses.faults.is_empty(), "{:?}", loses.faults);
     assert_eq!((loses.replayed.replayed, loses.replayed.changes.len()), (3, 1));
     let change = &loses.replayed.changes[0];
-    assert_eq!((change.actor.as_str(), change.count), ("bo@example.com", 2));
+    assert_eq!((change.actor.as_str(), change.seen.count), ("bo@example.com", 2));
     assert_eq!((change.before.as_str(), change.after.as_str()), ("yes", "role"));
+    assert_eq!((change.effect, change.seen.examples.len()), (Effect::Loses, 2));
+    // In pieces it is the same, and no piece reads the log twice.
+    let mut period = Period { most: 2, ..Period::default() };
+    let (mut pieces, mut replayed, mut lost) = (0, 0, 0);
+    loop {
+        let part = check(&world.app, "weekend", Some(NO_RESTARTS), period).await.unwrap();
+        assert_eq!(part.roles.is_empty(), pieces > 0, "by role once");
+        replayed += part.replayed.replayed;
+        lost += part.replayed.changes.iter().map(|change| change.seen.count).sum::<u64>();
+        pieces += 1;
+        match part.replayed.reached.next {
+            Some(next) => period.before = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!((replayed, lost), (3, 2), "in {pieces} pieces");
+    let later = Timestamp::from_micros(world.app.clock.now().micros() + 1);
+    let none = Period { since: Some(later), most: 9, before: None };
+    assert_eq!(check(&world.app, "weekend", Some(NO_RESTARTS), none).await.unwrap().replayed.replayed, 0);
+    // What observing it would do: nobody loses anything, and what they would lose is told.
+    let observed = NO_RESTARTS.replace("@needs", "@mode(\"observe\") @needs");
+    let observed = check(&world.app, "weekend", Some(&observed), 1000).await.unwrap();
+    let change = &observed.replayed.changes[0];
+    assert_eq!((change.after.as_str(), change.effect), ("yes, observed", Effect::Changes));
     let of = |who: &str| loses.roles.iter().find(|change| change.who == who);
     assert!(loses.roles.iter().all(|change| change.action == "convox:service:restart"));
     assert_eq!(

@@ -33,6 +33,7 @@ pub(super) async fn person(
         let are_believed = identity.groups_fault.is_none();
         let given = roles::remembered(link.group_roles, groups, had, user.roles, are_believed);
         identities.seen(&identity.issuer, &identity.subject, &identity.email, given).await?;
+        app.store.role_grants().set_groups(user.id, &identity.groups).await?;
         return Ok(user);
     }
     let (user, roles_from) = match app.store.users().by_email(&identity.email).await? {
@@ -45,6 +46,7 @@ pub(super) async fn person(
     };
     let given = if roles_from == RolesFrom::Groups { groups } else { RoleSet::EMPTY };
     link(app, operator, identity, &user, roles_from, given).await?;
+    app.store.role_grants().set_groups(user.id, &identity.groups).await?;
     Ok(user)
 }
 

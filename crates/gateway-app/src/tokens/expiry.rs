@@ -21,6 +21,15 @@ pub const USUAL_OVERLAP: Duration = Duration::from_secs(3600);
 /// The longest overlap.
 pub const LONGEST_OVERLAP: Duration = DAY;
 
+/// `90d`, or a duration of the configuration (`12h`).
+pub(crate) fn days_or_duration(text: &str) -> Option<Duration> {
+    let days = text.strip_suffix('d').filter(|days| days.bytes().all(|byte| byte.is_ascii_digit()));
+    match days {
+        Some(days) => days.parse::<u32>().ok().and_then(|days| DAY.checked_mul(days)),
+        None => gateway_config::duration::parse_duration(text),
+    }
+}
+
 /// When a token ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Expiry {
@@ -43,11 +52,7 @@ impl FromStr for Expiry {
         if text == "never" {
             return Ok(Expiry::Never);
         }
-        let days = text.strip_suffix('d').filter(|days| days.bytes().all(|byte| byte.is_ascii_digit()));
-        let duration = match days {
-            Some(days) => days.parse::<u32>().ok().and_then(|days| DAY.checked_mul(days)),
-            None => gateway_config::duration::parse_duration(text),
-        };
+        let duration = days_or_duration(text);
         let moment = || Timestamp::parse_rfc3339(text).map(Expiry::At);
         duration.map(Expiry::After).or_else(moment).ok_or(PeopleError::BadExpiry)
     }

@@ -47,6 +47,7 @@ pub(crate) fn full_event() -> Event {
         verdict: Some(VerdictRecord {
             decision: Decision::Allow,
             facts,
+            observed: Vec::new(),
             policy_version: "v".to_owned(),
             remedies: vec![RemedyKind::StepUpBound],
             rules: vec!["deployer-change".to_owned()],

@@ -11,7 +11,7 @@ use gateway_types::{Layer, Verdict};
 use serde::Serialize;
 
 use super::config::for_questions;
-use super::question::{self, Asked};
+use super::question::{self, Asked, Moment};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::local::{DataPlace, LocalStore};
@@ -98,8 +98,10 @@ pub(crate) async fn run(context: &Context, arguments: CanArguments) -> Result<Ex
     let shown = resource.to_string();
     let parameters = [("subject", name.as_str()), ("action", &asked.action), ("resource", &shown)];
     announce(&local.store, &local.operator(), "gateway:policy:can", &parameters).await?;
-    let facts = question::facts(&local.store, &config, &resource).await?;
-    let verdict = can(&local.store, &engine, &subject, &asked.action, &resource, &facts).await?;
+    let now = Moment::read(&local.store, &config, &resource).await?;
+    let circumstances = now.circumstances();
+    let verdict =
+        can(&local.store, &engine, circumstances, &subject, &asked.action, &resource, &now.facts).await?;
     local.close().await;
     let answer = Answer {
         allowed: verdict.is_allowed(),

@@ -1,6 +1,7 @@
 //! `policy`: what says yes and no, and what a change of it would do.
 
 mod outcome;
+mod replay;
 mod stored;
 
 use std::fs::File;
@@ -56,9 +57,18 @@ pub(crate) enum PolicyCommand {
         /// What if the document were removed
         #[arg(long, conflicts_with = "file")]
         remove: bool,
-        /// How many recorded decisions are asked again, newest first
+        /// Ask the decisions again that were recorded since then: 7d, 12h, or a moment in RFC 3339 [default: 30d]
+        #[arg(long, value_name = "TIME", default_value = "30d", hide_default_value = true)]
+        since: String,
+        /// At most so many of them, newest first [default: all]
         #[arg(long, value_name = "N")]
-        replay: Option<u32>,
+        replay: Option<u64>,
+    },
+    /// Say what policies in observe mode would have refused
+    Observed {
+        /// Since then: 7d, 12h, or a moment in RFC 3339 [default: 30d]
+        #[arg(long, value_name = "TIME", default_value = "30d", hide_default_value = true)]
+        since: String,
     },
     /// Write a document; the whole set is checked before it counts
     Put {
@@ -107,6 +117,7 @@ pub(crate) async fn run(context: &Context, arguments: PolicyArguments) -> Result
         PolicyCommand::Show { .. }
         | PolicyCommand::Check(_)
         | PolicyCommand::Plan { .. }
+        | PolicyCommand::Observed { .. }
         | PolicyCommand::Put { .. } => DataPlace::default(),
     };
     // Only when a database is named by a flag: the machine of somebody who is signed in may have variables too.
@@ -120,15 +131,19 @@ pub(crate) async fn run(context: &Context, arguments: PolicyArguments) -> Result
         PolicyCommand::List { .. } => list(context, &remote).await,
         PolicyCommand::Show { id } => show(context, &remote, &id).await,
         PolicyCommand::Check(change) => {
-            let question = CheckPolicy { text: Some(change.text()?), id: change.id, replay: Some(0) };
+            let text = Some(change.text()?);
+            let question = CheckPolicy { text, id: change.id, replay: Some(0), since: None, before: None };
             let check = remote.ask(async |client| client.check_policy(&question).await).await?;
             outcome::check(context, &check)
         }
-        PolicyCommand::Plan { change, remove, replay } => {
+        PolicyCommand::Plan { change, remove, since, replay } => {
             let text = if remove { None } else { Some(change.text()?) };
-            let question = CheckPolicy { id: change.id, text, replay };
-            let check = remote.ask(async |client| client.check_policy(&question).await).await?;
-            outcome::plan(context, &check)
+            let since = Some(since);
+            let question = CheckPolicy { id: change.id, text, replay: None, since, before: None };
+            outcome::plan(context, &replay::plan(&remote, question, replay).await?)
+        }
+        PolicyCommand::Observed { since } => {
+            outcome::observed(context, &replay::observed(&remote, Some(&since)).await?)
         }
         PolicyCommand::Put { change, yes } => put(context, &remote, &change, yes).await,
         PolicyCommand::Remove { id, yes, .. } => remove(context, &remote, &id, yes).await,

@@ -1,12 +1,16 @@
 //! What the questions about policy share: the engine and the facts that a request would meet now.
 
+use std::sync::Arc;
+
 use clap::Args;
+use gateway_app::circumstances::Circumstances;
+use gateway_app::entitlements::Entitlements;
 use gateway_app::settings::InForce;
 use gateway_config::Config;
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_server::{policy_engine, route_table, service_table};
 use gateway_store::Store;
-use gateway_types::{Facts, Resource, Verdict};
+use gateway_types::{Clock as _, Facts, Resource, SystemClock, Verdict};
 
 use crate::failure::Failure;
 
@@ -38,16 +42,34 @@ pub(crate) fn engine(config: &Config) -> Result<PolicyEngine, Failure> {
     Ok(policy_engine(config, &routes, &OwnTable::builtin()?, &service_table(config)?)?)
 }
 
-/// The facts of a plain request without a second factor, under the settings in force.
-pub(crate) async fn facts(store: &Store, config: &Config, resource: &Resource) -> Result<Facts, Failure> {
-    let settings = InForce::read(store, config.settings.clone()).await?;
-    let app = resource.app_name();
-    Ok(Facts {
-        mfa_off: !settings.mfa_step_up(),
-        destructive_allowed: settings.destructive_actions(app),
-        external_builds_allowed: settings.external_builds(app),
-        ..Facts::default()
-    })
+/// What a request would meet now.
+pub(crate) struct Moment {
+    settings: Arc<InForce>,
+    entitlements: Arc<Entitlements>,
+    /// The facts of a plain request without a second factor, short of those of the moment.
+    pub(crate) facts: Facts,
+}
+
+impl Moment {
+    /// Reads it, for a request on `resource`.
+    pub(crate) async fn read(store: &Store, config: &Config, resource: &Resource) -> Result<Self, Failure> {
+        let settings = InForce::read(store, config.settings.clone()).await?;
+        let entitlements = Entitlements::read(store).await?;
+        let app = resource.app_name();
+        let facts = Facts {
+            mfa_off: !settings.mfa_step_up(),
+            destructive_allowed: settings.destructive_actions(app),
+            external_builds_allowed: settings.external_builds(app),
+            ..Facts::default()
+        };
+        Ok(Self { settings, entitlements, facts })
+    }
+
+    /// What adds the facts of the moment.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        let now = SystemClock.now();
+        Circumstances { settings: &self.settings, entitlements: &self.entitlements, now }
+    }
 }
 
 /// What would turn a refusal into a yes, in words; empty when nothing would.

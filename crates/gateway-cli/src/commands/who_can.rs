@@ -11,7 +11,7 @@ use gateway_types::{Caller, Verdict};
 use serde::Serialize;
 
 use super::config::for_questions;
-use super::question::{self, Asked};
+use super::question::{self, Asked, Moment};
 use crate::Context;
 use crate::failure::Failure;
 use crate::local::{DataPlace, LocalStore};
@@ -49,8 +49,9 @@ pub(crate) async fn run(context: &Context, arguments: WhoCanArguments) -> Result
     let (asked, resource) = (&arguments.asked, arguments.asked.resource());
     let parameters = [("action", asked.action.as_str()), ("resource", &resource.to_string())];
     announce(&local.store, &local.operator(), "gateway:policy:who_can", &parameters).await?;
-    let facts = question::facts(&local.store, &config, &resource).await?;
-    let found = who_can(&local.store, &engine, &asked.action, &resource, &facts).await?;
+    let now = Moment::read(&local.store, &config, &resource).await?;
+    let found =
+        who_can(&local.store, &engine, now.circumstances(), &asked.action, &resource, &now.facts).await?;
     local.close().await;
     let mut rows = Rows::new(&["WHO", "BY", "ANSWER"]);
     let answers: Vec<Answer> = found.iter().map(|(caller, verdict)| answer(caller, verdict)).collect();

@@ -139,6 +139,9 @@ fn decided(block: &mut Lines, output: &Output, event: &Event, verdict: &VerdictR
     if !remedies.is_empty() {
         block.line("remedies", &remedies.join(", "));
     }
+    if !verdict.observed.is_empty() {
+        block.line("observed", &format!("would be refused by {}", verdict.observed.join(", ")));
+    }
     block.line("policy", &verdict.policy_version);
 }
 
@@ -155,6 +158,13 @@ fn facts(facts: &Facts) -> String {
         external_builds_allowed,
         sensitive_parameters,
         networks,
+        labels,
+        hour,
+        weekday,
+        elevated,
+        roles_here,
+        elevation_possible,
+        observing,
     } = facts;
     let switches = [
         ("mfa_window", *mfa_window),
@@ -165,11 +175,18 @@ fn facts(facts: &Facts) -> String {
         ("approval_matches", *approval_matches),
         ("destructive_allowed", *destructive_allowed),
         ("external_builds_allowed", *external_builds_allowed),
+        ("elevation_possible", *elevation_possible),
+        ("observing", *observing),
     ];
     let mut told: Vec<String> =
         switches.into_iter().filter(|(_, so)| *so).map(|(name, _)| name.to_owned()).collect();
     told.extend(sensitive_parameters.iter().map(|name| format!("sensitive parameter {name}")));
     told.extend(networks.iter().map(|name| format!("network {name}")));
+    told.extend(labels.iter().map(|name| format!("label {name}")));
+    told.extend(elevated.iter().map(|role| format!("elevated to {role}")));
+    told.extend(roles_here.iter().map(|role| format!("granted {role} here")));
+    told.extend(hour.map(|hour| format!("hour {hour}")));
+    told.extend(weekday.map(|day| format!("weekday {day}")));
     if told.is_empty() {
         "none: no factor, no approval, nothing switched on".to_owned()
     } else {

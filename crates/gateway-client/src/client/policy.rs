@@ -1,12 +1,12 @@
 //! Policies, and questions about them.
 
 use gateway_types::wire::policy::{
-    CanAnswer, CanQuestion, CheckPolicy, Policies, PolicyCheck, PolicyDocument, WhoCanAnswer, WhoCanQuestion,
-    Why, WritePolicy,
+    CanAnswer, CanQuestion, CheckPolicy, ObservedRefusals, Policies, PolicyCheck, PolicyDocument,
+    WhoCanAnswer, WhoCanQuestion, Why, WritePolicy,
 };
 use http::Method;
 
-use super::{Client, etag};
+use super::{Client, etag, with_query};
 use crate::error::ClientError;
 
 impl Client {
@@ -24,6 +24,21 @@ impl Client {
     /// [`ClientError`].
     pub async fn check_policy(&self, question: &CheckPolicy) -> Result<PolicyCheck, ClientError> {
         Ok(self.change(Method::POST, self.address().api(&["policies", "check"]), question, None).await?.value)
+    }
+
+    /// What policies in observe mode would have refused, newest decisions first; `before` = `next` of the answer
+    /// before.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn observed_refusals(
+        &self,
+        since: Option<&str>,
+        before: Option<u64>,
+    ) -> Result<ObservedRefusals, ClientError> {
+        let before = before.map(|before| before.to_string());
+        let parameters = [("since", since), ("before", before.as_deref())];
+        self.read(with_query(self.address().api(&["policies", "observed"]), &parameters)).await
     }
 
     /// Writes a document, if it is still at this version; 0 = there is none yet.

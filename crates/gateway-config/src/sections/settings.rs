@@ -44,6 +44,13 @@ fn from_file(located: &LocatedSetting, settings: &mut Settings, faults: &mut Vec
             expected: "a duration in double quotes, such as \"10m\"",
             found: other.type_name(),
         }),
+        (Raw::Integer(text), SettingValue::Number(_)) => key.parse(text).map_err(fault_kind),
+        (other, SettingValue::Number(_)) => {
+            Err(FaultKind::WrongType { expected: "a whole number", found: other.type_name() })
+        }
+        (other, SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
+            Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() })
+        }
     };
     match (parsed, app) {
         (Err(kind), _) => faults.push(Fault { key: label, origin, kind }),
@@ -125,6 +132,15 @@ fn fault_kind(fault: SettingFault) -> FaultKind {
         SettingFault::NotADuration { text } => {
             FaultKind::Malformed { value: text, expected: "a duration such as 10m" }
         }
+        SettingFault::NotANumber { text } => FaultKind::Malformed { value: text, expected: "a whole number" },
+        SettingFault::NotATimeZone { text } => FaultKind::Malformed {
+            value: text,
+            expected: "a time zone of the IANA database, such as Europe/Berlin",
+        },
+        SettingFault::NotLabels { text } => FaultKind::Malformed {
+            value: text,
+            expected: "labels separated by commas: small letters, digits and dashes, at most 32",
+        },
         SettingFault::OutOfRange { text, least, most } => FaultKind::OutOfRange { value: text, least, most },
     }
 }

@@ -64,6 +64,19 @@ fn values_are_typed() {
     check(SettingKey::StepUpWindow, "12h1s", None);
     check(SettingKey::StepUpWindow, "59s", None);
     check(SettingKey::StepUpWindow, "10", None);
+    check(SettingKey::ElevationQuorum, "2", Some(SettingValue::Number(2)));
+    for no_number in ["0", "6", "+1", "1.5", "", "4294967296"] {
+        check(SettingKey::ElevationQuorum, no_number, None);
+    }
+    check(SettingKey::TimeZone, "Europe/Berlin", Some(SettingValue::TimeZone("Europe/Berlin".to_owned())));
+    for no_zone in ["Mars/Olympus", "", "../etc/passwd", "+02:00"] {
+        check(SettingKey::TimeZone, no_zone, None);
+    }
+    let labels = ["eu", "pci"].map(str::to_owned).into();
+    check(SettingKey::AppLabels, "pci, eu,pci", Some(SettingValue::Labels(labels)));
+    for no_labels in ["a b", "A", "a,,b", "é"] {
+        check(SettingKey::AppLabels, no_labels, None);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ const UNEXPECTED: &str = "If you did not expect this, ask an admin.";
 const CHECK: &str = "If nobody should have done this, look at the audit log.";
 
 const ACCOUNT: &str = "/app/account";
+const ELEVATIONS: &str = "/app/elevations";
 const FACTORS: &str = "/app/account/factors";
 const HOME: &str = "/app";
 const TOKENS: &str = "/app/tokens";
@@ -126,6 +127,63 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             advice: CHECK,
             page: Some(BREAK_GLASS),
         },
+        Notice::ElevationAsked { email, role, app, length, reason } => {
+            let facts = vec![
+                ("Person", email.clone()),
+                ("Role", role.to_string()),
+                ("On", place(app.as_deref())),
+                ("For", length.clone()),
+                ("Reason", reason.clone()),
+            ];
+            elevation_asked(audience, email, facts)
+        }
+        Notice::ElevationDecided { role, app, approved, ends, by, email: _ } => {
+            let mut facts = vec![("Role", role.to_string()), ("On", place(app.as_deref()))];
+            facts.extend(ends.map(|ends| ("Ends", moment(ends))));
+            facts.push((if *approved { "Approved by" } else { "Rejected by" }, by.clone()));
+            elevation_decided(*approved, facts)
+        }
+    }
+}
+
+fn place(app: Option<&str>) -> String {
+    app.map_or_else(|| "the rack and every app".to_owned(), |app| format!("the app {app}"))
+}
+
+fn elevation_asked(audience: Audience, email: &str, facts: Vec<(&'static str, String)>) -> Words {
+    match audience {
+        Audience::Person => Words {
+            subject: "you asked for a higher role for a while".to_owned(),
+            intro: "Your request at Rack Gateway of the rack {rack} waits for an admin. You are told when it is decided.",
+            facts,
+            advice: NOT_YOU,
+            page: Some(ELEVATIONS),
+        },
+        Audience::Admin => Words {
+            subject: format!("{} asks for a higher role for a while", clean(email)),
+            intro: "Somebody asks for a role at the rack {rack} that ends by itself. Approve or reject it; nobody can approve their own.",
+            facts,
+            advice: CHECK,
+            page: Some(ELEVATIONS),
+        },
+    }
+}
+
+fn elevation_decided(approved: bool, facts: Vec<(&'static str, String)>) -> Words {
+    Words {
+        subject: if approved {
+            "your elevation is live".to_owned()
+        } else {
+            "your elevation was rejected".to_owned()
+        },
+        intro: if approved {
+            "You have a higher role at the rack {rack} from now on, and it ends by itself."
+        } else {
+            "The role that you asked for at the rack {rack} was not given."
+        },
+        facts,
+        advice: UNEXPECTED,
+        page: Some(ELEVATIONS),
     }
 }
 

@@ -34,6 +34,21 @@ fn all(name: &str) -> Vec<Notice> {
             ip: Some("2001:db8::7".parse().unwrap()),
             at: Timestamp::from_micros(START),
         },
+        Notice::ElevationAsked {
+            email: email(),
+            role: Role::Deployer,
+            app: Some("web".to_owned()),
+            length: "1h".to_owned(),
+            reason: name(),
+        },
+        Notice::ElevationDecided {
+            email: email(),
+            role: Role::Deployer,
+            app: None,
+            approved: true,
+            ends: None,
+            by: name(),
+        },
         Notice::TokenCreated {
             token: name(),
             owner: email(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gateway_types::{Layer, Problem, ProblemKind, Verdict};
 
+use super::elevation;
 use super::inspect::Inspected;
 use super::step_up::{self, Confirmation};
 use crate::flow::{Flow, refuse};
@@ -41,6 +42,11 @@ pub(crate) async fn authorize(
 ) -> Flow<Authorized> {
     let mut verdict = decide(&inspected, outcome);
     let mut fault = None;
+    if !verdict.is_allowed() && could_be_elevated(plane, &inspected) {
+        // Asked once more for its remedies alone.
+        inspected.facts.elevation_possible = true;
+        verdict = decide(&inspected, outcome);
+    }
     if !verdict.is_allowed() {
         match Box::pin(step_up::confirm(plane, &mut inspected, &verdict, outcome)).await? {
             Confirmation::None => {}
@@ -60,9 +66,16 @@ pub(crate) async fn authorize(
     } else {
         None
     };
+    elevation::advise(&mut problem, &inspected, plane.parts.settings.elevation_longest());
     let window = plane.parts.settings.step_up_window();
     step_up::advise(&mut problem, fault, &inspected.caller, &inspected.origin, page, window);
     refuse(problem)
+}
+
+fn could_be_elevated(plane: &DataPlane, inspected: &Inspected) -> bool {
+    let resource = inspected.asked.resource();
+    let (policy, facts) = (&inspected.rules.policy, &inspected.facts);
+    plane.circumstances().elevation_possible(policy, &inspected.caller, &resource, facts)
 }
 
 fn decide(inspected: &Inspected, outcome: &mut OutcomeGuard) -> Verdict {

@@ -233,10 +233,7 @@ async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<
     let principal = &caller.principal;
     let settings = &plane.parts.settings;
     let resource = asked.resource();
-    Facts {
-        mfa_window: false,
-        mfa_bound: false,
-        mfa_enrolled: false,
+    let facts = Facts {
         mfa_off: !settings.mfa_step_up(),
         own_object: match asked {
             Asked::Rack { .. } | Asked::Service { .. } => false,
@@ -245,7 +242,6 @@ async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<
                 plane.parts.control.is_own(question).await
             }
         },
-        approval_matches: false,
         destructive_allowed: settings.destructive_actions(resource.app_name()),
         external_builds_allowed: settings.external_builds(resource.app_name()),
         sensitive_parameters: match asked {
@@ -253,7 +249,9 @@ async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<
             Asked::Own { .. } | Asked::Service { .. } => Default::default(),
         },
         networks: plane.parts.networks.named.of(caller.source_ip),
-    }
+        ..Facts::default()
+    };
+    plane.circumstances().of(principal, &resource, facts)
 }
 
 impl Asked {

@@ -107,7 +107,10 @@ impl Standing {
 
     fn decide(&self, caller: &Caller) -> Result<(), String> {
         let rules = &self.plane.parts.rules;
-        let verdict = rules.policy().decide(caller, &self.operation, &self.resource, &self.facts);
+        // The hour, labels, grants and elevations are those of now: what was for a while ends what it began.
+        let circumstances = self.plane.circumstances();
+        let facts = circumstances.of(&caller.principal, &self.resource, self.facts.clone());
+        let verdict = rules.policy().decide(caller, &self.operation, &self.resource, &facts);
         if verdict.is_allowed() { Ok(()) } else { Err(verdict.reason) }
     }
 }

@@ -98,6 +98,7 @@ fn append(count: usize) {
         decision: Decision::Allow,
         layer: Layer::Authorization,
         rules: vec!["ops-may-read".to_owned()],
+        observed: Vec::new(),
         remedies: Vec::new(),
         reason: "ops may read".to_owned(),
         policy_version: "0123456789abcdef".to_owned(),

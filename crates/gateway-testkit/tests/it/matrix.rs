@@ -12,7 +12,7 @@ use gateway_framing::websocket::Opcode;
 use gateway_policy::{OwnTable, PolicyEngine};
 use gateway_sim::SeenRequest;
 use gateway_testkit::{RawClient, Reply, Socket, TestGateway};
-use gateway_types::{Caller, Channel, Class, Facts, Layer, Principal, Role, Verdict};
+use gateway_types::{Caller, Channel, Class, Facts, Layer, Principal, Resource, Role, Verdict};
 
 /// What people read in review. What it says must be what happens.
 const GOLDEN: &str = include_str!("../../../gateway-policy/authz-matrix.txt");
@@ -371,7 +371,11 @@ async fn ask_everything(gateway: &TestGateway, base: &Facts, golden: Option<&str
                 asker.column, asker.reaches_critical, request.method, request.target
             );
             let facts = Facts { sensitive_parameters: request.typed.sensitive_parameters(), ..base.clone() };
-            let verdict = engine.decide(&caller, operation, &request.typed.resource(), &facts);
+            let mut verdict = engine.decide(&caller, operation, &request.typed.resource(), &facts);
+            if !verdict.is_allowed() && could_ask_for_more(&engine, &caller) {
+                let facts = Facts { elevation_possible: true, ..facts };
+                verdict = engine.decide(&caller, operation, &request.typed.resource(), &facts);
+            }
             let plain = first_of_row != request.row || operation.action.as_str() == "convox:app:unlock";
             first_of_row = request.row;
             if golden.is_some() && plain {
@@ -406,6 +410,13 @@ async fn ask_everything(gateway: &TestGateway, base: &Facts, golden: Option<&str
     let told = of(Phase::Single).filter(|(_, event)| event.end == Some(End::Refused)).count();
     let silent = requests.iter().filter(|request| request.typed.row().answered_here).count();
     assert!(told >= refused - unknown - silent * askers.len(), "{told} of {refused} refusals are events");
+}
+
+/// Whether the caller could ask for an elevation, which is then among the remedies of what they are refused.
+fn could_ask_for_more(engine: &PolicyEngine, caller: &Caller) -> bool {
+    let ask = engine.operation("gateway:elevation:request").unwrap();
+    let is_person = matches!(caller.principal, Principal::User { .. });
+    is_person && engine.decide(caller, ask, &Resource::gateway(), &Facts::default()).is_allowed()
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ pub struct PolicyRule {
     /// What it needs, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// Whether it is in observe mode: what it would refuse is recorded and not refused.
+    #[serde(default)]
+    pub observed: bool,
     /// Its Cedar text.
     pub text: String,
 }
@@ -76,6 +79,12 @@ pub struct CheckPolicy {
     /// How many recorded decisions are replayed, newest first; at most 5000, 1000 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<u32>,
+    /// From when on decisions are replayed: `7d`, `12h`, or a moment in RFC 3339; absent = from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// `next` of the answer before, to go on with older decisions. The answer then has no `roles`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
 }
 
 /// Why a text is not accepted.
@@ -120,10 +129,16 @@ pub struct ReplayChange {
     pub before: String,
     /// What the checked ones would answer.
     pub after: String,
+    /// What that means for whoever asked: `gains`, `loses` or `changes`.
+    #[serde(default)]
+    pub effect: String,
     /// How many of the replayed requests.
     pub count: u64,
     /// The newest of them, as an index into the log.
     pub newest: u64,
+    /// Ids of the newest of them, three at most: what `why` takes.
+    #[serde(default)]
+    pub examples: Vec<String>,
 }
 
 /// Recorded decisions, asked again of the checked policies. Roles are those of this moment.
@@ -133,8 +148,50 @@ pub struct Replay {
     pub replayed: u64,
     /// How many could not be: of people, tokens or operations that are no more.
     pub skipped: u64,
-    /// Those that would be answered otherwise.
+    /// Those that would be answered otherwise, one for each actor, action, resource and pair of answers.
     pub changes: Vec<ReplayChange>,
+    /// The time of the oldest decision that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
+    /// What to send as `before` for older ones; absent at the end of the period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// What a policy in observe mode would have refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ObservedRefusal {
+    /// The policy.
+    pub rule: String,
+    /// Who asked.
+    pub actor: String,
+    /// For what.
+    pub action: String,
+    /// On what.
+    pub resource: String,
+    /// How often.
+    pub count: u64,
+    /// The newest, as an index into the log.
+    pub newest: u64,
+    /// Ids of the newest requests, three at most.
+    pub examples: Vec<String>,
+}
+
+/// `GET /policies/observed`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ObservedRefusals {
+    /// Whether all policies of the operator's own are only observed (the setting `observe_policies`).
+    pub observing: bool,
+    /// How many recorded decisions were looked at.
+    pub decisions: u64,
+    /// What would have been refused.
+    pub items: Vec<ObservedRefusal>,
+    /// The time of the oldest decision that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
+    /// What to send as `before` for older ones; absent at the end of the period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// The answer of `POST /policies/check`. Nothing was changed.
@@ -208,6 +265,9 @@ pub struct CanAnswer {
     pub layer: String,
     /// Ids of the policies that decided.
     pub rules: Vec<String>,
+    /// Policies in observe mode that would refuse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// What would turn a no into a yes: `step_up`, `step_up_bound`, `enrol`, `approval`, `elevation`,
     /// `role`, `setting`.
     pub remedies: Vec<String>,

@@ -217,6 +217,7 @@ fn verdict_view(verdict: &VerdictRecord, policy: &PolicyEngine) -> VerdictView {
             id: id.clone(),
             effect: known.map_or("decided", |rule| match rule.effect {
                 Effect::Permit => "permits",
+                Effect::Forbid if rule.observed => "would forbid; it is only observed",
                 Effect::Forbid => "forbids",
             }),
             needs: known.and_then(|rule| rule.needs.clone()).unwrap_or_default(),
@@ -225,7 +226,7 @@ fn verdict_view(verdict: &VerdictRecord, policy: &PolicyEngine) -> VerdictView {
     };
     VerdictView {
         facts: facts(&verdict.facts),
-        rules: verdict.rules.iter().map(rule).collect(),
+        rules: verdict.rules.iter().chain(&verdict.observed).map(rule).collect(),
         remedies: verdict.remedies.iter().map(|kind| remedy(*kind)).collect(),
         policy_version: verdict.policy_version.clone(),
         outdated: verdict.policy_version != policy.version(),
@@ -258,6 +259,13 @@ fn facts(facts: &Facts) -> Vec<FactRow> {
         external_builds_allowed,
         sensitive_parameters,
         networks,
+        labels,
+        hour,
+        weekday,
+        elevated,
+        roles_here,
+        elevation_possible,
+        observing,
     } = facts;
     let row = |text, holds: bool| FactRow { text, holds, detail: String::new() };
     let names: Vec<&str> = sensitive_parameters.iter().map(String::as_str).collect();
@@ -280,6 +288,31 @@ fn facts(facts: &Facts) -> Vec<FactRow> {
             holds: !networks.is_empty(),
             detail: networks.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         },
+        FactRow {
+            text: "the app has labels",
+            holds: !labels.is_empty(),
+            detail: labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        },
+        FactRow {
+            text: "a live elevation gives a role here",
+            holds: !elevated.is_empty(),
+            detail: elevated.to_string(),
+        },
+        FactRow {
+            text: "a grant gives a role here",
+            holds: !roles_here.is_empty(),
+            detail: roles_here.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        },
+        FactRow {
+            text: "the hour and the day of the week (1 = Monday) are known",
+            holds: hour.is_some() || weekday.is_some(),
+            detail: hour
+                .zip(*weekday)
+                .map(|(hour, day)| format!("hour {hour}, day {day}"))
+                .unwrap_or_default(),
+        },
+        row("an elevation could be asked for", *elevation_possible),
+        row("the operator's own policies are only observed", *observing),
     ];
     rows.sort_by_key(|row| !row.holds);
     rows

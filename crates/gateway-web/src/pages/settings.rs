@@ -33,6 +33,8 @@ struct SettingsPage {
 struct SettingCard {
     name: &'static str,
     about: &'static str,
+    /// Which values it takes.
+    range: &'static str,
     default: String,
     is_switch: bool,
     for_apps: bool,
@@ -76,21 +78,25 @@ impl ValueForm {
             stored: shown.version != 0,
             version: shown.version,
             open: false,
-            options: switch(shown.value),
+            options: switch(&shown.value),
             entered: value.clone(),
             fault: String::new(),
             field_id: format!("{}-{}value", shown.key.name(), if app.is_empty() { "" } else { "app-" }),
             shown: match shown.value {
                 SettingValue::Switch(true) => "on".to_owned(),
                 SettingValue::Switch(false) => "off".to_owned(),
-                SettingValue::Duration(_) => value,
+                SettingValue::Labels(ref labels) if labels.is_empty() => "none".to_owned(),
+                SettingValue::Duration(_)
+                | SettingValue::Number(_)
+                | SettingValue::TimeZone(_)
+                | SettingValue::Labels(_) => value,
             },
         }
     }
 }
 
-fn switch(value: SettingValue) -> Vec<Choice> {
-    let chosen = if value == SettingValue::Switch(true) { "true" } else { "false" };
+fn switch(value: &SettingValue) -> Vec<Choice> {
+    let chosen = if *value == SettingValue::Switch(true) { "true" } else { "false" };
     choices::one_of(&[("true", "on"), ("false", "off")], chosen)
 }
 
@@ -153,10 +159,15 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
     SettingCard {
         name: key.name(),
         about: key.describe(),
+        range: changes::range(key),
         default: match key.default_value() {
             SettingValue::Switch(true) => "on".to_owned(),
             SettingValue::Switch(false) => "off".to_owned(),
-            length @ SettingValue::Duration(_) => length.to_string(),
+            SettingValue::Labels(labels) if labels.is_empty() => "none".to_owned(),
+            other @ (SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)) => other.to_string(),
         },
         is_switch: matches!(key.default_value(), SettingValue::Switch(_)),
         for_apps: key.scope() == SettingScope::GatewayOrApp,

@@ -67,6 +67,7 @@ async fn gateway(names: &[&str]) -> Sample {
         rules: app.rules.clone(),
         own: app.own.clone(),
         settings: app.settings.clone(),
+        entitlements: app.entitlements.clone(),
         rack_name: app.rack_name.clone(),
         domain: None,
         plain_address: None,

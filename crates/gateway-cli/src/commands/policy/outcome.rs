@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gateway_client::text::one_line;
-use gateway_types::wire::policy::{PolicyCheck, PolicyFault};
+use gateway_types::wire::policy::{ObservedRefusals, PolicyCheck, PolicyFault};
 
 use crate::Context;
 use crate::failure::{Exit, Failure};
@@ -30,16 +30,17 @@ pub(super) fn plan(context: &Context, check: &PolicyCheck) -> Result<ExitCode, F
             ]);
         }
         section(&mut text, context, "by role", &roles, "no role gains or loses anything");
-        let mut replayed = Rows::new(&["WHO", "ACTION", "ON", "NOW", "THEN", "TIMES", "NEWEST"]);
+        let mut replayed = Rows::new(&["", "WHO", "ACTION", "ON", "NOW", "THEN", "TIMES", "EXAMPLE"]);
         for change in &check.replay.changes {
             replayed.add(vec![
+                change.effect.clone(),
                 change.actor.clone(),
                 change.action.clone(),
                 change.resource.clone(),
                 change.before.clone(),
                 change.after.clone(),
                 change.count.to_string(),
-                format!("#{}", change.newest),
+                example(change.examples.first(), change.newest),
             ]);
         }
         let title = format!(
@@ -50,6 +51,41 @@ pub(super) fn plan(context: &Context, check: &PolicyCheck) -> Result<ExitCode, F
         text
     })?;
     Ok(code(check))
+}
+
+/// Says what was observed.
+pub(super) fn observed(context: &Context, found: &ObservedRefusals) -> Result<ExitCode, Failure> {
+    let mut rows = Rows::new(&["POLICY", "WHO", "ACTION", "ON", "TIMES", "EXAMPLE"]);
+    for one in &found.items {
+        rows.add(vec![
+            one.rule.clone(),
+            one.actor.clone(),
+            one.action.clone(),
+            one.resource.clone(),
+            one.count.to_string(),
+            example(one.examples.first(), one.newest),
+        ]);
+    }
+    context.output.answer(found, || {
+        let mode = if found.observing {
+            "all policies of your own are only observed (the setting observe_policies)\n"
+        } else {
+            ""
+        };
+        let title = format!("{mode}of {} recorded decisions", found.decisions);
+        let table = if rows.is_empty() {
+            "none would have been refused".to_owned()
+        } else {
+            rows.render(context.output.looks)
+        };
+        format!("{title}:\n{table}")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `why` takes, or where the event stands.
+fn example(request: Option<&String>, newest: u64) -> String {
+    request.cloned().unwrap_or_else(|| format!("#{newest}"))
 }
 
 fn section(text: &mut String, context: &Context, title: &str, rows: &Rows, nothing: &str) {
@@ -114,9 +150,13 @@ mod tests {
                     resource: "App::web".to_owned(),
                     before: "yes".to_owned(),
                     after: "no".to_owned(),
+                    effect: "loses".to_owned(),
                     count: 3,
                     newest: 41,
+                    examples: Vec::new(),
                 }],
+                oldest: None,
+                next: None,
             },
         };
         let context = Context::for_tests();

@@ -37,6 +37,7 @@ pub(super) async fn run(
         PolicyCommand::Show { .. }
         | PolicyCommand::Check(_)
         | PolicyCommand::Plan { .. }
+        | PolicyCommand::Observed { .. }
         | PolicyCommand::Put { .. } => Err(Failure::new(Exit::Usage, "this is asked of a gateway")),
     };
     local.close().await;

@@ -28,6 +28,7 @@ fn a_refusal_tells_layer_rules_facts_and_remedies() {
         decision: Decision::Refuse,
         layer: Layer::Mfa,
         rules: vec!["step-up".to_owned()],
+        observed: Vec::new(),
         remedies: vec![Remedy::new(RemedyKind::StepUp)],
         reason: String::new(),
         policy_version: "0123456789abcdef".to_owned(),

@@ -240,3 +240,38 @@ fn f3_an_access_token_is_somebody_at_its_own_service_only() {
         assert!(!verdict.is_allowed(), "{}", operation.route);
     }
 }
+
+/// A forbid in observe mode refuses nothing and is told; while the operator's policies are observed, neither do the
+/// others, and the built-in ones still do.
+#[test]
+fn observed_forbids_are_told_and_not_enforced() {
+    let text = r#"@id("a") @mode("observe") forbid (principal, action in Action::"convox:app:list", resource);
+        @id("b") forbid (principal, action in Action::"convox:app:read", resource);"#;
+    let engine = engine(text);
+    let ask = |route: &str, caller: &Caller, observing: bool| {
+        let facts = Facts { observing, ..Facts::default() };
+        engine.decide(caller, &row(route), &resource_of(&row(route)), &facts)
+    };
+    let viewer = person(role(Role::Viewer));
+    let listed = ask("GET /apps", &viewer, false);
+    assert!(listed.is_allowed() && listed.observed == ["a"], "{listed:?}");
+    assert!(!ask("GET /apps/{app}", &viewer, false).is_allowed());
+    let read = ask("GET /apps/{app}", &viewer, true);
+    assert!(read.is_allowed() && read.observed == ["b"], "{read:?}");
+    let nobody = person(RoleSet::EMPTY);
+    assert!(!ask("GET /apps/{app}", &nobody, true).is_allowed());
+    assert!(!ask("GET /apps/{app}", &anonymous(), true).is_allowed());
+    let machine = token(role(Role::Viewer), &[], role(Role::Admin));
+    assert!(!ask("GET /apps/{app}", &machine, true).is_allowed(), "a token keeps to its grants");
+}
+
+#[test]
+fn only_a_forbid_can_be_observed() {
+    for text in [
+        r#"@id("a") @mode("observe") permit (principal, action, resource);"#,
+        r#"@id("a") @mode("later") forbid (principal, action, resource);"#,
+    ] {
+        let refused = PolicyEngine::new(operations(), &[source(text)]);
+        assert!(matches!(refused, Err(PolicyError::UnknownMode { .. })), "{text}");
+    }
+}

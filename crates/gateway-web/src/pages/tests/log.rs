@@ -67,6 +67,7 @@ async fn an_event_says_everything() {
             event.verdict = Some(VerdictRecord {
                 decision: Decision::Refuse,
                 facts: Facts { mfa_enrolled: true, ..Facts::default() },
+                observed: Vec::new(),
                 policy_version: "0123456789abcdef".to_owned(),
                 remedies: vec![RemedyKind::StepUpBound],
                 rules: vec!["step-up-bound".to_owned(), "gone-since".to_owned()],
