@@ -26,6 +26,7 @@ pub mod kept;
 pub mod leases;
 mod migrate;
 pub mod policies;
+pub mod provider_sessions;
 pub mod rate_counts;
 mod row;
 mod runs;
@@ -42,6 +43,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+pub mod trusted_devices;
 pub mod users;
 
 pub use audit::{AuditHealth, AuditLog};
@@ -68,14 +70,18 @@ pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
 pub use policies::{Policies, PolicyDocument};
+pub use provider_sessions::{
+    DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions, TokenUse,
+};
 pub use rate_counts::{OthersCount, RateCounts};
 pub use row::Page;
 pub use services::{ServiceDocument, Services};
-pub use sessions::{NewSession, Session, Sessions};
+pub use sessions::{NewSession, Session, SessionSource, Sessions};
 pub use settings::{Setting, SettingScope, Settings};
 pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use signing_keys::{SigningKey, SigningKeys};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
 pub use store::{Access, Store, StoreOptions};
 pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
+pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};

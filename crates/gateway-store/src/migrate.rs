@@ -40,6 +40,8 @@ const SIGNING_KEYS: &str = include_str!("../migrations/20261122001100_signing_ke
 
 const SERVICES: &str = include_str!("../migrations/20261122001200_services.sql");
 
+const PROVIDERS: &str = include_str!("../migrations/20261122001400_providers.sql");
+
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
     Migration {
@@ -79,6 +81,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: SIGNING_KEYS,
     },
     Migration { stamp: 20_261_122_001_200, name: "services", sqlite: SERVICES, postgres: SERVICES },
+    Migration { stamp: 20_261_122_001_400, name: "providers", sqlite: PROVIDERS, postgres: PROVIDERS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

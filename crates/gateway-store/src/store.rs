@@ -28,6 +28,7 @@ use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
+use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
 use crate::runs::Run;
 use crate::sealing::Sealer;
@@ -39,6 +40,7 @@ use crate::sign_ins::{self, SignIns};
 use crate::signing_keys::{self, SigningKeys};
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
+use crate::trusted_devices::TrustedDevices;
 use crate::users::Users;
 
 /// What the signing key of the checkpoints is derived for.
@@ -99,6 +101,7 @@ pub struct Store {
     stamp: Stamp,
     sealer: Arc<Sealer>,
     sign_in_sealer: Arc<Sealer>,
+    provider_sealer: Arc<Sealer>,
     signing_sealer: Arc<Sealer>,
     certificate_sealer: Arc<Sealer>,
     run: Option<Run>,
@@ -151,6 +154,7 @@ impl Store {
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
+        let provider_sealer = Arc::new(Sealer::new(&stamp, provider_sessions::SEALING_KEY)?);
         let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
         let certificate_sealer = Arc::new(Sealer::new(&stamp, certificates::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
@@ -161,6 +165,7 @@ impl Store {
             stamp,
             sealer,
             sign_in_sealer,
+            provider_sealer,
             signing_sealer,
             certificate_sealer,
             run: None,
@@ -303,6 +308,16 @@ impl Store {
     /// Sign-ins that wait for the identity provider.
     pub fn sign_ins(&self) -> SignIns {
         SignIns { core: Arc::clone(&self.core), sealer: Arc::clone(&self.sign_in_sealer) }
+    }
+
+    /// Sessions of people at identity providers.
+    pub fn provider_sessions(&self) -> ProviderSessions {
+        ProviderSessions { core: Arc::clone(&self.core), sealer: Arc::clone(&self.provider_sealer) }
+    }
+
+    /// Browsers that need no second factor to sign in.
+    pub fn trusted_devices(&self) -> TrustedDevices {
+        TrustedDevices { core: Arc::clone(&self.core) }
     }
 
     /// Certificates of the gateway's own listener, with what it takes to get them.

@@ -10,6 +10,7 @@ mod log;
 mod opening;
 mod people;
 mod policies;
+mod providers;
 mod rate_counts;
 mod resolving;
 mod sign_in;

@@ -66,6 +66,7 @@ async fn migrations_apply_once() {
             "rate_counts",
             "signing_keys",
             "services",
+            "providers",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);
