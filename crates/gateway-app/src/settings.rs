@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gateway_config::{SettingKey, SettingValue, Settings as Configured};
 use gateway_store::{SettingScope, Store, StoreError};
+use gateway_types::CredentialKind;
 
 /// The settings in force; read anew whenever [`InForce::refresh`] is called.
 #[derive(Debug)]
@@ -77,6 +78,31 @@ impl InForce {
             SettingValue::Duration(window) => window,
             SettingValue::Switch(_) => Duration::ZERO,
         }
+    }
+
+    /// People who have a second factor give it when they sign in.
+    pub fn sign_in_factor(&self) -> bool {
+        self.is_on(SettingKey::SignInFactor, None)
+    }
+
+    /// A length of time; nothing for a setting that is none.
+    pub fn duration(&self, key: SettingKey) -> Duration {
+        match self.value(key, None) {
+            SettingValue::Duration(length) => length,
+            SettingValue::Switch(_) => Duration::ZERO,
+        }
+    }
+
+    /// How long a new session of this kind may rest, and how long it lasts at most.
+    pub fn session_limits(&self, kind: CredentialKind) -> (Duration, Duration) {
+        let (idle, longest) = match kind {
+            CredentialKind::CliSession => (SettingKey::CliSessionIdle, SettingKey::CliSessionLength),
+            CredentialKind::WebSession
+            | CredentialKind::None
+            | CredentialKind::ApiToken
+            | CredentialKind::AccessToken => (SettingKey::WebSessionIdle, SettingKey::WebSessionLength),
+        };
+        (self.duration(idle), self.duration(longest))
     }
 
     /// Destructive actions are switched on for `app` (`None`: the rack itself).

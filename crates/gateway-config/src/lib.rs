@@ -27,7 +27,7 @@ mod tests;
 
 pub use config::{
     Acme, AcmeChallenge, CertificateFiles, Config, DnsUpdate, Explained, ExternalAccount, Identity, Limits,
-    Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack, Routes, Secrets, SmtpCredentials,
+    Listener, Log, LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, SmtpCredentials,
     SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
 };
 pub use email::{EmailFault, canonical_email};

@@ -10,6 +10,7 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
+use gateway_app::sign_in::refresh;
 use gateway_app::{App, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
@@ -50,6 +51,9 @@ const SHARING: Duration = Duration::from_secs(1);
 
 /// How long open sockets have to be told that the gateway is stopping.
 const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether providers are due to be asked again about people with live sessions.
+const REFRESHING: Duration = Duration::from_secs(5);
 
 /// At latest when a changed setting takes effect.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
@@ -212,6 +216,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
         networks: networks(&config),
+        notices: app.notices.clone(),
         control: Arc::new(OwnOperations::new(app.clone())),
         form_limit_bytes: config.limits.form_size_bytes,
         head_limit_bytes: config.limits.head_size_bytes,
@@ -267,6 +272,20 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         move || {
             let plane = plane.clone();
             async move { plane.share_limits().await }
+        }
+    });
+    running.each(REFRESHING, {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move {
+                if let Err(error) = refresh::round(&app).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "identity providers could not be asked again"
+                    );
+                }
+            }
         }
     });
     running.keep_up(hosts);

@@ -51,6 +51,11 @@ CREATE TABLE trusted_devices (
 );
 CREATE INDEX trusted_devices_user ON trusted_devices (user_id);
 
--- All codes that were wrong since the last right one: each further round of tries waits longer.
+-- `failed`: codes that were wrong since the last right one, so that each further round of tries waits longer.
+-- `told`: the `since` of the round whose end the person was told of. `of_person`: how many of a session's tries are
+-- counted in `person_tries` too.
 ALTER TABLE step_up_tries ADD COLUMN failed BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE step_up_tries ADD COLUMN told BIGINT;
+ALTER TABLE step_up_tries ADD COLUMN of_person BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE person_tries ADD COLUMN failed BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE person_tries ADD COLUMN told BIGINT;

@@ -68,17 +68,20 @@ pub(super) struct World {
 #[derive(Clone, Debug)]
 pub(super) struct Browser {
     pub(super) cookie: Option<String>,
+    pub(super) trusted: Option<String>,
     pub(super) agent: String,
 }
 
 impl Browser {
     pub(super) fn new() -> Self {
-        Self { cookie: None, agent: "Mozilla/5.0 (X11; Linux x86_64) Test/1".to_owned() }
+        Self { cookie: None, trusted: None, agent: "Mozilla/5.0 (X11; Linux x86_64) Test/1".to_owned() }
     }
 
     pub(super) fn visitor(&self) -> Visitor<'_> {
         Visitor {
             browser: self.cookie.as_deref(),
+            trusted: self.trusted.as_deref(),
+            client: &self.agent,
             source_ip: "192.0.2.7".parse().unwrap(),
             device: &self.agent,
             request_id: RequestId::new(Timestamp::from_micros(0), &OsEntropy),
@@ -116,6 +119,10 @@ pub(super) enum Place {
 fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider>) {
     let configured = OidcProvider {
         name: name.to_owned(),
+        title: None,
+        kind: gateway_config::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        refresh: false,
         issuer: format!("https://{name}.test"),
         client_id: "gateway".to_owned(),
         client_secret: Secret::new(CLIENT_SECRET.to_owned()),
@@ -129,6 +136,9 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
     };
     let provider = Provider::new(ProviderConfig {
         name: configured.name.clone(),
+        kind: gateway_identity::oidc::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        again: gateway_identity::oidc::Again::Never,
         issuer: configured.issuer.clone(),
         client_id: configured.client_id.clone(),
         client_secret: configured.client_secret.clone(),
@@ -207,6 +217,7 @@ impl World {
         let query = self.idp.sign_in(&begun.location, claims);
         match finish(&self.app, provider, &query, browser.visitor()).await? {
             Finished::Web { secret, return_to } => Ok((secret.expose().clone(), return_to)),
+            Finished::Factor { location } => panic!("{location}"),
             Finished::Cli { redirect_to } => panic!("{redirect_to}"),
         }
     }
