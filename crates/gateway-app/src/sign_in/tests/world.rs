@@ -122,7 +122,7 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
         title: None,
         kind: gateway_config::ProviderKind::Oidc,
         allowed_groups: Vec::new(),
-        refresh: false,
+        refresh: name == "corp",
         issuer: format!("https://{name}.test"),
         client_id: "gateway".to_owned(),
         client_secret: Secret::new(CLIENT_SECRET.to_owned()),
@@ -138,7 +138,11 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
         name: configured.name.clone(),
         kind: gateway_identity::oidc::ProviderKind::Oidc,
         allowed_groups: Vec::new(),
-        again: gateway_identity::oidc::Again::Never,
+        again: if configured.refresh {
+            gateway_identity::oidc::Again::Refresh
+        } else {
+            gateway_identity::oidc::Again::Never
+        },
         issuer: configured.issuer.clone(),
         client_id: configured.client_id.clone(),
         client_secret: configured.client_secret.clone(),
@@ -156,6 +160,10 @@ impl World {
     }
 
     pub(super) async fn with_domain(place: Place, domain: Option<&str>) -> World {
+        Self::with(place, domain, Settings::default()).await
+    }
+
+    pub(super) async fn with(place: Place, domain: Option<&str>, configured: Settings) -> World {
         let directory = tempfile::tempdir().unwrap();
         let url = match place {
             Place::Sqlite => format!("sqlite://{}", directory.path().join("gateway.db").display()),
@@ -183,7 +191,7 @@ impl World {
         let app = App {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(OsEntropy),
-            settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            settings: InForce::read(&store, configured).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
             own,
