@@ -140,8 +140,9 @@ pub(crate) async fn backchannel_logout(app: &App, request: &OwnRequest) -> Answe
     let provider = request.parameter("provider").unwrap_or_default();
     let (from, id) = (request.caller.source_ip, request.request_id);
     match backchannel::logout(app, provider, token, from, id).await {
-        Ok(_ended) => Ok(OwnReply::new(200, "application/json", b"{}".to_vec())
-            .with_header(CACHE_CONTROL, "no-store")),
+        Ok(_ended) => {
+            Ok(OwnReply::new(200, "application/json", b"{}".to_vec()).with_header(CACHE_CONTROL, "no-store"))
+        }
         Err(error) if backchannel::is_the_tokens(&error) => {
             tracing::warn!(
                 provider,

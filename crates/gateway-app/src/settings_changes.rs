@@ -328,8 +328,12 @@ fn database(row: &Row) -> Source {
 /// Which values a setting takes, in words.
 pub const fn range(key: SettingKey) -> &'static str {
     match key {
-        SettingKey::WebSessionIdle | SettingKey::WebSessionLength => "a duration from 1m to 168h, such as 30m",
-        SettingKey::CliSessionIdle | SettingKey::CliSessionLength => "a duration from 1m to 2160h, such as 8h",
+        SettingKey::WebSessionIdle | SettingKey::WebSessionLength => {
+            "a duration from 1m to 168h, such as 30m"
+        }
+        SettingKey::CliSessionIdle | SettingKey::CliSessionLength => {
+            "a duration from 1m to 2160h, such as 8h"
+        }
         SettingKey::TrustedDevice => "a duration from 1h to 2160h, such as 720h",
         SettingKey::ProviderRefresh => "a duration from 1m to 24h, such as 15m",
         SettingKey::StepUpWindow => "a duration from 1m to 12h, such as 10m",

@@ -185,8 +185,7 @@ impl ProviderSessions {
                  WHERE issuer = $2 AND subject = $3 AND ended IS NULL RETURNING id"
             }
         };
-        let mut query =
-            sqlx::query(sql).bind(now.micros()).bind(issuer.to_owned()).bind(value.to_owned());
+        let mut query = sqlx::query(sql).bind(now.micros()).bind(issuer.to_owned()).bind(value.to_owned());
         if let Some(subject) = subject {
             query = query.bind(subject.to_owned());
         }
@@ -281,14 +280,12 @@ impl ProviderSessions {
     pub async fn keep(&self, id: ProviderSessionId, kept: &Secret<Vec<u8>>) -> Result<(), StoreError> {
         let sealed = self.sealer.seal(kept, &owner(id), &*self.core.entropy)?;
         let _turn = self.core.database.write_turn().await;
-        sqlx::query(
-            "UPDATE provider_sessions SET sealed = $1, key_id = $2 WHERE id = $3 AND ended IS NULL",
-        )
-        .bind(sealed)
-        .bind(self.sealer.key_id().to_owned())
-        .bind(id.to_string())
-        .execute(self.core.database.pool())
-        .await?;
+        sqlx::query("UPDATE provider_sessions SET sealed = $1, key_id = $2 WHERE id = $3 AND ended IS NULL")
+            .bind(sealed)
+            .bind(self.sealer.key_id().to_owned())
+            .bind(id.to_string())
+            .execute(self.core.database.pool())
+            .await?;
         Ok(())
     }
 

@@ -378,10 +378,7 @@ impl StepUps {
     /// Only when the database cannot be written.
     pub async fn succeeded_of_person(&self, user: UserId) -> Result<(), StoreError> {
         let _turn = self.core.database.write_turn().await;
-        sqlx::query(BY_PERSON.take_back)
-            .bind(user.to_string())
-            .execute(self.core.database.pool())
-            .await?;
+        sqlx::query(BY_PERSON.take_back).bind(user.to_string()).execute(self.core.database.pool()).await?;
         Ok(())
     }
 
@@ -402,8 +399,7 @@ impl StepUps {
         let person = (BY_PERSON.tell, user.to_string(), of_person.most);
         let mut is_first = false;
         for (tell, whose, most) in session.into_iter().chain([person]) {
-            let told =
-                sqlx::query(tell).bind(whose).bind(most).execute(self.core.database.pool()).await?;
+            let told = sqlx::query(tell).bind(whose).bind(most).execute(self.core.database.pool()).await?;
             is_first |= told.rows_affected() == 1;
         }
         Ok(is_first)

@@ -24,8 +24,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
-    ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy,
-    ProviderSessionId, RequestId, SessionId, SignInId, TokenId, TrustedDeviceId, UserId,
+    ChallengeId, DeviceSignInId, Entropy, EventId, FactorId, GatewayId, JobId, OsEntropy, ProviderSessionId,
+    RequestId, SessionId, SignInId, TokenId, TrustedDeviceId, UserId,
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};

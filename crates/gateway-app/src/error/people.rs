@@ -136,9 +136,7 @@ impl From<PeopleError> for Problem {
             PeopleError::NoSuchPerson
             | PeopleError::NoSuchSession
             | PeopleError::NoSuchDevice
-            | PeopleError::NoSuchToken => {
-                (ProblemKind::NotFound, Layer::Authorization)
-            }
+            | PeopleError::NoSuchToken => (ProblemKind::NotFound, Layer::Authorization),
             PeopleError::TokenEnded
             | PeopleError::PersonExists(_)
             | PeopleError::Oneself(_)

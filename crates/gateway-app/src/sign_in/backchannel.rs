@@ -30,11 +30,11 @@ pub async fn logout(
 ) -> Result<usize, SignInError> {
     let provider = provider_of(app, provider)?;
     let token = provider.logout_token(&*app.fetch, app.clock.now(), token).await?;
-    let visitor =
-        Visitor { browser: None, trusted: None, source_ip, device: "", client: "", request_id };
+    let visitor = Visitor { browser: None, trusted: None, source_ip, device: "", client: "", request_id };
     let operator = events::stranger(app, Channel::Api, &visitor);
     let LogoutToken { jti, subject, sid, over } = token;
-    let mut about = vec![("provider", provider.name()), ("issuer", provider.issuer()), ("token", jti.as_str())];
+    let mut about =
+        vec![("provider", provider.name()), ("issuer", provider.issuer()), ("token", jti.as_str())];
     about.extend(subject.as_deref().map(|subject| ("subject", subject)));
     about.extend(sid.as_deref().map(|sid| ("provider_session", sid)));
     let event = events::event(&operator, LOGOUT, &about);

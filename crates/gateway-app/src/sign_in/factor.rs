@@ -51,8 +51,7 @@ pub(super) async fn is_needed(app: &App, user: &User, visitor: &Visitor<'_>) -> 
     if !app.settings.sign_in_factor() {
         return Ok(false);
     }
-    let has_one =
-        app.store.factors().list(user.id).await?.iter().any(|factor| factor.confirmed.is_some());
+    let has_one = app.store.factors().list(user.id).await?.iter().any(|factor| factor.confirmed.is_some());
     if !has_one {
         // Nothing can be given; what needs a factor stays refused until one is enrolled.
         return Ok(false);
@@ -135,7 +134,9 @@ pub async fn give_factor(
         }
     }
     let trusted = match (trust, &came.purpose) {
-        (true, Purpose::Web { .. } | Purpose::Cli(_)) => Some(trust_browser(app, &known, &user, &visitor).await?),
+        (true, Purpose::Web { .. } | Purpose::Cli(_)) => {
+            Some(trust_browser(app, &known, &user, &visitor).await?)
+        }
         (false, _) => None,
     };
     let finished = complete(app, &operator, &user, &came, &visitor).await?;

@@ -52,10 +52,6 @@ pub async fn tell_of_lock(store: &Store, notices: &dyn Notices, operator: &Opera
         tracing::error!(error = &error as &dyn std::error::Error, "a lock was not recorded");
     }
     notices
-        .notify(Notice::FactorsLocked {
-            email: lock.email.to_owned(),
-            until: lock.until,
-            ip: lock.source_ip,
-        })
+        .notify(Notice::FactorsLocked { email: lock.email.to_owned(), until: lock.until, ip: lock.source_ip })
         .await;
 }

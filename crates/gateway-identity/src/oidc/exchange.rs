@@ -14,8 +14,8 @@ use openidconnect::core::{
 use openidconnect::{
     AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, OAuth2TokenResponse as _,
-    PkceCodeVerifier,
-    RefreshToken, RequestTokenError, StandardErrorResponse, StandardTokenResponse, TokenResponse,
+    PkceCodeVerifier, RefreshToken, RequestTokenError, StandardErrorResponse, StandardTokenResponse,
+    TokenResponse,
 };
 
 use super::callback::Refusal;

@@ -268,5 +268,8 @@ fn fits(key: &CoreJsonWebKey, header: &Header) -> bool {
         JsonWebKeyAlgorithm::Unsupported => false,
     };
     let is_kind = openidconnect::JwsSigningAlgorithm::key_type(&header.alg).as_ref() == Some(key.key_type());
-    is_named && is_meant && is_kind && key.key_use().is_none_or(|purpose| *purpose == CoreJsonWebKeyUse::Signature)
+    is_named
+        && is_meant
+        && is_kind
+        && key.key_use().is_none_or(|purpose| *purpose == CoreJsonWebKeyUse::Signature)
 }

@@ -84,9 +84,22 @@ mod tests {
             assert_eq!(may_be_asked(address.parse().unwrap()), is_asked, "{address}");
         };
         for never in [
-            "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255",
-            "::1", "::", "fe80::1", "ff02::1", "::ffff:169.254.169.254", "::ffff:127.0.0.1",
-            "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:169.254.169.254",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "fd00:ec2::254",
         ] {
             check(never, false);
         }
@@ -97,7 +110,8 @@ mod tests {
 
     #[tokio::test]
     async fn i1_a_name_that_leads_to_this_machine_leads_nowhere() {
-        let resolve = async |name: &str| Guarded.resolve(name.parse().unwrap()).await.map(|found| found.count());
+        let resolve =
+            async |name: &str| Guarded.resolve(name.parse().unwrap()).await.map(|found| found.count());
         assert!(resolve("localhost").await.unwrap() > 0);
         assert!(resolve("127.0.0.1").await.is_err());
         assert!(resolve("169.254.169.254").await.is_err());

@@ -12,7 +12,12 @@ use crate::{
 
 const ISSUER: &str = "https://idp.test";
 
-async fn provider_session(store: &Store, user: UserId, subject: &str, sid: Option<&str>) -> ProviderSessionId {
+async fn provider_session(
+    store: &Store,
+    user: UserId,
+    subject: &str,
+    sid: Option<&str>,
+) -> ProviderSessionId {
     let new = NewProviderSession {
         user,
         provider: "corp".to_owned(),
@@ -129,7 +134,10 @@ async fn one_instance_asks_a_provider_again_and_only_for_live_sessions() {
             issuer: ISSUER.to_owned(),
             subject: "ann".to_owned(),
             sid: None,
-            again: Some((Secret::new(b"refresh token".to_vec()), now.saturating_add(Duration::from_secs(60)))),
+            again: Some((
+                Secret::new(b"refresh token".to_vec()),
+                now.saturating_add(Duration::from_secs(60)),
+            )),
         };
         let of = first.provider_sessions().open(&new).await.unwrap();
         let session = try_session(&first, &place, ann, of).await.unwrap();

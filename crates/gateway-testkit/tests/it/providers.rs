@@ -76,8 +76,7 @@ impl AtProvider {
             headers.push(("Cookie", &jar));
         }
         let mut client = RawClient::connect(self.address).await;
-        let reply =
-            client.ask(method, &format!("!{path}"), "", &headers, body.join("&").as_bytes()).await;
+        let reply = client.ask(method, &format!("!{path}"), "", &headers, body.join("&").as_bytes()).await;
         for (name, value) in &reply.headers {
             if name == "set-cookie" {
                 let pair = value.split(';').next().expect("a cookie");
@@ -170,8 +169,10 @@ async fn command_line(gateway: &TestGateway, visitor: &mut Visitor) -> String {
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=rack-gateway-cli&device_code={}",
         started["device_code"].as_str().unwrap()
     );
-    let given =
-        RawClient::connect(gateway.addr()).await.ask("POST", "!/auth/token", "", &form, body.as_bytes()).await;
+    let given = RawClient::connect(gateway.addr())
+        .await
+        .ask("POST", "!/auth/token", "", &form, body.as_bytes())
+        .await;
     let given: serde_json::Value = serde_json::from_slice(&given.body).unwrap();
     given["access_token"].as_str().unwrap_or_else(|| panic!("{given}")).to_owned()
 }
@@ -262,7 +263,8 @@ async fn d13_what_is_no_logout_token_ends_nothing() {
         assert_eq!(reply.status, 400, "{provider} {body}: {}", reply.text());
         assert_eq!(reply.header("cache-control"), Some("no-store"));
     }
-    let get = RawClient::connect(gateway.addr()).await.ask("GET", "!/auth/backchannel-logout/one", "", &[], b"");
+    let get =
+        RawClient::connect(gateway.addr()).await.ask("GET", "!/auth/backchannel-logout/one", "", &[], b"");
     assert!(matches!(get.await.status, 404 | 405));
     assert_eq!(first.get("/app/account/sessions").await.status, 200);
     gateway.finish().await;

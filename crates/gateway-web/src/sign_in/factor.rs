@@ -54,7 +54,8 @@ pub(crate) async fn give(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         }
         FactorGiven::Again { location } => {
             let next = location.rsplit('/').next().unwrap_or_default();
-            let fault = "The code is wrong, or was used before. Give the one that your authenticator shows now.";
+            let fault =
+                "The code is wrong, or was used before. Give the one that your authenticator shows now.";
             let page = page(web, request, next, fault.to_owned());
             Ok(unstored(reply::html_with_status(400, &page)?))
         }
@@ -63,6 +64,7 @@ pub(crate) async fn give(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
 
 /// What stands in the address, when it can be one of ours.
 fn id(request: &OwnRequest) -> Result<&str, Problem> {
-    let is_id = |id: &&str| id.len() == 43 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_id =
+        |id: &&str| id.len() == 43 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     request.parameter("id").filter(is_id).ok_or_else(pages::no_such_page)
 }

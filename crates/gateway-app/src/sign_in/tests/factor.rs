@@ -88,7 +88,8 @@ async fn g6_before_the_factor_there_is_no_session() {
         let used = give(&waiting, &right, &browser).await;
         assert!(matches!(used, Err(SignInError::Used)), "{used:?}");
         let done = give(&next, &right, &browser).await.unwrap();
-        let FactorGiven::Done { finished: Finished::Web { secret: session, .. }, trusted: None } = done else {
+        let FactorGiven::Done { finished: Finished::Web { secret: session, .. }, trusted: None } = done
+        else {
             panic!("{done:?}")
         };
         assert!(world.is_live(session.expose()).await);

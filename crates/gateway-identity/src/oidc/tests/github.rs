@@ -125,17 +125,20 @@ fn a_person_is_a_number_with_a_verified_address_and_teams() {
     assert!(provider.group_allowed(&identity.groups) && provider.restricts_groups());
     assert_eq!(provider.roles_of(&identity.groups).to_string(), "deployer");
     let asked = hub.asked.lock().unwrap();
-    let form: BTreeMap<String, String> =
-        url::form_urlencoded::parse(asked[0].body()).into_owned().collect();
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(asked[0].body()).into_owned().collect();
     assert_eq!(form["code_verifier"].len(), 43);
     assert!(!asked[0].uri().to_string().contains("secret"));
 }
 
 #[test]
 fn the_browser_is_sent_with_pkce_and_no_secret() {
-    let begun =
-        ready(provider(|_| {}).begin(&Hub::new(), at(NOW), &OsEntropy, "https://gw.test/auth/callback/github"))
-            .unwrap();
+    let begun = ready(provider(|_| {}).begin(
+        &Hub::new(),
+        at(NOW),
+        &OsEntropy,
+        "https://gw.test/auth/callback/github",
+    ))
+    .unwrap();
     let query = query(&begun.url);
     assert!(begun.url.starts_with("https://github.com/login/oauth/authorize?"), "{}", begun.url);
     assert_eq!(query["code_challenge_method"], "S256");
@@ -166,9 +169,7 @@ fn d6_addresses_that_github_did_not_verify_count_for_nothing() {
     let own = provider(|config| config.allowed_domains = vec!["example.com".to_owned()]);
     // An address in the organisation's own domain comes before the primary one.
     assert_eq!(sign_in(&own, &hub).unwrap().identity.email, "ada@example.com");
-    let address = |email: &str, primary: bool, verified: bool| {
-        json!({"email": email, "primary": primary, "verified": verified})
-    };
+    let address = |email: &str, primary: bool, verified: bool| json!({"email": email, "primary": primary, "verified": verified});
     hub.says("/user/emails", 200, json!([address("boss@example.com", true, false)]));
     assert!(matches!(who(&hub), Err(OidcError::EmailNotVerified { .. })));
     hub.says("/user/emails", 200, json!([]));
@@ -195,7 +196,11 @@ fn d7_listings_are_read_to_their_end_and_no_further() {
     let identity = who(&hub).unwrap();
     assert!(identity.groups.is_empty());
     assert!(matches!(identity.groups_fault, Some(GroupsFault::TooMany { .. })));
-    hub.says("/user/memberships/orgs", 200, json!([{"state": "active", "organization": {"login": "a\u{202e}b"}}]));
+    hub.says(
+        "/user/memberships/orgs",
+        200,
+        json!([{"state": "active", "organization": {"login": "a\u{202e}b"}}]),
+    );
     assert_eq!(who(&hub).unwrap().groups_fault, Some(GroupsFault::Malformed));
 }
 
@@ -233,9 +238,8 @@ fn d8_a_hub_that_fails_signs_nobody_in() {
 fn d7_github_is_asked_again_with_its_token() {
     let (hub, provider) = (Hub::new(), provider(|config| config.again = Again::Refresh));
     let token = sign_in(&provider, &hub).unwrap().again.unwrap();
-    let again = |subject: &str, token: &Secret<String>| {
-        ready(provider.refresh(&hub, at(NOW), subject, token))
-    };
+    let again =
+        |subject: &str, token: &Secret<String>| ready(provider.refresh(&hub, at(NOW), subject, token));
     hub.says("/user/teams", 200, json!([]));
     match again("42", &token).unwrap() {
         Refreshed::Known { identity: Some(identity), again: None } => {

@@ -51,8 +51,10 @@ fn d13_a_token_that_counts_says_whose_sessions_end() {
     assert_eq!(token.over, at(NOW + 120 + 120));
     assert_eq!(with(|_, claims| claims["aud"] = json!([CLIENT])).unwrap().jti, "token-1");
     assert!(with(|header, _| header["typ"] = Value::Null).is_ok());
-    let remove = |name: &'static str| move |_: &mut Value, claims: &mut Value| {
-        claims.as_object_mut().unwrap().remove(name);
+    let remove = |name: &'static str| {
+        move |_: &mut Value, claims: &mut Value| {
+            claims.as_object_mut().unwrap().remove(name);
+        }
     };
     assert_eq!(with(remove("sub")).unwrap().subject, None);
     assert_eq!(with(remove("sid")).unwrap().sid, None);

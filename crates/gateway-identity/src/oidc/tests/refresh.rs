@@ -17,7 +17,8 @@ fn answer(change: impl FnOnce(&mut Value)) -> String {
     claims.as_object_mut().unwrap().remove("nonce");
     change(&mut claims);
     let token = TestKey::rsa().token(&header(), &claims.to_string());
-    json!({"access_token": "at", "token_type": "Bearer", "id_token": token, "refresh_token": "next"}).to_string()
+    json!({"access_token": "at", "token_type": "Bearer", "id_token": token, "refresh_token": "next"})
+        .to_string()
 }
 
 fn refresh(pair: &Pair) -> Result<Refreshed, OidcError> {
