@@ -263,9 +263,9 @@ async fn d13_what_is_no_logout_token_ends_nothing() {
         assert_eq!(reply.status, 400, "{provider} {body}: {}", reply.text());
         assert_eq!(reply.header("cache-control"), Some("no-store"));
     }
-    let get =
-        RawClient::connect(gateway.addr()).await.ask("GET", "!/auth/backchannel-logout/one", "", &[], b"");
-    assert!(matches!(get.await.status, 404 | 405));
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let get = client.ask("GET", "!/auth/backchannel-logout/one", "", &[], b"").await;
+    assert!(matches!(get.status, 404 | 405), "{}", get.text());
     assert_eq!(first.get("/app/account/sessions").await.status, 200);
     gateway.finish().await;
 }
