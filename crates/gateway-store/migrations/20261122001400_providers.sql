@@ -21,6 +21,7 @@ CREATE TABLE provider_sessions (
 );
 CREATE INDEX provider_sessions_subject ON provider_sessions (issuer, subject);
 CREATE INDEX provider_sessions_refresh ON provider_sessions (refresh_at);
+CREATE INDEX provider_sessions_created ON provider_sessions (created);
 CREATE INDEX provider_sessions_user ON provider_sessions (user_id);
 
 -- Logout tokens that were used, by a digest of issuer and `jti`, until they are over by themselves.

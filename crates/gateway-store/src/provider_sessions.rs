@@ -115,8 +115,8 @@ impl ProviderSessions {
             .transpose()?;
         let mut tx = self.core.database.begin().await?;
         sqlx::query(
-            "DELETE FROM provider_sessions WHERE created < $1 AND id NOT IN \
-             (SELECT provider_session FROM sessions WHERE provider_session IS NOT NULL)",
+            "DELETE FROM provider_sessions WHERE created < $1 AND NOT EXISTS \
+             (SELECT 1 FROM sessions WHERE sessions.provider_session = provider_sessions.id)",
         )
         .bind(now.micros().saturating_sub(micros(KEPT_UNUSED)))
         .execute(tx.connection())
