@@ -2,6 +2,7 @@
 // that is who it is. It ends when its standard input does, so that it never outlives the test that started it.
 //
 //   node oidc-provider.mjs --client-id ID --client-secret SECRET --redirect-uri URL
+//                          [--backchannel-logout-uri URL] [--post-logout-redirect-uri URL]
 //
 // First line on standard output: {"issuer": "http://127.0.0.1:PORT"}.
 
@@ -14,8 +15,18 @@ const { values: options } = parseArgs({
     "client-id": { type: "string" },
     "client-secret": { type: "string" },
     "redirect-uri": { type: "string" },
+    "backchannel-logout-uri": { type: "string" },
+    "post-logout-redirect-uri": { type: "string" },
   },
 });
+
+// Where the client is told that a session ended, and where browsers go back to.
+const logout = {};
+if (options["backchannel-logout-uri"]) {
+  logout.backchannel_logout_uri = options["backchannel-logout-uri"];
+  logout.backchannel_logout_session_required = true;
+}
+if (options["post-logout-redirect-uri"]) logout.post_logout_redirect_uris = [options["post-logout-redirect-uri"]];
 
 const server = createServer();
 server.listen(0, "127.0.0.1", () => {
@@ -28,8 +39,10 @@ server.listen(0, "127.0.0.1", () => {
         redirect_uris: [options["redirect-uri"]],
         grant_types: ["authorization_code"],
         response_types: ["code"],
+        ...logout,
       },
     ],
+    features: { backchannelLogout: { enabled: true } },
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
     // The gateway reads the ID token and asks for nothing else.
     conformIdTokenClaims: false,

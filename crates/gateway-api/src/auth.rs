@@ -9,12 +9,12 @@ mod tests;
 use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::tokens::{self, Fields, Issued, TokenError, TokenFault};
-use gateway_app::sign_in::{self, Visitor, devices};
+use gateway_app::sign_in::{self, Visitor, backchannel, devices};
 use gateway_app::workloads;
 use gateway_app::workloads::exchange::{self, ExchangeError};
 use gateway_types::wire::trust_rules::Mismatch;
 use gateway_types::{Layer, Problem, ProblemKind};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, USER_AGENT};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -140,7 +140,15 @@ async fn exchanged(app: &App, request: &OwnRequest, fields: &Fields) -> Answer {
 }
 
 fn visitor(request: &OwnRequest) -> Visitor<'_> {
-    Visitor { browser: None, source_ip: request.caller.source_ip, device: "", request_id: request.request_id }
+    let agent = request.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Visitor {
+        browser: None,
+        trusted: None,
+        source_ip: request.caller.source_ip,
+        device: "",
+        client: agent.unwrap_or_default(),
+        request_id: request.request_id,
+    }
 }
 
 async fn given(app: &App, request: &OwnRequest) -> Result<Issued, TokenError> {
@@ -178,6 +186,42 @@ pub(crate) async fn device(app: &App, request: &OwnRequest) -> Answer {
 pub(crate) async fn logout(app: &App, request: &OwnRequest) -> Answer {
     sign_in::sign_out(app, &request.caller, request.request_id).await?;
     Ok(reply::no_content())
+}
+
+/// What an identity provider says when it ended somebody's session: a signed logout token, which ends the sessions
+/// here that came of it (OpenID Connect Back-Channel Logout 1.0).
+#[utoipa::path(post, path = "/auth/backchannel-logout/{provider}", tag = "auth",
+    params(("provider" = String, Path)),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200), (status = 400, body = OauthFault)))]
+pub(crate) async fn backchannel_logout(app: &App, request: &OwnRequest) -> Answer {
+    let fields = match form(request) {
+        Ok(fields) => fields,
+        Err(fault) => return told(fault),
+    };
+    let Ok(token) = fields.need("logout_token") else { return told(TokenFault::InvalidRequest) };
+    let provider = request.parameter("provider").unwrap_or_default();
+    let (from, id) = (request.caller.source_ip, request.request_id);
+    match backchannel::logout(app, provider, token, from, id).await {
+        Ok(_ended) => {
+            Ok(OwnReply::new(200, "application/json", b"{}".to_vec()).with_header(CACHE_CONTROL, "no-store"))
+        }
+        Err(error) if backchannel::is_the_tokens(&error) => {
+            tracing::warn!(
+                provider,
+                error = &error as &dyn std::error::Error,
+                "a logout token does not count"
+            );
+            let fault = OauthFault {
+                error: "invalid_request",
+                error_description: "the logout token does not count here, or counted before".to_owned(),
+                reason: None,
+                mismatches: Vec::new(),
+            };
+            document(400, &fault)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn form(request: &OwnRequest) -> Result<Fields, TokenFault> {

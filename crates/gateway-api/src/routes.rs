@@ -36,6 +36,7 @@ macro_rules! routes {
 
 routes! {
     "POST /auth/logout" => auth::logout;
+    "POST /auth/backchannel-logout/{provider}" => auth::backchannel_logout;
     "POST /auth/device" => auth::device;
     "POST /auth/token" => auth::token;
     "POST /auth/break-glass" => break_glass::redeem;
@@ -52,6 +53,9 @@ routes! {
     "GET /me/sessions" => sessions::list;
     "DELETE /me/sessions/{id}" => sessions::revoke;
     "POST /me/sessions/revoke-others" => sessions::revoke_others;
+    "POST /me/sessions/revoke-all" => sessions::revoke_all;
+    "GET /me/trusted-devices" => sessions::trusted_devices;
+    "DELETE /me/trusted-devices/{id}" => sessions::forget_device;
     "GET /me/factors" => factors::list;
     "POST /me/factors/{kind}" => factors::enrol;
     "PUT /me/factors/{id}" => factors::rename;
@@ -66,6 +70,7 @@ routes! {
     "POST /users/{id}/reset-factors" => users::reset_factors;
     "DELETE /users/{id}" => users::remove;
     "GET /users/{id}/sessions" => users::list_sessions;
+    "DELETE /users/{id}/sessions" => users::revoke_sessions;
     "DELETE /users/{id}/sessions/{sid}" => users::revoke_session;
     "GET /groups" => groups::list;
     "PUT /groups/{id}" => groups::update;

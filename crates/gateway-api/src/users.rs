@@ -5,7 +5,7 @@ use gateway_app::users::{self, Invitation};
 use gateway_app::{App, sessions as ending};
 use gateway_store::{Standing, UserChange, UserFilter};
 use gateway_types::wire::Listing;
-use gateway_types::wire::sessions::Session;
+use gateway_types::wire::sessions::{Session, SessionsEnded};
 use gateway_types::wire::users::{InviteUser, LockUser, UpdateUser, User};
 use gateway_types::{Role, SessionId, UserId};
 use serde::Deserialize;
@@ -154,6 +154,17 @@ pub(crate) async fn remove(app: &App, request: &OwnRequest) -> Answer {
     params(("id" = String, Path), Paging), responses((status = 200, body = Listing<Session>)))]
 pub(crate) async fn list_sessions(app: &App, request: &OwnRequest) -> Answer {
     sessions::page(app, request, input::path(request, "id")?).await
+}
+
+/// Ends all of somebody's sessions.
+#[utoipa::path(delete, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = String, Path)),
+    responses((status = 200, body = SessionsEnded)))]
+pub(crate) async fn revoke_sessions(app: &App, request: &OwnRequest) -> Answer {
+    bare(request)?;
+    let id: UserId = input::path(request, "id")?;
+    let operator = app.operator(&request.caller, request.request_id);
+    let ended = ending::revoke_all_of(app, &operator, id).await?;
+    reply::json(&SessionsEnded { ended })
 }
 
 /// Ends one of somebody's sessions.

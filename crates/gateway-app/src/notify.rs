@@ -87,6 +87,15 @@ pub enum Notice {
         /// Who did it.
         by: String,
     },
+    /// Too many second factors of a person were wrong, and no more are looked at for now. To the person.
+    FactorsLocked {
+        /// The person.
+        email: String,
+        /// Until when.
+        until: Timestamp,
+        /// From which address the last one came.
+        ip: Option<IpAddr>,
+    },
     /// New backup codes were made; those before are void. To the person.
     BackupCodesMade {
         /// The person.
@@ -207,6 +216,7 @@ impl Notice {
             | Notice::FactorEnrolled { email, .. }
             | Notice::FactorRemoved { email, .. }
             | Notice::FactorsReset { email, .. }
+            | Notice::FactorsLocked { email, .. }
             | Notice::BackupCodesMade { email }
             | Notice::BackupCodesLow { email, .. }
             | Notice::NewSignIn { email, .. }
@@ -234,6 +244,7 @@ impl Notice {
             | Notice::FactorEnrolled { .. }
             | Notice::FactorRemoved { .. }
             | Notice::FactorsReset { .. }
+            | Notice::FactorsLocked { .. }
             | Notice::BackupCodesMade { .. }
             | Notice::BackupCodesLow { .. }
             | Notice::NewSignIn { .. }

@@ -40,6 +40,7 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
             None => person,
             Some(id) => session(app, &question, id).await,
         },
+        "gateway:factor:remove_device" => trusted_device(app, &question).await,
         "gateway:factor:rename" | "gateway:factor:remove" => factor(app, &question).await,
         "gateway:token:create" => token_for_oneself(&question),
         "gateway:token:list" => signed_in && switch(question.query, "all") == Switch::Off,
@@ -82,6 +83,13 @@ async fn factor(app: &App, question: &OwnQuestion<'_>) -> bool {
     let Some(id) = parameter(question, "id") else { return false };
     let factors = app.store.factors().list(*user).await;
     factors.is_ok_and(|factors| factors.iter().any(|factor| factor.id.to_string() == id))
+}
+
+async fn trusted_device(app: &App, question: &OwnQuestion<'_>) -> bool {
+    let Principal::User { id: user, .. } = question.principal else { return false };
+    let Some(id) = parameter(question, "id") else { return false };
+    let devices = app.store.trusted_devices().list(*user).await;
+    devices.is_ok_and(|devices| devices.iter().any(|device| device.id.to_string() == id))
 }
 
 /// Whether a token may be meant by itself.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use gateway_audit::bounded;
-use gateway_store::{NewSession, Page, Session, Store};
-use gateway_types::{Caller, Principal, Secret, SessionId, UserId};
+use gateway_store::{NewSession, Page, Session, Store, StoreError, TrustedDevice};
+use gateway_types::{Caller, Principal, Secret, SessionId, TrustedDeviceId, UserId};
 use serde_json::{Value, json};
 
 use crate::error::{AppError, PeopleError};
@@ -127,4 +127,70 @@ pub async fn revoke_others(app: &App, operator: &Operator<'_>, caller: &Caller) 
     event.parameters.insert("all_but".to_owned(), session.to_string());
     record(&app.store, event).await?;
     Ok(app.store.sessions().revoke_others(*id, *session).await?)
+}
+
+/// Ends all sessions of the person who asks, also the one they ask with; returns how many were live.
+///
+/// # Errors
+/// [`PeopleError::NotOwn`] for a token, or the store's.
+pub async fn revoke_all(app: &App, operator: &Operator<'_>, caller: &Caller) -> Result<u64, PeopleError> {
+    let Principal::User { id, .. } = &caller.principal else { return Err(PeopleError::NotOwn) };
+    all(app, operator, "gateway:session:revoke", *id).await
+}
+
+/// Ends all sessions of this person; returns how many were live.
+///
+/// # Errors
+/// [`PeopleError::NoSuchPerson`], or the store's.
+pub async fn revoke_all_of(app: &App, operator: &Operator<'_>, user: UserId) -> Result<u64, PeopleError> {
+    if app.store.users().by_id(user).await?.is_none() {
+        return Err(PeopleError::NoSuchPerson);
+    }
+    all(app, operator, "gateway:session:revoke_any", user).await
+}
+
+async fn all(app: &App, operator: &Operator<'_>, action: &str, user: UserId) -> Result<u64, PeopleError> {
+    let mut event = operator.event(action);
+    event.parameters.insert("user".to_owned(), user.to_string());
+    event.parameters.insert("which".to_owned(), "all".to_owned());
+    record(&app.store, event).await?;
+    Ok(app.store.sessions().revoke_all(user).await?)
+}
+
+/// A person's own trusted devices, newest first.
+///
+/// # Errors
+/// [`PeopleError::NotOwn`] for a token, or the store's.
+pub async fn trusted_devices(app: &App, caller: &Caller) -> Result<Vec<TrustedDevice>, PeopleError> {
+    let Principal::User { id, .. } = &caller.principal else { return Err(PeopleError::NotOwn) };
+    Ok(app.store.trusted_devices().list(*id).await?)
+}
+
+/// Trusts one of one's own devices no longer: the next sign-in with it asks for a second factor.
+///
+/// # Errors
+/// [`PeopleError::NotOwn`] for a token; [`PeopleError::NoSuchDevice`] when it is somebody else's or over; or the
+/// store's.
+pub async fn forget_device(
+    app: &App,
+    operator: &Operator<'_>,
+    caller: &Caller,
+    id: TrustedDeviceId,
+) -> Result<(), PeopleError> {
+    let devices = trusted_devices(app, caller).await?;
+    let device = devices.into_iter().find(|device| device.id == id).ok_or(PeopleError::NoSuchDevice)?;
+    let mut event = operator.event("gateway:factor:remove_device");
+    event.parameters.insert("device".to_owned(), id.to_string());
+    event.before = Some(json!({
+        "name": bounded(&device.name),
+        "created": device.created.to_rfc3339(),
+        "expires": device.expires.to_rfc3339(),
+    }));
+    event.after = Some(Value::Null);
+    record(&app.store, event).await?;
+    match app.store.trusted_devices().remove(device.user, id).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::NotFound) => Err(PeopleError::NoSuchDevice),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gateway_config::{SettingKey, SettingValue, Settings as Configured};
 use gateway_store::{SettingScope, Store, StoreError};
-use gateway_types::Timestamp;
+use gateway_types::{CredentialKind, Timestamp};
 use jiff::tz::TimeZone;
 
 /// The settings in force; read anew whenever [`InForce::refresh`] is called.
@@ -78,7 +78,8 @@ impl InForce {
         self.duration(SettingKey::StepUpWindow)
     }
 
-    fn duration(&self, key: SettingKey) -> Duration {
+    /// A length of time; nothing for a setting that is none.
+    pub fn duration(&self, key: SettingKey) -> Duration {
         match self.value(key, None) {
             SettingValue::Duration(duration) => duration,
             SettingValue::Switch(_)
@@ -133,6 +134,24 @@ impl InForce {
         let zone = TimeZone::get(&name).ok()?;
         let local = jiff::Timestamp::from_microsecond(at.micros()).ok()?.to_zoned(zone);
         Some((u8::try_from(local.hour()).ok()?, u8::try_from(local.weekday().to_monday_one_offset()).ok()?))
+    }
+
+    /// People who have a second factor give it when they sign in.
+    pub fn sign_in_factor(&self) -> bool {
+        self.is_on(SettingKey::SignInFactor, None)
+    }
+
+    /// How long a new session of this kind may rest, and how long it lasts at most.
+    pub fn session_limits(&self, kind: CredentialKind) -> (Duration, Duration) {
+        let (idle, longest) = match kind {
+            CredentialKind::CliSession => (SettingKey::CliSessionIdle, SettingKey::CliSessionLength),
+            CredentialKind::WebSession
+            | CredentialKind::None
+            | CredentialKind::ApiToken
+            | CredentialKind::AccessToken
+            | CredentialKind::Workload => (SettingKey::WebSessionIdle, SettingKey::WebSessionLength),
+        };
+        (self.duration(idle), self.duration(longest))
     }
 
     /// Destructive actions are switched on for `app` (`None`: the rack itself).

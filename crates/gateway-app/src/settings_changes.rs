@@ -6,7 +6,7 @@
 
 use gateway_config::{Origin, SettingFault, SettingKey, SettingScope as Reach, SettingValue};
 use gateway_store::{Setting as Row, SettingScope, StoreError};
-use gateway_types::{Layer, Problem, ProblemKind, Resource, Timestamp};
+use gateway_types::{CredentialKind, Layer, Problem, ProblemKind, Resource, Timestamp};
 use serde_json::{Value, json};
 
 use crate::error::AppError;
@@ -254,7 +254,33 @@ async fn announce(
 /// Puts the change in force here; other instances learn of it by themselves.
 async fn in_force(app: &App, key: SettingKey, of_app: Option<&str>) -> Result<Shown, SettingError> {
     app.settings.refresh(&app.store).await?;
+    shorten_sessions(app, key).await?;
     read(app, key.name(), of_app).await
+}
+
+/// Holds open sessions to a limit that became shorter.
+async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> {
+    let kind = match key {
+        SettingKey::WebSessionIdle | SettingKey::WebSessionLength => CredentialKind::WebSession,
+        SettingKey::CliSessionIdle | SettingKey::CliSessionLength => CredentialKind::CliSession,
+        SettingKey::MfaStepUp
+        | SettingKey::StepUpWindow
+        | SettingKey::SignInFactor
+        | SettingKey::TrustedDevice
+        | SettingKey::ProviderRefresh
+        | SettingKey::RateLimits
+        | SettingKey::DestructiveActions
+        | SettingKey::ExternalBuilds
+        | SettingKey::AppLabels
+        | SettingKey::TimeZone
+        | SettingKey::ObservePolicies
+        | SettingKey::Elevations
+        | SettingKey::ElevationLongest
+        | SettingKey::ElevationQuorum => return Ok(()),
+    };
+    let (idle, longest) = app.settings.session_limits(kind);
+    app.store.sessions().shorten(kind, idle, longest).await?;
+    Ok(())
 }
 
 fn shown(app: &App, rows: &[Row], key: SettingKey, of_app: Option<&str>) -> Shown {
@@ -306,12 +332,26 @@ fn database(row: &Row) -> Source {
 }
 
 /// Which values a setting takes, in words.
-pub fn range(key: SettingKey) -> &'static str {
-    match key.default_value() {
-        SettingValue::Switch(_) => "true or false",
-        SettingValue::Duration(_) => "a duration from 1m to 12h, such as 10m",
-        SettingValue::Number(_) => "a whole number from 1 to 5",
-        SettingValue::TimeZone(_) => "a name of the IANA database, such as Europe/Berlin",
-        SettingValue::Labels(_) => "labels separated by commas: small letters, digits and dashes",
+pub const fn range(key: SettingKey) -> &'static str {
+    match key {
+        SettingKey::WebSessionIdle | SettingKey::WebSessionLength => {
+            "a duration from 1m to 168h, such as 30m"
+        }
+        SettingKey::CliSessionIdle | SettingKey::CliSessionLength => {
+            "a duration from 1m to 2160h, such as 8h"
+        }
+        SettingKey::TrustedDevice => "a duration from 1h to 2160h, such as 720h",
+        SettingKey::ProviderRefresh => "a duration from 1m to 24h, such as 15m",
+        SettingKey::StepUpWindow | SettingKey::ElevationLongest => "a duration from 1m to 12h, such as 10m",
+        SettingKey::MfaStepUp
+        | SettingKey::SignInFactor
+        | SettingKey::RateLimits
+        | SettingKey::DestructiveActions
+        | SettingKey::ExternalBuilds
+        | SettingKey::ObservePolicies
+        | SettingKey::Elevations => "true or false",
+        SettingKey::ElevationQuorum => "a whole number from 1 to 5",
+        SettingKey::TimeZone => "a name of the IANA database, such as Europe/Berlin",
+        SettingKey::AppLabels => "labels separated by commas: small letters, digits and dashes",
     }
 }

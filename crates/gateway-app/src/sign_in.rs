@@ -9,11 +9,14 @@
 //! Source: OpenID Connect Core 1.0; RFC 6749; RFC 7636; RFC 8252; RFC 8628; RFC 9207; RFC 9700.
 
 mod addresses;
+pub mod backchannel;
 mod callback;
 pub mod devices;
 mod error;
 pub(crate) mod events;
+mod factor;
 mod place;
+pub mod refresh;
 mod roles;
 mod session;
 pub mod tokens;
@@ -37,15 +40,19 @@ pub use addresses::{CliRequest, HOME, return_to};
 pub use callback::{Finished, finish};
 pub use error::SignInError;
 pub(crate) use events::record_refused;
+pub use factor::{FactorGiven, give_factor};
 pub(crate) use place::kept as kept_origin;
 pub use place::origin;
-pub use session::{CLI_IDLE, CLI_LONGEST, WEB_IDLE, WEB_LONGEST, sign_out};
+pub use session::{provider_logout, sign_out};
 
 use crate::App;
 use crate::origin::Origin;
 
 /// The cookie that binds a sign-in to the browser that began it.
 pub const BROWSER_COOKIE: &str = "__Host-rgw-login";
+
+/// The cookie of a browser that needs no second factor to sign in.
+pub const TRUSTED_COOKIE: &str = "__Host-rgw-device";
 
 /// How long that cookie holds, in seconds: as long as a person has at the provider.
 const BROWSER_COOKIE_SECONDS: u64 = gateway_store::SIGN_IN_TIME.as_secs();
@@ -58,10 +65,14 @@ const DEVICE_CHARACTERS: usize = 100;
 pub struct Visitor<'a> {
     /// The value of [`BROWSER_COOKIE`], when the browser brought exactly one.
     pub browser: Option<&'a str>,
+    /// The value of [`TRUSTED_COOKIE`], when the browser brought exactly one.
+    pub trusted: Option<&'a str>,
     /// From which address.
     pub source_ip: IpAddr,
-    /// What it says it is: the `User-Agent` of a browser.
+    /// What kind of browser or command line it is, for people.
     pub device: &'a str,
+    /// The program, as it says: its `User-Agent`.
+    pub client: &'a str,
     /// In which request.
     pub request_id: RequestId,
 }
@@ -202,4 +213,13 @@ pub fn device_name(said: &str) -> String {
     let visible: String = said.chars().filter(|c| !is_hazard(*c)).take(DEVICE_CHARACTERS).collect();
     let name = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     if name.is_empty() { "an unnamed device".to_owned() } else { name }
+}
+
+/// The longest name of a program that is kept, in characters.
+const CLIENT_CHARACTERS: usize = 200;
+
+/// A program's name as it is kept and shown; empty when it said none.
+fn client_name(said: &str) -> String {
+    let visible: String = said.chars().filter(|c| !is_hazard(*c)).take(CLIENT_CHARACTERS).collect();
+    visible.trim().to_owned()
 }

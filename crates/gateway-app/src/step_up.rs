@@ -7,6 +7,9 @@
 //! Tries are counted before a code is looked at. A challenge is confirmed by its own person only, and
 //! what it opens belongs to the session that was refused, not to the one that confirms.
 
+mod lock;
+mod prove;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,6 +19,9 @@ use gateway_types::{
     Caller, ChallengeId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId, StepUp,
     Timestamp, UserId,
 };
+
+pub use lock::{Lock, tell_of_lock};
+pub use prove::{Proven, prove};
 
 use crate::factors::BACKUP_KEY;
 use crate::{App, Operator, record};
@@ -291,7 +297,17 @@ pub async fn confirm(
         Spending::Wrong => Err(wrong_code(
             "The code is wrong or no longer good: check the clock of your device and give the code it shows now.",
         )),
-        Spending::TooMany(until) => Err(too_many(until, now)),
+        Spending::TooMany(until) => {
+            let lock = Lock {
+                user,
+                email: &caller.principal.display_name(),
+                session: Some(session),
+                until,
+                source_ip: Some(caller.source_ip),
+            };
+            tell_of_lock(&app.store, &*app.notices, operator, lock).await;
+            Err(too_many(until, now))
+        }
     }
 }
 

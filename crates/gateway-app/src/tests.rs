@@ -212,6 +212,10 @@ pub(crate) fn caller(principal: Principal) -> Caller {
 fn provider() -> OidcProvider {
     OidcProvider {
         name: "idp".to_owned(),
+        title: None,
+        kind: gateway_config::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        refresh: false,
         issuer: "https://idp.example.com".to_owned(),
         client_id: "gateway".to_owned(),
         client_secret: Secret::new("secret".to_owned()),

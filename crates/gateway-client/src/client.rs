@@ -130,6 +130,12 @@ impl Client {
         self.transport.document(&reply.body)
     }
 
+    /// A removal that is answered with a document.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, url: Url) -> Result<T, ClientError> {
+        let reply = self.transport.send(Call::new(Method::DELETE, url)).await?;
+        self.transport.document(&reply.body)
+    }
+
     /// A change whose answer is of no interest.
     pub(crate) async fn order(
         &self,

@@ -272,12 +272,28 @@ pub struct Identity {
     pub providers: Vec<OidcProvider>,
 }
 
-/// An OpenID Connect provider.
+/// What an identity provider speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProviderKind {
+    /// OpenID Connect.
+    Oidc,
+    /// GitHub's OAuth, beside its API.
+    GitHub {
+        /// The API's base address, without a slash at its end.
+        api_url: String,
+    },
+}
+
+/// An identity provider.
 #[derive(Clone, Debug)]
 pub struct OidcProvider {
     /// Its name in URLs (`/auth/callback/NAME`).
     pub name: String,
-    /// Its issuer, exactly as it stands in its tokens.
+    /// What people read on its button; `None` = its name.
+    pub title: Option<String>,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Its issuer, exactly as it stands in its tokens. Of GitHub, the address of its pages.
     pub issuer: String,
     /// The client id it gave the gateway.
     pub client_id: String,
@@ -285,6 +301,11 @@ pub struct OidcProvider {
     pub client_secret: Secret<String>,
     /// Domains (lower-case) whose people may sign in unlisted; empty = only listed or invited people.
     pub allowed_domains: Vec<String>,
+    /// Groups of which one must be a member to sign in, by exact name; empty = nobody need be. Who is may sign in
+    /// unlisted. Of GitHub: organizations, and `organization/team`, in lower case.
+    pub allowed_groups: Vec<String>,
+    /// Whether it is asked again while a person's sessions last.
+    pub refresh: bool,
     /// The claim of its ID tokens that holds a person's groups; `None` = groups are not looked at.
     pub groups_claim: Option<String>,
     /// The role that a group gives, by the group's exact name.

@@ -27,8 +27,8 @@ mod tests;
 
 pub use config::{
     Acme, AcmeChallenge, CertificateFiles, Config, DnsUpdate, Explained, ExternalAccount, Identity, Limits,
-    Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack, Routes, Secrets, SmtpCredentials,
-    SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
+    Listener, Log, LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets,
+    SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

@@ -1,12 +1,12 @@
-//! `[[identity.provider]]`: OpenID Connect providers, written as tables in the file. A table named `google`
-//! completes the variables `GOOGLE_*`, or changes the issuer behind them.
+//! `[[identity.provider]]`: identity providers, written as tables in the file. A table named `google` completes the
+//! variables `GOOGLE_*`, or changes the issuer behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_types::{Role, Secret};
 use url::{Host, Url};
 
-use crate::config::{Explained, OidcProvider, Warning};
+use crate::config::{Explained, OidcProvider, ProviderKind, Warning};
 use crate::document::{Located, Raw};
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::host::canonical_host;
@@ -22,6 +22,13 @@ const GOOGLE: &str = "google";
 
 /// Google's issuer, exactly as it stands in its tokens.
 const GOOGLE_ISSUER: &str = "https://accounts.google.com";
+
+/// GitHub's pages, and its API.
+const GITHUB: &str = "https://github.com";
+const GITHUB_API: &str = "https://api.github.com";
+
+/// The longest title of a provider, in characters.
+const MAX_TITLE: usize = 40;
 
 /// What a secret looks like in a listing.
 const HIDDEN: &str = "(hidden)";
@@ -43,44 +50,109 @@ pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) meaning: &'static str,
     pub(crate) example: &'static str,
+    /// Only for this kind of provider; `None` = for each.
+    pub(crate) only: Option<Speaks>,
 }
 
 /// The fields, in the order of the reference.
-pub(crate) const FIELDS: [Field; 7] = [
+pub(crate) const FIELDS: [Field; 14] = [
     Field {
         name: "name",
         meaning: "its name in addresses (`/auth/callback/NAME`): lower-case letters, digits and hyphens, at most 32, \
                   each name once. A table named `google` completes the variables `GOOGLE_*`; a variable that is set \
                   comes before what stands here",
         example: "\"okta\"",
+        only: None,
+    },
+    Field {
+        name: "kind",
+        meaning: "what it speaks: `oidc` (OpenID Connect), `google` (the same, with Google's issuer) or `github` \
+                  (an OAuth app of GitHub or GitHub Enterprise); without it `oidc`, and for a table named `google` or \
+                  `github` that",
+        example: "\"oidc\"",
+        only: None,
+    },
+    Field {
+        name: "title",
+        meaning: "what people read on the button that signs them in, at most 40 characters; without it, the name",
+        example: "\"Example Inc.\"",
+        only: None,
     },
     Field {
         name: "issuer",
         meaning: "its issuer, exactly as it stands in its tokens: an https address without query or fragment; plain \
-                  http only on this machine (`google` has Google's by default)",
+                  http only on this machine (`google` and `github` have theirs by default; of GitHub Enterprise, the \
+                  address of its pages)",
         example: "\"https://example.okta.com\"",
+        only: None,
     },
-    Field { name: "client_id", meaning: "the client id it gave the gateway", example: "\"0oa1b2c3d4\"" },
+    Field {
+        name: "client_id",
+        meaning: "the client id it gave the gateway",
+        example: "\"0oa1b2c3d4\"",
+        only: None,
+    },
     Field {
         name: "client_secret",
         meaning: "the client secret it gave the gateway: the value, `env:NAME` or `file:/path`",
         example: "\"file:/run/secrets/okta-client-secret\"",
+        only: None,
     },
     Field {
         name: "allowed_domains",
         meaning: "domains whose people may sign in without being listed or invited; without it, nobody's",
         example: "[\"example.com\"]",
+        only: None,
+    },
+    Field {
+        name: "allowed_groups",
+        meaning: "groups of which one must be a member to sign in, by their exact names; who is may sign in without \
+                  being listed or invited. Needs `groups_claim`; of GitHub, write `allowed_orgs` and `allowed_teams`",
+        example: "[\"engineering\"]",
+        only: Some(Speaks::Oidc),
+    },
+    Field {
+        name: "allowed_orgs",
+        meaning: "of GitHub: organizations of which one must be an active member to sign in; who is may sign in \
+                  without being listed or invited",
+        example: "[\"example-inc\"]",
+        only: Some(Speaks::GitHub),
+    },
+    Field {
+        name: "allowed_teams",
+        meaning: "of GitHub: teams (`organization/team`) of which one must be a member to sign in, instead of a whole \
+                  organization",
+        example: "[\"example-inc/platform\"]",
+        only: Some(Speaks::GitHub),
+    },
+    Field {
+        name: "api_url",
+        meaning: "of GitHub Enterprise: the base address of its API; without it `https://api.github.com`, or `/api/v3` \
+                  at the issuer's address",
+        example: "\"https://github.example.com/api/v3\"",
+        only: Some(Speaks::GitHub),
+    },
+    Field {
+        name: "refresh",
+        meaning: "whether it is asked again while a person's sessions last (how often is the setting \
+                  `provider_refresh`): their roles then follow their groups, and when it no longer knows them, their \
+                  sessions end. What it is asked with is kept, sealed. Many providers ask people for their consent to \
+                  this; without it, it is asked at sign-in only",
+        example: "true",
+        only: None,
     },
     Field {
         name: "groups_claim",
         meaning: "the claim of its ID tokens that holds a person's groups; without it, groups are not looked at",
         example: "\"groups\"",
+        only: Some(Speaks::Oidc),
     },
     Field {
         name: "role_map",
         meaning: "the role that a group gives, by the group's exact name: `viewer`, `ops`, `deployer`, `admin` or \
-                  `auditor`; needs `groups_claim`",
+                  `auditor`; needs `groups_claim`. Of GitHub a group is an organization, or `organization/team`",
         example: "{ \"platform-admins\" = \"admin\", \"developers\" = \"deployer\" }",
+        only: None,
     },
 ];
 
@@ -101,7 +173,11 @@ impl GoogleVariables {
     ) -> OidcProvider {
         OidcProvider {
             name: GOOGLE.to_owned(),
+            title: None,
+            kind: ProviderKind::Oidc,
             issuer: GOOGLE_ISSUER.to_owned(),
+            allowed_groups: Vec::new(),
+            refresh: false,
             client_id,
             client_secret,
             allowed_domains: allowed,
@@ -147,12 +223,17 @@ impl Table<'_, '_> {
         self.unknown_fields();
         let name = self.text("name", name);
         let is_google = is_google(self.raw);
+        let speaks = self.speaks();
+        let title = self.text("title", title);
         let issuer = self.text("issuer", issuer);
+        let api_url = self.text("api_url", issuer_form);
+        let refresh = self.switch("refresh");
         let client_id = self.text("client_id", |text| Ok(text.to_owned()));
         let client_secret = self.secret();
-        let allowed_domains = self.domains();
+        let allowed_domains = self.list("allowed_domains", domain);
+        let allowed_groups = self.allowed_groups(speaks);
         let groups_claim = self.text("groups_claim", claim);
-        let role_map = self.role_map();
+        let role_map = self.role_map(speaks);
         // The variables stand for what the table leaves out, and come before what it says.
         let variable = |given: bool| is_google && given;
         let client_id =
@@ -167,23 +248,40 @@ impl Table<'_, '_> {
         } else {
             allowed_domains
         };
-        let issuer = match issuer {
-            Some(None) if is_google => Some(Some(GOOGLE_ISSUER.to_owned())),
-            other => other,
+        let issuer = match (issuer, speaks) {
+            (Some(None), Some(Speaks::Google)) => Some(Some(GOOGLE_ISSUER.to_owned())),
+            (Some(None), Some(Speaks::GitHub)) => Some(Some(GITHUB.to_owned())),
+            (other, _) => other,
         };
         let name = self.required("name", name);
         let issuer = self.required("issuer", issuer);
         let client_id = self.required("client_id", client_id);
         let client_secret = self.required("client_secret", client_secret);
-        let (groups_claim, role_map) = (groups_claim?, role_map?);
-        if groups_claim.is_none() && !role_map.is_empty() {
-            let kind = FaultKind::Incomplete { other: "identity.provider.groups_claim" };
-            self.fault("role_map", self.raw.origin.clone(), kind);
-            return None;
+        let (groups_claim, role_map, allowed_groups) = (groups_claim?, role_map?, allowed_groups?);
+        let speaks = speaks?;
+        if speaks != Speaks::GitHub && groups_claim.is_none() {
+            for (field, is_empty) in
+                [("role_map", role_map.is_empty()), ("allowed_groups", allowed_groups.is_empty())]
+            {
+                if !is_empty {
+                    let kind = FaultKind::Incomplete { other: "identity.provider.groups_claim" };
+                    self.fault(field, self.raw.origin.clone(), kind);
+                    return None;
+                }
+            }
         }
+        let (issuer, api_url) = (issuer?, api_url?);
+        let kind = match speaks {
+            Speaks::GitHub => ProviderKind::GitHub { api_url: api_url.unwrap_or_else(|| api_of(&issuer)) },
+            Speaks::Oidc | Speaks::Google => ProviderKind::Oidc,
+        };
         let provider = OidcProvider {
             name: name?,
-            issuer: issuer?,
+            title: title?,
+            kind,
+            issuer,
+            allowed_groups,
+            refresh: refresh?,
             client_id: client_id?,
             client_secret: client_secret?,
             allowed_domains: allowed_domains?,
@@ -250,26 +348,80 @@ impl Table<'_, '_> {
         }
     }
 
-    fn domains(&mut self) -> Option<Vec<String>> {
-        const FIELD: &str = "allowed_domains";
-        let Some(located) = self.raw.fields.get(FIELD) else { return Some(Vec::new()) };
+    /// What the provider speaks; what belongs to another is a fault.
+    fn speaks(&mut self) -> Option<Speaks> {
+        let named = match self.raw.fields.get("name").map(|located| &located.raw) {
+            Some(Raw::Text(name)) if name == GOOGLE => Speaks::Google,
+            Some(Raw::Text(name)) if name == "github" => Speaks::GitHub,
+            Some(_) | None => Speaks::Oidc,
+        };
+        let written = self.text("kind", |text| Speaks::named(text).map(|speaks| speaks.name().to_owned()))?;
+        let speaks = written.as_deref().and_then(|text| Speaks::named(text).ok()).unwrap_or(named);
+        let others: &[&str] = match speaks {
+            Speaks::GitHub => &["groups_claim", "allowed_groups"],
+            Speaks::Oidc | Speaks::Google => &["api_url", "allowed_orgs", "allowed_teams"],
+        };
+        let mut is_whole = true;
+        for field in others {
+            if let Some(located) = self.raw.fields.get(*field) {
+                let expected = match speaks {
+                    Speaks::GitHub => "not for GitHub: write allowed_orgs, allowed_teams and role_map",
+                    Speaks::Oidc | Speaks::Google => "only for `kind = \"github\"`",
+                };
+                let kind = FaultKind::Malformed { value: (*field).to_owned(), expected };
+                self.fault(field, located.origin.clone(), kind);
+                is_whole = false;
+            }
+        }
+        is_whole.then_some(speaks)
+    }
+
+    /// Groups of which one must be a member, in the form in which the provider's groups are compared.
+    fn allowed_groups(&mut self, speaks: Option<Speaks>) -> Option<Vec<String>> {
+        let named = self.list("allowed_groups", group);
+        let organizations = self.list("allowed_orgs", organization);
+        let teams = self.list("allowed_teams", team);
+        match speaks {
+            Some(Speaks::GitHub) => Some([organizations?, teams?].concat()),
+            Some(Speaks::Oidc | Speaks::Google) | None => named,
+        }
+    }
+
+    fn switch(&mut self, field: &'static str) -> Option<bool> {
+        let Some(located) = self.raw.fields.get(field) else { return Some(false) };
+        match &located.raw {
+            Raw::Switch(on) => Some(*on),
+            other => {
+                let kind = FaultKind::WrongType { expected: "true or false", found: other.type_name() };
+                self.fault(field, located.origin.clone(), kind);
+                None
+            }
+        }
+    }
+
+    fn list(
+        &mut self,
+        field: &'static str,
+        parse: impl Fn(&str) -> Result<String, FaultKind>,
+    ) -> Option<Vec<String>> {
+        let Some(located) = self.raw.fields.get(field) else { return Some(Vec::new()) };
         let Raw::List(items) = &located.raw else {
             let expected = "an array of strings, such as [\"one\", \"two\"]";
             let kind = FaultKind::WrongType { expected, found: located.raw.type_name() };
-            self.fault(FIELD, located.origin.clone(), kind);
+            self.fault(field, located.origin.clone(), kind);
             return None;
         };
-        let mut domains = Vec::new();
+        let mut parsed = Vec::new();
         for item in items {
-            match domain(item) {
-                Ok(domain) => domains.push(domain),
-                Err(kind) => self.fault(FIELD, located.origin.clone(), kind),
+            match parse(item) {
+                Ok(item) => parsed.push(item),
+                Err(kind) => self.fault(field, located.origin.clone(), kind),
             }
         }
-        (domains.len() == items.len()).then_some(domains)
+        (parsed.len() == items.len()).then_some(parsed)
     }
 
-    fn role_map(&mut self) -> Option<BTreeMap<String, Role>> {
+    fn role_map(&mut self, speaks: Option<Speaks>) -> Option<BTreeMap<String, Role>> {
         const FIELD: &str = "role_map";
         if let Some(other) = self.raw.fields.get(FIELD) {
             let expected = "a table, such as { \"developers\" = \"deployer\" }";
@@ -282,7 +434,12 @@ impl Table<'_, '_> {
         for (group, located) in entries {
             match role(&located.raw) {
                 Ok(role) if !group.trim().is_empty() => {
-                    map.insert(group.clone(), role);
+                    // GitHub compares names without regard to case.
+                    let group = match speaks {
+                        Some(Speaks::GitHub) => group.to_ascii_lowercase(),
+                        Some(Speaks::Oidc | Speaks::Google) | None => group.clone(),
+                    };
+                    map.insert(group, role);
                 }
                 Ok(_) => self.fault(FIELD, located.origin.clone(), FaultKind::Empty),
                 Err(kind) => self.fault(FIELD, located.origin.clone(), kind),
@@ -310,8 +467,17 @@ impl Table<'_, '_> {
     fn explain(&mut self, provider: &OidcProvider) {
         let roles: Vec<String> =
             provider.role_map.iter().map(|(group, role)| format!("{group}={role}")).collect();
+        let (kind, api_url) = match &provider.kind {
+            ProviderKind::Oidc => ("oidc", None),
+            ProviderKind::GitHub { api_url } => ("github", Some(api_url.clone())),
+        };
         let values = [
+            ("kind", Some(kind.to_owned())),
+            ("title", provider.title.clone()),
             ("issuer", Some(provider.issuer.clone())),
+            ("api_url", api_url),
+            ("allowed_groups", Some(provider.allowed_groups.join(","))),
+            ("refresh", Some(provider.refresh.to_string())),
             ("client_id", Some(provider.client_id.clone())),
             ("client_secret", Some(HIDDEN.to_owned())),
             ("allowed_domains", Some(provider.allowed_domains.join(","))),
@@ -326,6 +492,88 @@ impl Table<'_, '_> {
                 origin: field_origin(self.raw, field),
                 default: None,
             });
+        }
+    }
+}
+
+/// What a provider speaks, as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Speaks {
+    Oidc,
+    Google,
+    GitHub,
+}
+
+impl Speaks {
+    const fn name(self) -> &'static str {
+        match self {
+            Speaks::Oidc => "oidc",
+            Speaks::Google => "google",
+            Speaks::GitHub => "github",
+        }
+    }
+
+    fn named(text: &str) -> Result<Self, FaultKind> {
+        let known = [Speaks::Oidc, Speaks::Google, Speaks::GitHub];
+        known.into_iter().find(|speaks| speaks.name() == text).ok_or_else(|| FaultKind::Malformed {
+            value: text.escape_debug().to_string(),
+            expected: "oidc, google or github",
+        })
+    }
+}
+
+/// The API of a GitHub whose pages are at this address.
+fn api_of(issuer: &str) -> String {
+    match issuer.trim_end_matches('/') {
+        GITHUB => GITHUB_API.to_owned(),
+        other => format!("{other}/api/v3"),
+    }
+}
+
+/// A base address: as an issuer, without a slash at its end.
+fn issuer_form(text: &str) -> Result<String, FaultKind> {
+    issuer(text).map(|text| text.trim_end_matches('/').to_owned())
+}
+
+fn title(text: &str) -> Result<String, FaultKind> {
+    let text = text.trim();
+    if text.chars().count() <= MAX_TITLE && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        let expected = "at most 40 visible characters";
+        Err(FaultKind::Malformed { value: text.escape_debug().to_string(), expected })
+    }
+}
+
+fn group(text: &str) -> Result<String, FaultKind> {
+    if text.trim().is_empty() { Err(FaultKind::Empty) } else { Ok(text.to_owned()) }
+}
+
+/// The login of an organization, in lower case: GitHub compares them so.
+fn organization(text: &str) -> Result<String, FaultKind> {
+    let is_login = (1..=39).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-');
+    if is_login {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        let expected = "the name of an organization as it stands in its address, such as example-inc";
+        Err(FaultKind::Malformed { value: text.escape_debug().to_string(), expected })
+    }
+}
+
+/// `organization/team`, in lower case.
+fn team(text: &str) -> Result<String, FaultKind> {
+    let parts = text.split_once('/').filter(|(login, slug)| {
+        let is_slug = (1..=100).contains(&slug.len())
+            && slug.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        is_slug && organization(login).is_ok()
+    });
+    match parts {
+        Some(_) => Ok(text.to_ascii_lowercase()),
+        None => {
+            let expected = "an organization and the team's name as it stands in its address, such as example-inc/platform";
+            Err(FaultKind::Malformed { value: text.escape_debug().to_string(), expected })
         }
     }
 }

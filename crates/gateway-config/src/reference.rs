@@ -3,7 +3,7 @@
 //! `cargo run -p gateway-config --example reference` writes them anew.
 
 use crate::keys::{self, Fallback, Key, Kind, variables};
-use crate::providers;
+use crate::providers::{self, Speaks};
 use crate::routes::FIELDS;
 use crate::settings::{SettingKey, SettingScope, SettingValue};
 
@@ -149,7 +149,14 @@ fn example_provider(text: &mut String) {
     text.push('\n');
     comment(text, PROVIDERS);
     text.push_str("#[[identity.provider]]\n");
-    for field in providers::FIELDS {
+    for field in providers::FIELDS.iter().filter(|field| field.only != Some(Speaks::GitHub)) {
+        text.push_str(&format!("#{} = {}\n", field.name, field.example));
+    }
+    text.push('\n');
+    comment(text, "GitHub is asked through its API; what only it has:");
+    text.push_str("#[[identity.provider]]\n#name = \"github\"\n#client_id = \"Iv1.0123456789abcdef\"\n");
+    text.push_str("#client_secret = \"env:GITHUB_CLIENT_SECRET\"\n");
+    for field in providers::FIELDS.iter().filter(|field| field.only == Some(Speaks::GitHub)) {
         text.push_str(&format!("#{} = {}\n", field.name, field.example));
     }
 }

@@ -15,6 +15,20 @@ pub enum SettingKey {
     MfaStepUp,
     /// How long a second factor counts.
     StepUpWindow,
+    /// Whether people who have a second factor give it when they sign in.
+    SignInFactor,
+    /// How long a browser is trusted to sign in without one.
+    TrustedDevice,
+    /// How long a web session may rest unused.
+    WebSessionIdle,
+    /// How long a web session lasts at most.
+    WebSessionLength,
+    /// How long a command line's session may rest unused.
+    CliSessionIdle,
+    /// How long a command line's session lasts at most.
+    CliSessionLength,
+    /// How often a provider is asked again about people with live sessions.
+    ProviderRefresh,
     /// Whether the rates of `limits` are enforced.
     RateLimits,
     /// Whether apps may be deleted.
@@ -120,8 +134,9 @@ pub enum SettingFault {
     },
 }
 
-const LEAST_WINDOW: Duration = Duration::from_secs(60);
-const MOST_WINDOW: Duration = Duration::from_secs(12 * 3600);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How many people can be asked to approve one thing.
 const MOST_QUORUM: u32 = 5;
@@ -132,9 +147,16 @@ const LONGEST_LABEL: usize = 63;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 11] = [
+    pub const ALL: [SettingKey; 18] = [
         SettingKey::MfaStepUp,
         SettingKey::StepUpWindow,
+        SettingKey::SignInFactor,
+        SettingKey::TrustedDevice,
+        SettingKey::WebSessionIdle,
+        SettingKey::WebSessionLength,
+        SettingKey::CliSessionIdle,
+        SettingKey::CliSessionLength,
+        SettingKey::ProviderRefresh,
         SettingKey::RateLimits,
         SettingKey::DestructiveActions,
         SettingKey::ExternalBuilds,
@@ -151,6 +173,13 @@ impl SettingKey {
         match self {
             SettingKey::MfaStepUp => "mfa_step_up",
             SettingKey::StepUpWindow => "step_up_window",
+            SettingKey::SignInFactor => "sign_in_factor",
+            SettingKey::TrustedDevice => "trusted_device",
+            SettingKey::WebSessionIdle => "web_session_idle",
+            SettingKey::WebSessionLength => "web_session_length",
+            SettingKey::CliSessionIdle => "cli_session_idle",
+            SettingKey::CliSessionLength => "cli_session_length",
+            SettingKey::ProviderRefresh => "provider_refresh",
             SettingKey::RateLimits => "rate_limits",
             SettingKey::DestructiveActions => "destructive_actions",
             SettingKey::ExternalBuilds => "external_builds",
@@ -189,6 +218,13 @@ impl SettingKey {
         match self {
             SettingKey::MfaStepUp
             | SettingKey::StepUpWindow
+            | SettingKey::SignInFactor
+            | SettingKey::TrustedDevice
+            | SettingKey::WebSessionIdle
+            | SettingKey::WebSessionLength
+            | SettingKey::CliSessionIdle
+            | SettingKey::CliSessionLength
+            | SettingKey::ProviderRefresh
             | SettingKey::RateLimits
             | SettingKey::TimeZone
             | SettingKey::ObservePolicies
@@ -212,9 +248,38 @@ impl SettingKey {
             SettingKey::ElevationQuorum => SettingValue::Number(1),
             SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
             SettingKey::AppLabels => SettingValue::Labels(BTreeSet::new()),
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds | SettingKey::ObservePolicies => {
-                SettingValue::Switch(false)
-            }
+            SettingKey::TrustedDevice => SettingValue::Duration(DAY.saturating_mul(30)),
+            SettingKey::WebSessionIdle => SettingValue::Duration(MINUTE.saturating_mul(30)),
+            SettingKey::WebSessionLength => SettingValue::Duration(HOUR.saturating_mul(12)),
+            SettingKey::CliSessionIdle => SettingValue::Duration(HOUR.saturating_mul(8)),
+            SettingKey::CliSessionLength => SettingValue::Duration(DAY.saturating_mul(30)),
+            SettingKey::ProviderRefresh => SettingValue::Duration(MINUTE.saturating_mul(15)),
+            SettingKey::SignInFactor
+            | SettingKey::DestructiveActions
+            | SettingKey::ExternalBuilds
+            | SettingKey::ObservePolicies => SettingValue::Switch(false),
+        }
+    }
+
+    /// The shortest and the longest that a length of time may be.
+    const fn range(self) -> (Duration, Duration) {
+        match self {
+            SettingKey::WebSessionIdle | SettingKey::WebSessionLength => (MINUTE, DAY.saturating_mul(7)),
+            SettingKey::CliSessionIdle | SettingKey::CliSessionLength => (MINUTE, DAY.saturating_mul(90)),
+            SettingKey::TrustedDevice => (HOUR, DAY.saturating_mul(90)),
+            SettingKey::ProviderRefresh => (MINUTE, DAY),
+            SettingKey::StepUpWindow
+            | SettingKey::MfaStepUp
+            | SettingKey::SignInFactor
+            | SettingKey::RateLimits
+            | SettingKey::DestructiveActions
+            | SettingKey::ExternalBuilds
+            | SettingKey::ObservePolicies
+            | SettingKey::Elevations
+            | SettingKey::ElevationLongest
+            | SettingKey::ElevationQuorum
+            | SettingKey::TimeZone
+            | SettingKey::AppLabels => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
 
@@ -226,6 +291,27 @@ impl SettingKey {
             }
             SettingKey::StepUpWindow => {
                 "How long a second factor counts for the credential that gave it, from 1m to 12h. What is hard to undo needs a fresh one each time."
+            }
+            SettingKey::SignInFactor => {
+                "Whether people who have a second factor also give it when they sign in. It never counts as a step-up."
+            }
+            SettingKey::TrustedDevice => {
+                "How long a browser may sign in without that second factor once somebody said there to trust it, from 1h to 2160h (90 days)."
+            }
+            SettingKey::WebSessionIdle => {
+                "How long a session in a browser may rest unused, from 1m to 168h (7 days). A shorter value also holds for sessions that are open."
+            }
+            SettingKey::WebSessionLength => {
+                "How long a session in a browser lasts at most, from 1m to 168h (7 days). A shorter value also holds for sessions that are open."
+            }
+            SettingKey::CliSessionIdle => {
+                "How long a command line's session may rest unused, from 1m to 2160h (90 days). A shorter value also holds for sessions that are open."
+            }
+            SettingKey::CliSessionLength => {
+                "How long a command line's session lasts at most, from 1m to 2160h (90 days). A shorter value also holds for sessions that are open."
+            }
+            SettingKey::ProviderRefresh => {
+                "How often an identity provider with `refresh = true` is asked again about people with live sessions, from 1m to 24h."
             }
             SettingKey::RateLimits => "Whether the rates under [limits] are enforced.",
             SettingKey::DestructiveActions => {
@@ -271,13 +357,14 @@ impl SettingKey {
             SettingValue::Duration(_) => {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
-                if (LEAST_WINDOW..=MOST_WINDOW).contains(&window) {
+                let (least, most) = self.range();
+                if (least..=most).contains(&window) {
                     Ok(SettingValue::Duration(window))
                 } else {
                     Err(SettingFault::OutOfRange {
                         text: text.to_owned(),
-                        least: format_duration(LEAST_WINDOW),
-                        most: format_duration(MOST_WINDOW),
+                        least: format_duration(least),
+                        most: format_duration(most),
                     })
                 }
             }

@@ -1,12 +1,16 @@
-//! Signing people in at an OpenID Connect provider: the relying party's half of the code flow, with
-//! state, nonce and PKCE (S256) always.
+//! Signing people in at an identity provider: the relying party's half of the code flow, with state, nonce and
+//! PKCE (S256) always. Providers speak OpenID Connect; GitHub, which does not, is asked through its API
+//! ([`github`]).
 //!
 //! Nothing here opens a socket ([`Fetch`] is passed in), reads the clock, keeps a session or decides who
 //! may sign in: [`Provider::begin`] makes the address to which a browser is sent and the secrets that the
-//! gateway keeps, [`Provider::finish`] turns what came back into an [`Identity`]. Tokens are read and
-//! verified by the `openidconnect` crate. Start reading at those two functions.
+//! gateway keeps, [`Provider::finish`] turns what came back into an [`Identity`]. Later [`Provider::refresh`]
+//! asks whether the provider still knows the person, and [`Provider::logout_token`] checks what it sends when it
+//! ended their session. ID tokens are read and verified by the `openidconnect` crate. Start reading at those
+//! functions.
 //!
-//! Source: OpenID Connect Core 1.0 and Discovery 1.0; RFC 6749; RFC 7636; RFC 9207; RFC 9700.
+//! Source: OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0 and Back-Channel Logout 1.0; RFC 6749;
+//! RFC 7636; RFC 9207; RFC 9700.
 
 mod callback;
 mod claims;
@@ -14,6 +18,9 @@ mod discovery;
 mod error;
 mod exchange;
 mod fetch;
+mod github;
+mod logout;
+mod refresh;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +41,8 @@ pub use callback::{Callback, Refusal, RefusalKind, callback_error};
 pub use claims::{GroupsFault, Identity};
 pub use error::{Endpoint, FaultSide, OidcError, TokenFault};
 pub use fetch::{Answer, Fetch, FetchError, MAX_ANSWER_BYTES};
+pub use logout::{LogoutFault, LogoutToken};
+pub use refresh::Refreshed;
 
 use discovery::Cache;
 use fetch::Reach;
@@ -45,12 +54,35 @@ const RANDOM_BYTES: usize = 32;
 /// The longest code that is taken back to the provider, in bytes.
 const MAX_CODE_BYTES: usize = 4096;
 
+/// What a provider speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProviderKind {
+    /// OpenID Connect.
+    Oidc,
+    /// GitHub's OAuth, beside its API.
+    GitHub {
+        /// The API's base URL, without a slash at its end.
+        api_url: String,
+    },
+}
+
+/// Whether a provider is asked again while a person's sessions last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Again {
+    /// It is; it must then give something to ask with.
+    Refresh,
+    /// It is asked once, at sign-in.
+    Never,
+}
+
 /// One configured provider.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
     /// Its name in addresses and messages.
     pub name: String,
-    /// Its issuer, exactly as it stands in its tokens.
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Its issuer, exactly as it stands in its tokens. Of GitHub, the address of its pages.
     pub issuer: String,
     /// The client id it gave the gateway.
     pub client_id: String,
@@ -58,6 +90,11 @@ pub struct ProviderConfig {
     pub client_secret: Secret<String>,
     /// Domains whose people may sign in unlisted; empty = nobody's.
     pub allowed_domains: Vec<String>,
+    /// Groups of which one must be a member to sign in; empty = nobody need be. Of GitHub, organizations (`acme`)
+    /// and teams (`acme/platform`), in lower case.
+    pub allowed_groups: Vec<String>,
+    /// Whether it is asked again while sessions last.
+    pub again: Again,
     /// The claim of the ID token that holds a person's groups; `None` = groups are not looked at.
     pub groups_claim: Option<String>,
     /// The role that a group gives, by the group's exact name.
@@ -89,6 +126,20 @@ pub struct Kept {
     /// The address for the way back.
     pub redirect_uri: String,
 }
+
+/// A sign-in that came to a good end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedIn {
+    /// Who it is.
+    pub identity: Identity,
+    /// What the provider calls its session (the claim `sid`).
+    pub sid: Option<String>,
+    /// What it is asked again with; `None` when it gave nothing, or is not to be asked.
+    pub again: Option<Secret<String>>,
+}
+
+/// The longest name of a provider's session, in bytes.
+const MAX_SID_BYTES: usize = 255;
 
 /// One identity provider, with what is remembered of its documents.
 pub struct Provider {
@@ -128,6 +179,17 @@ impl Provider {
             && self.config.allowed_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain))
     }
 
+    /// Whether people must be in certain groups, whatever else they have.
+    pub fn restricts_groups(&self) -> bool {
+        !self.config.allowed_groups.is_empty()
+    }
+
+    /// Whether one of these groups is one that people must be in, by exact name. An empty list allows nobody by
+    /// their groups.
+    pub fn group_allowed(&self, groups: &[String]) -> bool {
+        groups.iter().any(|group| self.config.allowed_groups.contains(group))
+    }
+
     /// The roles that these groups give, by exact name; a group that is not in the map gives none.
     pub fn roles_of(&self, groups: &[String]) -> RoleSet {
         groups.iter().filter_map(|group| self.config.role_map.get(group)).copied().collect()
@@ -145,17 +207,20 @@ impl Provider {
         redirect_uri: &str,
     ) -> Result<Begun, OidcError> {
         let redirect = self.redirect(redirect_uri)?;
-        let known = self.known(fetch, now).await?;
         let kept = Kept {
             state: random(entropy),
             nonce: random(entropy),
             verifier: random(entropy),
             redirect_uri: redirect_uri.to_owned(),
         };
+        if let ProviderKind::GitHub { .. } = self.config.kind {
+            return Ok(Begun { url: self.begin_at_github(&kept)?, kept });
+        }
+        let known = self.known(fetch, now).await?;
         let verifier = PkceCodeVerifier::new(kept.verifier.expose().clone());
         let (state, nonce) = (kept.state.expose().clone(), kept.nonce.expose().clone());
         let client = self.client(&known.metadata);
-        let (url, _, _) = client
+        let mut request = client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
                 move || CsrfToken::new(state),
@@ -163,8 +228,14 @@ impl Provider {
             )
             .add_scopes(["email", "profile"].map(|scope| Scope::new(scope.to_owned())))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .url();
+            .set_redirect_uri(Cow::Owned(redirect));
+        for (name, value) in self.offline() {
+            request = match *name {
+                "scope" => request.add_scope(Scope::new((*value).to_owned())),
+                _ => request.add_extra_param(*name, *value),
+            };
+        }
+        let (url, _, _) = request.url();
         Ok(Begun { url: url.into(), kept })
     }
 
@@ -183,7 +254,7 @@ impl Provider {
         now: Timestamp,
         kept: &Kept,
         callback: &Callback,
-    ) -> Result<Identity, OidcError> {
+    ) -> Result<SignedIn, OidcError> {
         let (sent, returned) = (kept.state.expose().as_bytes(), callback.state.expose().as_bytes());
         if sent.is_empty() || verify_slices_are_equal(sent, returned).is_err() {
             return Err(OidcError::State);
@@ -191,15 +262,32 @@ impl Provider {
         if callback.code.expose().is_empty() || callback.code.expose().len() > MAX_CODE_BYTES {
             return Err(OidcError::Code);
         }
+        if let ProviderKind::GitHub { api_url } = &self.config.kind {
+            return self.finish_at_github(fetch, api_url, kept, callback).await;
+        }
         let known = self.known(fetch, now).await?;
         match callback.iss.as_deref() {
             Some(iss) if iss == self.config.issuer => {}
             None if !known.metadata.additional_metadata().says_who_answers() => {}
             Some(_) | None => return Err(OidcError::CallbackIssuer { provider: self.named() }),
         }
-        let token = self.exchange(fetch, &known.metadata, kept, callback).await?;
-        let claims = self.verified(fetch, now, &known, &token, &kept.nonce).await?;
-        self.identity(now, &claims)
+        let (token, again) = self.exchange(fetch, &known.metadata, kept, callback).await?;
+        let claims = self.verified(fetch, now, &known, &token, Some(&kept.nonce)).await?;
+        let identity = self.identity(now, &claims)?;
+        let again = again.filter(|_| self.config.again == Again::Refresh);
+        Ok(SignedIn { identity, sid: claims::session_of(&claims), again })
+    }
+
+    /// What a provider wants to be asked for so that it can be asked again. Google has its own way, which also
+    /// asks the person each time. Source: OpenID Connect Core 1.0, section 11.
+    fn offline(&self) -> &'static [(&'static str, &'static str)] {
+        match self.config.again {
+            Again::Never => &[],
+            Again::Refresh if self.config.issuer == claims::GOOGLE => {
+                &[("access_type", "offline"), ("prompt", "consent")]
+            }
+            Again::Refresh => &[("scope", "offline_access"), ("prompt", "consent")],
+        }
     }
 
     /// The provider's name, for an error.

@@ -9,6 +9,7 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_app::circumstances::Circumstances;
 use gateway_app::control::ControlPlane;
 use gateway_app::entitlements::Entitlements;
+use gateway_app::notify::Notices;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
 use gateway_convox::RouteTable;
@@ -105,6 +106,8 @@ pub struct DataPlaneParts {
     pub http2: Http2Options,
     /// How often, and how much at once.
     pub limits: LimitOptions,
+    /// Who tells people what happened.
+    pub notices: Arc<dyn Notices>,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }

@@ -2,6 +2,7 @@
 //! trait demands, and knows nothing of what is asked.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
 
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +51,8 @@ pub enum FetchSetupError {
 ///
 /// # Security
 /// No redirect is followed, no proxy is taken from the environment, no cookie is kept. Plain HTTP goes to
-/// loopback only.
+/// loopback only. What is dialled is an address that was looked at ([`reach`]): a name, whatever it resolves to
+/// at that moment, never leads to this machine or to what only its own link reaches.
 #[derive(Clone)]
 pub(crate) struct HttpFetch {
     client: reqwest::Client,
@@ -82,6 +85,7 @@ impl HttpFetch {
             .with_no_client_auth();
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(reach::Guarded))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -128,9 +132,14 @@ fn permitted(address: &str) -> Result<String, FetchError> {
         Host::Ipv6(address) => address.is_loopback(),
         Host::Domain(name) => *name == "localhost",
     };
+    let is_reachable = match &host {
+        Host::Ipv4(address) => is_loopback || reach::may_be_asked(IpAddr::V4(*address)),
+        Host::Ipv6(address) => is_loopback || reach::may_be_asked(IpAddr::V6(*address)),
+        Host::Domain(_) => true,
+    };
     let is_bare = url.username().is_empty() && url.password().is_none();
     match url.scheme() {
-        "https" if is_bare => Ok(host.to_string()),
+        "https" if is_bare && is_reachable => Ok(host.to_string()),
         "http" if is_bare && is_loopback => Ok(host.to_string()),
         scheme => Err(FetchError::Address { address: format!("{scheme}://{host}") }),
     }

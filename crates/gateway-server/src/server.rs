@@ -11,6 +11,7 @@ use gateway_app::entitlements::Entitlements;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
+use gateway_app::sign_in::refresh;
 use gateway_app::{App, Operator, elevations, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
@@ -57,6 +58,9 @@ const ENDS_POLL: Duration = Duration::from_secs(5);
 
 /// How often tokens that end soon are looked for.
 const ENDING_TOKENS_POLL: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether providers are due to be asked again about people with live sessions.
+const REFRESHING: Duration = Duration::from_secs(5);
 
 /// At latest when a changed setting takes effect.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
@@ -223,6 +227,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         settings: settings.clone(),
         entitlements,
         networks: networks(&config),
+        notices: app.notices.clone(),
         control: Arc::new(OwnOperations::new(app.clone())),
         form_limit_bytes: config.limits.form_size_bytes,
         head_limit_bytes: config.limits.head_size_bytes,
@@ -293,6 +298,20 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         move || {
             let app = app.clone();
             async move { gateway_app::tokens::warn_of_ends(&app).await }
+        }
+    });
+    running.each(REFRESHING, {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move {
+                if let Err(error) = refresh::round(&app).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "identity providers could not be asked again"
+                    );
+                }
+            }
         }
     });
     running.keep_up(hosts);

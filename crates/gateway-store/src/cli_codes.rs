@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_types::{Secret, SessionId, Timestamp, UserId};
+use gateway_types::{ProviderSessionId, Secret, SessionId, Timestamp, UserId};
 use sqlx::Row;
 
 use crate::error::StoreError;
@@ -30,6 +30,8 @@ pub struct NewCliCode {
     pub redirect_uri: String,
     /// The device that asked.
     pub device: String,
+    /// The session at the identity provider that it comes of.
+    pub provider_session: Option<ProviderSessionId>,
 }
 
 /// What a code stands for.
@@ -67,8 +69,8 @@ impl CliCodes {
             .execute(tx.connection())
             .await?;
         let inserted = sqlx::query(
-            "INSERT INTO cli_codes (digest, user_id, code_challenge, redirect_uri, device, created, expires) \
-             SELECT $1, users.id, $3, $4, $5, $6, $7 FROM users WHERE users.id = $2",
+            "INSERT INTO cli_codes (digest, user_id, code_challenge, redirect_uri, device, created, expires, \
+             provider_session) SELECT $1, users.id, $3, $4, $5, $6, $7, $8 FROM users WHERE users.id = $2",
         )
         .bind(sha256_hex(code.expose().as_bytes()))
         .bind(new.user.to_string())
@@ -77,6 +79,7 @@ impl CliCodes {
         .bind(new.device.clone())
         .bind(now.micros())
         .bind(now.saturating_add(CODE_TIME).micros())
+        .bind(new.provider_session.map(|id| id.to_string()))
         .execute(tx.connection())
         .await?;
         tx.commit().await?;
@@ -93,7 +96,7 @@ impl CliCodes {
         let _turn = self.core.database.write_turn().await;
         let taken = sqlx::query(
             "UPDATE cli_codes SET used = $1 WHERE digest = $2 AND used IS NULL AND expires > $1 \
-             RETURNING user_id, code_challenge, redirect_uri, device",
+             RETURNING user_id, code_challenge, redirect_uri, device, provider_session",
         )
         .bind(now.micros())
         .bind(digest.clone())
@@ -105,6 +108,7 @@ impl CliCodes {
                 code_challenge: row.try_get("code_challenge")?,
                 redirect_uri: row.try_get("redirect_uri")?,
                 device: row.try_get("device")?,
+                provider_session: optional_parsed(&row, "provider_session", "provider session id")?,
             }));
         }
         let replayed = sqlx::query(

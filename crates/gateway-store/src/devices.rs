@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_types::{DeviceSignInId, Secret, SessionId, Timestamp, UserId};
+use gateway_types::{DeviceSignInId, ProviderSessionId, Secret, SessionId, Timestamp, UserId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, is_duplicate};
-use crate::row::{moment, parsed, storable};
+use crate::row::{moment, optional_parsed, parsed, storable};
 use crate::secrets::{random_text, sha256_hex};
 use crate::sign_ins::{micros, source};
 use crate::step_ups::{Try, TryLimit};
@@ -106,6 +106,8 @@ pub enum Poll {
         user: UserId,
         /// The device's name.
         device: String,
+        /// The session at an identity provider of which the person's own session came.
+        provider_session: Option<ProviderSessionId>,
     },
     /// Nobody decided yet.
     Pending,
@@ -186,7 +188,8 @@ impl Devices {
         row.as_ref().map(waiting).transpose()
     }
 
-    /// Decides about exactly this device, once.
+    /// Decides about exactly this device, once, with the session `by`: what comes of it ends with what that
+    /// session came of.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is over or was decided.
@@ -194,6 +197,7 @@ impl Devices {
         &self,
         id: DeviceSignInId,
         user: UserId,
+        by: SessionId,
         decision: DeviceDecision,
     ) -> Result<(), StoreError> {
         let state = match decision {
@@ -202,13 +206,15 @@ impl Devices {
         };
         let _turn = self.core.database.write_turn().await;
         let decided = sqlx::query(
-            "UPDATE device_sign_ins SET state = $1, user_id = $2, decided = $3 \
+            "UPDATE device_sign_ins SET state = $1, user_id = $2, decided = $3, \
+             provider_session = (SELECT provider_session FROM sessions WHERE sessions.id = $5) \
              WHERE id = $4 AND state = 'pending' AND expires > $3",
         )
         .bind(state.name())
         .bind(user.to_string())
         .bind(self.core.clock.now().micros())
         .bind(id.to_string())
+        .bind(by.to_string())
         .execute(self.core.database.pool())
         .await?;
         if decided.rows_affected() == 0 { Err(StoreError::Conflict) } else { Ok(()) }
@@ -225,7 +231,8 @@ impl Devices {
         let _turn = self.core.database.write_turn().await;
         let taken = sqlx::query(
             "UPDATE device_sign_ins SET state = 'used', last_poll = $1 \
-             WHERE device_digest = $2 AND state = 'approved' AND expires > $1 RETURNING user_id, device",
+             WHERE device_digest = $2 AND state = 'approved' AND expires > $1 \
+             RETURNING user_id, device, provider_session",
         )
         .bind(now)
         .bind(digest.clone())
@@ -233,7 +240,8 @@ impl Devices {
         .await?;
         if let Some(row) = taken {
             let (user, device) = (parsed(&row, "user_id", "user id")?, row.try_get("device")?);
-            return Ok(Poll::Approved { user, device });
+            let provider_session = optional_parsed(&row, "provider_session", "provider session id")?;
+            return Ok(Poll::Approved { user, device, provider_session });
         }
         // All three compare with the row as it was before: in one UPDATE no column sees another's new value.
         let row = sqlx::query(

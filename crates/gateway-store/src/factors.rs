@@ -13,6 +13,7 @@ use crate::row::{moment, optional_moment, parsed, storable};
 use crate::sealing::Sealer;
 use crate::sessions::end_others;
 use crate::store::Core;
+use crate::trusted_devices::forget;
 
 /// What the key of sealed seeds is derived for.
 pub(crate) const SEALING_KEY: &str = "factor-sealing/v1";
@@ -237,6 +238,7 @@ impl Factors {
         // One that never counted leaves everything as it was.
         if counted && left == 0 {
             delete_backup_codes(&mut tx, user).await?;
+            forget(&mut tx, user).await?;
             if let Some(kept) = kept {
                 end_others(&mut tx, user, kept, self.core.clock.now()).await?;
             }
@@ -260,6 +262,7 @@ impl Factors {
             return Err(StoreError::NotFound);
         }
         delete_backup_codes(&mut tx, user).await?;
+        forget(&mut tx, user).await?;
         sqlx::query("DELETE FROM factors WHERE user_id = $1")
             .bind(user.to_string())
             .execute(tx.connection())

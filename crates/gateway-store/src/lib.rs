@@ -28,6 +28,7 @@ pub mod kept;
 pub mod leases;
 mod migrate;
 pub mod policies;
+pub mod provider_sessions;
 pub mod rate_counts;
 pub mod role_grants;
 mod row;
@@ -46,6 +47,7 @@ pub mod store;
 mod tests;
 pub mod tokens;
 pub mod trust_rules;
+pub mod trusted_devices;
 pub mod users;
 pub mod workloads;
 
@@ -75,11 +77,14 @@ pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
 pub use policies::{Policies, PolicyDocument};
+pub use provider_sessions::{
+    DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions, TokenUse,
+};
 pub use rate_counts::{OthersCount, RateCounts};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};
 pub use row::Page;
 pub use services::{ServiceDocument, Services};
-pub use sessions::{NewSession, Session, Sessions};
+pub use sessions::{NewSession, Session, SessionSource, Sessions};
 pub use settings::{Setting, SettingScope, Settings};
 pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use signing_keys::{SigningKey, SigningKeys};
@@ -87,5 +92,6 @@ pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, T
 pub use store::{Access, Store, StoreOptions};
 pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
 pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
+pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};
 pub use workloads::{NewWorkload, TokenIdentity, Workloads};

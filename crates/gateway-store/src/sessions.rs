@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_types::{CredentialKind, Secret, SessionId, Timestamp, TokenKind, UserId};
+use gateway_types::{CredentialKind, ProviderSessionId, Secret, SessionId, Timestamp, TokenKind, UserId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -12,6 +12,7 @@ use crate::database::WriteTx;
 use crate::error::StoreError;
 use crate::row::{moment, optional_moment, optional_parsed, parsed, storable};
 use crate::secrets::{credential_digest, digest_text, random_text};
+use crate::sign_ins::micros;
 use crate::statement::Statement;
 use crate::store::Core;
 
@@ -41,6 +42,10 @@ pub struct Session {
     pub device: String,
     /// From which address it was opened.
     pub ip: Option<IpAddr>,
+    /// The program that opened it, as it says; empty when it said nothing.
+    pub client: String,
+    /// From which address it was last used, when it is another.
+    pub last_ip: Option<IpAddr>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
 }
@@ -62,14 +67,23 @@ pub struct NewSession {
     pub ip: Option<IpAddr>,
 }
 
+/// What a session comes of, besides a person.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SessionSource {
+    /// The session at an identity provider: once that ended, no session comes of it.
+    pub provider_session: Option<ProviderSessionId>,
+    /// The program that opens it, as it says.
+    pub client: String,
+}
+
 /// The sessions of this gateway.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     pub(crate) core: Arc<Core>,
 }
 
-const SELECT: &str = "SELECT id, user_id, kind, created, expires, idle_limit, last_seen, device, ip, revoked \
-     FROM sessions";
+const SELECT: &str = "SELECT id, user_id, kind, created, expires, idle_limit, last_seen, device, ip, client, last_ip, \
+     revoked FROM sessions";
 
 impl Sessions {
     /// When any session of a person was last used, to about a minute; `None` = they never had one that is remembered.
@@ -91,7 +105,20 @@ impl Sessions {
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such person.
     pub async fn create(&self, new: NewSession) -> Result<(Session, Secret<String>), StoreError> {
+        self.create_from(new, SessionSource::default()).await
+    }
+
+    /// The same, of a session at an identity provider.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such person, or the session at the provider ended.
+    pub async fn create_from(
+        &self,
+        new: NewSession,
+        source: SessionSource,
+    ) -> Result<(Session, Secret<String>), StoreError> {
         storable("the device", &new.device)?;
+        storable("the client", &source.client)?;
         let secret = match new.kind {
             CredentialKind::CliSession => TokenKind::CliSession.generate(&*self.core.entropy),
             CredentialKind::WebSession => random_text(&*self.core.entropy),
@@ -113,19 +140,28 @@ impl Sessions {
             last_seen: now,
             device: new.device,
             ip: new.ip,
+            client: source.client,
+            last_ip: None,
             revoked: None,
         };
-        self.insert(&session, &secret).await?;
+        self.insert(&session, &secret, source.provider_session).await?;
         Ok((session, secret))
     }
 
-    async fn insert(&self, session: &Session, secret: &Secret<String>) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        session: &Session,
+        secret: &Secret<String>,
+        of: Option<ProviderSessionId>,
+    ) -> Result<(), StoreError> {
         let idle_limit = i64::try_from(session.idle_limit.as_micros())
             .map_err(|_large| StoreError::OutOfRange { field: "the idle limit" })?;
         let (mut tx, version) = self.core.database.begin_change().await?;
         let inserted = sqlx::query(
-            "INSERT INTO sessions (id, digest, user_id, kind, created, expires, idle_limit, last_seen, device, ip) \
-             SELECT $1, $2, users.id, $4, $5, $6, $7, $5, $8, $9 FROM users WHERE users.id = $3",
+            "INSERT INTO sessions (id, digest, user_id, kind, created, expires, idle_limit, last_seen, device, ip, \
+             client, provider_session) \
+             SELECT $1, $2, users.id, $4, $5, $6, $7, $5, $8, $9, $10, $11 FROM users WHERE users.id = $3 \
+             AND $12 = (SELECT count(*) FROM provider_sessions AS p WHERE p.id = $11 AND p.ended IS NULL)",
         )
         .bind(session.id.to_string())
         .bind(digest_text(&credential_digest(secret.expose())))
@@ -136,6 +172,9 @@ impl Sessions {
         .bind(idle_limit)
         .bind(session.device.clone())
         .bind(session.ip.map(|ip| ip.to_string()))
+        .bind(session.client.clone())
+        .bind(of.map(|id| id.to_string()))
+        .bind(i64::from(of.is_some()))
         .execute(tx.connection())
         .await?;
         if inserted.rows_affected() == 0 {
@@ -216,6 +255,35 @@ impl Sessions {
         self.core.changes.commit(tx, version).await
     }
 
+    /// Brings the live sessions of a kind within these limits: a limit that became shorter holds for them too, one
+    /// that became longer does not. Returns how many it concerned.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn shorten(
+        &self,
+        kind: CredentialKind,
+        idle_limit: Duration,
+        longest: Duration,
+    ) -> Result<u64, StoreError> {
+        let (idle_limit, longest) = (micros(idle_limit), micros(longest));
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        let shortened = sqlx::query(
+            "UPDATE sessions SET idle_limit = CASE WHEN idle_limit > $1 THEN $1 ELSE idle_limit END, \
+             expires = CASE WHEN expires > created + $2 THEN created + $2 ELSE expires END \
+             WHERE kind = $3 AND revoked IS NULL AND expires > $4 \
+             AND (idle_limit > $1 OR expires > created + $2)",
+        )
+        .bind(idle_limit)
+        .bind(longest)
+        .bind(kind.name())
+        .bind(self.core.clock.now().micros())
+        .execute(tx.connection())
+        .await?;
+        self.core.changes.commit(tx, version).await?;
+        Ok(shortened.rows_affected())
+    }
+
     /// Ends all sessions of a person but one; returns how many were live.
     ///
     /// # Errors
@@ -291,6 +359,8 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         last_seen: moment(row, "last_seen")?,
         device: row.try_get("device")?,
         ip: optional_parsed(row, "ip", "address")?,
+        client: row.try_get("client")?,
+        last_ip: optional_parsed(row, "last_ip", "address")?,
         revoked: optional_moment(row, "revoked")?,
     })
 }

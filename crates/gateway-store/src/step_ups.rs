@@ -146,30 +146,50 @@ pub struct TryLimit {
 /// The statements that count tries in one of the two tables.
 #[derive(Clone, Copy)]
 struct Count {
-    add: &'static str,
-    since: &'static str,
+    read: &'static str,
+    first: &'static str,
+    next: &'static str,
     take_back: &'static str,
+    tell: &'static str,
 }
 
 const BY_SESSION: Count = Count {
-    add: "INSERT INTO step_up_tries (credential_id, since, tries) VALUES ($1, $2, 1) \
-          ON CONFLICT (credential_id) DO UPDATE SET \
-          tries = CASE WHEN step_up_tries.since <= $3 THEN 1 ELSE step_up_tries.tries + 1 END, \
-          since = CASE WHEN step_up_tries.since <= $3 THEN $2 ELSE step_up_tries.since END \
-          WHERE step_up_tries.since <= $3 OR step_up_tries.tries < $4",
-    since: "SELECT since FROM step_up_tries WHERE credential_id = $1",
-    take_back: "UPDATE step_up_tries SET tries = tries - 1 WHERE credential_id = $1 AND tries > 0",
+    read: "SELECT since, tries, failed FROM step_up_tries WHERE credential_id = $1",
+    first: "INSERT INTO step_up_tries (credential_id, since, tries, failed) VALUES ($1, $2, 1, 1) \
+            ON CONFLICT (credential_id) DO NOTHING",
+    next: "UPDATE step_up_tries SET since = $2, tries = $3, failed = $4 \
+           WHERE credential_id = $1 AND since = $5 AND tries = $6 AND failed = $7",
+    take_back: "UPDATE step_up_tries SET tries = tries - 1, failed = 0 WHERE credential_id = $1 AND tries > 0",
+    tell: "UPDATE step_up_tries SET told = since WHERE credential_id = $1 AND tries >= $2 \
+           AND (told IS NULL OR told <> since)",
 };
 
 const BY_PERSON: Count = Count {
-    add: "INSERT INTO person_tries (user_id, since, tries) VALUES ($1, $2, 1) \
-          ON CONFLICT (user_id) DO UPDATE SET \
-          tries = CASE WHEN person_tries.since <= $3 THEN 1 ELSE person_tries.tries + 1 END, \
-          since = CASE WHEN person_tries.since <= $3 THEN $2 ELSE person_tries.since END \
-          WHERE person_tries.since <= $3 OR person_tries.tries < $4",
-    since: "SELECT since FROM person_tries WHERE user_id = $1",
-    take_back: "UPDATE person_tries SET tries = tries - 1 WHERE user_id = $1 AND tries > 0",
+    read: "SELECT since, tries, failed FROM person_tries WHERE user_id = $1",
+    first: "INSERT INTO person_tries (user_id, since, tries, failed) VALUES ($1, $2, 1, 1) \
+            ON CONFLICT (user_id) DO NOTHING",
+    next: "UPDATE person_tries SET since = $2, tries = $3, failed = $4 \
+           WHERE user_id = $1 AND since = $5 AND tries = $6 AND failed = $7",
+    take_back: "UPDATE person_tries SET tries = tries - 1, failed = 0 WHERE user_id = $1 AND tries > 0",
+    tell: "UPDATE person_tries SET told = since WHERE user_id = $1 AND tries >= $2 \
+           AND (told IS NULL OR told <> since)",
 };
+
+/// How often a try is counted anew because another was counted at the same moment.
+const COUNT_ATTEMPTS: usize = 50;
+
+/// The longest that a round of tries can become.
+const LONGEST_ROUND: Duration = Duration::from_secs(24 * 3600);
+
+impl TryLimit {
+    /// How long a round lasts after so many wrong codes in a row: twice as long for each round that was used up,
+    /// whether at once or bit by bit, to a day at most.
+    fn round(self, failed: i64) -> Duration {
+        let used_up = failed.saturating_sub(1).checked_div(self.most.max(1)).unwrap_or_default();
+        let doubled = u32::try_from(used_up.clamp(0, 16)).unwrap_or_default();
+        self.within.saturating_mul(2_u32.saturating_pow(doubled)).min(LONGEST_ROUND.max(self.within))
+    }
+}
 
 /// What this process remembers of step-ups.
 pub(crate) struct Remembered {
@@ -247,8 +267,11 @@ impl StepUps {
         self.core.step_ups.turns.of(&session.to_string()).lock_owned().await
     }
 
-    /// Asks to try one more code of `user` with `session`, and counts it at once for both: codes that are
-    /// tried side by side, here or on other instances, or with many sessions, do not get around the limits.
+    /// Asks to try one more code of `user` with `session`, and counts it at once: codes that are tried side by
+    /// side, here or on other instances, or with many sessions, do not get around the limits.
+    ///
+    /// A session that gave a right code before is held to its own limit only: whoever tries in vain with other
+    /// sessions cannot keep the person from confirming with theirs.
     ///
     /// # Errors
     /// Only when the database cannot be written; then no code may be tried.
@@ -259,33 +282,76 @@ impl StepUps {
         of_session: TryLimit,
         of_person: TryLimit,
     ) -> Result<Try, StoreError> {
-        match self.count_try(BY_SESSION, &session.to_string(), of_session).await? {
-            Try::Allowed => self.count_try(BY_PERSON, &user.to_string(), of_person).await,
-            refused @ Try::TooMany(_) => Ok(refused),
+        if let refused @ Try::TooMany(_) =
+            self.count_try(BY_SESSION, &session.to_string(), of_session).await?
+        {
+            return Ok(refused);
         }
+        let proven = sqlx::query("SELECT opened FROM step_ups WHERE credential_id = $1")
+            .bind(session.to_string())
+            .fetch_optional(self.core.database.pool())
+            .await?;
+        if proven.is_some() {
+            return Ok(Try::Allowed);
+        }
+        let counted = self.begin_try_of_person(user, of_person).await?;
+        if counted == Try::Allowed {
+            let _turn = self.core.database.write_turn().await;
+            sqlx::query("UPDATE step_up_tries SET of_person = of_person + 1 WHERE credential_id = $1")
+                .bind(session.to_string())
+                .execute(self.core.database.pool())
+                .await?;
+        }
+        Ok(counted)
+    }
+
+    /// The same where there is no session yet.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn begin_try_of_person(&self, user: UserId, limit: TryLimit) -> Result<Try, StoreError> {
+        self.count_try(BY_PERSON, &user.to_string(), limit).await
     }
 
     async fn count_try(&self, count: Count, whose: &str, limit: TryLimit) -> Result<Try, StoreError> {
-        let within = i64::try_from(limit.within.as_micros())
-            .map_err(|_large| StoreError::OutOfRange { field: "the time of tries" })?;
-        let now = self.core.clock.now();
-        let over = now.micros().saturating_sub(within);
-        let turn = self.core.database.write_turn().await;
-        let counted = sqlx::query(count.add)
-            .bind(whose.to_owned())
-            .bind(now.micros())
-            .bind(over)
-            .bind(limit.most)
-            .execute(self.core.database.pool())
-            .await?;
-        drop(turn);
-        if counted.rows_affected() == 1 {
-            return Ok(Try::Allowed);
+        for _attempt in 0..COUNT_ATTEMPTS {
+            let now = self.core.clock.now();
+            let _turn = self.core.database.write_turn().await;
+            let pool = self.core.database.pool();
+            let row = sqlx::query(count.read).bind(whose.to_owned()).fetch_optional(pool).await?;
+            let Some(row) = row else {
+                let first = sqlx::query(count.first).bind(whose.to_owned()).bind(now.micros());
+                if first.execute(pool).await?.rows_affected() == 1 {
+                    return Ok(Try::Allowed);
+                }
+                continue;
+            };
+            let since = moment(&row, "since")?;
+            let (tries, failed): (i64, i64) = (row.try_get("tries")?, row.try_get("failed")?);
+            let ends = since.saturating_add(limit.round(failed));
+            let is_over = ends <= now;
+            if !is_over && tries >= limit.most {
+                return Ok(Try::TooMany(ends));
+            }
+            // After a day without a try it is as it was in the beginning.
+            let is_forgotten = since.saturating_add(LONGEST_ROUND.max(limit.within)) <= now;
+            let next_failed = if is_forgotten { 1 } else { failed.saturating_add(1) };
+            let (next_since, next_tries) = if is_over { (now, 1) } else { (since, tries.saturating_add(1)) };
+            let counted = sqlx::query(count.next)
+                .bind(whose.to_owned())
+                .bind(next_since.micros())
+                .bind(next_tries)
+                .bind(next_failed)
+                .bind(since.micros())
+                .bind(tries)
+                .bind(failed)
+                .execute(pool)
+                .await?;
+            if counted.rows_affected() == 1 {
+                return Ok(Try::Allowed);
+            }
         }
-        let row =
-            sqlx::query(count.since).bind(whose.to_owned()).fetch_optional(self.core.database.pool()).await?;
-        let since = row.as_ref().map(|row| moment(row, "since")).transpose()?;
-        Ok(Try::TooMany(since.unwrap_or(now).saturating_add(limit.within)))
+        Ok(Try::TooMany(self.core.clock.now().saturating_add(Duration::from_secs(1))))
     }
 
     /// Takes back one count of [`StepUps::begin_try`]: the code was right.
@@ -293,11 +359,61 @@ impl StepUps {
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn succeeded(&self, user: UserId, session: SessionId) -> Result<(), StoreError> {
+        let turn = self.core.database.write_turn().await;
+        let pool = self.core.database.pool();
+        sqlx::query(BY_SESSION.take_back).bind(session.to_string()).execute(pool).await?;
+        let of_person = sqlx::query(
+            "UPDATE step_up_tries SET of_person = of_person - 1 WHERE credential_id = $1 AND of_person > 0",
+        )
+        .bind(session.to_string())
+        .execute(pool)
+        .await?;
+        drop(turn);
+        if of_person.rows_affected() == 0 { Ok(()) } else { self.succeeded_of_person(user).await }
+    }
+
+    /// Takes back one count of [`StepUps::begin_try_of_person`]: the code was right.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn succeeded_of_person(&self, user: UserId) -> Result<(), StoreError> {
         let _turn = self.core.database.write_turn().await;
-        for (count, whose) in [(BY_SESSION, session.to_string()), (BY_PERSON, user.to_string())] {
-            sqlx::query(count.take_back).bind(whose).execute(self.core.database.pool()).await?;
-        }
+        sqlx::query(BY_PERSON.take_back).bind(user.to_string()).execute(self.core.database.pool()).await?;
         Ok(())
+    }
+
+    /// Whether the person is to be told that no more codes of theirs are looked at: true once for each round that
+    /// was used up, of this session or of all together, on whichever instance.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn tell_once(
+        &self,
+        user: UserId,
+        session: Option<SessionId>,
+        of_session: TryLimit,
+        of_person: TryLimit,
+    ) -> Result<bool, StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        let session = session.map(|session| (BY_SESSION.tell, session.to_string(), of_session.most));
+        let person = (BY_PERSON.tell, user.to_string(), of_person.most);
+        let mut is_first = false;
+        for (tell, whose, most) in session.into_iter().chain([person]) {
+            let told = sqlx::query(tell).bind(whose).bind(most).execute(self.core.database.pool()).await?;
+            is_first |= told.rows_affected() == 1;
+        }
+        Ok(is_first)
+    }
+
+    /// Spends a right code where there is no session yet, and opens no window; true if nobody spent it before.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written; whether the code is spent is then not known.
+    pub async fn spend_alone(&self, user: UserId, code: &RightCode) -> Result<bool, StoreError> {
+        let mut tx = self.core.database.begin().await?;
+        let taken = take(&mut tx, user, code, self.core.clock.now()).await?;
+        tx.commit().await?;
+        Ok(taken)
     }
 
     /// Spends a right code for `session` and opens its window, if nobody spent it before.
@@ -419,6 +535,19 @@ mod tests {
         check(130, 100, 600, true);
         check(131, 100, 600, false);
         check(101, 100, 0, false);
+    }
+
+    #[test]
+    fn g2_each_round_that_is_used_up_makes_the_next_twice_as_long() {
+        let limit = TryLimit { most: 5, within: Duration::from_secs(300) };
+        let check = |failed, minutes: u64| {
+            assert_eq!(limit.round(failed), Duration::from_secs(minutes * 60), "after {failed}");
+        };
+        for (failed, minutes) in [(0, 5), (1, 5), (5, 5), (6, 10), (10, 10), (11, 20), (16, 40), (41, 1280)] {
+            check(failed, minutes);
+        }
+        check(46, 24 * 60);
+        check(i64::MAX, 24 * 60);
     }
 
     #[test]

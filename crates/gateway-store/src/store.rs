@@ -30,6 +30,7 @@ use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
+use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
 use crate::role_grants::RoleGrants;
 use crate::runs::Run;
@@ -43,6 +44,7 @@ use crate::signing_keys::{self, SigningKeys};
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
 use crate::trust_rules::TrustRules;
+use crate::trusted_devices::TrustedDevices;
 use crate::users::Users;
 use crate::workloads::Workloads;
 
@@ -104,6 +106,7 @@ pub struct Store {
     stamp: Stamp,
     sealer: Arc<Sealer>,
     sign_in_sealer: Arc<Sealer>,
+    provider_sealer: Arc<Sealer>,
     signing_sealer: Arc<Sealer>,
     certificate_sealer: Arc<Sealer>,
     run: Option<Run>,
@@ -156,6 +159,7 @@ impl Store {
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
         let sign_in_sealer = Arc::new(Sealer::new(&stamp, sign_ins::SEALING_KEY)?);
+        let provider_sealer = Arc::new(Sealer::new(&stamp, provider_sessions::SEALING_KEY)?);
         let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
         let certificate_sealer = Arc::new(Sealer::new(&stamp, certificates::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
@@ -166,6 +170,7 @@ impl Store {
             stamp,
             sealer,
             sign_in_sealer,
+            provider_sealer,
             signing_sealer,
             certificate_sealer,
             run: None,
@@ -308,6 +313,16 @@ impl Store {
     /// Sign-ins that wait for the identity provider.
     pub fn sign_ins(&self) -> SignIns {
         SignIns { core: Arc::clone(&self.core), sealer: Arc::clone(&self.sign_in_sealer) }
+    }
+
+    /// Sessions of people at identity providers.
+    pub fn provider_sessions(&self) -> ProviderSessions {
+        ProviderSessions { core: Arc::clone(&self.core), sealer: Arc::clone(&self.provider_sealer) }
+    }
+
+    /// Browsers that need no second factor to sign in.
+    pub fn trusted_devices(&self) -> TrustedDevices {
+        TrustedDevices { core: Arc::clone(&self.core) }
     }
 
     /// Certificates of the gateway's own listener, with what it takes to get them.

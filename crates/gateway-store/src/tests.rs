@@ -12,6 +12,7 @@ mod machines;
 mod opening;
 mod people;
 mod policies;
+mod providers;
 mod rate_counts;
 mod resolving;
 mod sign_in;

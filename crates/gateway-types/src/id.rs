@@ -181,6 +181,14 @@ uuid_id!(
     /// A device that waits to be let in.
     DeviceSignInId
 );
+uuid_id!(
+    /// A session of a person at an identity provider, from which sessions here come.
+    ProviderSessionId
+);
+uuid_id!(
+    /// A browser that needs no second factor to sign in.
+    TrustedDeviceId
+);
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
-use gateway_app::sign_in::{CLI_LONGEST, SignInError, devices};
+use gateway_app::sign_in::{SignInError, devices};
 use gateway_store::{DeviceDecision, WaitingDevice};
-use gateway_types::{Layer, Problem, ProblemKind};
+use gateway_types::{CredentialKind, Layer, Problem, ProblemKind};
 
 use crate::page::Frame;
 use crate::query::Query;
@@ -108,7 +108,7 @@ fn device_page(
         address: device.ip.to_string(),
         elsewhere: device.ip != request.caller.source_ip,
         who: request.caller.principal.display_name(),
-        lasts: CLI_LONGEST,
+        lasts: web.app().settings.session_limits(CredentialKind::CliSession).1,
         device,
         decided,
     }

@@ -9,6 +9,8 @@ const SENTENCES: &[(&str, &str)] = &[
     ("saved", "The change is saved."),
     ("renamed", "The new name is saved."),
     ("session-revoked", "The session is ended."),
+    ("sessions-revoked", "All sessions of this person are ended."),
+    ("device-forgotten", "The browser is trusted no longer."),
     ("others-revoked", "All your other sessions are ended."),
     ("factor-confirmed", "The authenticator is confirmed and counts from now on."),
     ("factor-removed", "The authenticator is removed."),

@@ -137,6 +137,11 @@ impl Frame {
         Self::new(web, asked.caller.as_ref(), path, asked.csrf.as_deref(), title)
     }
 
+    /// The frame of the page for somebody whose session ended with this request.
+    pub(crate) fn of_nobody(web: &Web, request: &OwnRequest, title: &str) -> Self {
+        Self::new(web, None, &request.head.path, None, title)
+    }
+
     /// The same as a single narrow column.
     #[must_use]
     pub(crate) fn narrow(mut self) -> Self {

@@ -3,13 +3,14 @@
 //! What a sign-in is and whether it counts is the business of `gateway_app::sign_in`; here are addresses,
 //! cookies and words.
 
+pub(crate) mod factor;
 #[cfg(test)]
 mod tests;
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::sign_in::{
-    self, BROWSER_COOKIE, CliRequest, Finished, HOME, SignInError, Visitor, device_name,
+    self, BROWSER_COOKIE, CliRequest, Finished, HOME, SignInError, TRUSTED_COOKIE, Visitor, device_name,
 };
 use gateway_app::{App, cookies};
 use gateway_types::{Layer, Problem, ProblemKind};
@@ -90,9 +91,19 @@ fn choices(app: &App, wish: Option<&str>, cli: Option<&CliRequest>) -> Vec<Choic
                 link.append_pair("return_to", &return_to);
             }
         }
-        Choice { label: title(name), href: format!("/auth/login?{}", link.finish()) }
+        Choice { label: title_of(app, name), href: format!("/auth/login?{}", link.finish()) }
     };
     app.providers.iter().map(|provider| choice(provider.name())).collect()
+}
+
+/// What people read of a provider.
+fn title_of(app: &App, name: &str) -> String {
+    let configured = app.identity.providers.iter().find(|provider| provider.name == name);
+    match configured.and_then(|provider| provider.title.clone()) {
+        Some(title) => title,
+        None if name == "github" => "GitHub".to_owned(),
+        None => title(name),
+    }
 }
 
 /// A provider's name as a title.
@@ -107,18 +118,48 @@ pub(crate) async fn callback(web: &Web, request: &OwnRequest) -> Result<OwnReply
     let provider = request.parameter("provider").unwrap_or_default();
     let query = request.head.query.as_deref().unwrap_or_default();
     let device = browser_name(request);
-    match sign_in::finish(web.app(), provider, query, visitor(request, &device)).await? {
+    let done = sign_in::finish(web.app(), provider, query, visitor(request, &device)).await?;
+    Ok(finished(done))
+}
+
+/// Where a browser goes with what its sign-in came to.
+fn finished(done: Finished) -> OwnReply {
+    match done {
         Finished::Web { secret, return_to } => {
-            Ok(unstored(reply::see_other(&return_to)).with_header(SET_COOKIE, &cookies::session(&secret)))
+            unstored(reply::see_other(&return_to)).with_header(SET_COOKIE, &cookies::session(&secret))
         }
-        Finished::Cli { redirect_to } => Ok(unstored(reply::see_other(&redirect_to))),
+        Finished::Factor { location } => unstored(reply::see_other(&location)),
+        Finished::Cli { redirect_to } => unstored(reply::see_other(&redirect_to)),
     }
+}
+
+/// What a browser reads that is signed out here and not at the provider.
+#[derive(Template)]
+#[template(path = "signed_out.html")]
+struct SignedOutPage {
+    frame: Frame,
+    provider: String,
+    at_provider: String,
 }
 
 /// `POST /auth/logout`.
 pub(crate) async fn logout(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    sign_in::sign_out(web.app(), &request.caller, request.request_id).await?;
-    Ok(unstored(reply::see_other("/auth/login?signed_out"))
+    let app = web.app();
+    let provider = sign_in::sign_out(app, &request.caller, request.request_id).await?;
+    let at_provider = match &provider {
+        Some(provider) => sign_in::provider_logout(app, provider, &request.head.origin).await,
+        None => None,
+    };
+    let done = match (provider, at_provider) {
+        // By a link: a page's policy lets no form's answer lead to another site.
+        (Some(provider), Some(at_provider)) => reply::html(&SignedOutPage {
+            frame: Frame::of_nobody(web, request, "Signed out").narrow(),
+            provider: title_of(app, &provider),
+            at_provider,
+        })?,
+        (Some(_) | None, _) => reply::see_other("/auth/login?signed_out"),
+    };
+    Ok(unstored(done)
         .with_header(SET_COOKIE, &cookies::removed(cookies::SESSION))
         .with_header(SET_COOKIE, &cookies::removed(BROWSER_COOKIE)))
 }
@@ -149,20 +190,22 @@ pub(crate) fn asked_by_a_person(request: &OwnRequest) -> Result<(), SignInError>
 
 fn visitor<'a>(request: &'a OwnRequest, device: &'a str) -> Visitor<'a> {
     Visitor {
-        browser: browser_secret(request),
+        browser: cookie(request, BROWSER_COOKIE),
+        trusted: cookie(request, TRUSTED_COOKIE),
         source_ip: request.caller.source_ip,
         device,
+        client: agent(request),
         request_id: request.request_id,
     }
 }
 
-/// The cookie that binds sign-ins to a browser; one that comes twice counts for nothing.
-fn browser_secret(request: &OwnRequest) -> Option<&str> {
+/// A cookie of the gateway's own; one that comes twice counts for nothing.
+fn cookie<'a>(request: &'a OwnRequest, wanted: &str) -> Option<&'a str> {
     let headers = request.head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut values = headers
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == BROWSER_COOKIE)
+        .filter(|(name, _)| *name == wanted)
         .map(|(_, value)| value);
     let first = values.next();
     if values.next().is_some() { None } else { first }
@@ -170,9 +213,11 @@ fn browser_secret(request: &OwnRequest) -> Option<&str> {
 
 /// What people call their browser: a version number in it would make a new device each month.
 fn browser_name(request: &OwnRequest) -> String {
-    let agent =
-        request.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    named(agent)
+    named(agent(request))
+}
+
+fn agent(request: &OwnRequest) -> &str {
+    request.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// The first that is found counts: each browser also claims to be those after it.

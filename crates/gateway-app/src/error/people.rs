@@ -25,6 +25,9 @@ pub enum PeopleError {
     /// The session is not this person's, or is over.
     #[error("this person has no such session, or it is over")]
     NoSuchSession,
+    /// This person trusts no such device, or no longer.
+    #[error("you trust no such device, or no longer")]
+    NoSuchDevice,
     /// The token is not there.
     #[error("there is no such token")]
     NoSuchToken,
@@ -133,9 +136,10 @@ impl From<PeopleError> for Problem {
         let (kind, layer) = match error {
             PeopleError::Store(error) => return crate::problems::of_store(&error),
             PeopleError::Record(error) => return error.into(),
-            PeopleError::NoSuchPerson | PeopleError::NoSuchSession | PeopleError::NoSuchToken => {
-                (ProblemKind::NotFound, Layer::Authorization)
-            }
+            PeopleError::NoSuchPerson
+            | PeopleError::NoSuchSession
+            | PeopleError::NoSuchDevice
+            | PeopleError::NoSuchToken => (ProblemKind::NotFound, Layer::Authorization),
             PeopleError::TokenEnded
             | PeopleError::PersonExists(_)
             | PeopleError::Oneself(_)

@@ -6,13 +6,15 @@
 
 use std::fmt;
 
-use gateway_identity::oidc::{Callback, Identity, Kept, Provider, callback_error};
-use gateway_store::{NewCliCode, SignInFault, User};
-use gateway_types::{Channel, CredentialKind, Secret};
+use gateway_config::SettingKey;
+use gateway_identity::oidc::{Callback, Kept, Provider, SignedIn, callback_error};
+use gateway_store::{NewCliCode, NewProviderSession, SessionSource, SignInFault, User};
+use gateway_types::{Channel, CredentialKind, ProviderSessionId, Secret, UserId};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    CliRequest, KeptSignIn, Purpose, SignInError, Visitor, device_name, events, place, provider_of, session,
-    who,
+    CliRequest, KeptSignIn, Purpose, SignInError, Visitor, client_name, device_name, events, factor, place,
+    provider_of, session, who,
 };
 use crate::{App, Operator, record};
 
@@ -28,6 +30,11 @@ pub enum Finished {
         /// Where to go, a path.
         return_to: String,
     },
+    /// A second factor is asked for first.
+    Factor {
+        /// Where, a path.
+        location: String,
+    },
     /// The browser brings a code, or a refusal, to a command line.
     Cli {
         /// Where to go.
@@ -40,6 +47,7 @@ impl fmt::Debug for Finished {
         // Without secret and code.
         f.write_str(match self {
             Finished::Web { .. } => "Finished::Web",
+            Finished::Factor { .. } => "Finished::Factor",
             Finished::Cli { .. } => "Finished::Cli",
         })
     }
@@ -148,30 +156,81 @@ async fn signed_in(
         verifier: Secret::new(kept.verifier.clone()),
         redirect_uri: kept.redirect_uri.clone(),
     };
-    let identity = provider.finish(&*app.fetch, app.clock.now(), &sent, &callback).await?;
+    let SignedIn { identity, sid, again } =
+        provider.finish(&*app.fetch, app.clock.now(), &sent, &callback).await?;
     if let Some(fault) = identity.groups_fault {
         tracing::warn!(provider = provider.name(), %fault, "a person's groups are left out");
     }
     let user = who::person(app, operator, provider, &identity).await?;
-    match &kept.purpose {
+    let due = app.clock.now().saturating_add(app.settings.duration(SettingKey::ProviderRefresh));
+    let new = NewProviderSession {
+        user: user.id,
+        provider: provider.name().to_owned(),
+        issuer: identity.issuer.clone(),
+        subject: identity.subject.clone(),
+        sid,
+        again: again.map(|again| (Secret::new(again.expose().clone().into_bytes()), due)),
+    };
+    let came = Came {
+        provider_session: app.store.provider_sessions().open(&new).await?,
+        user: user.id,
+        provider: provider.name().to_owned(),
+        issuer: identity.issuer,
+        subject: identity.subject,
+        redirect_uri: kept.redirect_uri.clone(),
+        purpose: kept.purpose.clone(),
+    };
+    if factor::is_needed(app, &user, visitor).await? {
+        return factor::ask(app, &came, visitor).await;
+    }
+    complete(app, operator, &user, &came, visitor).await
+}
+
+/// Somebody whom a provider vouches for, and whom this gateway knows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Came {
+    pub(super) user: UserId,
+    provider_session: ProviderSessionId,
+    pub(super) provider: String,
+    issuer: String,
+    subject: String,
+    pub(super) redirect_uri: String,
+    pub(super) purpose: Purpose,
+}
+
+/// Gives them what they came for: a web session, or a code for their command line.
+pub(super) async fn complete(
+    app: &App,
+    operator: &Operator<'_>,
+    user: &User,
+    came: &Came,
+    visitor: &Visitor<'_>,
+) -> Result<Finished, SignInError> {
+    match &came.purpose {
         Purpose::Web { return_to } => {
             let device = device_name(visitor.device);
-            login(app, operator, &user, provider, &identity, kept, &device).await?;
+            login(app, operator, user, came, &device).await?;
+            let source = SessionSource {
+                provider_session: Some(came.provider_session),
+                client: client_name(visitor.client),
+            };
             let kind = CredentialKind::WebSession;
-            let (_session, secret) = session::open(app, &user, kind, &device, visitor.source_ip).await?;
+            let opening = session::Opening { kind, device: &device, ip: visitor.source_ip, source };
+            let (_session, secret) = session::open(app, user, opening).await?;
             Ok(Finished::Web { secret, return_to: return_to.clone() })
         }
         Purpose::Cli(request) => {
-            login(app, operator, &user, provider, &identity, kept, request.device()).await?;
+            login(app, operator, user, came, request.device()).await?;
             let new = NewCliCode {
                 user: user.id,
                 code_challenge: request.code_challenge().to_owned(),
                 redirect_uri: request.redirect_uri().to_owned(),
                 device: request.device().to_owned(),
+                provider_session: Some(came.provider_session),
             };
             let code = app.store.cli_codes().create(&new).await?;
-            let redirect_to = request.way_back(&[("code", code.expose())], issuer_of(kept));
-            Ok(Finished::Cli { redirect_to })
+            let issuer = issuer_of(&came.provider, &came.redirect_uri);
+            Ok(Finished::Cli { redirect_to: request.way_back(&[("code", code.expose())], issuer) })
         }
     }
 }
@@ -182,25 +241,23 @@ async fn login(
     app: &App,
     operator: &Operator<'_>,
     user: &User,
-    provider: &Provider,
-    identity: &Identity,
-    kept: &KeptSignIn,
+    came: &Came,
     device: &str,
 ) -> Result<(), SignInError> {
-    let client = match &kept.purpose {
+    let client = match &came.purpose {
         Purpose::Web { .. } => "web",
         Purpose::Cli(_) => "cli",
     };
     let parameters = [
-        ("provider", provider.name()),
-        ("issuer", identity.issuer.as_str()),
-        ("subject", identity.subject.as_str()),
+        ("provider", came.provider.as_str()),
+        ("issuer", came.issuer.as_str()),
+        ("subject", came.subject.as_str()),
         ("device", device),
         ("client", client),
     ];
     let mut event = events::event(&events::known(operator, user), events::LOGIN, &parameters);
     let is_listed_admin = app.users.admin.contains(&user.email);
-    let origin = if is_listed_admin { place::to_be_kept(app, &kept.redirect_uri).await? } else { None };
+    let origin = if is_listed_admin { place::to_be_kept(app, &came.redirect_uri).await? } else { None };
     if let Some(origin) = &origin {
         event.parameters.insert("origin_kept".to_owned(), origin.to_string());
     }
@@ -212,9 +269,9 @@ async fn login(
 }
 
 /// The origin that the browser came back to, which is who issues the code (RFC 9207).
-fn issuer_of(kept: &KeptSignIn) -> &str {
-    let path = format!("/auth/callback/{}", kept.provider);
-    kept.redirect_uri.strip_suffix(path.as_str()).unwrap_or(&kept.redirect_uri)
+fn issuer_of<'a>(provider: &str, redirect_uri: &'a str) -> &'a str {
+    let path = format!("/auth/callback/{provider}");
+    redirect_uri.strip_suffix(path.as_str()).unwrap_or(redirect_uri)
 }
 
 /// The command line is told, so that it does not wait in vain (RFC 6749, section 4.1.2.1). What it prints are
@@ -231,7 +288,7 @@ fn refused(request: &CliRequest, kept: &KeptSignIn, error: &SignInError) -> Fini
         _told => "access_denied",
     };
     let answer = [("error", code), ("error_description", description.as_str())];
-    Finished::Cli { redirect_to: request.way_back(&answer, issuer_of(kept)) }
+    Finished::Cli { redirect_to: request.way_back(&answer, issuer_of(&kept.provider, &kept.redirect_uri)) }
 }
 
 /// The parameters of a callback, decoded.

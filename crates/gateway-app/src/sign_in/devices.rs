@@ -110,7 +110,7 @@ pub async fn decide(
     request_id: RequestId,
 ) -> Result<WaitingDevice, SignInError> {
     let device = waiting(app, caller, user_code).await?;
-    let (user, _session) = person(caller)?;
+    let (user, session) = person(caller)?;
     let word = match decision {
         DeviceDecision::Approve => "approve",
         DeviceDecision::Deny => "deny",
@@ -124,7 +124,7 @@ pub async fn decide(
     ];
     let operator = app.operator(caller, request_id);
     record(&app.store, events::event(&operator, "gateway:auth:device_confirm", &about)).await?;
-    match app.store.devices().decide(device.id, user, decision).await {
+    match app.store.devices().decide(device.id, user, session, decision).await {
         Ok(()) => Ok(device),
         Err(StoreError::Conflict) => Err(SignInError::NoSuchDevice),
         Err(error) => Err(error.into()),

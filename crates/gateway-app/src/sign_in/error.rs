@@ -76,6 +76,14 @@ pub enum SignInError {
         "accounts with your e-mail domain may not sign in here. Use your organisation's account, or ask an admin"
     )]
     DomainNotAllowed,
+    /// The person is in none of the groups of which one must be.
+    #[error(
+        "you are in none of the groups, organizations or teams whose members may sign in here; ask an admin"
+    )]
+    GroupNotAllowed,
+    /// A logout token was used before.
+    #[error("the logout token was used before")]
+    LogoutReplayed,
     /// Nobody invited the person.
     #[error("nobody with your e-mail address may use this gateway yet; ask an admin to invite you")]
     NotInvited,
@@ -137,6 +145,8 @@ impl SignInError {
             | SignInError::OtherProvider
             | SignInError::NotAPerson
             | SignInError::DomainNotAllowed
+            | SignInError::GroupNotAllowed
+            | SignInError::LogoutReplayed
             | SignInError::NotInvited
             | SignInError::OtherIdentity
             | SignInError::Locked
@@ -175,6 +185,8 @@ impl From<SignInError> for Problem {
             | SignInError::OtherProvider
             | SignInError::NotAPerson
             | SignInError::DomainNotAllowed
+            | SignInError::GroupNotAllowed
+            | SignInError::LogoutReplayed
             | SignInError::NotInvited
             | SignInError::OtherIdentity
             | SignInError::Locked

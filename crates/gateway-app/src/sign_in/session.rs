@@ -1,41 +1,33 @@
 //! Sessions that come of signing in: always new ones, never with a step-up window.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use gateway_store::{NewSession, Session, StoreError, User};
+use gateway_store::{NewSession, Session, SessionSource, StoreError, User};
 use gateway_types::{Caller, CredentialKind, Principal, RequestId, Secret};
 
-use super::SignInError;
+use super::{SignInError, place, provider_of};
 use crate::notify::Notice;
+use crate::origin::Origin;
 use crate::{App, record};
 
-/// How long a web session may rest, and how long it lasts at most.
-pub const WEB_IDLE: Duration = Duration::from_secs(30 * 60);
-/// See [`WEB_IDLE`].
-pub const WEB_LONGEST: Duration = Duration::from_secs(12 * 3600);
-
-/// How long a command line's session may rest, and how long it lasts at most.
-pub const CLI_IDLE: Duration = Duration::from_secs(8 * 3600);
-/// See [`CLI_IDLE`].
-pub const CLI_LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A session to be opened, after its event.
+pub(super) struct Opening<'a> {
+    pub(super) kind: CredentialKind,
+    /// What people call the device.
+    pub(super) device: &'a str,
+    pub(super) ip: IpAddr,
+    /// What it comes of.
+    pub(super) source: SessionSource,
+}
 
 /// Opens a session whose event is recorded, and tells the person when device or address are new for them.
 pub(super) async fn open(
     app: &App,
     user: &User,
-    kind: CredentialKind,
-    device: &str,
-    ip: IpAddr,
+    opening: Opening<'_>,
 ) -> Result<(Session, Secret<String>), SignInError> {
-    let (idle_limit, longest) = match kind {
-        CredentialKind::CliSession => (CLI_IDLE, CLI_LONGEST),
-        CredentialKind::WebSession
-        | CredentialKind::None
-        | CredentialKind::ApiToken
-        | CredentialKind::AccessToken
-        | CredentialKind::Workload => (WEB_IDLE, WEB_LONGEST),
-    };
+    let Opening { kind, device, ip, source } = opening;
+    let (idle_limit, longest) = app.settings.session_limits(kind);
     let known = app.store.identities().knows_place(user.id, device, &ip.to_string()).await?;
     let new = NewSession {
         user: user.id,
@@ -45,8 +37,8 @@ pub(super) async fn open(
         device: device.to_owned(),
         ip: Some(ip),
     };
-    let opened = app.store.sessions().create(new).await.map_err(|error| match error {
-        // Removed at this very moment.
+    let opened = app.store.sessions().create_from(new, source).await.map_err(|error| match error {
+        // Removed, or signed out at the provider, at this very moment.
         StoreError::NotFound => SignInError::NotInvited,
         other => other.into(),
     })?;
@@ -63,11 +55,15 @@ pub(super) async fn open(
     Ok(opened)
 }
 
-/// Ends the caller's own session, everywhere, from the next request on.
+/// Ends the caller's own session, everywhere, from the next request on; the name of the provider it came of.
 ///
 /// # Errors
 /// [`SignInError::NotASession`] for an API token, or the store's.
-pub async fn sign_out(app: &App, caller: &Caller, request_id: RequestId) -> Result<(), SignInError> {
+pub async fn sign_out(
+    app: &App,
+    caller: &Caller,
+    request_id: RequestId,
+) -> Result<Option<String>, SignInError> {
     let session = match &caller.principal {
         Principal::User { session, .. } => *session,
         Principal::Anonymous
@@ -80,9 +76,25 @@ pub async fn sign_out(app: &App, caller: &Caller, request_id: RequestId) -> Resu
     let mut event = app.operator(caller, request_id).event("gateway:auth:logout");
     event.parameters.insert("session".to_owned(), session.to_string());
     record(&app.store, event).await?;
+    let provider = app.store.provider_sessions().provider_of(session).await?;
     match app.store.sessions().revoke(session).await {
         // Gone already, with its person.
-        Ok(()) | Err(StoreError::NotFound) => Ok(()),
+        Ok(()) | Err(StoreError::NotFound) => Ok(provider),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Where a browser that signed out here can sign out at the provider too; `None` when there is no such place, or
+/// the provider cannot be asked for it now.
+pub async fn provider_logout(app: &App, provider: &str, claimed: &Origin) -> Option<String> {
+    let provider = provider_of(app, provider).ok()?;
+    let origin = place::holding(app, claimed).await.ok()?;
+    let back = origin.join("/auth/login?signed_out");
+    match provider.logout_url(&*app.fetch, app.clock.now(), &back).await {
+        Ok(url) => url,
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "where to sign out is not known");
+            None
+        }
     }
 }

@@ -3,11 +3,11 @@
 
 use aws_lc_rs::{constant_time, digest};
 use data_encoding::BASE64URL_NOPAD;
-use gateway_store::{CliCode, Poll, StoreError, TakenCode, User};
-use gateway_types::{Channel, CredentialKind, Secret, UserId};
+use gateway_store::{CliCode, Poll, SessionSource, StoreError, TakenCode, User};
+use gateway_types::{Channel, CredentialKind, ProviderSessionId, Secret, UserId};
 
 use super::addresses::is_unreserved;
-use super::{SignInError, Visitor, events, session};
+use super::{SignInError, Visitor, client_name, events, session};
 use crate::error::AppError;
 use crate::{App, record};
 
@@ -200,7 +200,8 @@ async fn of_code(app: &App, fields: &Fields, visitor: Visitor<'_>) -> Result<Iss
         refused(app, visitor, &about, "the code came with another verifier or redirect_uri").await;
         return Err(TokenFault::InvalidGrant.into());
     }
-    let (issued, session) = open(app, taken.user, &taken.device, "authorization_code", visitor).await?;
+    let came = Came { user: taken.user, device: &taken.device, of: taken.provider_session };
+    let (issued, session) = open(app, came, "authorization_code", visitor).await?;
     match app.store.cli_codes().opened(code, session).await {
         Ok(()) => Ok(issued),
         // It came again while the session was made: neither of the two may have it.
@@ -216,25 +217,32 @@ async fn of_code(app: &App, fields: &Fields, visitor: Visitor<'_>) -> Result<Iss
 }
 
 async fn of_device(app: &App, fields: &Fields, visitor: Visitor<'_>) -> Result<Issued, TokenError> {
-    let (user, device) = match app.store.devices().poll(fields.need("device_code")?).await? {
-        Poll::Approved { user, device } => (user, device),
+    let (user, device, of) = match app.store.devices().poll(fields.need("device_code")?).await? {
+        Poll::Approved { user, device, provider_session } => (user, device, provider_session),
         Poll::Pending => return Err(TokenFault::AuthorizationPending.into()),
         Poll::TooEarly(_interval) => return Err(TokenFault::SlowDown.into()),
         Poll::Denied => return Err(TokenFault::AccessDenied.into()),
         Poll::Expired => return Err(TokenFault::ExpiredToken.into()),
         Poll::Unknown => return Err(TokenFault::InvalidGrant.into()),
     };
-    Ok(open(app, user, &device, "device_code", visitor).await?.0)
+    Ok(open(app, Came { user, device: &device, of }, "device_code", visitor).await?.0)
+}
+
+/// Who came, with what, and of which session at a provider.
+struct Came<'a> {
+    user: UserId,
+    device: &'a str,
+    of: Option<ProviderSessionId>,
 }
 
 /// Opens the session, after its event; a person who was locked or removed meanwhile gets none.
 async fn open(
     app: &App,
-    user: UserId,
-    device: &str,
+    came: Came<'_>,
     grant_type: &str,
     visitor: Visitor<'_>,
 ) -> Result<(Issued, gateway_types::SessionId), TokenError> {
+    let Came { user, device, of } = came;
     let found: Option<User> = app.store.users().by_id(user).await?.filter(|user| !user.locked);
     let about = [("grant_type", grant_type), ("device", device)];
     let Some(user) = found else {
@@ -244,8 +252,11 @@ async fn open(
     let operator = events::known(&events::stranger(app, Channel::Api, &visitor), &user);
     record(&app.store, events::event(&operator, events::TOKEN, &about)).await?;
     let kind = CredentialKind::CliSession;
-    let (session, secret) = session::open(app, &user, kind, device, visitor.source_ip).await?;
-    let issued = Issued { secret, expires_in: session::CLI_LONGEST.as_secs(), email: user.email };
+    let source = SessionSource { provider_session: of, client: client_name(visitor.client) };
+    let opening = session::Opening { kind, device, ip: visitor.source_ip, source };
+    let (session, secret) = session::open(app, &user, opening).await?;
+    let lasts = session.expires.checked_since(session.created).unwrap_or_default();
+    let issued = Issued { secret, expires_in: lasts.as_secs(), email: user.email };
     Ok((issued, session.id))
 }
 

@@ -19,10 +19,7 @@ pub(super) async fn person(
     provider: &Provider,
     identity: &Identity,
 ) -> Result<User, SignInError> {
-    let own_domain = provider.domain_allowed(&identity.email);
-    if restricts_domains(app, provider) && !own_domain {
-        return Err(SignInError::DomainNotAllowed);
-    }
+    let may_come = allowed(app, provider, identity)?;
     let groups = roles::of_groups(app, provider, identity).await?;
     let identities = app.store.identities();
     if let Some(link) = identities.by_subject(&identity.issuer, &identity.subject).await? {
@@ -42,7 +39,7 @@ pub(super) async fn person(
             only_once(app, identity, &user).await?;
             (user, RolesFrom::People)
         }
-        None => first_seen(app, operator, identity, own_domain, groups).await?,
+        None => first_seen(app, operator, identity, may_come, groups).await?,
     };
     let given = if roles_from == RolesFrom::Groups { groups } else { RoleSet::EMPTY };
     link(app, operator, identity, &user, roles_from, given).await?;
@@ -68,6 +65,34 @@ fn unlocked(user: User) -> Result<User, SignInError> {
     if user.locked { Err(SignInError::Locked) } else { Ok(user) }
 }
 
+/// Whether the provider's people may sign in unlisted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unlisted {
+    /// This one may: everything that is asked of its people holds for them.
+    Welcome,
+    /// Only listed or invited people.
+    Refused,
+}
+
+/// Holds somebody to the domains and groups of which people must be to come from this provider. Who is of all that
+/// are asked for, of at least one kind, may come unlisted.
+fn allowed(app: &App, provider: &Provider, identity: &Identity) -> Result<Unlisted, SignInError> {
+    let (by_domain, by_group) = (restricts_domains(app, provider), provider.restricts_groups());
+    if by_domain && !provider.domain_allowed(&identity.email) {
+        return Err(SignInError::DomainNotAllowed);
+    }
+    if by_group && !provider.group_allowed(&identity.groups) {
+        return Err(SignInError::GroupNotAllowed);
+    }
+    let is_own = provider.domain_allowed(&identity.email) || by_group;
+    Ok(if is_own { Unlisted::Welcome } else { Unlisted::Refused })
+}
+
+/// Holds a person whom the provider still knows to the same.
+pub(super) fn may_stay(app: &App, provider: &Provider, identity: &Identity) -> Result<(), SignInError> {
+    allowed(app, provider, identity).map(|_unlisted| ())
+}
+
 /// Whether only people of certain domains may come from this provider. One that the configuration does not
 /// know is held to its list, whatever that is.
 fn restricts_domains(app: &App, provider: &Provider) -> bool {
@@ -75,12 +100,12 @@ fn restricts_domains(app: &App, provider: &Provider) -> bool {
     configured.is_none_or(|known| !known.allowed_domains.is_empty())
 }
 
-/// Makes somebody whom a list names, or who has an address in the provider's own domains.
+/// Makes somebody whom a list names, or who is of the provider's own domains or groups.
 async fn first_seen(
     app: &App,
     operator: &Operator<'_>,
     identity: &Identity,
-    own_domain: bool,
+    unlisted: Unlisted,
     groups: RoleSet,
 ) -> Result<(User, RolesFrom), SignInError> {
     let listed = app.users.roles_of(&identity.email);
@@ -88,14 +113,14 @@ async fn first_seen(
         let user = people::at_first_sight(&app.store, operator, &identity.email, listed).await?;
         return Ok((unlocked(user)?, RolesFrom::People));
     }
-    if !own_domain {
+    if unlisted == Unlisted::Refused {
         return Err(SignInError::NotInvited);
     }
     let roles = groups.with(Role::Viewer);
     let mut event = events::event(operator, "gateway:user:invite", &[("email", &identity.email)]);
     event.parameters.insert("roles".to_owned(), roles.to_string());
     event.reason =
-        Some("an address in the identity provider's own domains, seen for the first time".to_owned());
+        Some("of the identity provider's own domains or groups, seen for the first time".to_owned());
     record(&app.store, event).await?;
     let name = identity.name.clone().unwrap_or_else(|| identity.email.clone());
     match app.store.users().create(NewUser { email: identity.email.clone(), name, roles }).await {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::one_line;
-use gateway_types::wire::sessions::{Session, SessionsEnded};
+use gateway_types::wire::sessions::{Session, SessionsEnded, TrustedDevice};
 use gateway_types::wire::users::User;
 use serde::Serialize;
 
@@ -45,6 +45,23 @@ pub(crate) enum SessionsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// End all of your sessions, also this one; or all of somebody else's
+    RevokeAll {
+        /// Somebody else's: e-mail address or id
+        #[arg(long, value_name = "PERSON")]
+        user: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List your browsers that need no second factor to sign in
+    Trusted,
+    /// Trust one of them no longer
+    Untrust {
+        /// Its id, or a beginning of it that no other has
+        #[arg(value_name = "DEVICE")]
+        device: String,
+    },
     /// End all sessions but this one
     RevokeOthers {
         /// All of somebody else's instead: e-mail address or id
@@ -54,6 +71,12 @@ pub(crate) enum SessionsCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Serialize)]
+struct Forgotten<'a> {
+    id: &'a str,
+    trusted: bool,
 }
 
 #[derive(Serialize)]
@@ -75,6 +98,15 @@ pub(crate) async fn run(context: &Context, arguments: SessionsArguments) -> Resu
             let whose = whose(&remote, user.as_deref()).await?;
             revoke(context, &remote, whose.as_ref(), &session, yes).await?;
         }
+        SessionsCommand::RevokeAll { user, yes } => {
+            let whose = whose(&remote, user.as_deref()).await?;
+            revoke_all(context, &remote, whose.as_ref(), yes).await?;
+        }
+        SessionsCommand::Trusted => {
+            let devices = remote.ask(async |client| client.trusted_devices().await).await?.items;
+            context.output.listing(&devices, &device_rows(&devices), "there is no trusted browser")?;
+        }
+        SessionsCommand::Untrust { device } => untrust(context, &remote, &device).await?,
         SessionsCommand::RevokeOthers { user, yes } => {
             let whose = whose(&remote, user.as_deref()).await?;
             revoke_others(context, &remote, whose.as_ref(), yes).await?;
@@ -99,13 +131,16 @@ async fn live(remote: &Remote, whose: Option<&User>) -> Result<Vec<Session>, Fai
 }
 
 fn rows(sessions: &[Session]) -> Rows {
-    let mut rows = Rows::new(&["ID", "KIND", "DEVICE", "FROM", "SINCE", "LAST SEEN", "ENDS", ""]);
+    let mut rows =
+        Rows::new(&["ID", "KIND", "DEVICE", "CLIENT", "FROM", "LAST FROM", "SINCE", "LAST SEEN", "ENDS", ""]);
     for session in sessions {
         rows.add(vec![
             session.id.clone(),
             session.kind.replace('_', " "),
             session.device.clone(),
+            session.client.clone().unwrap_or_default(),
             session.ip.clone().unwrap_or_default(),
+            session.last_ip.clone().unwrap_or_default(),
             minute(Some(&session.created), ""),
             minute(Some(&session.last_seen), ""),
             minute(Some(&session.expires), ""),
@@ -165,6 +200,60 @@ async fn revoke_others(
         }
     };
     context.output.answer(&SessionsEnded { ended }, || format!("{ended} ended"))
+}
+
+async fn revoke_all(
+    context: &Context,
+    remote: &Remote,
+    whose: Option<&User>,
+    yes: bool,
+) -> Result<(), Failure> {
+    let question = match whose {
+        Some(user) => format!("all sessions of {} end", one_line(&user.email)),
+        None => "all of your sessions end, also this one".to_owned(),
+    };
+    waiting(|| context.terminal.confirm(&question, Assent::of(yes)))?;
+    let ended = remote
+        .ask(async |client| match whose {
+            Some(user) => client.revoke_sessions_of(&user.id).await,
+            None => client.revoke_all_sessions().await,
+        })
+        .await?
+        .ended;
+    context.output.answer(&SessionsEnded { ended }, || format!("{ended} ended"))
+}
+
+fn device_rows(devices: &[TrustedDevice]) -> Rows {
+    let mut rows = Rows::new(&["ID", "BROWSER", "FROM", "SINCE", "LAST USED", "UNTIL"]);
+    for device in devices {
+        rows.add(vec![
+            device.id.clone(),
+            device.name.clone(),
+            device.ip.clone().unwrap_or_default(),
+            minute(Some(&device.created), ""),
+            minute(Some(&device.last_used), ""),
+            minute(Some(&device.expires), ""),
+        ]);
+    }
+    rows
+}
+
+async fn untrust(context: &Context, remote: &Remote, id: &str) -> Result<(), Failure> {
+    let devices = remote.ask(async |client| client.trusted_devices().await).await?.items;
+    let mut found = devices.iter().filter(|device| device.id.starts_with(id));
+    let device = match (found.next(), found.next()) {
+        (Some(device), None) => device,
+        (Some(_), Some(_)) => {
+            return Err(Failure::new(Exit::Usage, "more than one trusted browser has an id that begins so"));
+        }
+        (None, _) => {
+            return Err(Failure::new(Exit::Failed, "no trusted browser has an id that begins so")
+                .hint("`rack-gateway sessions trusted` shows them"));
+        }
+    };
+    remote.ask(async |client| client.forget_device(&device.id).await).await?;
+    let answer = Forgotten { id: &device.id, trusted: false };
+    context.output.answer(&answer, || format!("{} is trusted no longer", one_line(&device.name)))
 }
 
 /// The only session whose id begins so.

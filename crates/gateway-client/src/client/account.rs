@@ -6,7 +6,7 @@ use gateway_types::wire::factors::{
     BackupCodes, EnrolTotp, Factor, Factors, RenameFactor, TotpBegun, TotpConfirmed,
 };
 use gateway_types::wire::me::Me;
-use gateway_types::wire::sessions::{Session, SessionsEnded};
+use gateway_types::wire::sessions::{Session, SessionsEnded, TrustedDevice};
 use http::Method;
 use serde_json::json;
 
@@ -58,6 +58,31 @@ impl Client {
     pub async fn revoke_other_sessions(&self) -> Result<SessionsEnded, ClientError> {
         let url = self.address().api(&["me", "sessions", "revoke-others"]);
         self.post_bare(url).await
+    }
+
+    /// Ends all of one's own sessions, also the one that asks.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_all_sessions(&self) -> Result<SessionsEnded, ClientError> {
+        let url = self.address().api(&["me", "sessions", "revoke-all"]);
+        self.post_bare(url).await
+    }
+
+    /// One's own browsers that need no second factor to sign in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn trusted_devices(&self) -> Result<Listing<TrustedDevice>, ClientError> {
+        self.read(self.address().api(&["me", "trusted-devices"])).await
+    }
+
+    /// Trusts one of them no longer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn forget_device(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["me", "trusted-devices", id]), None).await
     }
 
     /// One's own second factors.

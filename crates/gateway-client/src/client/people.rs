@@ -2,7 +2,7 @@
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::groups::{Group, UpdateGroup};
-use gateway_types::wire::sessions::Session;
+use gateway_types::wire::sessions::{Session, SessionsEnded};
 use gateway_types::wire::users::{InviteUser, LockUser, RoleInfo, UpdateUser, User};
 use gateway_types::{Role, RoleSet};
 use http::Method;
@@ -89,6 +89,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn sessions_of(&self, user: &str, page: &Page) -> Result<Listing<Session>, ClientError> {
         self.read(page.on(self.address().api(&["users", user, "sessions"]))).await
+    }
+
+    /// Ends all of somebody's sessions.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_sessions_of(&self, user: &str) -> Result<SessionsEnded, ClientError> {
+        self.delete(self.address().api(&["users", user, "sessions"])).await
     }
 
     /// Ends one of somebody's sessions.

@@ -393,3 +393,31 @@ fn providers_are_explained_without_their_secret() {
     let shown = format!("{config:?} {:?}", config.sources);
     assert!(shown.contains("identity.provider.okta.issuer") && !shown.contains("s3cret"), "{shown}");
 }
+
+const GITHUB: &str = "[[identity.provider]]\nname = \"github\"\nclient_id = \"id\"\nclient_secret = \"s3cret\"\nallowed_orgs = [\"Example-Inc\"]\nallowed_teams = [\"Example-Inc/Platform\"]\nrole_map = { \"Example-Inc/Platform\" = \"deployer\" }\n";
+
+#[test]
+fn github_is_a_provider_with_organizations_and_teams() {
+    let [github] = config(&[], GITHUB).identity.providers.try_into().unwrap();
+    let kind = |api_url: &str| crate::ProviderKind::GitHub { api_url: api_url.to_owned() };
+    assert_eq!((github.issuer.as_str(), github.kind), ("https://github.com", kind("https://api.github.com")));
+    assert_eq!(github.allowed_groups, ["example-inc", "example-inc/platform"]);
+    assert!(github.role_map.contains_key("example-inc/platform") && !github.refresh);
+    let enterprise =
+        format!("{GITHUB}issuer = \"https://git.example.com\"\nkind = \"github\"\nrefresh = true\n");
+    let [enterprise] = config(&[], &enterprise).identity.providers.try_into().unwrap();
+    assert_eq!((enterprise.kind, enterprise.refresh), (kind("https://git.example.com/api/v3"), true));
+    let wrong = |more: &str, expected: &str| {
+        let faults = faults(&[("OKTA", "s3cret")], &format!("{more}\n"));
+        assert!(faults.contains(expected), "{more}: {faults}");
+    };
+    wrong(&format!("{GITHUB}groups_claim = \"groups\""), "not for GitHub");
+    wrong(&format!("{OKTA}allowed_orgs = [\"a\"]"), "only for");
+    wrong(&format!("{OKTA}kind = \"saml\""), "is not oidc, google or github");
+    wrong(&format!("{OKTA}refresh = \"yes\""), "must be true or false");
+    wrong(&GITHUB.replace("Example-Inc/Platform\"]", "platform\"]"), "an organization and the team's name");
+    wrong(&GITHUB.replace("[\"Example-Inc\"]", "[\"a/b\"]"), "the name of an organization");
+    let groups =
+        OKTA.replace("groups_claim = \"groups\"\n", "allowed_groups = [\"a\"]\n").replace("role_map", "#");
+    wrong(&groups, "needs identity.provider.groups_claim too");
+}

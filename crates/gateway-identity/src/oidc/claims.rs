@@ -17,28 +17,36 @@ use serde_json::{Map, Value};
 use super::discovery::Known;
 use super::exchange::Unverified;
 use super::fetch::Fetch;
-use super::{OidcError, Provider, TokenFault};
+use super::{MAX_SID_BYTES, OidcError, Provider, TokenFault};
 
 /// How far the clocks of gateway and provider may be apart.
-const SKEW: Duration = Duration::from_secs(120);
+pub(super) const SKEW: Duration = Duration::from_secs(120);
 
 /// The oldest token that is taken: it was asked for a moment ago.
-const OLDEST: Duration = Duration::from_secs(600);
+pub(super) const OLDEST: Duration = Duration::from_secs(600);
 
 /// The most groups that are looked at.
-const MAX_GROUPS: usize = 1000;
+pub(super) const MAX_GROUPS: usize = 1000;
 
 /// The longest name of a group, in bytes.
 const MAX_GROUP_BYTES: usize = 256;
 
 /// The longest subject, in bytes. Source: OpenID Connect Core 1.0, section 2.
-const MAX_SUBJECT_BYTES: usize = 255;
+pub(super) const MAX_SUBJECT_BYTES: usize = 255;
 
 /// The longest name of a person that is kept, in characters.
 const MAX_NAME_CHARACTERS: usize = 200;
 
 /// Google's issuer. It alone says in `hd` whether an account is an organisation's.
-const GOOGLE: &str = "https://accounts.google.com";
+pub(super) const GOOGLE: &str = "https://accounts.google.com";
+
+/// The algorithms that are taken: none with a shared secret.
+pub(super) const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
 /// The claims of an ID token.
 pub(super) type Claims = IdTokenClaims<FurtherClaims, CoreGenderClaim>;
@@ -126,7 +134,7 @@ impl Provider {
         now: Timestamp,
         known: &Known,
         token: &Unverified,
-        nonce: &Secret<String>,
+        nonce: Option<&Secret<String>>,
     ) -> Result<Claims, OidcError> {
         let refused = |fault| OidcError::IdToken { provider: self.named(), fault };
         match self.verify(now, known, token, nonce) {
@@ -144,12 +152,16 @@ impl Provider {
         now: Timestamp,
         known: &Known,
         token: &Unverified,
-        nonce: &Secret<String>,
+        nonce: Option<&Secret<String>>,
     ) -> Result<Claims, TokenFault> {
         let issuer = IssuerUrl::new(self.config.issuer.clone()).map_err(|_| TokenFault::Issuer)?;
-        let nonce = Nonce::new(nonce.expose().clone());
-        let claims =
-            token.claims(&self.verifier(now, known, issuer), &nonce).map_err(|error| fault(&error))?;
+        let verifier = self.verifier(now, known, issuer);
+        let claims = match nonce {
+            Some(nonce) => token.claims(&verifier, &Nonce::new(nonce.expose().clone())),
+            // Nobody sent one: the token was asked for with a refresh token.
+            None => token.claims(&verifier, |_: Option<&Nonce>| Ok(())),
+        };
+        let claims = claims.map_err(|error| fault(&error))?;
         // The verifier leaves this to its user. Source: OpenID Connect Core 1.0, section 3.1.3.7, points 4, 5.
         if claims.authorized_party().is_some_and(|party| party.as_str() != self.config.client_id) {
             return Err(TokenFault::Audience);
@@ -183,12 +195,7 @@ impl Provider {
         let (oldest, latest) =
             (seconds(now).saturating_sub((OLDEST + SKEW).as_secs()), seconds(now) + SKEW.as_secs());
         IdTokenVerifier::new_public_client(client, issuer, known.keys.as_ref().clone())
-            .set_allowed_algs([
-                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-                CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-                CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-                CoreJwsSigningAlgorithm::EdDsa,
-            ])
+            .set_allowed_algs(ALGORITHMS)
             .set_time_fn(move || earlier.into())
             .set_issue_time_verifier_fn(move |issued| match u64::try_from(issued.timestamp()) {
                 Ok(issued) if (oldest..=latest).contains(&issued) => Ok(()),
@@ -258,6 +265,13 @@ impl Provider {
     }
 }
 
+/// What the provider calls the session that a token is of.
+pub(super) fn session_of(claims: &Claims) -> Option<String> {
+    let sid = claims.additional_claims().value("sid").and_then(Value::as_str)?;
+    let is_name = !sid.is_empty() && sid.len() <= MAX_SID_BYTES && !sid.chars().any(char::is_control);
+    is_name.then(|| sid.to_owned())
+}
+
 /// What the check of the time of issue says, so that it can be told from expiry.
 const ISSUE_TIME: &str = "issue time";
 
@@ -316,7 +330,7 @@ fn names(values: &[Value]) -> Option<Vec<String>> {
 }
 
 /// A person's name without what is not shown, and without what turns the direction of a text.
-fn shown_name(name: &str) -> Option<String> {
+pub(super) fn shown_name(name: &str) -> Option<String> {
     let is_shown = |c: &char| {
         !c.is_control()
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -327,7 +341,7 @@ fn shown_name(name: &str) -> Option<String> {
 }
 
 /// Whole seconds since 1970, from 0 to the end of the year 9999.
-fn seconds(now: Timestamp) -> u64 {
+pub(super) fn seconds(now: Timestamp) -> u64 {
     const END: u64 = 253_402_300_799;
     u64::try_from(now.micros().div_euclid(1_000_000)).unwrap_or(0).min(END)
 }

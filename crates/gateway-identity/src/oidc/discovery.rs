@@ -41,6 +41,8 @@ const REASON_CHARACTERS: usize = 300;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct FurtherMetadata {
     authorization_response_iss_parameter_supported: Option<bool>,
+    /// Source: OpenID Connect RP-Initiated Logout 1.0, section 2.1.
+    end_session_endpoint: Option<String>,
 }
 
 impl AdditionalProviderMetadata for FurtherMetadata {}
@@ -49,6 +51,11 @@ impl FurtherMetadata {
     /// Whether the provider promised to say in each answer that it is the one who answers.
     pub(super) fn says_who_answers(&self) -> bool {
         self.authorization_response_iss_parameter_supported == Some(true)
+    }
+
+    /// Where a browser is sent to sign out at the provider.
+    pub(super) fn end_session_endpoint(&self) -> Option<&str> {
+        self.end_session_endpoint.as_deref()
     }
 }
 

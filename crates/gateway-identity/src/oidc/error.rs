@@ -3,6 +3,7 @@
 
 use super::callback::Refusal;
 use super::fetch::FetchError;
+use super::logout::LogoutFault;
 
 /// On whose side the fault is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,10 @@ pub enum Endpoint {
     Token,
     /// The authorization endpoint, which only the browser asks.
     Authorization,
+    /// The endpoint at which a browser signs out.
+    Logout,
+    /// The API that says who somebody is.
+    Api,
 }
 
 impl std::fmt::Display for Endpoint {
@@ -35,6 +40,8 @@ impl std::fmt::Display for Endpoint {
             Self::Keys => "key set",
             Self::Token => "token endpoint",
             Self::Authorization => "authorization endpoint",
+            Self::Logout => "logout endpoint",
+            Self::Api => "API",
         })
     }
 }
@@ -215,6 +222,14 @@ pub enum OidcError {
         /// What is wrong.
         fault: TokenFault,
     },
+    /// The logout token does not count.
+    #[error("the logout token of identity provider {provider} does not count: {fault}")]
+    LogoutToken {
+        /// The provider's name.
+        provider: String,
+        /// What is wrong.
+        fault: LogoutFault,
+    },
     /// The account has no e-mail address, or the provider does not tell it.
     #[error("identity provider {provider} gave no e-mail address")]
     EmailAbsent {
@@ -251,6 +266,7 @@ impl OidcError {
             | Self::Code
             | Self::CallbackIssuer { .. }
             | Self::CodeRefused { .. }
+            | Self::LogoutToken { .. }
             | Self::EmailAbsent { .. }
             | Self::EmailMalformed { .. }
             | Self::EmailNotVerified { .. }
@@ -282,6 +298,7 @@ impl OidcError {
                 "The answer did not come from the identity provider that was asked. Start again."
             }
             Self::Refused { refusal, .. } => refusal.public_text(),
+            Self::LogoutToken { .. } => "The logout token does not count here.",
             Self::EmailAbsent { .. } => {
                 "Your account at the identity provider has no e-mail address. Use another account."
             }

@@ -13,8 +13,9 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, PkceCodeVerifier,
-    RequestTokenError, StandardErrorResponse, StandardTokenResponse, TokenResponse,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, OAuth2TokenResponse as _,
+    PkceCodeVerifier, RefreshToken, RequestTokenError, StandardErrorResponse, StandardTokenResponse,
+    TokenResponse,
 };
 
 use super::callback::Refusal;
@@ -88,7 +89,7 @@ impl Provider {
         metadata: &Metadata,
         kept: &Kept,
         callback: &Callback,
-    ) -> Result<Unverified, OidcError> {
+    ) -> Result<(Unverified, Option<Secret<String>>), OidcError> {
         let redirect = self.redirect(&kept.redirect_uri)?;
         let (_, reach) = self.reach()?;
         let client = self.client(metadata);
@@ -100,7 +101,28 @@ impl Provider {
         let asker = Asker { fetch, reach };
         let answer = request.request_async(&asker).await.map_err(|error| self.no_token(error))?;
         let absent = || OidcError::IdToken { provider: self.named(), fault: TokenFault::Absent };
-        answer.id_token().cloned().ok_or_else(absent)
+        let again = answer.refresh_token().map(|token| Secret::new(token.secret().clone()));
+        Ok((answer.id_token().cloned().ok_or_else(absent)?, again))
+    }
+
+    /// Asks the token endpoint with what it gave to be asked again: a new ID token, when it gives one, and what
+    /// it is asked with next, when that is another.
+    pub(super) async fn exchange_again(
+        &self,
+        fetch: &dyn Fetch,
+        metadata: &Metadata,
+        again: &Secret<String>,
+    ) -> Result<(Option<Unverified>, Option<Secret<String>>), OidcError> {
+        let (_, reach) = self.reach()?;
+        let client = self.client(metadata);
+        let token = RefreshToken::new(again.expose().clone());
+        let request = client
+            .exchange_refresh_token(&token)
+            .map_err(|_| OidcError::EndpointAbsent { provider: self.named(), endpoint: Endpoint::Token })?;
+        let asker = Asker { fetch, reach };
+        let answer = request.request_async(&asker).await.map_err(|error| self.no_token(error))?;
+        let next = answer.refresh_token().map(|token| Secret::new(token.secret().clone()));
+        Ok((answer.id_token().cloned(), next))
     }
 
     fn no_token(&self, error: RequestTokenError<NoAnswer, TokenRefusal>) -> OidcError {

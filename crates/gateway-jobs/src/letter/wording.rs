@@ -72,6 +72,16 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             advice: UNEXPECTED,
             page: Some(FACTORS),
         },
+        Notice::FactorsLocked { until, ip, email: _ } => Words {
+            subject: "too many of your second factors were wrong".to_owned(),
+            intro: "Too many codes were tried and wrong for your account at Rack Gateway of the rack {rack}. For now no more are looked at, except in sessions where you confirmed with one before.",
+            facts: vec![
+                ("Until", moment(*until)),
+                ("Address", ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())),
+            ],
+            advice: NOT_YOU,
+            page: Some(FACTORS),
+        },
         Notice::BackupCodesMade { email: _ } => Words {
             subject: "new backup codes were made".to_owned(),
             intro: "Your account at Rack Gateway of the rack {rack} has new backup codes. Those from before are void.",

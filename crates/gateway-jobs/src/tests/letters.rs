@@ -26,6 +26,11 @@ fn all(name: &str) -> Vec<Notice> {
         Notice::FactorEnrolled { email: email(), factor: name() },
         Notice::FactorRemoved { email: email(), factor: name(), by: name() },
         Notice::FactorsReset { email: email(), by: name() },
+        Notice::FactorsLocked {
+            email: email(),
+            until: Timestamp::from_micros(START),
+            ip: Some("192.0.2.7".parse().unwrap()),
+        },
         Notice::BackupCodesMade { email: email() },
         Notice::BackupCodesLow { email: email(), left: 3 },
         Notice::NewSignIn {

@@ -7,9 +7,11 @@
 
 use std::ops::ControlFlow;
 
+use gateway_app::Operator;
 use gateway_app::step_up::{self as app, Refused, Spending};
+use gateway_audit::Actor;
 use gateway_identity::InlineFactor;
-use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, UserId, Verdict};
+use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict};
 
 use super::identify::service_host;
 use super::inspect::Inspected;
@@ -185,6 +187,33 @@ async fn page_of(plane: &DataPlane, inspected: &Inspected, id: &str) -> Option<S
     Some(inspected.origin.join(&format!("/step-up/{id}{}", back.unwrap_or_default())))
 }
 
+/// The person is told, once, that no more of their codes are looked at.
+async fn tell_of_lock(
+    plane: &DataPlane,
+    user: UserId,
+    session: SessionId,
+    until: Timestamp,
+    inspected: &Inspected,
+) {
+    let (parts, caller) = (&plane.parts, &inspected.caller);
+    let operator = Operator {
+        actor: Actor::of(&caller.principal),
+        channel: caller.channel,
+        request_id: None,
+        source_ip: Some(caller.source_ip),
+        clock: &*parts.clock,
+        entropy: &*parts.entropy,
+    };
+    let lock = app::Lock {
+        user,
+        email: &caller.principal.display_name(),
+        session: Some(session),
+        until,
+        source_ip: Some(caller.source_ip),
+    };
+    app::tell_of_lock(&parts.store, &*parts.notices, &operator, lock).await;
+}
+
 async fn spend(
     plane: &DataPlane,
     user: UserId,
@@ -210,7 +239,10 @@ async fn spend(
         }
         Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Wrong)),
         Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Spent)),
-        Ok(Spending::TooMany(until)) => refuse(app::too_many(until, now)),
+        Ok(Spending::TooMany(until)) => {
+            tell_of_lock(plane, user, session, until, inspected).await;
+            refuse(app::too_many(until, now))
+        }
         Err(error) => refuse(app::unreachable(&error)),
     }
 }

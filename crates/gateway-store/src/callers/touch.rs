@@ -54,9 +54,12 @@ impl Touch {
             ),
             Touched::Session(id) => {
                 // The address a session was opened from stays what it was.
-                sqlx::query("UPDATE sessions SET last_seen = $1 WHERE id = $2 AND last_seen < $1")
+                let sql = "UPDATE sessions SET last_seen = $1, last_ip = COALESCE($3, last_ip) \
+                           WHERE id = $2 AND last_seen < $1";
+                sqlx::query(sql)
                     .bind(self.at.micros())
                     .bind(id)
+                    .bind(self.from.map(|ip| ip.to_string()))
                     .execute(database.pool())
                     .await?;
                 return Ok(());

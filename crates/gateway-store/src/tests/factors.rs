@@ -298,3 +298,52 @@ async fn new_backup_codes_take_the_place_of_all_old_ones() {
         assert_eq!(store.factors().backup_codes_left(user).await.unwrap(), 0);
     }
 }
+
+#[tokio::test]
+async fn g2_tries_with_other_sessions_do_not_lock_out_one_that_confirmed_before() {
+    const OF_PERSON: TryLimit = TryLimit { most: 20, within: Duration::from_secs(3600) };
+    for place in Place::both() {
+        let (first, second) = place.open_two().await;
+        let user = person(&first).await;
+        let factor = add_factor(&first, user).await;
+        let own = session(&first, &place, user).await;
+        let code = RightCode::Totp { factor, step: 100 };
+        assert!(matches!(first.step_ups().spend(user, own, &code).await.unwrap(), Spent::Fresh(_)));
+        // A thief with a stolen sign-in opens session after session.
+        let mut tried = 0;
+        for _ in 0..10 {
+            let theirs = session(&second, &place, user).await;
+            for _ in 0..5 {
+                let answer = second.step_ups().begin_try(user, theirs, LIMIT, OF_PERSON).await.unwrap();
+                tried += i64::from(answer == Try::Allowed);
+            }
+        }
+        assert_eq!(tried, 20, "{}", place.url);
+        let theirs = session(&second, &place, user).await;
+        let answer = second.step_ups().begin_try(user, theirs, LIMIT, OF_PERSON).await.unwrap();
+        assert!(matches!(answer, Try::TooMany(_)));
+        assert_eq!(first.step_ups().begin_try(user, own, LIMIT, OF_PERSON).await.unwrap(), Try::Allowed);
+        first.step_ups().succeeded(user, own).await.unwrap();
+        // What the person does right does not give the thief further guesses.
+        let answer = second.step_ups().begin_try(user, theirs, LIMIT, OF_PERSON).await.unwrap();
+        assert!(matches!(answer, Try::TooMany(_)));
+        // It is told once, by one instance.
+        let mut told = 0;
+        for store in [&first, &second, &first] {
+            let step_ups = store.step_ups();
+            told += i64::from(step_ups.tell_once(user, Some(theirs), LIMIT, OF_PERSON).await.unwrap());
+        }
+        assert_eq!(told, 1);
+        // The next round is twice as long.
+        place.clock.advance(OF_PERSON.within);
+        for _ in 0..20 {
+            let fresh = session(&second, &place, user).await;
+            let answer = second.step_ups().begin_try(user, fresh, LIMIT, OF_PERSON).await.unwrap();
+            assert_eq!(answer, Try::Allowed);
+        }
+        place.clock.advance(OF_PERSON.within);
+        let fresh = session(&second, &place, user).await;
+        let answer = second.step_ups().begin_try(user, fresh, LIMIT, OF_PERSON).await.unwrap();
+        assert!(matches!(answer, Try::TooMany(_)), "{answer:?}");
+    }
+}

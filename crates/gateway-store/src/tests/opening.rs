@@ -66,7 +66,9 @@ async fn migrations_apply_once() {
             "rate_counts",
             "signing_keys",
             "services",
+            "providers",
             "machines",
+            "entitlements",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

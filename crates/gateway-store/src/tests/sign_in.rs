@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_types::{Clock, Role, RoleSet, Secret, UserId};
+use gateway_types::{Clock, CredentialKind, Role, RoleSet, Secret, UserId};
 use sqlx::Row;
 
-use super::{Place, add_user};
+use super::{Place, add_session, add_user};
 use crate::{
     Access, Admission, DeviceDecision, NewCliCode, NewDevice, NewIdentityLink, NewSignIn, Poll, RolesFrom,
     SIGN_IN_TIME, SignInFault, Store, StoreError, TakenCode,
@@ -186,6 +186,7 @@ async fn of_fifty_that_present_a_code_one_gets_it_and_the_others_are_noticed() {
             code_challenge: "challenge".to_owned(),
             redirect_uri: "http://127.0.0.1:1234/callback".to_owned(),
             device: "laptop".to_owned(),
+            provider_session: None,
         };
         let code = first.cli_codes().create(&new).await.unwrap();
         let mut tasks = tokio::task::JoinSet::new();
@@ -224,6 +225,7 @@ async fn a_device_is_decided_once_and_taken_once() {
     for place in Place::both() {
         let (first, second) = place.open_two().await;
         let user = add_user(&first, "ann@example.com", &[Role::Admin]).await.id;
+        let by = add_session(&first, &place, user, CredentialKind::WebSession).await.0.id;
         let new = NewDevice {
             user_code: "BCDFGHJK".to_owned(),
             device: "server".to_owned(),
@@ -237,7 +239,7 @@ async fn a_device_is_decided_once_and_taken_once() {
             let devices = if n % 2 == 0 { first.devices() } else { second.devices() };
             let decision = if n % 4 < 2 { DeviceDecision::Approve } else { DeviceDecision::Deny };
             decisions.spawn(async move {
-                devices.decide(waiting.id, user, decision).await.ok().map(|()| decision)
+                devices.decide(waiting.id, user, by, decision).await.ok().map(|()| decision)
             });
         }
         let decided: Vec<DeviceDecision> = decisions.join_all().await.into_iter().flatten().collect();

@@ -3,6 +3,7 @@
 pub(crate) mod factors;
 pub(crate) mod sessions;
 pub(crate) mod standing;
+pub(crate) mod trusted_devices;
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};

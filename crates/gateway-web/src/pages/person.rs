@@ -172,6 +172,10 @@ struct SessionRow {
     device: String,
     kind: &'static str,
     ip: Option<String>,
+    /// The program that opened it, as it says.
+    client: String,
+    /// From where it was last used, when that is another address.
+    last_ip: Option<String>,
     created: Timestamp,
     last_seen: Timestamp,
     expires: Timestamp,
@@ -193,6 +197,8 @@ impl SessionRow {
                 | CredentialKind::Workload => "web",
             },
             ip: session.ip.map(|ip| ip.to_string()),
+            client: session.client.clone(),
+            last_ip: session.last_ip.filter(|last| session.ip != Some(*last)).map(|ip| ip.to_string()),
             created: session.created,
             last_seen: session.last_seen,
             expires: session.expires,
@@ -226,6 +232,14 @@ pub(crate) async fn end_session(web: &Web, request: &OwnRequest) -> Result<OwnRe
     let operator = app.operator(&request.caller, request.request_id);
     sessions::revoke(app, &operator, &request.caller, id, session).await?;
     Ok(reply::done(&format!("{}/sessions", address(id)), "session-revoked"))
+}
+
+/// `POST /app/users/{id}/sessions/revoke-all`.
+pub(crate) async fn end_all_sessions(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let (app, id) = (web.app(), id_of(request)?);
+    let operator = app.operator(&request.caller, request.request_id);
+    sessions::revoke_all_of(app, &operator, id).await?;
+    Ok(reply::done(&format!("{}/sessions", address(id)), "sessions-revoked"))
 }
 
 fn id_of(request: &OwnRequest) -> Result<UserId, Problem> {

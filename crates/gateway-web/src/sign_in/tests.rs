@@ -50,6 +50,9 @@ async fn gateway(names: &[&str]) -> Sample {
     let providers = names.iter().map(|name| {
         Arc::new(Provider::new(ProviderConfig {
             name: (*name).to_owned(),
+            kind: gateway_identity::oidc::ProviderKind::Oidc,
+            allowed_groups: Vec::new(),
+            again: gateway_identity::oidc::Again::Never,
             issuer: format!("https://{name}.test"),
             client_id: "gateway".to_owned(),
             client_secret: Secret::new("secret".to_owned()),

@@ -46,7 +46,7 @@ async fn brought(world: &World, request: CliRequest, claims: serde_json::Value) 
             assert!(redirect_to.starts_with("http://127.0.0.1:49152/callback?"), "{redirect_to}");
             parameters(&redirect_to)
         }
-        Finished::Web { .. } => panic!("a web session for a command line"),
+        Finished::Web { .. } | Finished::Factor { .. } => panic!("a web session for a command line"),
     }
 }
 

@@ -225,7 +225,7 @@ async fn e1_each_sign_in_is_a_new_session_with_no_window_and_its_limits() {
 async fn a_new_device_or_address_is_told() {
     let world = World::new(Place::Sqlite).await;
     let told = async |agent: &str, ip: &str| {
-        let mut browser = Browser { cookie: None, agent: agent.to_owned() };
+        let mut browser = Browser { agent: agent.to_owned(), ..Browser::new() };
         let begun = begin_web(&world.app, "corp", None, &here(), browser.visitor()).await.unwrap();
         browser.keep(&begun);
         let query = world.idp.sign_in(&begun.location, account("a1", "admin@example.com"));

@@ -30,6 +30,8 @@ pub(super) struct TestProvider {
     clock: std::sync::Arc<TestClock>,
     codes: Mutex<HashMap<String, Given>>,
     count: AtomicU64,
+    /// What it says of whoever it is asked about again; `None` = it knows them no longer.
+    pub(super) again: Mutex<Option<Value>>,
     pub(super) token_requests: AtomicU64,
 }
 
@@ -50,6 +52,7 @@ impl TestProvider {
             clock,
             codes: Mutex::default(),
             count: AtomicU64::new(0),
+            again: Mutex::default(),
             token_requests: AtomicU64::new(0),
         }
     }
@@ -85,6 +88,21 @@ impl TestProvider {
         );
         let shown = request.headers()["authorization"].to_str().unwrap();
         assert_eq!(shown, format!("Basic {credential}"));
+        if form["grant_type"] == "refresh_token" {
+            assert_eq!(form["refresh_token"], "to ask again with");
+            let claims = self.again.lock().unwrap().clone();
+            return match claims {
+                Some(claims) => answer(
+                    200,
+                    &json!({
+                        "access_token": "unused",
+                        "token_type": "Bearer",
+                        "id_token": self.claims_token(host, None, &claims),
+                    }),
+                ),
+                None => answer(400, &json!({ "error": "invalid_grant" })),
+            };
+        }
         let given = self.codes.lock().unwrap().remove(&form["code"]);
         let right = given.filter(|given| {
             let digest = BASE64URL_NOPAD.encode(digest(&SHA256, form["code_verifier"].as_bytes()).as_ref());
@@ -96,26 +114,50 @@ impl TestProvider {
                 &json!({
                     "access_token": "unused",
                     "token_type": "Bearer",
-                    "id_token": self.id_token(host, &given),
+                    "refresh_token": "to ask again with",
+                    "id_token": self.claims_token(host, Some(&given.nonce), &given.claims),
                 }),
             ),
             None => answer(400, &json!({ "error": "invalid_grant" })),
         }
     }
 
-    fn id_token(&self, host: &str, given: &Given) -> String {
+    fn claims_token(&self, host: &str, nonce: Option<&str>, more: &Value) -> String {
         let now = self.clock.seconds();
         let mut claims = json!({
             "iss": format!("https://{host}"),
             "aud": "gateway",
             "exp": now + 300,
             "iat": now,
-            "nonce": given.nonce,
         });
-        for (name, value) in given.claims.as_object().unwrap() {
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        for (name, value) in more.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": "JWT" });
+        self.signed("JWT", &claims)
+    }
+
+    /// A logout token of the provider at this host.
+    pub(super) fn logout_token(&self, host: &str, jti: &str, more: &Value) -> String {
+        let now = self.clock.seconds();
+        let mut claims = json!({
+            "iss": format!("https://{host}"),
+            "aud": "gateway",
+            "exp": now + 120,
+            "iat": now,
+            "jti": jti,
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        self.signed("logout+jwt", &claims)
+    }
+
+    fn signed(&self, typ: &str, claims: &Value) -> String {
+        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": typ });
         let signed = format!(
             "{}.{}",
             BASE64URL_NOPAD.encode(header.to_string().as_bytes()),

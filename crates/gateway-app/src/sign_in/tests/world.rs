@@ -68,17 +68,20 @@ pub(super) struct World {
 #[derive(Clone, Debug)]
 pub(super) struct Browser {
     pub(super) cookie: Option<String>,
+    pub(super) trusted: Option<String>,
     pub(super) agent: String,
 }
 
 impl Browser {
     pub(super) fn new() -> Self {
-        Self { cookie: None, agent: "Mozilla/5.0 (X11; Linux x86_64) Test/1".to_owned() }
+        Self { cookie: None, trusted: None, agent: "Mozilla/5.0 (X11; Linux x86_64) Test/1".to_owned() }
     }
 
     pub(super) fn visitor(&self) -> Visitor<'_> {
         Visitor {
             browser: self.cookie.as_deref(),
+            trusted: self.trusted.as_deref(),
+            client: &self.agent,
             source_ip: "192.0.2.7".parse().unwrap(),
             device: &self.agent,
             request_id: RequestId::new(Timestamp::from_micros(0), &OsEntropy),
@@ -116,6 +119,10 @@ pub(super) enum Place {
 fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider>) {
     let configured = OidcProvider {
         name: name.to_owned(),
+        title: None,
+        kind: gateway_config::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        refresh: name == "corp",
         issuer: format!("https://{name}.test"),
         client_id: "gateway".to_owned(),
         client_secret: Secret::new(CLIENT_SECRET.to_owned()),
@@ -129,6 +136,13 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
     };
     let provider = Provider::new(ProviderConfig {
         name: configured.name.clone(),
+        kind: gateway_identity::oidc::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        again: if configured.refresh {
+            gateway_identity::oidc::Again::Refresh
+        } else {
+            gateway_identity::oidc::Again::Never
+        },
         issuer: configured.issuer.clone(),
         client_id: configured.client_id.clone(),
         client_secret: configured.client_secret.clone(),
@@ -146,6 +160,10 @@ impl World {
     }
 
     pub(super) async fn with_domain(place: Place, domain: Option<&str>) -> World {
+        Self::with(place, domain, Settings::default()).await
+    }
+
+    pub(super) async fn with(place: Place, domain: Option<&str>, configured: Settings) -> World {
         let directory = tempfile::tempdir().unwrap();
         let url = match place {
             Place::Sqlite => format!("sqlite://{}", directory.path().join("gateway.db").display()),
@@ -173,7 +191,7 @@ impl World {
         let app = App {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(OsEntropy),
-            settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            settings: InForce::read(&store, configured).await.unwrap(),
             entitlements: crate::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
@@ -209,6 +227,7 @@ impl World {
         let query = self.idp.sign_in(&begun.location, claims);
         match finish(&self.app, provider, &query, browser.visitor()).await? {
             Finished::Web { secret, return_to } => Ok((secret.expose().clone(), return_to)),
+            Finished::Factor { location } => panic!("{location}"),
             Finished::Cli { redirect_to } => panic!("{redirect_to}"),
         }
     }

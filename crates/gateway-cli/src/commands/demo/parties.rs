@@ -195,6 +195,10 @@ impl Provider {
     pub(super) fn configured(&self) -> OidcProvider {
         OidcProvider {
             name: "demo".to_owned(),
+            title: None,
+            kind: gateway_config::ProviderKind::Oidc,
+            allowed_groups: Vec::new(),
+            refresh: false,
             issuer: self.url.clone(),
             client_id: "rack-gateway".to_owned(),
             client_secret: self.secret.clone(),

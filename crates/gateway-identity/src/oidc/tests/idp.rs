@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::key::TestKey;
 use crate::oidc::{
-    Answer, Begun, Callback, Fetch, FetchError, Identity, Kept, OidcError, Provider, ProviderConfig,
+    Again, Answer, Begun, Callback, Fetch, FetchError, Identity, Kept, OidcError, Provider, ProviderConfig,
+    ProviderKind,
 };
 
 pub(super) const ISSUER: &str = "https://idp.example.com";
@@ -159,6 +160,9 @@ pub(super) fn metadata() -> Value {
 pub(super) fn settings() -> ProviderConfig {
     ProviderConfig {
         name: "test".to_owned(),
+        kind: ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        again: Again::Never,
         issuer: ISSUER.to_owned(),
         client_id: CLIENT.to_owned(),
         client_secret: Secret::new("client secret/+".to_owned()),
@@ -209,7 +213,8 @@ impl Pair {
         kept: &Kept,
         callback: &Callback,
     ) -> Result<Identity, OidcError> {
-        ready(self.provider.finish(&self.idp, at(seconds), kept, callback))
+        let signed_in = ready(self.provider.finish(&self.idp, at(seconds), kept, callback));
+        signed_in.map(|signed_in| signed_in.identity)
     }
 
     /// A whole sign-in with a token of the changed claims.

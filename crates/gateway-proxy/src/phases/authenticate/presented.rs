@@ -165,7 +165,7 @@ fn take_session_cookie(headers: &mut HeaderMap, channel: Channel) -> Result<Opti
 }
 
 fn is_of_sign_in(name: &str) -> bool {
-    matches!(name, hosts::BROWSER_COOKIE | sign_in::BROWSER_COOKIE)
+    matches!(name, hosts::BROWSER_COOKIE | sign_in::BROWSER_COOKIE | sign_in::TRUSTED_COOKIE)
 }
 
 fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {

@@ -34,6 +34,9 @@ async fn fixture() -> Fixture {
     let idp = DevIdp::start(options).await.unwrap();
     let provider = Provider::new(ProviderConfig {
         name: "dev".to_owned(),
+        kind: gateway_identity::oidc::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        again: gateway_identity::oidc::Again::Never,
         issuer: idp.url(),
         client_id: "rack-gateway".to_owned(),
         client_secret: Secret::new(SECRET.to_owned()),
@@ -72,7 +75,8 @@ impl Fixture {
     }
 
     async fn finish(&self, kept: &Kept, callback: &Callback) -> Result<Identity, OidcError> {
-        self.provider.finish(&self.fetch, Still.now(), kept, callback).await
+        let signed_in = self.provider.finish(&self.fetch, Still.now(), kept, callback).await;
+        signed_in.map(|signed_in| signed_in.identity)
     }
 
     async fn sign_in(&self) -> Result<Identity, OidcError> {
@@ -115,6 +119,9 @@ async fn a_wrong_secret_is_the_gateways_fault() {
     let mut fixture = fixture().await;
     fixture.provider = Provider::new(ProviderConfig {
         name: "dev".to_owned(),
+        kind: gateway_identity::oidc::ProviderKind::Oidc,
+        allowed_groups: Vec::new(),
+        again: gateway_identity::oidc::Again::Never,
         issuer: fixture.idp.url(),
         client_id: "rack-gateway".to_owned(),
         client_secret: Secret::new("another".to_owned()),

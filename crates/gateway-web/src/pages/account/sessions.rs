@@ -29,7 +29,10 @@ struct Row {
     id: String,
     kind: &'static str,
     device: String,
+    client: String,
     address: String,
+    /// From where it was last used, when that is another address.
+    last_address: String,
     created: Timestamp,
     last_seen: Timestamp,
     expires: Timestamp,
@@ -64,7 +67,13 @@ fn row(listed: ListedSession) -> Row {
             | CredentialKind::Workload => "Unknown",
         },
         device: session.device,
+        client: session.client,
         address: session.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        last_address: session
+            .last_ip
+            .filter(|last| session.ip != Some(*last))
+            .map(|ip| ip.to_string())
+            .unwrap_or_default(),
         created: session.created,
         last_seen: session.last_seen,
         expires: session.expires,
@@ -87,4 +96,11 @@ pub(crate) async fn revoke_others(web: &Web, request: &OwnRequest) -> Result<Own
     let operator = web.app().operator(&request.caller, request.request_id);
     sessions::revoke_others(web.app(), &operator, &request.caller).await?;
     Ok(reply::done(HERE, "others-revoked"))
+}
+
+/// `POST /app/account/sessions/revoke-all`.
+pub(crate) async fn revoke_all(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let operator = web.app().operator(&request.caller, request.request_id);
+    sessions::revoke_all(web.app(), &operator, &request.caller).await?;
+    Ok(reply::see_other("/auth/login?signed_out"))
 }

@@ -1,0 +1,87 @@
+//! Asking a provider again.
+
+use gateway_types::Secret;
+use serde_json::{Value, json};
+
+use super::idp::{NOW, Pair, TOKEN, at, claims, header, query, ready, settings};
+use super::key::TestKey;
+use crate::oidc::{Again, OidcError, Provider, ProviderConfig, Refreshed, TokenFault};
+
+fn pair() -> Pair {
+    let provider = Provider::new(ProviderConfig { again: Again::Refresh, ..settings() });
+    Pair { provider, ..Pair::new() }
+}
+
+fn answer(change: impl FnOnce(&mut Value)) -> String {
+    let mut claims = claims("unused");
+    claims.as_object_mut().unwrap().remove("nonce");
+    change(&mut claims);
+    let token = TestKey::rsa().token(&header(), &claims.to_string());
+    json!({"access_token": "at", "token_type": "Bearer", "id_token": token, "refresh_token": "next"})
+        .to_string()
+}
+
+fn refresh(pair: &Pair) -> Result<Refreshed, OidcError> {
+    let again = Secret::new("a refresh token".to_owned());
+    ready(pair.provider.refresh(&pair.idp, at(NOW), "person-1", &again))
+}
+
+#[test]
+fn d7_what_a_provider_says_when_it_is_asked_again() {
+    let pair = pair();
+    pair.idp.instead(TOKEN, 200, answer(|claims| claims["groups"] = json!(["devs"])));
+    match refresh(&pair).unwrap() {
+        Refreshed::Known { identity: Some(identity), again: Some(again) } => {
+            assert_eq!(identity.groups, ["devs"]);
+            assert_eq!(again.expose(), "next");
+        }
+        other => panic!("{other:?}"),
+    }
+    let asked = pair.idp.asked().pop().unwrap();
+    assert_eq!(asked.form["grant_type"], "refresh_token");
+    assert_eq!(asked.form["refresh_token"], "a refresh token");
+    // Without a new ID token it only says that it knows the person.
+    pair.idp.instead(TOKEN, 200, r#"{"access_token": "at", "token_type": "Bearer"}"#);
+    assert!(matches!(refresh(&pair), Ok(Refreshed::Known { identity: None, again: None })));
+    pair.idp.instead(TOKEN, 200, answer(|claims| drop(claims.as_object_mut().unwrap().remove("email"))));
+    assert!(matches!(refresh(&pair), Ok(Refreshed::Known { identity: None, .. })));
+}
+
+#[test]
+fn d7_who_is_gone_is_told_from_a_provider_that_fails() {
+    let pair = pair();
+    pair.idp.instead(TOKEN, 400, r#"{"error": "invalid_grant"}"#);
+    assert!(matches!(refresh(&pair), Ok(Refreshed::Gone(OidcError::CodeRefused { .. }))));
+    for change in [
+        (|claims: &mut Value| claims["sub"] = "another".into()) as fn(&mut Value),
+        |claims| claims["email_verified"] = false.into(),
+        |claims| claims["email"] = "a@b@c".into(),
+    ] {
+        pair.idp.instead(TOKEN, 200, answer(change));
+        assert!(matches!(refresh(&pair), Ok(Refreshed::Gone(_))));
+    }
+    // The gateway's own fault, or nobody's: the person stays.
+    for (status, body) in
+        [(401, r#"{"error": "invalid_client"}"#), (500, ""), (503, "busy"), (200, "no JSON"), (429, "{}")]
+    {
+        pair.idp.instead(TOKEN, status, body);
+        assert!(refresh(&pair).is_err(), "{status} {body}");
+    }
+    pair.idp.down(TOKEN);
+    assert!(matches!(refresh(&pair), Err(OidcError::Unreachable { .. })));
+    // A token that is not the provider's is no word of it.
+    let forged = TestKey::other_rsa().token(&header(), &claims("n").to_string());
+    let body = json!({"access_token": "at", "token_type": "Bearer", "id_token": forged}).to_string();
+    pair.idp.instead(TOKEN, 200, body);
+    let fault = refresh(&pair).unwrap_err();
+    assert!(matches!(fault, OidcError::IdToken { fault: TokenFault::Signature, .. }), "{fault:?}");
+}
+
+#[test]
+fn something_to_ask_with_is_asked_for_where_it_is_wanted() {
+    let scope = |pair: &Pair| query(&pair.begin().unwrap().url);
+    assert_eq!(scope(&Pair::new())["scope"], "openid email profile");
+    let wanted = scope(&pair());
+    assert_eq!(wanted["scope"], "openid email profile offline_access");
+    assert_eq!(wanted["prompt"], "consent");
+}
