@@ -120,6 +120,7 @@ impl Bench {
             identity: Identity { providers: Vec::new() },
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
+            yubico: None,
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

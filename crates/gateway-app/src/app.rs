@@ -11,10 +11,12 @@ use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, NamedNetworks, RequestId, Resource, Verdict};
 
 use crate::Operator;
+use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::notify::Notices;
 use crate::rules::RulesInForce;
 use crate::settings::InForce;
+use crate::step_up::Checks;
 
 /// The application: what the API and the web pages both call, with what it needs for that.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct App {
     pub providers: Vec<Arc<Provider>>,
     /// How identity providers are asked.
     pub fetch: Arc<dyn Fetch>,
+    /// Who checks what YubiKeys type; `None` = nobody.
+    pub yubico: Option<Arc<Yubico>>,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
     /// Whether this instance can serve.
@@ -57,6 +61,11 @@ impl App {
     /// The policies in force.
     pub fn policy(&self) -> Arc<PolicyEngine> {
         self.rules.policy()
+    }
+
+    /// What second factors are checked with, at this moment.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks { store: &self.store, now: self.clock.now(), yubico: self.yubico.as_deref() }
     }
 
     /// The context of a change that `caller` asked for in this request.

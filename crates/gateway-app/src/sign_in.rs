@@ -13,7 +13,7 @@ mod callback;
 pub mod devices;
 mod error;
 mod events;
-mod place;
+pub(crate) mod place;
 mod roles;
 mod session;
 pub mod tokens;

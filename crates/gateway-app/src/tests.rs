@@ -128,6 +128,7 @@ impl World {
             identity: Identity { providers: vec![provider()] },
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
+            yubico: None,
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -28,7 +28,7 @@ mod tests;
 pub use config::{
     Acme, AcmeChallenge, CertificateFiles, Config, DnsUpdate, Explained, ExternalAccount, Identity, Limits,
     Listener, Log, LogFormat, Mail, OidcProvider, Postmark, Proxy, Rack, Routes, Secrets, SmtpCredentials,
-    SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
+    SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

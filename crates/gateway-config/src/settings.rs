@@ -13,6 +13,8 @@ use crate::fault::Origin;
 pub enum SettingKey {
     /// Whether people need a second factor for what changes, executes or reveals.
     MfaStepUp,
+    /// Whether everybody must have a second factor.
+    MfaRequired,
     /// How long a second factor counts.
     StepUpWindow,
     /// Whether the rates of `limits` are enforced.
@@ -82,8 +84,9 @@ const MOST_WINDOW: Duration = Duration::from_secs(12 * 3600);
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 5] = [
+    pub const ALL: [SettingKey; 6] = [
         SettingKey::MfaStepUp,
+        SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
         SettingKey::RateLimits,
         SettingKey::DestructiveActions,
@@ -94,6 +97,7 @@ impl SettingKey {
     pub const fn name(self) -> &'static str {
         match self {
             SettingKey::MfaStepUp => "mfa_step_up",
+            SettingKey::MfaRequired => "mfa_required",
             SettingKey::StepUpWindow => "step_up_window",
             SettingKey::RateLimits => "rate_limits",
             SettingKey::DestructiveActions => "destructive_actions",
@@ -125,9 +129,10 @@ impl SettingKey {
     /// Whether an app may have its own value.
     pub const fn scope(self) -> SettingScope {
         match self {
-            SettingKey::MfaStepUp | SettingKey::StepUpWindow | SettingKey::RateLimits => {
-                SettingScope::Gateway
-            }
+            SettingKey::MfaStepUp
+            | SettingKey::MfaRequired
+            | SettingKey::StepUpWindow
+            | SettingKey::RateLimits => SettingScope::Gateway,
             SettingKey::DestructiveActions | SettingKey::ExternalBuilds => SettingScope::GatewayOrApp,
         }
     }
@@ -137,7 +142,9 @@ impl SettingKey {
         match self {
             SettingKey::MfaStepUp | SettingKey::RateLimits => SettingValue::Switch(true),
             SettingKey::StepUpWindow => SettingValue::Duration(Duration::from_secs(600)),
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds => SettingValue::Switch(false),
+            SettingKey::MfaRequired | SettingKey::DestructiveActions | SettingKey::ExternalBuilds => {
+                SettingValue::Switch(false)
+            }
         }
     }
 
@@ -146,6 +153,9 @@ impl SettingKey {
         match self {
             SettingKey::MfaStepUp => {
                 "Whether people need a second factor for what changes, executes or reveals. Off is for trying things out."
+            }
+            SettingKey::MfaRequired => {
+                "Whether everybody must have a second factor: whoever has none can enrol one and sign out, and nothing else."
             }
             SettingKey::StepUpWindow => {
                 "How long a second factor counts for the credential that gave it, from 1m to 12h. What is hard to undo needs a fresh one each time."

@@ -38,12 +38,13 @@ fn rows() -> impl Strategy<Value = Operation> {
 fn facts() -> impl Strategy<Value = Facts> {
     let names = ["image", "external", "foreign-url", "public", "unheard-of"];
     let names = proptest::collection::btree_set(proptest::sample::select(names.to_vec()), 0..2);
-    (any::<[bool; 8]>(), names).prop_map(|(bits, names)| Facts {
+    (any::<[bool; 9]>(), names).prop_map(|(bits, names)| Facts {
         mfa_window: bits[0],
         mfa_bound: bits[1],
         // Who has given a factor has one.
         mfa_enrolled: bits[2] || bits[0] || bits[1],
         mfa_off: bits[3],
+        mfa_required: bits[8],
         own_object: bits[4],
         approval_matches: bits[5],
         destructive_allowed: bits[6],

@@ -148,11 +148,12 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
 }
 
 /// The facts that are booleans: their names in the context.
-const BOOLEAN_FACTS: [&str; 11] = [
+const BOOLEAN_FACTS: [&str; 12] = [
     "mfa_window",
     "mfa_bound",
     "mfa_enrolled",
     "mfa_off",
+    "mfa_required",
     "own_object",
     "approval_matches",
     "destructive_allowed",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
 use gateway_app::control::ControlPlane;
+use gateway_app::factors::yubico::Yubico;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
 use gateway_convox::RouteTable;
@@ -101,6 +102,8 @@ pub struct DataPlaneParts {
     pub http2: Http2Options,
     /// How often, and how much at once.
     pub limits: LimitOptions,
+    /// Who checks what YubiKeys type; `None` = nobody.
+    pub yubico: Option<Arc<Yubico>>,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
+use gateway_app::factors::yubico::Yubico;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::{App, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
+use gateway_identity::yubico::Client;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
@@ -186,6 +188,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         identity: config.identity.clone(),
         providers: providers(&config.identity),
         fetch: fetch.clone(),
+        yubico: yubico(&config, &fetch, &surroundings.entropy),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
@@ -206,6 +209,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         routes,
         own,
         rules,
+        yubico: app.yubico.clone(),
         access_tokens: Arc::new(AccessTokens::new(app.fetch.clone())),
         upstream,
         rack_name: config.rack.name.clone(),
@@ -326,6 +330,13 @@ fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
 }
 
 /// What request tokens, and what the gateway signs in to services with, are made of.
+/// Who checks what YubiKeys type.
+fn yubico(config: &Config, fetch: &Arc<HttpFetch>, entropy: &Arc<dyn Entropy>) -> Option<Arc<Yubico>> {
+    let known = config.yubico.as_ref()?;
+    let client = Client { url: known.url.clone(), id: known.client_id, key: known.key.clone() };
+    Some(Arc::new(Yubico::new(client, fetch.clone(), entropy.clone())))
+}
+
 fn service_parts(config: &Config, store: &Store, fetch: Arc<HttpFetch>) -> ServiceParts {
     ServiceParts {
         issuer: match &config.listener.domain {

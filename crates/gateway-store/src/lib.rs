@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod bases;
 pub mod callers;
+pub mod ceremonies;
 pub mod certificates;
 pub mod challenges;
 pub mod changes;
@@ -47,6 +48,7 @@ pub mod users;
 pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};
+pub use ceremonies::{Ceremonies, NewCeremony};
 pub use certificates::{
     Attempt, Certificates, ChallengeAnswer, ChallengeKind, Failed, IssuedCertificate, OpenOrder,
 };
@@ -57,7 +59,7 @@ pub use devices::{
 };
 pub use error::StoreError;
 pub use events::{EventFilter, Events, LeafRow, MOST_SCANNED, StoredCheckpoint};
-pub use factors::{Factor, Factors, Remaining};
+pub use factors::{Factor, FactorKind, Factors, KeptKey, NewKey, Remaining, SealedKey};
 pub use groups::{Group, Groups};
 pub use handoffs::{
     HANDOFF_CODE_TIME, HANDOFF_TIME, HandoffFault, Handoffs, HostSession, NewHandoff, WayBack,

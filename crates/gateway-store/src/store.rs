@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::callers::{Callers, write_touches};
+use crate::ceremonies::Ceremonies;
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
 use crate::changes::{self, Changes};
@@ -293,6 +294,11 @@ impl Store {
     /// The step-up challenges of sessions.
     pub fn challenges(&self) -> Challenges {
         Challenges { core: Arc::clone(&self.core) }
+    }
+
+    /// Challenges that passkeys were given.
+    pub fn ceremonies(&self) -> Ceremonies {
+        Ceremonies { core: Arc::clone(&self.core) }
     }
 
     /// Who people are at identity providers.

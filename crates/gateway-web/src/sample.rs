@@ -98,6 +98,7 @@ impl Sample {
             identity: Identity::default(),
             providers: Vec::new(),
             fetch: Arc::new(Unreachable),
+            yubico: None,
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -44,6 +44,7 @@ pub(crate) async fn facts(store: &Store, config: &Config, resource: &Resource) -
     let app = resource.app_name();
     Ok(Facts {
         mfa_off: !settings.mfa_step_up(),
+        mfa_required: settings.mfa_required(),
         destructive_allowed: settings.destructive_actions(app),
         external_builds_allowed: settings.external_builds(app),
         ..Facts::default()

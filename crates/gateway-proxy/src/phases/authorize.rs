@@ -60,6 +60,9 @@ pub(crate) async fn authorize(
     } else {
         None
     };
+    if problem.kind == ProblemKind::StepUpRequired {
+        problem.session_challenge = step_up::console::offer(&inspected, fault.is_some());
+    }
     let window = plane.parts.settings.step_up_window();
     step_up::advise(&mut problem, fault, &inspected.caller, &inspected.origin, page, window);
     refuse(problem)

@@ -238,6 +238,7 @@ async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<
         mfa_bound: false,
         mfa_enrolled: false,
         mfa_off: !settings.mfa_step_up(),
+        mfa_required: settings.mfa_required(),
         own_object: match asked {
             Asked::Rack { .. } | Asked::Service { .. } => false,
             Asked::Own { route, body, form } => {

@@ -7,7 +7,8 @@
 
 use std::ops::ControlFlow;
 
-use gateway_app::step_up::{self as app, Refused, Spending};
+use gateway_app::factors::passkeys::Purpose;
+use gateway_app::step_up::{self as app, Checks, Giving, Refused, Spending};
 use gateway_identity::InlineFactor;
 use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, UserId, Verdict};
 
@@ -19,6 +20,7 @@ use crate::plane::DataPlane;
 use crate::sign_on::Going;
 
 mod advice;
+pub(crate) mod console;
 
 pub(crate) use advice::{CodeFault, advise};
 
@@ -41,8 +43,21 @@ pub(crate) async fn learn(
     facts: &mut Facts,
 ) -> Flow<()> {
     match step_up {
+        // Whoever has none may not even look.
+        StepUp::None if facts.mfa_required => ask_enrolled(plane, principal, facts).await,
         StepUp::None => ControlFlow::Continue(()),
         StepUp::Window | StepUp::Bound => ask(plane, principal, facts).await,
+    }
+}
+
+async fn ask_enrolled(plane: &DataPlane, principal: &Principal, facts: &mut Facts) -> Flow<()> {
+    let Principal::User { id, .. } = principal else { return ControlFlow::Continue(()) };
+    match plane.parts.store.step_ups().is_enrolled(*id).await {
+        Ok(enrolled) => {
+            facts.mfa_enrolled = enrolled;
+            ControlFlow::Continue(())
+        }
+        Err(error) => refuse(app::unreachable(&error)),
     }
 }
 
@@ -194,7 +209,10 @@ async fn spend(
     outcome: &mut OutcomeGuard,
 ) -> Flow<Confirmation> {
     let now = plane.parts.clock.now();
-    match app::spend(&plane.parts.store, now, user, session, factor).await {
+    let checks = Checks { store: &plane.parts.store, now, yubico: plane.parts.yubico.as_deref() };
+    let target = format!("{} {}", inspected.head.method, inspected.head.uri.path());
+    let giving = Giving { user, session, by: session, purpose: Purpose::Request(&target) };
+    match app::spend(&checks, &giving, factor).await {
         Ok(Spending::Fresh(window)) => {
             inspected.facts = confirmed(&inspected.facts);
             outcome.stepped_up(window.factor.to_string());
@@ -205,11 +223,13 @@ async fn spend(
         Ok(Spending::Before) => {
             ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
             let rides = allowed(inspected, &inspected.facts);
-            let spent_already = Confirmation::Failed(CodeFault::Spent);
+            let spent_already = Confirmation::Failed(CodeFault::spent(factor));
             ControlFlow::Continue(if rides { Confirmation::Learnt } else { spent_already })
         }
-        Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Wrong)),
-        Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Spent)),
+        Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::wrong(factor))),
+        Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::spent(factor))),
+        Ok(Spending::Copied) => ControlFlow::Continue(Confirmation::Failed(CodeFault::COPIED)),
+        Ok(Spending::Unknown) => refuse(app::unchecked()),
         Ok(Spending::TooMany(until)) => refuse(app::too_many(until, now)),
         Err(error) => refuse(app::unreachable(&error)),
     }

@@ -74,6 +74,7 @@ async fn gateway(names: &[&str]) -> Sample {
         identity: app.identity.clone(),
         providers: providers.collect(),
         fetch: Arc::new(Beginner),
+        yubico: None,
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),

@@ -188,6 +188,7 @@ impl World {
             identity: Identity { providers: vec![corp, public] },
             providers: vec![corp_provider, public_provider],
             fetch: Arc::clone(&idp) as Arc<dyn Fetch>,
+            yubico: None,
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),
