@@ -11,12 +11,10 @@
 //   {"ask": "repeat"}                     -> "ok" when the refused command passed now
 // Last line: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on standard error.
 
-import { readFileSync, mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
-import path from "node:path";
 import { chromium } from "playwright-core";
+import { check, lookAt } from "./looks.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -32,7 +30,6 @@ const { values: options } = parseArgs({
 });
 
 const javaScriptEnabled = !options["without-javascript"];
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -41,10 +38,6 @@ async function ask(question) {
   const { value, done } = await answers.next();
   if (done) throw new Error(`nobody answers ${question.ask}`);
   return value;
-}
-
-function check(holds, what) {
-  if (!holds) throw new Error(what);
 }
 
 const browser = await chromium.launch({
@@ -68,36 +61,11 @@ page.on("requestfailed", (request) => {
 });
 
 let pages = 0;
-const looks = [
-  ["light", "light", { width: 1280, height: 900 }],
-  ["dark", "dark", { width: 1280, height: 900 }],
-  ["phone", "light", { width: 360, height: 740 }],
-  ["phone-dark", "dark", { width: 320, height: 640 }],
-];
 
-// Looks at the page that is shown: in both themes, wide and narrow; nothing sticks out sideways; axe has nothing to say.
 async function look(name) {
   if (options["only-sign-in"]) return;
   pages += 1;
-  check((await page.locator("h1").count()) === 1, `${name}: a page has one h1`);
-  check((await page.title()).trim() !== "", `${name}: a page has a title`);
-  if (!javaScriptEnabled) return;
-  mkdirSync(options.shots, { recursive: true });
-  for (const [label, colorScheme, size] of looks) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.setViewportSize(size);
-    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    check(beyond <= 0, `${name} (${label}): ${beyond} px stick out sideways`);
-    await page.screenshot({ path: path.join(options.shots, `${name}-${label}.png`), fullPage: true });
-    await page.evaluate(axeSource);
-    const found = await page.evaluate(() =>
-      window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
-    );
-    const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
-    check(told.length === 0, `${name} (${label}): axe says ${told.join("; ")}`);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: 1280, height: 900 });
+  await lookAt(page, name, javaScriptEnabled ? options.shots : undefined);
 }
 
 async function visit(place, name) {
@@ -186,12 +154,21 @@ async function run() {
   await page.locator('form[action="/app/tokens"] input[type="checkbox"][value="cicd"]').check();
   await page.locator('button:has-text("Make the token")').click();
   await page.waitForLoadState();
+  // With scripts a dialog asks in place, else the next page does.
+  const asking = javaScriptEnabled ? "dialog" : "main";
+  await page.locator(`${asking} input[name="${javaScriptEnabled ? "code" : "_code"}"]`).waitFor();
   check(!(await page.content()).includes("rgw_"), "without a code no token is made");
   await look("step-up-in-place");
   const before = await sessionCookie();
-  await page.locator('input[name="_code"]').fill(await code(secret));
-  await page.locator("main form button").first().click();
-  await page.waitForLoadState();
+  if (javaScriptEnabled) {
+    await page.locator('dialog input[name="code"]').fill("000000");
+    await page.locator('dialog button:has-text("Confirm")').click();
+    await page.locator('dialog [role="alert"]').waitFor();
+    await look("step-up-in-place-wrong");
+  }
+  await page.locator(`${asking} input[name="${javaScriptEnabled ? "code" : "_code"}"]`).fill(await code(secret));
+  await page.locator(`${asking} button:has-text("Confirm")`).first().click();
+  await page.locator("pre.secret code").waitFor();
   const token = (await page.locator("pre.secret code").textContent()).trim();
   check(token.startsWith("rgw_"), "the new token is shown");
   check((await sessionCookie()).value !== before.value, "a step-up changes the cookie");
@@ -205,7 +182,7 @@ async function run() {
   await page.locator('form[action="/app/users"] input[type="checkbox"][value="viewer"], form[action="/app/users"] input[type="radio"][value="viewer"]').first().check();
   await page.locator('form[action="/app/users"] input[name="_code"]').fill(await code(secret));
   await page.locator('form[action="/app/users"] button:has-text("Invite")').click();
-  await page.waitForLoadState();
+  await page.waitForURL(/[?&]done=/);
   await visit("/app/users?q=new.person", "users-search");
   await page.locator('a:has-text("new.person@example.com")').first().click();
   await page.waitForLoadState();

@@ -4,8 +4,12 @@ use gateway_app::App;
 use gateway_app::control::OwnRequest;
 use gateway_app::factors::FactorError;
 use gateway_app::factors::account;
+use gateway_app::factors::passkeys::{self, Asked};
+use gateway_app::factors::yubico;
+use gateway_store::FactorKind;
 use gateway_types::wire::factors::{
-    BackupCodes, EnrolTotp, Factor, Factors, RenameFactor, TotpBegun, TotpConfirmed,
+    BackupCodes, EnrolPasskey, EnrolTotp, EnrolYubico, Factor, Factors, PasskeyAsked, RenameFactor,
+    TotpBegun, TotpConfirmed,
 };
 use gateway_types::{FactorId, Layer, Principal, Problem, ProblemKind, Secret, UserId};
 
@@ -16,7 +20,7 @@ use crate::reply::{self, Answer};
 fn shown(factor: gateway_store::Factor) -> Factor {
     Factor {
         id: factor.id.to_string(),
-        kind: "totp".to_owned(),
+        kind: factor.kind.name().to_owned(),
         name: factor.name,
         created: factor.created.to_rfc3339(),
         confirmed: factor.confirmed.map(|moment| moment.to_rfc3339()),
@@ -50,25 +54,60 @@ pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
     })
 }
 
-/// Begins to enrol a factor with `name`, ends it with `id` and `code`. The only kind is `totp`.
+/// Begins to enrol a factor, or ends it; the body depends on the kind. `totp`: `name` begins, `id` and `code` end
+/// (see `EnrolTotp`). `webauthn`: `name` begins, `name` and `credential` end (see `EnrolPasskey`). `yubico`: `name` and
+/// `code` (see `EnrolYubico`).
 #[utoipa::path(post, path = "/api/v1/me/factors/{kind}", tag = "me", params(("kind" = String, Path)),
-    request_body = EnrolTotp,
-    responses((status = 201, body = TotpBegun), (status = 200, body = TotpConfirmed)))]
+    request_body(content((EnrolTotp = "application/json"), (EnrolPasskey = "application/json"), (EnrolYubico = "application/json"))),
+    responses((status = 201, content((TotpBegun = "application/json"), (PasskeyAsked = "application/json"))),
+        (status = 200, body = TotpConfirmed)))]
 pub(crate) async fn enrol(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
-    if request.parameter("kind") != Some("totp") {
-        return Err(Problem::new(
+    match request.parameter("kind").and_then(|kind| kind.parse().ok()) {
+        Some(FactorKind::Totp) => match input::json(request)? {
+            EnrolTotp { name: Some(name), id: None, code: None } => begin(app, request, &name).await,
+            EnrolTotp { name: None, id: Some(id), code: Some(code) } => {
+                finish(app, request, &id, &code).await
+            }
+            _ => Err(bad("give `name` to begin an enrolment, or `id` and `code` to end one")),
+        },
+        Some(FactorKind::Webauthn) => passkey(app, request).await,
+        Some(FactorKind::Yubico) => {
+            let EnrolYubico { name, code } = input::json(request)?;
+            let operator = app.operator(&request.caller, request.request_id);
+            let enrolled = yubico::enrol(app, &operator, &request.caller, &name, &code).await?;
+            let backup_codes = enrolled.backup_codes.map(plain);
+            reply::json(&TotpConfirmed { factor: shown(enrolled.factor), backup_codes })
+        }
+        None => Err(Problem::new(
             ProblemKind::NotFound,
             Layer::Authorization,
-            "there is no such kind of second factor; the one that can be enrolled is totp",
-        ));
+            "there is no such kind of second factor; those that can be enrolled are totp, webauthn and yubico",
+        )),
     }
-    let asked: EnrolTotp = input::json(request)?;
-    match asked {
-        EnrolTotp { name: Some(name), id: None, code: None } => begin(app, request, &name).await,
-        EnrolTotp { name: None, id: Some(id), code: Some(code) } => finish(app, request, &id, &code).await,
-        _ => Err(bad("give `name` to begin an enrolment, or `id` and `code` to end one")),
-    }
+}
+
+async fn passkey(app: &App, request: &OwnRequest) -> Answer {
+    let EnrolPasskey { name, credential } = input::json(request)?;
+    let Some(credential) = credential else {
+        let asked = passkeys::begin_enrolment(app, &request.caller, &request.head.origin, &name).await?;
+        return reply::created("/api/v1/me/factors", &asked_for(&asked)?);
+    };
+    let operator = app.operator(&request.caller, request.request_id);
+    let answer = credential.to_string();
+    let enrolled =
+        passkeys::finish_enrolment(app, &operator, &request.caller, &name, answer.as_bytes()).await?;
+    let backup_codes = enrolled.backup_codes.map(plain);
+    reply::json(&TotpConfirmed { factor: shown(enrolled.factor), backup_codes })
+}
+
+/// A passkey that is to be made or asked, as it is told.
+pub(crate) fn asked_for(asked: &Asked) -> Result<PasskeyAsked, Problem> {
+    let options = serde_json::from_str(&asked.options).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a passkey's options are no JSON");
+        Problem::new(ProblemKind::Internal, Layer::Network, "the passkey cannot be asked")
+    })?;
+    Ok(PasskeyAsked { options, expires: asked.expires.to_rfc3339() })
 }
 
 async fn begin(app: &App, request: &OwnRequest, name: &str) -> Answer {

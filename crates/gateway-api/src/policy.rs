@@ -110,6 +110,7 @@ fn facts(app: &App, resource: &Resource) -> Facts {
     Facts {
         mfa_enrolled: true,
         mfa_off: !app.settings.mfa_step_up(),
+        mfa_required: app.settings.mfa_required(),
         destructive_allowed: app.settings.destructive_actions(resource.app_name()),
         external_builds_allowed: app.settings.external_builds(resource.app_name()),
         ..Facts::default()

@@ -123,6 +123,7 @@ impl Bench {
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
             issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
+            yubico: None,
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

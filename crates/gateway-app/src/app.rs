@@ -14,10 +14,12 @@ use crate::Operator;
 use crate::access_tokens::AccessTokens;
 use crate::circumstances::Circumstances;
 use crate::entitlements::Entitlements;
+use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::notify::Notices;
 use crate::rules::RulesInForce;
 use crate::settings::InForce;
+use crate::step_up::Checks;
 
 /// The application: what the API and the web pages both call, with what it needs for that.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct App {
     pub fetch: Arc<dyn Fetch>,
     /// The keys of issuers whose tokens are taken: of services' access tokens and of CI systems.
     pub issuers: Arc<AccessTokens>,
+    /// Who checks what YubiKeys type; `None` = nobody.
+    pub yubico: Option<Arc<Yubico>>,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
     /// Whether this instance can serve.
@@ -64,6 +68,11 @@ impl App {
     /// The policies in force.
     pub fn policy(&self) -> Arc<PolicyEngine> {
         self.rules.policy()
+    }
+
+    /// What second factors are checked with, at this moment.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks { store: &self.store, now: self.clock.now(), yubico: self.yubico.as_deref() }
     }
 
     /// The context of a change that `caller` asked for in this request.

@@ -1,18 +1,21 @@
 //! Second factors of people: enrolled, confirmed, listed, removed; each change an event before it is made.
 //!
 //! Who may do this to whom is the verdict's business before any of these is called. [`account`] is what
-//! people do with their own.
+//! people do with their own, [`passkeys`] how a passkey or security key is enrolled and asked.
 
 use std::time::Duration;
 
 use gateway_audit::Event;
-use gateway_identity::{BackupCode, TotpCode, TotpSecret};
-use gateway_store::{Factor, Store, StoreError, User};
+use gateway_identity::{BackupCode, TotpCode, TotpSecret, WebauthnFault};
+use gateway_store::{Factor, FactorKind, Store, StoreError, User};
 use gateway_types::{FactorId, Secret, Timestamp, UserId};
 
+use crate::sign_in::SignInError;
 use crate::{Operator, record};
 
 pub mod account;
+pub mod passkeys;
+pub mod yubico;
 
 /// What the digests of backup codes are keyed with.
 pub const BACKUP_KEY: &str = "backup-codes/v1";
@@ -39,8 +42,34 @@ pub enum FactorError {
     #[error("this person has no such second factor, or it is confirmed already")]
     UnknownFactor(FactorId),
     /// There are too many.
-    #[error("this person has as many authenticators as there can be; remove one first")]
+    #[error("this person has as many second factors as there can be; remove one first")]
     TooMany,
+    /// The key is enrolled, by this person or another one.
+    #[error("this key is enrolled already")]
+    KnownKey,
+    /// A passkey's ceremony was not begun or not ended.
+    #[error(transparent)]
+    Passkey(#[from] WebauthnFault),
+    /// The challenge is over, was answered, or was given to another session or for something else.
+    #[error("the passkey was asked too long ago, or answered already; begin again")]
+    NoCeremony,
+    /// No validation server is configured.
+    #[error(
+        "this gateway has no validation server for what YubiKeys type (yubico.client_id); enrol the key as a passkey"
+    )]
+    NoYubico,
+    /// The text is nothing that a YubiKey types.
+    #[error("a YubiKey types 44 letters; touch it while the field has the cursor")]
+    NotAnOtp,
+    /// It is wrong, or was used before.
+    #[error("what the key typed is not right or was used before; touch it once more")]
+    WrongOtp,
+    /// It cannot be checked.
+    #[error("what the key typed cannot be checked now; try again later, or enrol the key as a passkey")]
+    Yubico(#[source] yubico::YubicoError),
+    /// Passkeys cannot be used at the address that was opened.
+    #[error(transparent)]
+    Place(#[from] SignInError),
     /// The code does not show that the authenticator works.
     #[error("the code is not the one that this authenticator should show now; check the clock of the device")]
     WrongCode,
@@ -61,8 +90,8 @@ pub enum FactorError {
         /// The moment of this try.
         now: Timestamp,
     },
-    /// Backup codes stand in for an authenticator.
-    #[error("enrol an authenticator first; backup codes are for when it is lost")]
+    /// Backup codes stand in for another factor.
+    #[error("enrol a second factor first; backup codes are for when it is lost")]
     NoFactor,
 }
 
@@ -100,7 +129,7 @@ async fn enrol(
     check_name(name)?;
     let person = person(store, user).await?;
     let mut event = event(operator, "gateway:factor:enrol", &person);
-    event.parameters.insert("kind".to_owned(), "totp".to_owned());
+    event.parameters.insert("kind".to_owned(), FactorKind::Totp.name().to_owned());
     event.parameters.insert("name".to_owned(), gateway_audit::bounded(name));
     event.parameters.insert("stage".to_owned(), stage.to_owned());
     record(store, event).await?;
@@ -235,6 +264,7 @@ async fn record_of(
 ) -> Result<(), FactorError> {
     let mut event = event(operator, action, &person(store, factor.user).await?);
     event.parameters.insert("factor".to_owned(), factor.id.to_string());
+    event.parameters.insert("kind".to_owned(), factor.kind.name().to_owned());
     event.parameters.insert("name".to_owned(), gateway_audit::bounded(&factor.name));
     event.parameters.insert("stage".to_owned(), stage.to_owned());
     Ok(record(store, event).await?)

@@ -83,7 +83,15 @@ fn of_factors(error: FactorError) -> PeopleError {
         | FactorError::NotAPerson
         | FactorError::NotACode
         | FactorError::TooManyTries { .. }
-        | FactorError::NoFactor => PeopleError::NoSuchPerson,
+        | FactorError::NoFactor
+        | FactorError::KnownKey
+        | FactorError::Passkey(_)
+        | FactorError::NoCeremony
+        | FactorError::NoYubico
+        | FactorError::NotAnOtp
+        | FactorError::WrongOtp
+        | FactorError::Yubico(_)
+        | FactorError::Place(_) => PeopleError::NoSuchPerson,
     }
 }
 

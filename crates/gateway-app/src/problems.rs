@@ -3,6 +3,7 @@
 //! Public text and private cause are apart: what the caller cannot help is logged here, once, with the whole
 //! chain, and the caller reads only that it happened. It must not know how a problem is shown.
 
+use gateway_identity::WebauthnFault;
 use gateway_store::StoreError;
 use gateway_types::{Layer, Problem, ProblemKind};
 
@@ -78,7 +79,19 @@ impl From<FactorError> for Problem {
             FactorError::Record(error) => return error.into(),
             FactorError::UnknownPerson(_) | FactorError::UnknownFactor(_) => ProblemKind::NotFound,
             FactorError::TooManyTries { until, now } => return crate::step_up::too_many(until, now),
-            FactorError::TooMany | FactorError::NoFactor => ProblemKind::NotPossible,
+            FactorError::Place(error) => return error.into(),
+            FactorError::TooMany | FactorError::NoFactor | FactorError::KnownKey => ProblemKind::NotPossible,
+            FactorError::NoYubico => ProblemKind::NotPossible,
+            FactorError::Yubico(ref cause) => {
+                tracing::error!(
+                    error = cause as &dyn std::error::Error,
+                    "what a YubiKey typed cannot be checked"
+                );
+                ProblemKind::CannotRecord
+            }
+            FactorError::NotAnOtp | FactorError::WrongOtp => ProblemKind::BadParameter,
+            FactorError::Passkey(WebauthnFault::NoName { .. }) => ProblemKind::NotPossible,
+            FactorError::Passkey(_) | FactorError::NoCeremony => ProblemKind::BadParameter,
             FactorError::NotAPerson => ProblemKind::Refused,
             FactorError::WrongCode | FactorError::NotACode | FactorError::BadName => {
                 ProblemKind::BadParameter

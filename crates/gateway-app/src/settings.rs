@@ -73,6 +73,11 @@ impl InForce {
         self.is_on(SettingKey::MfaStepUp, None)
     }
 
+    /// Everybody must have a second factor.
+    pub fn mfa_required(&self) -> bool {
+        self.is_on(SettingKey::MfaRequired, None)
+    }
+
     /// How long a second factor counts.
     pub fn step_up_window(&self) -> Duration {
         self.duration(SettingKey::StepUpWindow)

@@ -264,6 +264,7 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         SettingKey::WebSessionIdle | SettingKey::WebSessionLength => CredentialKind::WebSession,
         SettingKey::CliSessionIdle | SettingKey::CliSessionLength => CredentialKind::CliSession,
         SettingKey::MfaStepUp
+        | SettingKey::MfaRequired
         | SettingKey::StepUpWindow
         | SettingKey::SignInFactor
         | SettingKey::TrustedDevice
@@ -344,6 +345,7 @@ pub const fn range(key: SettingKey) -> &'static str {
         SettingKey::ProviderRefresh => "a duration from 1m to 24h, such as 15m",
         SettingKey::StepUpWindow | SettingKey::ElevationLongest => "a duration from 1m to 12h, such as 10m",
         SettingKey::MfaStepUp
+        | SettingKey::MfaRequired
         | SettingKey::SignInFactor
         | SettingKey::RateLimits
         | SettingKey::DestructiveActions

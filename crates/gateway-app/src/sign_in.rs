@@ -15,7 +15,7 @@ pub mod devices;
 mod error;
 pub(crate) mod events;
 mod factor;
-mod place;
+pub(crate) mod place;
 pub mod refresh;
 mod roles;
 mod session;

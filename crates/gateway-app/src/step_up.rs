@@ -13,8 +13,10 @@ mod prove;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_identity::{InlineFactor, TotpSecret};
-use gateway_store::{NewChallenge, OpenWindow, RightCode, Spent, Store, StoreError, Try, TryLimit};
+use gateway_identity::{Assertion, InlineFactor, TotpSecret};
+use gateway_store::{
+    Asker, FactorKind, NewChallenge, OpenWindow, RightCode, Spent, Store, StoreError, Try, TryLimit,
+};
 use gateway_types::{
     Caller, ChallengeId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId, StepUp,
     Timestamp, UserId,
@@ -24,6 +26,9 @@ pub use lock::{Lock, tell_of_lock};
 pub use prove::{Proven, prove};
 
 use crate::factors::BACKUP_KEY;
+use crate::factors::passkeys::{self, Asked, Checked, Purpose};
+use crate::factors::yubico::{self, Yubico};
+use crate::origin::Origin;
 use crate::{App, Operator, record};
 
 /// How many codes of one session may be wrong before no more are looked at. Those of one person are
@@ -37,6 +42,9 @@ pub const TRIES_OF_PERSON: TryLimit = TryLimit { most: 20, within: Duration::fro
 /// The id that stands for the window of the session that asks.
 pub const WINDOW: &str = "window";
 
+/// The id that stands for one request that the session that asks will send with a passkey's answer.
+pub const REQUEST: &str = "request";
+
 /// What became of a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spending {
@@ -48,26 +56,62 @@ pub enum Spending {
     Wrong,
     /// It was right and is spent.
     Spent,
+    /// It is of a key whose counter went back: there may be a copy of the key.
+    Copied,
+    /// It cannot be found out now.
+    Unknown,
     /// Too many were wrong; no more are looked at until this moment.
     TooMany(Timestamp),
 }
 
-/// Spends a code for `session`, and opens its window when the code is right and fresh.
+/// What factors are checked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks<'a> {
+    /// What is known of people's factors.
+    pub store: &'a Store,
+    /// The moment of the check.
+    pub now: Timestamp,
+    /// Who checks what YubiKeys type.
+    pub yubico: Option<&'a Yubico>,
+}
+
+/// Who gives a factor, and what it is to be good for.
+#[derive(Clone, Debug)]
+pub struct Giving<'a> {
+    /// Whose factor it must be.
+    pub user: UserId,
+    /// The session whose window it opens.
+    pub session: SessionId,
+    /// Who gives it, and is the one that asked a passkey.
+    pub by: Asker<'a>,
+    /// What a passkey must have been asked for.
+    pub purpose: Purpose<'a>,
+}
+
+/// Spends a factor for a session, and opens its window when the factor is right and fresh.
 ///
 /// # Errors
-/// Only when the database cannot be used; whether the code is spent is then not known.
+/// Only when the database cannot be used; whether the factor is spent is then not known.
 pub async fn spend(
-    store: &Store,
-    now: Timestamp,
-    user: UserId,
-    session: SessionId,
+    checks: &Checks<'_>,
+    giving: &Giving<'_>,
     factor: &InlineFactor,
 ) -> Result<Spending, StoreError> {
+    let store = checks.store;
+    let Giving { user, session, .. } = *giving;
     let step_ups = store.step_ups();
     if let Try::TooMany(until) = step_ups.begin_try(user, session, TRIES, TRIES_OF_PERSON).await? {
         return Ok(Spending::TooMany(until));
     }
-    let Some(code) = right_code(store, now, user, factor).await? else { return Ok(Spending::Wrong) };
+    let giver = Giver { user, session: Some(session), by: giving.by, purpose: &giving.purpose };
+    let code = match right_code(checks, &giver, factor).await? {
+        Found::Code(code) => code,
+        Found::Before => {
+            was_right(store, user, session).await;
+            return Ok(Spending::Before);
+        }
+        Found::Not(spending) => return Ok(spending),
+    };
     match step_ups.spend(user, session, &code).await? {
         Spent::Fresh(window) => {
             was_right(store, user, session).await;
@@ -81,21 +125,53 @@ pub async fn spend(
             InlineFactor::Totp(_) => Spending::Spent,
             // A backup code that is none and one that was used look the same.
             InlineFactor::Backup(_) => Spending::Wrong,
+            // Its challenge was taken by this call alone: what is newer is the key's counter.
+            InlineFactor::Webauthn(_) => Spending::Copied,
+            InlineFactor::Yubico(_) => Spending::Spent,
         }),
     }
 }
 
-/// What the code is, if it is one of this person's that is good now. Every authenticator is looked at,
+/// Who gives a factor, before it is known what it opens.
+struct Giver<'a> {
+    user: UserId,
+    /// The session whose window it opens; `None` = it opens none.
+    session: Option<SessionId>,
+    by: Asker<'a>,
+    purpose: &'a Purpose<'a>,
+}
+
+/// What a factor was found to be.
+enum Found {
+    /// Right: it is to be spent.
+    Code(RightCode),
+    /// Right, and used by this very session before.
+    Before,
+    /// Not good.
+    Not(Spending),
+}
+
+/// What the factor is, if it is one of this person's that is good now. Every authenticator is looked at,
 /// so that the time tells nothing.
 async fn right_code(
-    store: &Store,
-    now: Timestamp,
-    user: UserId,
+    checks: &Checks<'_>,
+    giver: &Giver<'_>,
     factor: &InlineFactor,
-) -> Result<Option<RightCode>, StoreError> {
+) -> Result<Found, StoreError> {
+    let (Checks { store, now, yubico }, user) = (*checks, giver.user);
     match factor {
         InlineFactor::Backup(code) => {
-            Ok(Some(RightCode::Backup { digest: code.digest(&store.derive_key(BACKUP_KEY), user) }))
+            Ok(Found::Code(RightCode::Backup { digest: code.digest(&store.derive_key(BACKUP_KEY), user) }))
+        }
+        InlineFactor::Webauthn(answer) => right_answer(store, giver, answer).await,
+        InlineFactor::Yubico(otp) => {
+            Ok(match yubico::check(store, yubico, user, giver.session, otp).await? {
+                yubico::Checked::Right(code) => Found::Code(code),
+                yubico::Checked::Before => Found::Before,
+                yubico::Checked::Spent => Found::Not(Spending::Spent),
+                yubico::Checked::Wrong => Found::Not(Spending::Wrong),
+                yubico::Checked::Unknown => Found::Not(Spending::Unknown),
+            })
         }
         InlineFactor::Totp(code) => {
             let mut right = None;
@@ -105,7 +181,25 @@ async fn right_code(
                     right = Some(RightCode::Totp { factor: factor.id, step: step.0 });
                 }
             }
-            Ok(right)
+            Ok(right.map_or(Found::Not(Spending::Wrong), Found::Code))
+        }
+    }
+}
+
+/// The same of a passkey's answer, whose challenge it uses up.
+async fn right_answer(store: &Store, giver: &Giver<'_>, answer: &Assertion) -> Result<Found, StoreError> {
+    match passkeys::check(store, giver.user, giver.by, giver.purpose, answer).await? {
+        Checked::Right(code) => Ok(Found::Code(code)),
+        Checked::Wrong => Ok(Found::Not(Spending::Wrong)),
+        Checked::CounterWentBack(factor) => {
+            tracing::warn!(factor = %factor.id, "the counter of a passkey went back: there may be a copy of it");
+            Ok(Found::Not(Spending::Copied))
+        }
+        Checked::NoCeremony => {
+            let kind = FactorKind::Webauthn;
+            let Some(session) = giver.session else { return Ok(Found::Not(Spending::Spent)) };
+            let before = store.step_ups().answered_before(session, kind, answer.challenge()).await?;
+            Ok(before.map_or(Found::Not(Spending::Spent), |_window| Found::Before))
         }
     }
 }
@@ -139,6 +233,12 @@ pub fn unreachable(error: &StoreError) -> Problem {
         Layer::Mfa,
         "the second factor cannot be checked, because the store cannot be reached",
     )
+}
+
+/// The problem of a factor that cannot be checked, because who checks it cannot be reached.
+pub fn unchecked() -> Problem {
+    let detail = "what the key typed cannot be checked, because the validation server cannot be reached; give another factor";
+    Problem::new(ProblemKind::CannotRecord, Layer::Mfa, detail)
 }
 
 /// What a refused request was for, as its challenge keeps it.
@@ -201,6 +301,8 @@ pub struct Challenge {
     pub confirmed: bool,
     /// How long the window is open once it was confirmed.
     pub window: Duration,
+    /// With the id [`WINDOW`]: what the session that asks was refused and nobody confirmed yet, newest first.
+    pub waiting: Vec<Challenge>,
 }
 
 /// What the challenge `id` is for.
@@ -216,13 +318,17 @@ pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge
         Err(error) => Err(unreachable(&error)),
     };
     if id == WINDOW {
+        let device = device_of(session).await?;
+        let waiting = app.store.challenges().waiting(session).await.map_err(|error| unreachable(&error))?;
+        let waiting = waiting.into_iter().map(|found| shown(found, device.clone(), window)).collect();
         return Ok(Challenge {
+            waiting,
             id: WINDOW.to_owned(),
             action: String::new(),
             resource: String::new(),
             target: String::new(),
             bound: false,
-            device: device_of(session).await?,
+            device,
             ip: Some(caller.source_ip),
             created: now,
             expires: now.saturating_add(gateway_store::challenges::CHALLENGE_LIFE),
@@ -231,8 +337,14 @@ pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge
         });
     }
     let found = find(app, user, id).await?;
-    Ok(Challenge {
-        device: device_of(found.session).await?,
+    let device = device_of(found.session).await?;
+    Ok(shown(found, device, window))
+}
+
+fn shown(found: gateway_store::Challenge, device: String, window: Duration) -> Challenge {
+    Challenge {
+        device,
+        waiting: Vec::new(),
         id: found.id.to_string(),
         action: found.action,
         resource: found.resource,
@@ -243,7 +355,27 @@ pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge
         expires: found.expires,
         confirmed: found.confirmed.is_some(),
         window,
-    })
+    }
+}
+
+/// Opens a challenge of the window of the session that asks, so that its person can confirm it on a page in their
+/// browser, with a passkey or from a phone.
+///
+/// # Errors
+/// A problem, when the store cannot be reached.
+pub async fn open_page(app: &App, caller: &Caller) -> Result<Challenge, Problem> {
+    let (user, session) = person(caller)?;
+    let new = NewChallenge {
+        session,
+        user,
+        action: "gateway:auth:step_up".to_owned(),
+        resource: Resource::gateway().to_string(),
+        target: "rack-gateway step-up".to_owned(),
+        bound: false,
+        ip: Some(caller.source_ip),
+    };
+    let id = app.store.challenges().open(&new).await.map_err(|error| unreachable(&error))?;
+    challenge(app, caller, &id.to_string()).await
 }
 
 /// Confirms the challenge `id` with a factor: the session that was refused gets its window, and may do
@@ -268,6 +400,8 @@ pub async fn confirm(
         ));
     }
     let session = found.as_ref().map_or(own_session, |challenge| challenge.session);
+    let purpose = found.as_ref().map_or(Purpose::Window, |challenge| Purpose::Challenge(challenge.id));
+    let giving = Giving { user, session, by: Asker::Session(own_session), purpose };
     let mut event = operator.event("gateway:auth:step_up");
     event.parameters.insert("session".to_owned(), session.to_string());
     if let Some(challenge) = &found {
@@ -276,9 +410,9 @@ pub async fn confirm(
         event.parameters.insert("for_target".to_owned(), challenge.target.clone());
     }
     record(&app.store, event).await.map_err(|error| not_recorded(&error))?;
-    let now = app.clock.now();
+    let checks = app.checks();
     let turn = app.store.step_ups().turn(session).await;
-    let spent = spend(&app.store, now, user, session, factor).await.map_err(|error| unreachable(&error))?;
+    let spent = spend(&checks, &giving, factor).await.map_err(|error| unreachable(&error))?;
     drop(turn);
     match spent {
         Spending::Fresh(window) => match found {
@@ -291,12 +425,10 @@ pub async fn confirm(
                 .map_err(|error| gone_or_unreachable(&error)),
         },
         Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => Ok(()),
-        Spending::Before | Spending::Spent => {
-            Err(wrong_code("This code was used already: wait until your authenticator shows the next one."))
-        }
-        Spending::Wrong => Err(wrong_code(
-            "The code is wrong or no longer good: check the clock of your device and give the code it shows now.",
-        )),
+        Spending::Before | Spending::Spent => Err(wrong_code(told(factor).spent)),
+        Spending::Wrong => Err(wrong_code(told(factor).wrong)),
+        Spending::Copied => Err(wrong_code(COPIED)),
+        Spending::Unknown => Err(unchecked()),
         Spending::TooMany(until) => {
             let lock = Lock {
                 user,
@@ -306,9 +438,66 @@ pub async fn confirm(
                 source_ip: Some(caller.source_ip),
             };
             tell_of_lock(&app.store, &*app.notices, operator, lock).await;
-            Err(too_many(until, now))
+            Err(too_many(until, checks.now))
         }
     }
+}
+
+/// What a person is told of a factor that is not good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// When it is wrong.
+    pub wrong: &'static str,
+    /// When it was right and is spent.
+    pub spent: &'static str,
+}
+
+/// What a person is told of a factor of this kind that is not good.
+pub const fn told(factor: &InlineFactor) -> Told {
+    match factor {
+        InlineFactor::Totp(_) | InlineFactor::Backup(_) => Told {
+            wrong: "The code is wrong or no longer good: check the clock of your device and give the code it shows now.",
+            spent: "This code was used already: wait until your authenticator shows the next one.",
+        },
+        InlineFactor::Yubico(_) => Told {
+            wrong: "What the key typed is not right, or the key is not yours; touch it once more.",
+            spent: "What the key typed was used already; touch it once more.",
+        },
+        InlineFactor::Webauthn(_) => Told {
+            wrong: "The passkey's answer is not right, or the passkey is not yours any more; try again.",
+            spent: "The passkey was asked too long ago, for something else, or answered already; try again.",
+        },
+    }
+}
+
+/// What a person is told when a key's counter went back.
+pub const COPIED: &str = "This passkey's counter went back, so there may be a copy of it, and it was not accepted. \
+     Confirm with another factor, remove the passkey and enrol another.";
+
+/// Asks the passkeys of the person who asks, for the challenge `id`; with [`REQUEST`] for `id`, for the request
+/// `target` (method and path) that the same session will send.
+///
+/// # Errors
+/// A problem: no such challenge, no passkey, a place where passkeys cannot be used, or the store cannot be
+/// reached.
+pub async fn ask_passkey(
+    app: &App,
+    caller: &Caller,
+    claimed: &Origin,
+    id: &str,
+    target: Option<&str>,
+) -> Result<Asked, Problem> {
+    let (user, _session) = person(caller)?;
+    let purpose = match (id, target) {
+        (WINDOW, None) => Purpose::Window,
+        (REQUEST, Some(target)) => Purpose::Request(target),
+        (REQUEST, None) => {
+            let detail = "say what the passkey is asked for: `for`, a method and a path";
+            return Err(Problem::new(ProblemKind::BadParameter, Layer::Network, detail));
+        }
+        (id, _) => Purpose::Challenge(find(app, user, id).await?.id),
+    };
+    Ok(passkeys::ask(app, caller, claimed, &purpose).await?)
 }
 
 async fn find(app: &App, user: UserId, id: &str) -> Result<gateway_store::Challenge, Problem> {

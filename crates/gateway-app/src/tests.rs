@@ -130,6 +130,7 @@ impl World {
             providers: Vec::new(),
             fetch: Arc::new(Nowhere),
             issuers: Arc::new(crate::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
+            yubico: None,
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),

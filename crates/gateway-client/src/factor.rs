@@ -6,6 +6,9 @@ use gateway_types::Secret;
 
 /// Characters of a backup code without its dash.
 const BACKUP_LENGTH: usize = 10;
+/// Letters that a YubiKey types, and which.
+const YUBICO_LENGTH: usize = 44;
+const MODHEX: &str = "cbdefghijklnrtuv";
 /// Digits of a one-time code.
 const DIGITS: usize = 6;
 
@@ -16,6 +19,8 @@ pub enum SecondFactor {
     Totp(Secret<String>),
     /// A backup code; sent behind the credential, as `TOKEN.backup.CODE`.
     Backup(Secret<String>),
+    /// What a YubiKey typed; sent behind the credential, as `TOKEN.yubico.LETTERS`.
+    Yubico(Secret<String>),
 }
 
 /// A text that is neither kind of code. It does not repeat the text.
@@ -29,7 +34,7 @@ impl SecondFactor {
     /// The code as it is sent.
     pub fn code(&self) -> &Secret<String> {
         match self {
-            SecondFactor::Totp(code) | SecondFactor::Backup(code) => code,
+            SecondFactor::Totp(code) | SecondFactor::Backup(code) | SecondFactor::Yubico(code) => code,
         }
     }
 }
@@ -45,6 +50,10 @@ impl FromStr for SecondFactor {
         }
         if bare.len() == BACKUP_LENGTH && bare.chars().all(|c| c.is_ascii_alphanumeric()) {
             return Ok(SecondFactor::Backup(Secret::new(bare.to_ascii_lowercase())));
+        }
+        let letters = bare.to_ascii_lowercase();
+        if letters.len() == YUBICO_LENGTH && letters.chars().all(|c| MODHEX.contains(c)) {
+            return Ok(SecondFactor::Yubico(Secret::new(letters)));
         }
         Err(NotACode)
     }

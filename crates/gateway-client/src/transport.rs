@@ -226,6 +226,7 @@ impl Transport {
             .ok_or_else(|| ClientError::NotSignedIn { gateway: address.to_string(), refusal: None })?;
         let suffix = match &self.factor {
             Some(SecondFactor::Backup(code)) => format!(".backup.{}", code.expose()),
+            Some(SecondFactor::Yubico(code)) => format!(".yubico.{}", code.expose()),
             Some(SecondFactor::Totp(_)) | None => String::new(),
         };
         let bearer = Secret::new(format!("Bearer {}{suffix}", token.expose()));

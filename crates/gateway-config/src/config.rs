@@ -50,6 +50,8 @@ pub struct Config {
     pub services: Vec<RawService>,
     /// Where `vault:` references lead; `None` = nowhere.
     pub vault: Option<Vault>,
+    /// Who checks what YubiKeys type; `None` = nobody, and they are no second factor.
+    pub yubico: Option<Yubico>,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
@@ -310,6 +312,17 @@ pub struct OidcProvider {
     pub groups_claim: Option<String>,
     /// The role that a group gives, by the group's exact name.
     pub role_map: BTreeMap<String, Role>,
+}
+
+/// Who checks the one-time passwords that YubiKeys type.
+#[derive(Clone, Debug)]
+pub struct Yubico {
+    /// The number that the validation server knows this gateway by.
+    pub client_id: u64,
+    /// What both sign with.
+    pub key: Secret<Vec<u8>>,
+    /// Address of its `verify`.
+    pub url: String,
 }
 
 /// How people are mailed.

@@ -358,6 +358,21 @@ keys! {
     /// Google Workspace domains, joined by commas, whose people may sign in without being listed.
     GOOGLE_ALLOWED_DOMAIN: None, List, Fallback::Value("");
 
+    /// The number that Yubico's validation server knows this gateway by; needs YUBICO_SECRET_KEY too.
+    YUBICO_CLIENT_ID: Some("yubico.client_id"), Text, Fallback::Absent {
+        means: "what YubiKeys type is no second factor; passkeys on them are",
+        example: "12345",
+    };
+
+    /// What requests to the validation server and its replies are signed with, in base64; needs YUBICO_CLIENT_ID too.
+    YUBICO_SECRET_KEY: Some("yubico.secret_key"), Secret, Fallback::Absent {
+        means: "what YubiKeys type is no second factor; passkeys on them are",
+        example: "file:/run/secrets/yubico-secret-key",
+    };
+
+    /// Address of the validation server's `verify`: Yubico's own, or one of yours (validation protocol 2.0).
+    YUBICO_VALIDATION_URL: Some("yubico.validation_url"), Text, Fallback::Value("https://api.yubico.com/wsapi/2.0/verify");
+
     /// Address that the gateway's mail comes from.
     MAIL_FROM: Some("mail.from"), Text, Fallback::Absent {
         means: "it is POSTMARK_FROM, or `no-reply@` and the first domain whose people may sign in",

@@ -29,6 +29,7 @@ pub use config::{
     Acme, AcmeChallenge, CertificateFiles, Config, DnsUpdate, Explained, ExternalAccount, Identity, Limits,
     Listener, Log, LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets,
     SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
+    Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

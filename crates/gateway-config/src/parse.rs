@@ -13,7 +13,7 @@ use crate::keys;
 use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
-use crate::sections::{mail, network, people, rack, running, services, settings, storage, vault};
+use crate::sections::{mail, network, people, rack, running, services, settings, storage, vault, yubico};
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -124,6 +124,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let domain = listener.as_ref().and_then(|listener| listener.domain.as_deref());
     let services = services::services(resolver, domain);
     let vault = vault::vault(resolver);
+    let yubico = yubico::yubico(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
@@ -143,6 +144,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         mail: mail?,
         services: services?,
         vault: vault?,
+        yubico: yubico?,
         environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,

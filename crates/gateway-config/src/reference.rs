@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -30,6 +30,7 @@ const SECTIONS: [(&str, &str); 16] = [
     ),
     ("proxy", "Where the rack is offered."),
     ("users", "People who get a role when they are first seen. The lists never reset somebody edited since."),
+    ("yubico", "The validation server for the one-time passwords that YubiKeys type. Passkeys need none."),
     (
         "mail",
         "Mail to people: invitations, changes of their access, new sign-ins. Without a server nobody is mailed.",

@@ -11,3 +11,4 @@ pub(crate) mod settings;
 pub(crate) mod storage;
 pub(crate) mod tls;
 pub(crate) mod vault;
+pub(crate) mod yubico;

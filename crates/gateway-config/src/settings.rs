@@ -13,6 +13,8 @@ use crate::fault::Origin;
 pub enum SettingKey {
     /// Whether people need a second factor for what changes, executes or reveals.
     MfaStepUp,
+    /// Whether everybody must have a second factor.
+    MfaRequired,
     /// How long a second factor counts.
     StepUpWindow,
     /// Whether people who have a second factor give it when they sign in.
@@ -147,8 +149,9 @@ const LONGEST_LABEL: usize = 63;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 18] = [
+    pub const ALL: [SettingKey; 19] = [
         SettingKey::MfaStepUp,
+        SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
         SettingKey::SignInFactor,
         SettingKey::TrustedDevice,
@@ -172,6 +175,7 @@ impl SettingKey {
     pub const fn name(self) -> &'static str {
         match self {
             SettingKey::MfaStepUp => "mfa_step_up",
+            SettingKey::MfaRequired => "mfa_required",
             SettingKey::StepUpWindow => "step_up_window",
             SettingKey::SignInFactor => "sign_in_factor",
             SettingKey::TrustedDevice => "trusted_device",
@@ -217,6 +221,7 @@ impl SettingKey {
     pub const fn scope(self) -> SettingScope {
         match self {
             SettingKey::MfaStepUp
+            | SettingKey::MfaRequired
             | SettingKey::StepUpWindow
             | SettingKey::SignInFactor
             | SettingKey::TrustedDevice
@@ -255,6 +260,7 @@ impl SettingKey {
             SettingKey::CliSessionLength => SettingValue::Duration(DAY.saturating_mul(30)),
             SettingKey::ProviderRefresh => SettingValue::Duration(MINUTE.saturating_mul(15)),
             SettingKey::SignInFactor
+            | SettingKey::MfaRequired
             | SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
             | SettingKey::ObservePolicies => SettingValue::Switch(false),
@@ -270,6 +276,7 @@ impl SettingKey {
             SettingKey::ProviderRefresh => (MINUTE, DAY),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
+            | SettingKey::MfaRequired
             | SettingKey::SignInFactor
             | SettingKey::RateLimits
             | SettingKey::DestructiveActions
@@ -288,6 +295,9 @@ impl SettingKey {
         match self {
             SettingKey::MfaStepUp => {
                 "Whether people need a second factor for what changes, executes or reveals. Off is for trying things out."
+            }
+            SettingKey::MfaRequired => {
+                "Whether everybody must have a second factor: whoever has none can enrol one and sign out, and nothing else."
             }
             SettingKey::StepUpWindow => {
                 "How long a second factor counts for the credential that gave it, from 1m to 12h. What is hard to undo needs a fresh one each time."

@@ -8,6 +8,8 @@ use gateway_types::TokenKind;
 
 use crate::backup::{BackupCode, NotABackupCode};
 use crate::totp::{NotACode, TotpCode};
+use crate::webauthn::Assertion;
+use crate::yubico::{NotAnOtp, YubicoOtp};
 
 #[cfg(test)]
 mod tests;
@@ -19,16 +21,28 @@ pub enum InlineFactor {
     Totp(TotpCode),
     /// A backup code.
     Backup(BackupCode),
+    /// What a passkey answered.
+    Webauthn(Assertion),
+    /// What a YubiKey typed.
+    Yubico(YubicoOtp),
 }
+
+/// What stands before a passkey's answer where a code is typed.
+const TYPED_WEBAUTHN: &str = "webauthn.";
 
 impl InlineFactor {
     /// A second factor as a person types it into a field: six digits, with blanks or without, or a backup
-    /// code; `None` when it is neither.
+    /// code, or what a YubiKey types; or as a page's script puts it there: `webauthn.` and a passkey's answer. `None`
+    /// when it is none.
     pub fn typed(text: &str) -> Option<Self> {
         let text = text.trim();
+        if let Some(answer) = text.strip_prefix(TYPED_WEBAUTHN) {
+            return answer.parse().ok().map(InlineFactor::Webauthn);
+        }
         let digits: String = text.chars().filter(|c| *c != ' ').collect();
         let totp = digits.parse().ok().map(InlineFactor::Totp);
-        totp.or_else(|| text.parse().ok().map(InlineFactor::Backup))
+        let totp = totp.or_else(|| text.parse().ok().map(InlineFactor::Backup));
+        totp.or_else(|| text.parse().ok().map(InlineFactor::Yubico))
     }
 }
 
@@ -50,9 +64,14 @@ pub enum InlineError {
     /// A malformed backup code.
     #[error("after .backup. the credential has no backup code: {0}")]
     Backup(#[from] NotABackupCode),
-    /// A passkey's assertion.
-    #[error("passkeys cannot be given as a second factor yet; give a one-time code, as in TOKEN.totp.123456")]
-    WebauthnNotAvailable,
+    /// A malformed answer of a passkey.
+    #[error(
+        "after .webauthn. the credential has no answer of a passkey: base64url of its JSON, to a challenge that POST /step-up/request gave"
+    )]
+    Webauthn,
+    /// No password of a YubiKey.
+    #[error("after .yubico. the credential has no one-time password: {0}")]
+    Yubico(#[from] NotAnOtp),
     /// Something else after a dot.
     #[error("after the token there is something that is no second factor; it looks like TOKEN.totp.123456")]
     NoFactor,
@@ -88,7 +107,8 @@ pub fn split(presented: &str) -> Result<Presented<'_>, InlineError> {
     let factor = match kind {
         Kind::Totp => InlineFactor::Totp(value.parse()?),
         Kind::Backup => InlineFactor::Backup(value.parse()?),
-        Kind::Webauthn => return Err(InlineError::WebauthnNotAvailable),
+        Kind::Yubico => InlineFactor::Yubico(value.parse()?),
+        Kind::Webauthn => InlineFactor::Webauthn(value.parse().map_err(|_unreadable| InlineError::Webauthn)?),
     };
     Ok(Presented { credential, factor: Some(factor) })
 }
@@ -98,6 +118,7 @@ enum Kind {
     Totp,
     Backup,
     Webauthn,
+    Yubico,
 }
 
 fn kind(name: &str) -> Option<Kind> {
@@ -105,6 +126,7 @@ fn kind(name: &str) -> Option<Kind> {
         "totp" => Some(Kind::Totp),
         "backup" => Some(Kind::Backup),
         "webauthn" => Some(Kind::Webauthn),
+        "yubico" => Some(Kind::Yubico),
         _ => None,
     }
 }

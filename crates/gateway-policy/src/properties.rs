@@ -44,12 +44,13 @@ fn facts() -> impl Strategy<Value = Facts> {
         proptest::sample::select(vec!["viewer", "ops", "deployer", "admin", "release-manager"]),
         0..2,
     );
-    (any::<[bool; 10]>(), names, roles(), held).prop_map(|(bits, names, elevated, held)| Facts {
+    (any::<[bool; 11]>(), names, roles(), held).prop_map(|(bits, names, elevated, held)| Facts {
         mfa_window: bits[0],
         mfa_bound: bits[1],
         // Who has given a factor has one.
         mfa_enrolled: bits[2] || bits[0] || bits[1],
         mfa_off: bits[3],
+        mfa_required: bits[10],
         own_object: bits[4],
         approval_matches: bits[5],
         destructive_allowed: bits[6],

@@ -153,11 +153,12 @@ pub(crate) fn schema_json(leaves: &[Leaf]) -> Value {
 }
 
 /// The facts that are booleans: their names in the context.
-const BOOLEAN_FACTS: [&str; 12] = [
+const BOOLEAN_FACTS: [&str; 13] = [
     "mfa_window",
     "mfa_bound",
     "mfa_enrolled",
     "mfa_off",
+    "mfa_required",
     "own_object",
     "approval_matches",
     "destructive_allowed",

@@ -9,6 +9,7 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_app::circumstances::Circumstances;
 use gateway_app::control::ControlPlane;
 use gateway_app::entitlements::Entitlements;
+use gateway_app::factors::yubico::Yubico;
 use gateway_app::notify::Notices;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
@@ -108,6 +109,8 @@ pub struct DataPlaneParts {
     pub limits: LimitOptions,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
+    /// Who checks what YubiKeys type; `None` = nobody.
+    pub yubico: Option<Arc<Yubico>>,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }

@@ -8,7 +8,9 @@ use gateway_app::csrf;
 use gateway_app::origin::Scheme;
 use gateway_convox::exec;
 use gateway_framing::websocket::{Opcode, encode_server_frame};
-use gateway_types::{Caller, Channel, Principal, Problem, ProblemKind, RemedyKind, RequestId};
+use gateway_types::{
+    Caller, Channel, Principal, Problem, ProblemKind, RemedyKind, RequestId, SessionChallenge,
+};
 use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
     REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
@@ -390,8 +392,17 @@ fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
     let challenge = format!(
         "Bearer error=\"insufficient_user_authentication\", error_description=\"{what} is needed\"{max_age}"
     );
+    // A client in console mode understands this one only, and only when it comes first.
+    let session = match problem.session_challenge {
+        Some(SessionChallenge::InBrowser) => Some("Session path=\"/session\" token=\"true\""),
+        Some(SessionChallenge::WithCredential) => Some("Session path=\"/session\" token=\"false\""),
+        None => None,
+    };
+    if let Some(session) = session {
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(session));
+    }
     if let Ok(challenge) = HeaderValue::try_from(challenge) {
-        headers.insert(WWW_AUTHENTICATE, challenge);
+        headers.append(WWW_AUTHENTICATE, challenge);
     }
     headers.insert(HeaderName::from_static("x-mfa-required"), HeaderValue::from_static("true"));
     let level = if bound { "always" } else { "step_up" };

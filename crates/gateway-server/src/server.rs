@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
 use gateway_app::entitlements::Entitlements;
+use gateway_app::factors::yubico::Yubico;
 use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
@@ -15,6 +16,7 @@ use gateway_app::sign_in::refresh;
 use gateway_app::{App, Operator, elevations, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
+use gateway_identity::yubico::Client;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
@@ -200,6 +202,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         providers: providers(&config.identity),
         fetch: fetch.clone(),
         issuers: Arc::new(AccessTokens::new(fetch.clone())),
+        yubico: yubico(&config, &fetch, &surroundings.entropy),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
@@ -221,6 +224,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         own,
         rules,
         access_tokens: app.issuers.clone(),
+        yubico: app.yubico.clone(),
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
@@ -377,6 +381,13 @@ fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
 }
 
 /// What request tokens, and what the gateway signs in to services with, are made of.
+/// Who checks what YubiKeys type.
+fn yubico(config: &Config, fetch: &Arc<HttpFetch>, entropy: &Arc<dyn Entropy>) -> Option<Arc<Yubico>> {
+    let known = config.yubico.as_ref()?;
+    let client = Client { url: known.url.clone(), id: known.client_id, key: known.key.clone() };
+    Some(Arc::new(Yubico::new(client, fetch.clone(), entropy.clone())))
+}
+
 fn service_parts(config: &Config, store: &Store, fetch: Arc<HttpFetch>) -> ServiceParts {
     ServiceParts {
         issuer: match &config.listener.domain {

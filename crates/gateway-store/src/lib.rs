@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bases;
 pub mod break_glass;
 pub mod callers;
+pub mod ceremonies;
 pub mod certificates;
 pub mod challenges;
 pub mod changes;
@@ -55,6 +56,7 @@ pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};
+pub use ceremonies::{Asker, Ceremonies, NewCeremony};
 pub use certificates::{
     Attempt, Certificates, ChallengeAnswer, ChallengeKind, Failed, IssuedCertificate, OpenOrder,
 };
@@ -66,7 +68,7 @@ pub use devices::{
 pub use elevations::{Elevation, ElevationFilter, ElevationState, Elevations, LiveElevation, NewElevation};
 pub use error::StoreError;
 pub use events::{EventFilter, Events, LeafRow, MOST_SCANNED, StoredCheckpoint};
-pub use factors::{Factor, Factors, Remaining};
+pub use factors::{Factor, FactorKind, Factors, KeptKey, NewKey, Remaining, SealedKey};
 pub use groups::{Group, Groups};
 pub use handoffs::{
     HANDOFF_CODE_TIME, HANDOFF_TIME, HandoffFault, Handoffs, HostSession, NewHandoff, WayBack,

@@ -16,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::callers::KNOWN_FOR;
 use crate::database::WriteTx;
 use crate::error::StoreError;
+use crate::factors::{FactorKind, SealedKey};
 use crate::leases::LocalNames;
 use crate::row::{moment, optional_moment, optional_parsed, parsed};
 use crate::secrets::sha256_hex;
@@ -30,8 +31,8 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(30);
 /// What a window was opened with.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum UsedFactor {
-    /// A one-time code of this authenticator.
-    Totp(FactorId),
+    /// A code of this authenticator, or an answer of this key.
+    Factor(FactorKind, FactorId),
     /// A backup code.
     BackupCode,
 }
@@ -39,7 +40,7 @@ pub enum UsedFactor {
 impl fmt::Display for UsedFactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UsedFactor::Totp(id) => write!(f, "totp:{id}"),
+            UsedFactor::Factor(kind, id) => write!(f, "{}:{id}", kind.name()),
             UsedFactor::BackupCode => f.write_str("backup_code"),
         }
     }
@@ -54,11 +55,12 @@ impl FromStr for UsedFactor {
     type Err = NotAFactor;
 
     fn from_str(text: &str) -> Result<Self, NotAFactor> {
-        match text.strip_prefix("totp:") {
-            Some(id) => id.parse().map(UsedFactor::Totp).map_err(|_bad| NotAFactor),
-            None if text == "backup_code" => Ok(UsedFactor::BackupCode),
-            None => Err(NotAFactor),
+        if text == "backup_code" {
+            return Ok(UsedFactor::BackupCode);
         }
+        let (kind, id) = text.split_once(':').ok_or(NotAFactor)?;
+        let kind = kind.parse().map_err(|_bad| NotAFactor)?;
+        id.parse().map(|id| UsedFactor::Factor(kind, id)).map_err(|_bad| NotAFactor)
     }
 }
 
@@ -95,13 +97,27 @@ pub enum RightCode {
         /// The digest.
         digest: String,
     },
+    /// The answer of this key.
+    Key {
+        /// Which kind of key.
+        kind: FactorKind,
+        /// Which key.
+        factor: FactorId,
+        /// Its counter, which must have gone up, or always be 0.
+        counter: i64,
+        /// What is kept of the key from now on, sealed; `None` when it is as it was.
+        sealed: Option<SealedKey>,
+        /// What names this very answer.
+        answer: String,
+    },
 }
 
 impl RightCode {
     fn factor(&self) -> UsedFactor {
         match self {
-            RightCode::Totp { factor, .. } => UsedFactor::Totp(*factor),
+            RightCode::Totp { factor, .. } => UsedFactor::Factor(FactorKind::Totp, *factor),
             RightCode::Backup { .. } => UsedFactor::BackupCode,
+            RightCode::Key { kind, factor, .. } => UsedFactor::Factor(*kind, *factor),
         }
     }
 
@@ -110,8 +126,14 @@ impl RightCode {
         match self {
             RightCode::Totp { factor, step } => sha256_hex(format!("totp:{factor}:{step}").as_bytes()),
             RightCode::Backup { digest } => sha256_hex(format!("backup:{digest}").as_bytes()),
+            RightCode::Key { kind, answer, .. } => answer_digest(*kind, answer),
         }
     }
+}
+
+/// What is kept to know the same answer of a key again.
+fn answer_digest(kind: FactorKind, answer: &str) -> String {
+    sha256_hex(format!("{}:{answer}", kind.name()).as_bytes())
 }
 
 /// What became of a code.
@@ -194,6 +216,8 @@ impl TryLimit {
 /// What this process remembers of step-ups.
 pub(crate) struct Remembered {
     windows: Cache<SessionId, (u64, OpenWindow)>,
+    /// Who was found to have a factor, and under which generation: removing one makes a new generation.
+    enrolled: Cache<UserId, u64>,
     turns: LocalNames,
 }
 
@@ -206,7 +230,8 @@ impl fmt::Debug for Remembered {
 impl Default for Remembered {
     fn default() -> Self {
         let windows = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(KNOWN_FOR).build();
-        Self { windows, turns: LocalNames::default() }
+        let enrolled = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(KNOWN_FOR).build();
+        Self { windows, enrolled, turns: LocalNames::default() }
     }
 }
 
@@ -259,6 +284,27 @@ impl StepUps {
             remembered.insert(session, (generation, window));
         }
         Ok(FactorStanding { enrolled, window })
+    }
+
+    /// Whether `user` has a second factor that counts. A yes is answered from memory.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn is_enrolled(&self, user: UserId) -> Result<bool, StoreError> {
+        let generation = self.core.changes.generation();
+        let remembered = &self.core.step_ups.enrolled;
+        if remembered.get(&user) == Some(generation) {
+            return Ok(true);
+        }
+        let row = sqlx::query("SELECT count(*) FROM factors WHERE user_id = $1 AND confirmed IS NOT NULL")
+            .bind(user.to_string())
+            .fetch_one(self.core.database.pool())
+            .await?;
+        let enrolled = row.try_get::<i64, _>(0)? > 0;
+        if enrolled {
+            remembered.insert(user, generation);
+        }
+        Ok(enrolled)
     }
 
     /// Waits until no other request of this process tries a code of this session: requests of one
@@ -435,7 +481,7 @@ impl StepUps {
         let now = self.core.clock.now();
         let mut tx = self.core.database.begin().await?;
         if !take(&mut tx, user, code, now).await? {
-            let before = spent_before(&mut tx, session, code).await?;
+            let before = spent_before(tx.connection(), session, code.digest()).await?;
             tx.rollback().await?;
             return Ok(before.map_or(Spent::Refused, Spent::Before));
         }
@@ -454,6 +500,22 @@ impl StepUps {
         tx.commit().await?;
         self.core.step_ups.windows.insert(session, (generation, window));
         Ok(Spent::Fresh(window))
+    }
+}
+
+impl StepUps {
+    /// The window that this session opened with this very answer of a key.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn answered_before(
+        &self,
+        session: SessionId,
+        kind: FactorKind,
+        answer: &str,
+    ) -> Result<Option<OpenWindow>, StoreError> {
+        let mut connection = self.core.database.pool().acquire().await?;
+        spent_before(&mut connection, session, answer_digest(kind, answer)).await
     }
 }
 
@@ -482,21 +544,39 @@ async fn take(tx: &mut WriteTx, user: UserId, code: &RightCode, now: Timestamp) 
             .execute(tx.connection())
             .await?
         }
+        RightCode::Key { kind, factor, counter, sealed, answer: _ } => {
+            // That the answer itself is used once is the ceremony's, or the validation server's, to hold.
+            sqlx::query(
+                "UPDATE factors SET last_step = $1, last_used = $2, sealed = COALESCE($3, sealed), \
+                 key_id = COALESCE($4, key_id) \
+                 WHERE id = $5 AND user_id = $6 AND kind = $7 AND confirmed IS NOT NULL \
+                 AND (last_step < $1 OR ($1 = 0 AND last_step = 0))",
+            )
+            .bind(*counter)
+            .bind(now.micros())
+            .bind(sealed.as_ref().map(|key| key.sealed.clone()))
+            .bind(sealed.as_ref().map(|key| key.key_id.clone()))
+            .bind(factor.to_string())
+            .bind(user.to_string())
+            .bind(kind.name())
+            .execute(tx.connection())
+            .await?
+        }
     };
     Ok(taken.rows_affected() == 1)
 }
 
 /// The window that this session opened with this very code.
 async fn spent_before(
-    tx: &mut WriteTx,
+    connection: &mut sqlx::AnyConnection,
     session: SessionId,
-    code: &RightCode,
+    digest: String,
 ) -> Result<Option<OpenWindow>, StoreError> {
     let row =
         sqlx::query("SELECT opened, factor FROM step_ups WHERE credential_id = $1 AND code_digest = $2")
             .bind(session.to_string())
-            .bind(code.digest())
-            .fetch_optional(tx.connection())
+            .bind(digest)
+            .fetch_optional(connection)
             .await?;
     let window = |row| {
         Ok(OpenWindow {
@@ -553,9 +633,12 @@ mod tests {
     #[test]
     fn factors_read_back() {
         let id = FactorId::new(Timestamp::from_micros(0), &gateway_types::OsEntropy);
-        for factor in [UsedFactor::Totp(id), UsedFactor::BackupCode] {
+        let factors = FactorKind::ALL.map(|kind| UsedFactor::Factor(kind, id));
+        for factor in factors.into_iter().chain([UsedFactor::BackupCode]) {
             assert_eq!(factor.to_string().parse(), Ok(factor));
         }
-        assert_eq!("totp:".parse::<UsedFactor>(), Err(NotAFactor));
+        for bad in ["totp:", "totp", "other:x", ""] {
+            assert_eq!(bad.parse::<UsedFactor>(), Err(NotAFactor), "{bad}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
 use crate::callers::{Callers, write_touches};
+use crate::ceremonies::Ceremonies;
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
 use crate::changes::{self, Changes};
@@ -303,6 +304,11 @@ impl Store {
     /// The step-up challenges of sessions.
     pub fn challenges(&self) -> Challenges {
         Challenges { core: Arc::clone(&self.core) }
+    }
+
+    /// Challenges that passkeys were given.
+    pub fn ceremonies(&self) -> Ceremonies {
+        Ceremonies { core: Arc::clone(&self.core) }
     }
 
     /// Who people are at identity providers.

@@ -45,7 +45,7 @@ impl Reply {
 pub struct RawClient {
     stream: TcpStream,
     buffer: Vec<u8>,
-    addr: SocketAddr,
+    host: String,
 }
 
 impl RawClient {
@@ -53,7 +53,7 @@ impl RawClient {
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket option");
-        Self { stream, buffer: Vec::new(), addr }
+        Self { stream, buffer: Vec::new(), host: addr.to_string() }
     }
 
     /// Connects from this loopback address, so that the gateway counts the client as a source of its own.
@@ -62,7 +62,13 @@ impl RawClient {
         socket.bind(SocketAddr::from((source, 0))).expect("a loopback address");
         let stream = socket.connect(addr).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket option");
-        Self { stream, buffer: Vec::new(), addr }
+        Self { stream, buffer: Vec::new(), host: addr.to_string() }
+    }
+
+    /// The same, by another name for the gateway.
+    #[must_use]
+    pub fn named(self, host: &str) -> Self {
+        Self { host: host.to_owned(), ..self }
     }
 
     /// Sends these bytes.
@@ -127,7 +133,7 @@ impl RawClient {
             Some(path) => path.to_owned(),
             None => format!("/api/v1/rack-proxy{path}"),
         };
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.addr);
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         if !token.is_empty() {
             request.push_str(&format!("Authorization: {}\r\n", basic(token)));
         }

@@ -12,6 +12,7 @@ use crate::{RawClient, Reply, TestGateway};
 #[derive(Clone, Debug)]
 pub struct Visitor {
     gateway: SocketAddr,
+    host: String,
     provider: Option<SocketAddr>,
     /// Its cookies of the gateway.
     pub cookies: BTreeMap<String, String>,
@@ -21,12 +22,31 @@ impl Visitor {
     /// Somebody who is not signed in.
     pub fn of(gateway: &TestGateway) -> Self {
         let provider = gateway.idp.as_ref().map(|idp| idp.addr());
-        Self { gateway: gateway.addr(), provider, cookies: BTreeMap::new() }
+        Self { gateway: gateway.addr(), host: gateway.addr().to_string(), provider, cookies: BTreeMap::new() }
     }
 
     /// Somebody who is not signed in, before a gateway and a provider that are reached there.
     pub fn at(gateway: SocketAddr, provider: SocketAddr) -> Self {
-        Self { gateway, provider: Some(provider), cookies: BTreeMap::new() }
+        Self { gateway, host: gateway.to_string(), provider: Some(provider), cookies: BTreeMap::new() }
+    }
+
+    /// The same person at the gateway's name `localhost`, which passkeys need: an address has none.
+    #[must_use]
+    pub fn at_localhost(mut self) -> Self {
+        self.host = format!("localhost:{}", self.gateway.port());
+        self
+    }
+
+    /// The same browser, before another instance of the gateway.
+    #[must_use]
+    pub fn before(mut self, instance: &TestGateway) -> Self {
+        self.gateway = instance.addr();
+        self
+    }
+
+    /// The origin of the pages that it sees.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.host)
     }
 
     /// The person with this role, signed in at the development provider.
@@ -75,7 +95,7 @@ impl Visitor {
     pub async fn post_as_it_is(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body: Vec<String> =
             fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-        let origin = format!("http://{}", self.gateway);
+        let origin = self.origin();
         let headers = [
             ("Accept", "text/html"),
             ("Content-Type", "application/x-www-form-urlencoded"),
@@ -99,8 +119,8 @@ impl Visitor {
         if !jar.is_empty() {
             all.push(("Cookie", &jar));
         }
-        let reply =
-            RawClient::connect(self.gateway).await.ask(method, &format!("!{path}"), "", &all, body).await;
+        let mut client = RawClient::connect(self.gateway).await.named(&self.host);
+        let reply = client.ask(method, &format!("!{path}"), "", &all, body).await;
         for (name, value) in &reply.headers {
             if name == "set-cookie" {
                 self.keep(value);

@@ -19,6 +19,9 @@ pub struct Facts {
     pub mfa_enrolled: bool,
     /// Second factors are switched off for this gateway (`mfa_step_up = false`).
     pub mfa_off: bool,
+    /// Everybody must have a second factor (`mfa_required = true`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mfa_required: bool,
     /// The object acted on is the caller's own.
     pub own_object: bool,
     /// A live approval names exactly this request.

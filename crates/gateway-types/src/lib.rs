@@ -30,7 +30,7 @@ pub use id::{
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};
-pub use problem::{Problem, ProblemKind};
+pub use problem::{Problem, ProblemKind, SessionChallenge};
 pub use resource::{Resource, ResourceKind};
 pub use role::{Role, RoleSet};
 pub use secret::Secret;

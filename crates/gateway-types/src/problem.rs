@@ -147,6 +147,17 @@ pub struct Problem {
     pub retry_after_seconds: Option<u64>,
     /// How old a second factor may be for this, in seconds; 0 = given with this very request.
     pub max_age_seconds: Option<u64>,
+    /// How a client in console mode can ask for the factor itself, and then repeat the request.
+    pub session_challenge: Option<SessionChallenge>,
+}
+
+/// How a client in console mode asks for a second factor (API.md 2.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionChallenge {
+    /// On a page that it opens in its person's browser.
+    InBrowser,
+    /// It has one beside its credential.
+    WithCredential,
 }
 
 impl Problem {
@@ -160,6 +171,7 @@ impl Problem {
             remedies: Vec::new(),
             retry_after_seconds: None,
             max_age_seconds: None,
+            session_challenge: None,
         }
     }
 

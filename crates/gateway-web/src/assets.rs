@@ -35,6 +35,11 @@ impl Assets {
             files: vec![
                 asset("style.css", "text/css; charset=utf-8", include_bytes!("../static/style.css")),
                 asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../static/app.js")),
+                asset(
+                    "second-factor.js",
+                    "text/javascript; charset=utf-8",
+                    include_bytes!("../static/second-factor.js"),
+                ),
                 asset("icon.svg", "image/svg+xml", include_bytes!("../static/icon.svg")),
             ],
         }

@@ -90,6 +90,8 @@ pub(crate) struct Frame {
     pub(crate) style: String,
     /// Address of the script.
     pub(crate) script: String,
+    /// Address of the script for second factors.
+    pub(crate) factor_script: String,
     /// Address of the icon.
     pub(crate) icon: String,
 }
@@ -162,6 +164,7 @@ impl Frame {
             narrow: false,
             style: web.assets.href("style.css"),
             script: web.assets.href("app.js"),
+            factor_script: web.assets.href("second-factor.js"),
             icon: web.assets.href("icon.svg"),
         }
     }

@@ -71,6 +71,7 @@ pages! {
     "POST /device" => crate::device::decide,
     "GET /step-up/{id}" => step_up::ask,
     "POST /step-up/{id}" => step_up::confirm,
+    "GET /login/u2f" => step_up::of_console,
     "GET /app" => home::show,
     "GET /app/connect" => connect::show,
     "GET /app/account" => account::show,

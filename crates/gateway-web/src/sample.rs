@@ -100,6 +100,7 @@ impl Sample {
             providers: Vec::new(),
             fetch: Arc::new(Unreachable),
             issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Unreachable))),
+            yubico: None,
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

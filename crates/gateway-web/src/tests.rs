@@ -28,7 +28,10 @@ pub(crate) fn check_page(at: &str, html: &str, csrf: Option<&str>) {
             assert!(!attribute.starts_with("on") && attribute != "style", "{at}: {attribute} in <{tag}>");
         }
         if name == "script" {
-            assert!(tag.contains("src=\"/app/static/app.js?v="), "{at}: <{tag}>");
+            let is_own = ["app.js", "second-factor.js"]
+                .iter()
+                .any(|file| tag.contains(&format!("src=\"/app/static/{file}?v=")));
+            assert!(is_own, "{at}: <{tag}>");
         }
     }
     assert!(!html.contains("<script>"), "{at}: {html}");

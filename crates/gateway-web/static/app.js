@@ -41,11 +41,16 @@ function addCopyButton(place) {
   place.append(button);
 }
 
-// On a narrow screen the navigation is one line that scrolls.
-const side = document.querySelector(".side");
-const here = side?.querySelector("[aria-current]");
-if (here) side.scrollLeft = here.offsetLeft - side.clientWidth / 2 + here.clientWidth / 2;
+function setUp() {
+  // On a narrow screen the navigation is one line that scrolls.
+  const side = document.querySelector(".side");
+  const here = side?.querySelector("[aria-current]");
+  if (here) side.scrollLeft = here.offsetLeft - side.clientWidth / 2 + here.clientWidth / 2;
+  showTimes();
+  if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(addCopyButton);
+}
 
-showTimes();
+// A page that came in place of another one is set up like one that was loaded.
+document.addEventListener("page-shown", setUp);
+setUp();
 setInterval(showTimes, 30000);
-if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(addCopyButton);

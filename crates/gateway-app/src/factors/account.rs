@@ -5,7 +5,7 @@
 //! end an enrolment are counted as tries like those of a step-up.
 
 use gateway_identity::TotpCode;
-use gateway_store::{Factor, Remaining, Try};
+use gateway_store::{Factor, FactorKind, Remaining, Try};
 use gateway_types::{Caller, FactorId, Principal, Secret, SessionId, UserId};
 
 use super::{
@@ -18,23 +18,28 @@ use crate::{App, Notice, Operator, record};
 /// What a person can confirm with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
-    /// Authenticators, oldest first; also the one that still waits to be confirmed.
+    /// Factors, oldest first; also the authenticator that still waits to be confirmed.
     pub factors: Vec<Factor>,
     /// Backup codes that are not used yet.
     pub backup_codes_left: u64,
 }
 
 impl Standing {
-    /// How many authenticators count.
+    /// How many factors count.
     pub fn confirmed(&self) -> usize {
         self.factors.iter().filter(|factor| factor.confirmed.is_some()).count()
+    }
+
+    /// Whether one of them is a passkey or security key.
+    pub fn has_passkey(&self) -> bool {
+        self.factors.iter().any(|factor| factor.kind == FactorKind::Webauthn)
     }
 }
 
 /// An enrolment that was ended.
 #[derive(Debug)]
 pub struct Enrolled {
-    /// The authenticator, which counts from now on.
+    /// The factor, which counts from now on.
     pub factor: Factor,
     /// Ten backup codes when it is the person's first one, shown here and never again.
     pub backup_codes: Option<Vec<Secret<String>>>,
@@ -171,7 +176,7 @@ pub fn ends(factor: &Factor) -> gateway_types::Timestamp {
     factor.created.saturating_add(ENROL_WITHIN)
 }
 
-fn asking(caller: &Caller) -> Result<(UserId, SessionId), FactorError> {
+pub(super) fn asking(caller: &Caller) -> Result<(UserId, SessionId), FactorError> {
     match &caller.principal {
         Principal::User { id, session, .. } => Ok((*id, *session)),
         Principal::Anonymous

@@ -50,6 +50,11 @@ pub enum SignInError {
         /// What is wrong.
         fault: &'static str,
     },
+    /// The validation server of one-time passwords cannot be reached.
+    #[error(
+        "what the key typed cannot be checked now, because the validation server cannot be reached; sign in again with another factor"
+    )]
+    FactorUnchecked,
     /// The answer of the provider has a parameter twice, or none that is needed.
     #[error("the answer that came from the identity provider is not complete; begin again at /auth/login")]
     Callback,
@@ -137,6 +142,7 @@ impl SignInError {
             | SignInError::PlainHttp { .. }
             | SignInError::OtherAddress { .. }
             | SignInError::TooMany
+            | SignInError::FactorUnchecked
             | SignInError::CliRequest { .. }
             | SignInError::Callback
             | SignInError::NotBegunHere
@@ -178,6 +184,7 @@ impl From<SignInError> for Problem {
             SignInError::UnknownProvider
             | SignInError::PlainHttp { .. }
             | SignInError::OtherAddress { .. }
+            | SignInError::FactorUnchecked
             | SignInError::Callback
             | SignInError::NotBegunHere
             | SignInError::Expired

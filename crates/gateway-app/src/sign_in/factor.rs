@@ -91,7 +91,8 @@ pub async fn give_factor(
     visitor: Visitor<'_>,
 ) -> Result<FactorGiven, SignInError> {
     let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
-    let kept = match app.store.sign_ins().take(&format!("factor:{id}"), browser).await? {
+    let state = format!("factor:{id}");
+    let kept = match app.store.sign_ins().take(&state, browser).await? {
         Ok(kept) => kept,
         Err(SignInFault::Unknown | SignInFault::OtherBrowser) => return Err(SignInError::NotBegunHere),
         Err(SignInFault::Expired) => return Err(SignInError::Expired),
@@ -113,11 +114,15 @@ pub async fn give_factor(
         return Ok(FactorGiven::Again { location: keep(app, &came, &visitor).await? });
     };
     let now = app.clock.now();
-    match step_up::prove(&app.store, now, user.id, factor).await? {
+    match step_up::prove(&app.checks(), user.id, &state, factor).await? {
         Proven::Right => {}
         Proven::Wrong => {
             refused("the second factor is wrong, or was used before").await;
             return Ok(FactorGiven::Again { location: keep(app, &came, &visitor).await? });
+        }
+        Proven::Unknown => {
+            refused("the second factor could not be checked").await;
+            return Err(SignInError::FactorUnchecked);
         }
         Proven::TooMany(until) => {
             refused("too many codes of this person were wrong; no more are looked at for now").await;

@@ -22,7 +22,7 @@ pub async fn origin(app: &App, claimed: &Origin) -> Result<Origin, Problem> {
 }
 
 /// The same, as a fact.
-pub(super) async fn holding(app: &App, claimed: &Origin) -> Result<Origin, SignInError> {
+pub(crate) async fn holding(app: &App, claimed: &Origin) -> Result<Origin, SignInError> {
     if let Some(domain) = app.domain.as_deref() {
         return match (claimed.scheme, host(&claimed.authority).eq_ignore_ascii_case(domain)) {
             (Scheme::Https, true) => Ok(claimed.clone()),

@@ -1,10 +1,11 @@
 //! A code that is right and spent where there is no session yet: at sign-in. It opens no window.
 
 use gateway_identity::InlineFactor;
-use gateway_store::{Store, StoreError, Try};
+use gateway_store::{Asker, StoreError, Try};
 use gateway_types::{Timestamp, UserId};
 
-use super::{TRIES_OF_PERSON, right_code};
+use super::{Checks, Found, Giver, Spending, TRIES_OF_PERSON, right_code};
+use crate::factors::passkeys::Purpose;
 
 /// What became of a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,25 +14,33 @@ pub enum Proven {
     Right,
     /// It is not one of this person's, not one of this moment, or spent.
     Wrong,
+    /// It cannot be found out now.
+    Unknown,
     /// Too many were wrong; no more are looked at until this moment.
     TooMany(Timestamp),
 }
 
-/// Spends a code of this person. It is counted with all the person's others, on whatever way they come.
+/// Spends a factor of this person for the sign-in of this state. It is counted with all the person's others, on whatever way they come.
 ///
 /// # Errors
 /// Only when the database cannot be used; whether the code is spent is then not known.
 pub async fn prove(
-    store: &Store,
-    now: Timestamp,
+    checks: &Checks<'_>,
     user: UserId,
+    state: &str,
     factor: &InlineFactor,
 ) -> Result<Proven, StoreError> {
-    let step_ups = store.step_ups();
+    let step_ups = checks.store.step_ups();
     if let Try::TooMany(until) = step_ups.begin_try_of_person(user, TRIES_OF_PERSON).await? {
         return Ok(Proven::TooMany(until));
     }
-    let Some(code) = right_code(store, now, user, factor).await? else { return Ok(Proven::Wrong) };
+    let giver = Giver { user, session: None, by: Asker::SignIn(state), purpose: &Purpose::SignIn };
+    let code = match right_code(checks, &giver, factor).await? {
+        Found::Code(code) => code,
+        Found::Not(Spending::Unknown) => return Ok(Proven::Unknown),
+        // Nothing was used before by a session that is not there yet.
+        Found::Before | Found::Not(_) => return Ok(Proven::Wrong),
+    };
     if !step_ups.spend_alone(user, &code).await? {
         return Ok(Proven::Wrong);
     }

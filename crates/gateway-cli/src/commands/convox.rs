@@ -88,6 +88,7 @@ fn with_factor(context: &Context, token: Secret<String>) -> Result<Secret<String
     let kind = match factor {
         SecondFactor::Totp(_) => "totp",
         SecondFactor::Backup(_) => "backup",
+        SecondFactor::Yubico(_) => "yubico",
     };
     if token.expose().contains('.') {
         return Err(Failure::new(

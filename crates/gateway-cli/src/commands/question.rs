@@ -58,6 +58,7 @@ impl Moment {
         let app = resource.app_name();
         let facts = Facts {
             mfa_off: !settings.mfa_step_up(),
+            mfa_required: settings.mfa_required(),
             destructive_allowed: settings.destructive_actions(app),
             external_builds_allowed: settings.external_builds(app),
             ..Facts::default()

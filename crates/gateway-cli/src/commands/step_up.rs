@@ -1,6 +1,7 @@
 //! `step-up`: a second factor ahead of what needs it, or for what was refused without it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use gateway_client::text::one_line;
@@ -9,11 +10,13 @@ use gateway_types::Secret;
 use serde::Serialize;
 use url::Url;
 
+use super::login::open_page;
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::lines::Lines;
 use crate::output::{Tone, remark};
 use crate::remote::Remote;
+use crate::stop::StopSignals;
 use crate::terminal::waiting;
 
 /// The arguments of `step-up`.
@@ -25,9 +28,12 @@ pub(crate) struct StepUpArguments {
     /// The link that a refusal printed, or the id at its end
     #[arg(value_name = "LINK")]
     pub(crate) link: Option<String>,
-    /// Confirm only if the link is for this action, on this resource
-    #[arg(long = "for", num_args = 1..=2, value_names = ["ACTION", "RESOURCE"], requires = "link")]
+    /// Confirm what was refused for this action, on this resource; with a link, only if it is for that
+    #[arg(long = "for", num_args = 1..=2, value_names = ["ACTION", "RESOURCE"])]
     pub(crate) only_for: Vec<String>,
+    /// Confirm on a page in the browser, where passkeys and security keys are
+    #[arg(long)]
+    pub(crate) browser: bool,
 }
 
 #[derive(Serialize)]
@@ -51,11 +57,21 @@ pub(crate) async fn run(context: &Context, arguments: StepUpArguments) -> Result
             remark(&told(&challenge));
             Some(challenge)
         }
-        None => None,
+        None if arguments.only_for.is_empty() => None,
+        None => {
+            let challenge = refused(remote.client(), &arguments.only_for).await?;
+            remark(&told(&challenge));
+            Some(challenge)
+        }
     };
-    let code = code(context, challenge.as_ref())?;
-    let id = challenge.as_ref().map_or(WINDOW, |challenge| challenge.id.as_str());
-    remote.client().step_up(id, &code).await?;
+    let code = if arguments.browser { None } else { code(context, challenge.as_ref())? };
+    match code {
+        Some(code) => {
+            let id = challenge.as_ref().map_or(WINDOW, |challenge| challenge.id.as_str());
+            remote.client().step_up(id, &code).await?;
+        }
+        None => in_browser(remote.client(), challenge.as_ref()).await?,
+    }
     let window_seconds = window(remote.client()).await;
     let answer = Answer { confirmed: true, challenge, window_seconds };
     context.output.answer(&answer, || {
@@ -67,6 +83,48 @@ pub(crate) async fn run(context: &Context, arguments: StepUpArguments) -> Result
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What this session was refused and can be confirmed, by action and resource.
+async fn refused(client: &Client, wanted: &[String]) -> Result<Challenge, Failure> {
+    let waiting = client.challenge(WINDOW).await?.waiting;
+    waiting.into_iter().find(|challenge| is_for(challenge, wanted).is_ok()).ok_or_else(|| {
+        let what = format!("nothing of this session waits to be confirmed for {}", wanted.join(" on "));
+        Failure::new(Exit::Failed, what).hint("run the command first; its refusal is what can be confirmed")
+    })
+}
+
+/// How often it is looked whether the person confirmed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Has it confirmed on its page, by whatever factor the person has, on this or another device.
+async fn in_browser(client: &Client, challenge: Option<&Challenge>) -> Result<(), Failure> {
+    let opened = match challenge {
+        Some(challenge) => challenge.clone(),
+        None => client.open_step_up().await?,
+    };
+    let page = client.address().at(&["step-up", &opened.id]);
+    let words = match open_page(client.address(), &page) {
+        true => "Confirm it in the browser, here or on a phone, at",
+        false => "Open this in a browser, here or on a phone, and confirm it:",
+    };
+    remark(&format!("{words}\n{page}"));
+    let mut signals = StopSignals::listen()?;
+    tokio::select! {
+        confirmed = confirmed(client, &opened.id) => confirmed,
+        _ = signals.next() => Err(Failure::new(Exit::Failed, "the step-up was given up")),
+    }
+}
+
+async fn confirmed(client: &Client, id: &str) -> Result<(), Failure> {
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        // A challenge that ended is not found, which ends this too.
+        if client.challenge(id).await?.confirmed {
+            return Ok(());
+        }
+    }
 }
 
 /// The id of a challenge: alone, or at the end of a link of this very gateway.
@@ -117,19 +175,24 @@ fn told(challenge: &Challenge) -> String {
     format!("This confirms, for your session:\n{lines}")
 }
 
-fn code(context: &Context, challenge: Option<&Challenge>) -> Result<Secret<String>, Failure> {
+/// The code that was given, or is typed; `None` when the person wants to confirm in the browser.
+fn code(context: &Context, challenge: Option<&Challenge>) -> Result<Option<Secret<String>>, Failure> {
     let why = match challenge {
         Some(_) => "Confirm it only when it is you who does this.",
         None => "Your second factor opens the window of this session.",
     };
     let factor = match &context.code {
         Some(factor) => Some(factor.clone()),
-        None => waiting(|| context.terminal.code(why))?,
+        None => {
+            let why = format!("{why} Leave it empty to confirm in the browser, with a passkey.");
+            waiting(|| context.terminal.code(&why))?
+        }
     };
     match factor {
-        Some(SecondFactor::Totp(code) | SecondFactor::Backup(code)) => Ok(code),
+        Some(SecondFactor::Totp(code) | SecondFactor::Backup(code) | SecondFactor::Yubico(code)) => Ok(Some(code)),
+        None if context.terminal.is_there => Ok(None),
         None => Err(Failure::new(Exit::Usage, "no code was given")
-            .hint("give the six digits that your authenticator shows with --code")),
+            .hint("give the six digits that your authenticator shows with --code, or confirm in a browser with --browser")),
     }
 }
 

@@ -151,6 +151,16 @@ impl Client {
         self.read(self.address().at(&["step-up", id])).await
     }
 
+    /// Opens a challenge of this session's window, to be confirmed on its page in a browser.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn open_step_up(&self) -> Result<Challenge, ClientError> {
+        let body = json!({ "begin": "page" });
+        let url = self.address().at(&["step-up", WINDOW]);
+        Ok(self.change(Method::POST, url, &body, None).await?.value)
+    }
+
     /// Confirms a challenge, or with [`WINDOW`] for its id opens the window of the session that asks.
     ///
     /// # Errors

@@ -12,6 +12,12 @@ fn check(presented: &str, expected: &str) {
         Ok(Presented { credential, factor: Some(InlineFactor::Backup(code)) }) => {
             format!("{credential}|backup {}", code.shown().expose())
         }
+        Ok(Presented { credential, factor: Some(InlineFactor::Webauthn(_)) }) => {
+            format!("{credential}|webauthn")
+        }
+        Ok(Presented { credential, factor: Some(InlineFactor::Yubico(otp)) }) => {
+            format!("{credential}|yubico {}", otp.public_id())
+        }
         Err(error) => format!("{error:?}").split('(').next().unwrap().to_owned(),
     };
     assert_eq!(actual, expected, "{presented}");
@@ -24,7 +30,11 @@ fn the_suffixes() {
     check("rgs_x.totp.000000", "rgs_x|totp 000000");
     check("rgw_x.totp.123456", "rgw_x|totp 123456");
     check("rgs_x.backup.ABCDE-fgh12", "rgs_x|backup abcde-fgh12");
-    check("rgs_x.webauthn.eyJ", "WebauthnNotAvailable");
+    check("rgs_x.webauthn.eyJ", "Webauthn");
+    check("rgs_x.webauthn.", "Webauthn");
+    let otp = "cccccccfhcbelrhifnjrrddcgrburluurftrgfdrdifj";
+    check(&format!("rgs_x.yubico.{otp}"), "rgs_x|yubico cccccccfhcbe");
+    check("rgs_x.yubico.cccc", "Yubico");
 }
 
 #[test]

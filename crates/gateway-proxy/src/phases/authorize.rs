@@ -67,6 +67,9 @@ pub(crate) async fn authorize(
         None
     };
     elevation::advise(&mut problem, &inspected, plane.parts.settings.elevation_longest());
+    if problem.kind == ProblemKind::StepUpRequired {
+        problem.session_challenge = step_up::console::offer(&inspected, fault.is_some());
+    }
     let window = plane.parts.settings.step_up_window();
     step_up::advise(&mut problem, fault, &inspected.caller, &inspected.origin, page, window);
     refuse(problem)

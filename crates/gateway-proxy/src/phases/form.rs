@@ -84,7 +84,9 @@ pub(crate) fn read(
         [] => ControlFlow::Continue(PageForm { fields, code: None }),
         [code] => match factor(code) {
             Some(code) => ControlFlow::Continue(PageForm { fields, code }),
-            None => refuse(malformed("the code is neither six digits nor a backup code")),
+            None => {
+                refuse(malformed("the code is neither six digits nor a backup code, nor a passkey's answer"))
+            }
         },
         _ => refuse(malformed("the form has more than one code")),
     }
@@ -136,6 +138,8 @@ mod tests {
             Some(None) => "none",
             Some(Some(InlineFactor::Totp(_))) => "totp",
             Some(Some(InlineFactor::Backup(_))) => "backup",
+            Some(Some(InlineFactor::Webauthn(_))) => "webauthn",
+            Some(Some(InlineFactor::Yubico(_))) => "yubico",
         };
         assert_eq!(kind(""), "none");
         assert_eq!(kind("  "), "none");

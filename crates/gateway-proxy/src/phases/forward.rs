@@ -24,6 +24,7 @@ use super::record::Recorded;
 use super::reveal;
 use super::service;
 use super::standing::Standing;
+use super::step_up::console;
 use super::tunnel;
 use super::websocket;
 use crate::body::{BodyError, ClientBody, ReplyBody, RequestBody};
@@ -48,7 +49,9 @@ pub(crate) async fn forward(
     // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
         Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
-        Asked::Rack { ref request, .. } if request.row().answered_here => answer_here(plane, request)?,
+        Asked::Rack { ref request, .. } if request.row().answered_here => {
+            Box::pin(answer_here(plane, request, &inspected, outcome)).await?
+        }
         Asked::Rack { .. } if inspected.socket => {
             Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
         }
@@ -149,7 +152,12 @@ async fn renew_cookie(plane: &DataPlane, session: SessionId, response: &mut Resp
 }
 
 /// The few rack operations that the gateway answers itself (API.md 0.9, 2.5).
-fn answer_here(plane: &DataPlane, request: &RackRequest) -> Flow<Response<ReplyBody>> {
+async fn answer_here(
+    plane: &DataPlane,
+    request: &RackRequest,
+    inspected: &Inspected,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Response<ReplyBody>> {
     let text = |status, content_type, body: String| {
         let mut response = Response::new(ReplyBody::whole(body));
         *response.status_mut() = status;
@@ -159,7 +167,10 @@ fn answer_here(plane: &DataPlane, request: &RackRequest) -> Flow<Response<ReplyB
     match request.operation().action.as_str() {
         "convox:session:check" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned()),
         "convox:health" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok".to_owned()),
+        "convox:session:challenge" => console::challenge(plane, inspected).await,
+        "convox:session:step_up" => console::step_up(plane, inspected, outcome).await,
         "convox:client:racks" => {
+            console::before_command(plane, inspected).await?;
             let list = serde_json::json!([{
                 "Name": plane.parts.rack_name,
                 "Organization": {"Name": "rack-gateway"},

@@ -235,6 +235,7 @@ async fn facts(plane: &DataPlane, caller: &Caller, asked: &Asked, query: Option<
     let resource = asked.resource();
     let facts = Facts {
         mfa_off: !settings.mfa_step_up(),
+        mfa_required: settings.mfa_required(),
         own_object: match asked {
             Asked::Rack { .. } | Asked::Service { .. } => false,
             Asked::Own { route, body, form } => {

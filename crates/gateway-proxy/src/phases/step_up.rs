@@ -8,9 +8,11 @@
 use std::ops::ControlFlow;
 
 use gateway_app::Operator;
-use gateway_app::step_up::{self as app, Refused, Spending};
+use gateway_app::factors::passkeys::Purpose;
+use gateway_app::step_up::{self as app, Checks, Giving, Refused, Spending};
 use gateway_audit::Actor;
 use gateway_identity::InlineFactor;
+use gateway_store::Asker;
 use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict};
 
 use super::identify::service_host;
@@ -21,6 +23,7 @@ use crate::plane::DataPlane;
 use crate::sign_on::Going;
 
 mod advice;
+pub(crate) mod console;
 
 pub(crate) use advice::{CodeFault, advise};
 
@@ -43,8 +46,21 @@ pub(crate) async fn learn(
     facts: &mut Facts,
 ) -> Flow<()> {
     match step_up {
+        // Whoever has none may not even look.
+        StepUp::None if facts.mfa_required => ask_enrolled(plane, principal, facts).await,
         StepUp::None => ControlFlow::Continue(()),
         StepUp::Window | StepUp::Bound => ask(plane, principal, facts).await,
+    }
+}
+
+async fn ask_enrolled(plane: &DataPlane, principal: &Principal, facts: &mut Facts) -> Flow<()> {
+    let Principal::User { id, .. } = principal else { return ControlFlow::Continue(()) };
+    match plane.parts.store.step_ups().is_enrolled(*id).await {
+        Ok(enrolled) => {
+            facts.mfa_enrolled = enrolled;
+            ControlFlow::Continue(())
+        }
+        Err(error) => refuse(app::unreachable(&error)),
     }
 }
 
@@ -223,7 +239,10 @@ async fn spend(
     outcome: &mut OutcomeGuard,
 ) -> Flow<Confirmation> {
     let now = plane.parts.clock.now();
-    match app::spend(&plane.parts.store, now, user, session, factor).await {
+    let checks = Checks { store: &plane.parts.store, now, yubico: plane.parts.yubico.as_deref() };
+    let target = format!("{} {}", inspected.head.method, inspected.head.uri.path());
+    let giving = Giving { user, session, by: Asker::Session(session), purpose: Purpose::Request(&target) };
+    match app::spend(&checks, &giving, factor).await {
         Ok(Spending::Fresh(window)) => {
             inspected.facts = confirmed(&inspected.facts);
             outcome.stepped_up(window.factor.to_string());
@@ -234,11 +253,13 @@ async fn spend(
         Ok(Spending::Before) => {
             ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
             let rides = allowed(inspected, &inspected.facts);
-            let spent_already = Confirmation::Failed(CodeFault::Spent);
+            let spent_already = Confirmation::Failed(CodeFault::spent(factor));
             ControlFlow::Continue(if rides { Confirmation::Learnt } else { spent_already })
         }
-        Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Wrong)),
-        Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::Spent)),
+        Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::wrong(factor))),
+        Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::spent(factor))),
+        Ok(Spending::Copied) => ControlFlow::Continue(Confirmation::Failed(CodeFault::COPIED)),
+        Ok(Spending::Unknown) => refuse(app::unchecked()),
         Ok(Spending::TooMany(until)) => {
             tell_of_lock(plane, user, session, until, inspected).await;
             refuse(app::too_many(until, now))

@@ -4,7 +4,7 @@ use std::time::Duration;
 use gateway_types::{Clock, CredentialKind, FactorId, Role, Secret, SessionId, UserId};
 
 use super::{Place, add_session, add_user, is_conflict};
-use crate::{Access, RightCode, Spent, Store, StoreError, Try, TryLimit, UsedFactor};
+use crate::{Access, FactorKind, RightCode, Spent, Store, StoreError, Try, TryLimit, UsedFactor};
 
 const WINDOW: Duration = Duration::from_secs(600);
 const LIMIT: TryLimit = TryLimit { most: 5, within: Duration::from_secs(300) };
@@ -97,7 +97,10 @@ async fn a_spent_or_older_code_is_refused_to_others_and_rides_for_its_own() {
         let step_ups = store.step_ups();
         let code = |step| RightCode::Totp { factor, step };
         let Spent::Fresh(window) = step_ups.spend(user, one, &code(50)).await.unwrap() else { panic!() };
-        assert_eq!((window.opened, window.factor), (place.clock.now(), UsedFactor::Totp(factor)));
+        assert_eq!(
+            (window.opened, window.factor),
+            (place.clock.now(), UsedFactor::Factor(FactorKind::Totp, factor))
+        );
         place.clock.advance(Duration::from_secs(20));
         assert_eq!(step_ups.spend(user, one, &code(50)).await.unwrap(), Spent::Before(window));
         assert_eq!(step_ups.spend(user, other, &code(50)).await.unwrap(), Spent::Refused);

@@ -79,3 +79,36 @@ async fn a_first_admin_with_a_browser() {
 async fn a_first_admin_whose_browser_runs_no_scripts() {
     journey("without-javascript", Database::Postgres, &["--without-javascript"]).await;
 }
+
+/// Passkeys in a real browser: enrolled, used in place and for a refused command, removed, lost.
+#[tokio::test]
+async fn a_person_with_passkeys() {
+    let gateway = TestGateway::builder()
+        .env("ADMIN_USERS", "first@example.com")
+        .env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on")
+        .idp_of(vec![DevPerson::new("first@example.com", "First Admin", &[])])
+        .start()
+        .await;
+    let url = format!("http://localhost:{}", gateway.addr().port());
+    let mut session = None;
+    let pages = Journey::of("passkeys.mjs", &url, "first@example.com", "passkeys", &[])
+        .end(async |question, _said| match question {
+            "challenge" => {
+                let user = gateway.store().users().by_email("first@example.com").await.unwrap().unwrap();
+                let own = session.insert(gateway.session_of(&user).await);
+                refused_command(&gateway, own).await
+            }
+            "repeat" => {
+                let own = session.clone().expect("the command was refused before");
+                let mut client = RawClient::connect(gateway.addr()).await;
+                let passed = client.ask("DELETE", APP, &own, &[], b"").await;
+                let again = client.ask("DELETE", APP, &own, &[], b"").await;
+                assert_eq!(again.status, 401, "a confirmation counts once: {}", again.text());
+                if passed.status == 200 { "ok".to_owned() } else { passed.text() }
+            }
+            other => panic!("nobody knows {other}"),
+        })
+        .await;
+    assert!(pages >= 8, "{pages} pages");
+    gateway.finish().await;
+}

@@ -296,8 +296,8 @@ async fn what_is_presented_wrongly_is_refused_clearly() {
         refused(&inline(&session, bad), &[], "six digits").await;
     }
     refused(&session, &[("X-Mfa-Totp", "12345")], "six digits").await;
-    refused(&format!("{session}.webauthn.eyJ0"), &[], "passkeys cannot be given").await;
-    refused(&session, &[("X-Mfa-Webauthn", "eyJ0")], "passkeys cannot be given").await;
+    refused(&format!("{session}.webauthn.eyJ0"), &[], "no answer of a passkey").await;
+    refused(&session, &[("X-Mfa-Webauthn", "eyJ0")], "no answer of a passkey").await;
     refused(&format!("{session}.{code}"), &[], "no second factor").await;
     assert!(gateway.rack.requests().is_empty());
 

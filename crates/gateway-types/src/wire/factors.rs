@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// An authenticator.
+/// A second factor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Factor {
     /// Id.
     pub id: String,
-    /// `totp`.
+    /// `totp`, `webauthn` or `yubico`.
     pub kind: String,
     /// What its owner calls it.
     pub name: String,
@@ -17,7 +17,7 @@ pub struct Factor {
     /// When its owner showed that it works; absent while it waits for that and counts for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,
-    /// When a code of it was last spent.
+    /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<String>,
 }
@@ -25,7 +25,7 @@ pub struct Factor {
 /// What a person can confirm with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Factors {
-    /// Authenticators, oldest first.
+    /// Factors, oldest first.
     pub items: Vec<Factor>,
     /// Backup codes that are not used yet.
     pub backup_codes_left: u64,
@@ -67,6 +67,38 @@ pub struct TotpConfirmed {
     /// Ten backup codes when it is the person's first one; told this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_codes: Option<Vec<String>>,
+}
+
+/// `POST /me/factors/webauthn`: with `name` alone it begins an enrolment, with `name` and `credential` it ends one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolPasskey {
+    /// What its owner calls it.
+    pub name: String,
+    /// What the browser's `navigator.credentials.create` answered, as JSON with byte strings in base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub credential: Option<serde_json::Value>,
+}
+
+/// `POST /me/factors/yubico`: enrols a YubiKey by what it typed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolYubico {
+    /// What its owner calls it.
+    pub name: String,
+    /// The 44 letters that it typed.
+    pub code: String,
+}
+
+/// A passkey that is to be made, or asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PasskeyAsked {
+    /// What the browser's `navigator.credentials` takes, as JSON with byte strings in base64url.
+    #[schema(value_type = Object)]
+    pub options: serde_json::Value,
+    /// Until when it may answer.
+    pub expires: String,
 }
 
 /// `PUT /me/factors/{id}`.

@@ -28,12 +28,29 @@ pub struct Challenge {
     pub confirmed: bool,
     /// How long the window is open once it was confirmed, in seconds.
     pub window_seconds: u64,
+    /// With the id `window`: what this session was refused and nobody confirmed yet, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub waiting: Vec<Challenge>,
 }
 
-/// A second factor.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A second factor, or the wish to be asked for a passkey: `code` or `credential` alone confirms, `begin` alone asks.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirmation {
     /// Six digits of an authenticator, or a backup code.
-    pub code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What a passkey answered, as the browser's JSON with byte strings in base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub credential: Option<serde_json::Value>,
+    /// `passkey`: ask one; the reply is what `navigator.credentials.get` takes. `page`, with the id `window`: open a
+    /// challenge that can be confirmed on its page in a browser; the reply is that challenge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<String>,
+    /// With the id `request`: the method and path that the passkey's answer will be sent with, as in
+    /// `DELETE /api/v1/rack-proxy/apps/web`.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub for_request: Option<String>,
 }

@@ -61,6 +61,13 @@ struct Again<'a> {
     bound: bool,
 }
 
+impl Again<'_> {
+    /// The target's path: what a passkey is asked for.
+    fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+}
+
 /// Something that would turn the refusal into a yes and is no form.
 #[derive(Default)]
 struct Way {

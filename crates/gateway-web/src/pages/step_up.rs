@@ -5,17 +5,26 @@
 //! where. Somebody who was sent a link sees whose command it is.
 
 use askama::Template;
+use data_encoding::{BASE64, BASE64URL};
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::factors::account;
 use gateway_app::step_up::{self, Challenge, WINDOW};
 use gateway_app::{cookies, hosts, sign_in};
 use gateway_identity::InlineFactor;
 use gateway_types::{Principal, Problem, ProblemKind, Timestamp};
 use http::header::SET_COOKIE;
 
+use super::account::person;
 use crate::page::Frame;
 use crate::query::Query;
 use crate::words::action_in_words;
 use crate::{Web, filters, reply};
+
+/// The parameter that the rack's own client gives, and the field of the form.
+const CALLBACK: &str = "callback_url";
+
+/// What that client is told.
+const CONFIRMED: &str = "confirmed";
 
 #[derive(Template)]
 #[template(path = "step_up.html")]
@@ -31,12 +40,18 @@ struct StepUpPage {
     left: std::time::Duration,
     /// What was wrong with the code.
     fault: String,
+    /// The person has a passkey to confirm with.
+    has_passkey: bool,
     /// It was confirmed just now.
     confirmed: bool,
     /// The name of the way back to where the person's browser was, for the form.
     back: String,
+    /// Where the rack's own client waits for an answer, for the form.
+    callback: String,
     /// A page of a service on the gateway's own hosts to go back to, for the form.
     return_to: String,
+    /// The browser goes on by itself.
+    follow: bool,
     /// Where to go on; empty when nothing was kept of it.
     on: String,
 }
@@ -44,22 +59,43 @@ struct StepUpPage {
 /// `GET /step-up/{id}`.
 pub(crate) async fn ask(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let challenge = find(web, request).await?;
-    reply::html(&page(web, request, challenge, String::new()).await)
+    reply::html(&page(web, request, challenge, String::new()).await?)
+}
+
+/// `GET /login/u2f`: the page that the rack's own client opens in console mode.
+pub(crate) async fn of_console(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let token = Query::of(request).one("token").unwrap_or_default();
+    let id = BASE64.decode(token.as_bytes()).ok().and_then(|id| String::from_utf8(id).ok());
+    let id = id.filter(|id| *id != WINDOW).unwrap_or_default();
+    let challenge = step_up::challenge(web.app(), &request.caller, &id).await?;
+    reply::html(&page(web, request, challenge, String::new()).await?)
+}
+
+/// The client's own listener, on the machine of the browser; `None` for every other address.
+///
+/// # Security
+/// What is sent there tells only that somebody confirmed; that they did is looked up when the client comes back.
+fn callback(wanted: &str) -> Option<String> {
+    let port: u16 = wanted.trim_end_matches('/').strip_prefix("http://localhost:")?.parse().ok()?;
+    Some(format!("http://localhost:{port}"))
 }
 
 /// `POST /step-up/{id}`.
 pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    if request.field("begin") == Some("passkey") {
+        return ask_passkey(web, request).await;
+    }
     let challenge = find(web, request).await?;
     let Some(factor) = InlineFactor::typed(request.field("code").unwrap_or_default()) else {
         let fault = "Give the six digits that your authenticator shows, or a backup code.".to_owned();
-        return reply::html_with_status(400, &page(web, request, challenge, fault).await);
+        return reply::html_with_status(400, &page(web, request, challenge, fault).await?);
     };
     let operator = web.app().operator(&request.caller, request.request_id);
     match step_up::confirm(web.app(), &operator, &request.caller, &challenge.id, &factor).await {
         Ok(()) => {
             let renewed = if challenge.id == WINDOW { renewed_cookie(web, request).await } else { None };
             let confirmed = Challenge { confirmed: true, ..challenge };
-            let page = reply::html(&page(web, request, confirmed, String::new()).await)?;
+            let page = reply::html(&page(web, request, confirmed, String::new()).await?)?;
             Ok(match renewed {
                 Some(cookie) => page.with_header(SET_COOKIE, &cookie),
                 None => page,
@@ -68,10 +104,18 @@ pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply,
         // Another try on the same page; everything else is told as any problem is.
         Err(problem) if problem.kind == ProblemKind::StepUpRequired => {
             let status = problem.kind.status();
-            reply::html_with_status(status, &page(web, request, challenge, problem.detail).await)
+            reply::html_with_status(status, &page(web, request, challenge, problem.detail).await?)
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// What the page's script asks a passkey. The id `request` is for the form of another page.
+async fn ask_passkey(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let id = request.parameter("id").unwrap_or_default();
+    let (caller, origin) = (&request.caller, &request.head.origin);
+    let asked = step_up::ask_passkey(web.app(), caller, origin, id, request.field("for")).await?;
+    Ok(OwnReply::new(200, "application/json", asked.options))
 }
 
 /// A session that can do more than before has another cookie: whoever got hold of the old one has nothing.
@@ -99,8 +143,14 @@ fn carried(request: &OwnRequest, name: &str) -> String {
     field.or_else(|| Query::of(request).one(name)).unwrap_or_default()
 }
 
-async fn page(web: &Web, request: &OwnRequest, challenge: Challenge, fault: String) -> StepUpPage {
+async fn page(
+    web: &Web,
+    request: &OwnRequest,
+    challenge: Challenge,
+    fault: String,
+) -> Result<StepUpPage, Problem> {
     let (back, return_to) = (carried(request, "back"), carried(request, "return_to"));
+    let callback = callback(&carried(request, CALLBACK)).unwrap_or_default();
     let on = match (challenge.confirmed, back.is_empty(), return_to.is_empty()) {
         (true, false, _) => hosts::way_back(web.app(), &back).await.ok().flatten(),
         (true, true, false) => {
@@ -109,7 +159,10 @@ async fn page(web: &Web, request: &OwnRequest, challenge: Challenge, fault: Stri
         }
         (true, true, true) | (false, _, _) => None,
     };
-    let on = on.unwrap_or_default();
+    let on = match (challenge.confirmed, callback.is_empty()) {
+        (true, false) => format!("{callback}/?data={}", BASE64URL.encode(CONFIRMED.as_bytes())),
+        (true, true) | (false, _) => on.unwrap_or_default(),
+    };
     let now: Timestamp = web.app().clock.now();
     let window = challenge.id == WINDOW;
     let title = match (challenge.confirmed, window) {
@@ -117,19 +170,23 @@ async fn page(web: &Web, request: &OwnRequest, challenge: Challenge, fault: Stri
         (false, true) => "Confirm that it is you",
         (false, false) => "Confirm this action",
     };
-    StepUpPage {
+    let standing = account::standing(web.app(), person(&request.caller)?).await?;
+    Ok(StepUpPage {
+        has_passkey: standing.has_passkey(),
         frame: Frame::of(web, request, title).narrow(),
         action: action_in_words(&challenge.action),
         address: challenge.ip.map(|ip| ip.to_string()).unwrap_or_default(),
         elsewhere: challenge.ip.is_some_and(|ip| ip != request.caller.source_ip),
         left: challenge.expires.checked_since(now).unwrap_or_default(),
         confirmed: challenge.confirmed,
+        follow: challenge.confirmed && !callback.is_empty(),
+        callback,
         back,
         return_to,
         on,
         fault,
         challenge,
-    }
+    })
 }
 
 #[cfg(test)]

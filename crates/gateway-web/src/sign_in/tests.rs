@@ -79,6 +79,7 @@ async fn gateway(names: &[&str]) -> Sample {
         providers: providers.collect(),
         fetch: Arc::new(Beginner),
         issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Beginner))),
+        yubico: None,
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),

@@ -82,7 +82,7 @@ async fn an_authenticator_is_enrolled_and_confirmed() {
     let sample = Sample::new().await;
     let caller = sample.person("ada@example.com", "ops").await;
     let page = sample.get(&caller, "/app/account/factors").await;
-    assert!(page.contains("No authenticator counts yet.") && page.contains("Set up an authenticator"));
+    assert!(page.contains("No second factor counts yet.") && page.contains("Set up an authenticator"));
 
     let enrol = "/app/account/factors/enrol/totp";
     let reply = sample.post(&caller, enrol, &[("name", "")]).await;
@@ -140,7 +140,7 @@ async fn authenticators_are_renamed_and_removed() {
     assert_eq!(sample.post(&stranger, &at("remove"), &[("confirm", "remove")]).await.status, 404);
     let reply = sample.post(&caller, &at("remove"), &[("confirm", "remove")]).await;
     assert_eq!(location(&reply), "/app/account/factors?done=factor-removed");
-    assert!(sample.get(&caller, "/app/account/factors").await.contains("No authenticator counts yet."));
+    assert!(sample.get(&caller, "/app/account/factors").await.contains("No second factor counts yet."));
 }
 
 /// G5: new backup codes make the old ones void; few are said.

@@ -123,7 +123,7 @@ async fn home_says_who_one_is_and_what_to_do_next() {
     assert!(page.contains("No: </span>Run commands in processes"), "{page}");
     sample.enrolled(&caller).await;
     let page = sample.get(&caller, "/app").await;
-    assert!(!page.contains("You have no second factor yet.") && page.contains("one authenticator"));
+    assert!(!page.contains("You have no second factor yet.") && page.contains("one second factor"));
     assert!(page.contains("You have no backup codes left."));
 }
 

@@ -169,7 +169,7 @@ fn d1_what_is_no_page_for_people_leads_home() {
         "/device/x",
         "/step-up",
         "/step-up/",
-        "/login/u2f",
+        "/login/u2fx",
         &long,
     ] {
         assert_eq!(return_to(&own, &ServiceTable::default(), Some(wish)), HOME, "{wish:?}");

@@ -208,6 +208,7 @@ impl World {
             providers: vec![corp_provider, public_provider],
             fetch: Arc::clone(&idp) as Arc<dyn Fetch>,
             issuers: Arc::new(crate::access_tokens::AccessTokens::new(Arc::clone(&idp) as Arc<dyn Fetch>)),
+            yubico: None,
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -18,7 +18,7 @@ use rustls_pki_types::CertificateDer;
 /// A one-time code, for clients that can send headers.
 const TOTP: HeaderName = HeaderName::from_static("x-mfa-totp");
 
-/// A passkey's assertion.
+/// What a passkey answered.
 const WEBAUTHN: HeaderName = HeaderName::from_static("x-mfa-webauthn");
 
 /// A presented credential, without the factor behind it.
@@ -181,10 +181,20 @@ fn read(headers: &HeaderMap) -> Result<Option<Presented>, Problem> {
 }
 
 fn factor_header(headers: &HeaderMap) -> Result<Option<InlineFactor>, Problem> {
-    if headers.contains_key(&WEBAUTHN) {
-        return Err(refused(&InlineError::WebauthnNotAvailable));
+    let answer = only(headers, &WEBAUTHN)?;
+    let totp = only(headers, &TOTP)?;
+    if let Some(answer) = answer {
+        if totp.is_some() {
+            return Err(refused(&InlineError::MoreThanOne));
+        }
+        let answer = answer.to_str().ok().and_then(|text| text.parse().ok());
+        return answer.map(|answer| Some(InlineFactor::Webauthn(answer))).ok_or_else(|| {
+            malformed(
+                "the header X-Mfa-Webauthn holds no answer of a passkey, which is base64url of its JSON",
+            )
+        });
     }
-    let Some(value) = only(headers, &TOTP)? else { return Ok(None) };
+    let Some(value) = totp else { return Ok(None) };
     let code = value.to_str().ok().and_then(|text| text.parse().ok());
     code.map(|code| Some(InlineFactor::Totp(code)))
         .ok_or_else(|| malformed("the header X-Mfa-Totp holds no one-time code, which is exactly six digits"))
@@ -255,6 +265,8 @@ mod tests {
                     None => String::new(),
                     Some(InlineFactor::Totp(code)) => format!("+{}", code.digits().expose()),
                     Some(InlineFactor::Backup(_)) => "+backup".to_owned(),
+                    Some(InlineFactor::Webauthn(_)) => "+webauthn".to_owned(),
+                    Some(InlineFactor::Yubico(_)) => "+yubico".to_owned(),
                 };
                 let beside = beside.map(|beside| format!("|{}", exposed(&beside))).unwrap_or_default();
                 format!("{}{factor}{beside}", exposed(&credential))
@@ -311,7 +323,8 @@ mod tests {
         check(&[bare, bare], "malformed-request");
         check(&[bare, ("x-mfa-totp", "12345")], "malformed-request");
         check(&[bare, ("x-mfa-totp", "")], "malformed-request");
-        check(&[bare, ("x-mfa-webauthn", "eyJ")], "bad-parameter");
+        check(&[bare, ("x-mfa-webauthn", "eyJ")], "malformed-request");
+        check(&[bare, header, ("x-mfa-webauthn", "eyJ")], "bad-parameter");
         check(&[("authorization", "Bearer rgs_x.webauthn.eyJ")], "bad-parameter");
         check(&[("authorization", "Bearer rgs_x.totp.12345")], "bad-parameter");
         // Basic carries any text, so also digits of other scripts.

@@ -3,35 +3,42 @@
 use std::time::Duration;
 
 use gateway_app::origin::Origin;
+use gateway_app::step_up;
+use gateway_identity::InlineFactor;
 use gateway_types::{Caller, Channel, Problem, ProblemKind, RemedyKind};
 
-/// Why a code does not count.
+/// Why a factor does not count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum CodeFault {
-    /// It is not one of this person's, or not one of this moment.
-    Wrong,
-    /// It was right and is spent.
-    Spent,
+pub(crate) struct CodeFault {
+    reason: &'static str,
+    sentence: &'static str,
 }
 
 impl CodeFault {
-    /// The reason in the log.
-    pub(crate) const fn reason(self) -> &'static str {
-        match self {
-            CodeFault::Wrong => "second factor refused: wrong code",
-            CodeFault::Spent => "second factor refused: the code was spent before",
+    /// It is right, but the key's counter went back.
+    pub(crate) const COPIED: Self =
+        Self { reason: "second factor refused: the passkey's counter went back", sentence: step_up::COPIED };
+
+    /// It is not one of this person's, or not one of this moment.
+    pub(crate) const fn wrong(factor: &InlineFactor) -> Self {
+        Self { reason: "second factor refused: wrong code", sentence: step_up::told(factor).wrong }
+    }
+
+    /// It was right and is spent.
+    pub(crate) const fn spent(factor: &InlineFactor) -> Self {
+        Self {
+            reason: "second factor refused: the code was spent before",
+            sentence: step_up::told(factor).spent,
         }
     }
 
+    /// The reason in the log.
+    pub(crate) const fn reason(self) -> &'static str {
+        self.reason
+    }
+
     const fn sentence(self) -> &'static str {
-        match self {
-            CodeFault::Wrong => {
-                "The code is wrong or no longer good: check the clock of your device and give the code it shows now."
-            }
-            CodeFault::Spent => {
-                "This code was used already: wait until your authenticator shows the next one."
-            }
-        }
+        self.sentence
     }
 }
 
@@ -71,7 +78,7 @@ pub(crate) fn advise(
             "repeat it with the header X-Mfa-Totp: CODE, the six digits that your authenticator shows",
             Some("rack-gateway step-up"),
         ),
-        Channel::Web => ("give the six digits that your authenticator shows", None),
+        Channel::Web => ("give the six digits that your authenticator shows, or your passkey", None),
     };
     problem.detail = match &page {
         Some(page) => format!("{} Confirm at {page} and repeat, or {way}", problem.detail),
@@ -119,7 +126,10 @@ mod tests {
     fn one_line_that_says_what_to_do() {
         let request = RequestId::new(Timestamp::from_micros(0), &OsEntropy);
         for kind in [RemedyKind::StepUp, RemedyKind::StepUpBound] {
-            for fault in [None, Some(CodeFault::Wrong), Some(CodeFault::Spent)] {
+            let code = InlineFactor::typed("123456").unwrap();
+            for fault in
+                [None, Some(CodeFault::wrong(&code)), Some(CodeFault::spent(&code)), Some(CodeFault::COPIED)]
+            {
                 let line = advised(kind, fault, Channel::RackProxy).sentence(request);
                 assert!(line.contains(".totp.CODE") && line.contains("RACK_URL="), "{line}");
                 assert!(line.contains("Confirm at https://gateway.example.com/step-up/1 and"), "{line}");
@@ -146,7 +156,7 @@ mod tests {
     fn other_problems_are_left_alone() {
         let mut problem = Problem::new(ProblemKind::Refused, Layer::Authorization, "No.");
         let before = problem.clone();
-        told(&mut problem, Some(CodeFault::Wrong), Channel::RackProxy, None);
+        told(&mut problem, Some(CodeFault::COPIED), Channel::RackProxy, None);
         assert_eq!(problem, before);
     }
 }

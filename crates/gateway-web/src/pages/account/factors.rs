@@ -9,7 +9,8 @@ use std::time::Duration;
 use askama::Template;
 use data_encoding::BASE64;
 use gateway_app::control::{OwnReply, OwnRequest};
-use gateway_app::factors::{ENROL_WITHIN, FactorError, account};
+use gateway_app::factors::{ENROL_WITHIN, FactorError, account, passkeys, yubico};
+use gateway_store::FactorKind;
 use gateway_types::{FactorId, Layer, Problem, ProblemKind, Secret, Timestamp};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -35,6 +36,8 @@ struct FactorsPage {
     /// At least one counts.
     enrolled: bool,
     remove_word: &'static str,
+    /// What YubiKeys type can be checked.
+    yubico: bool,
     /// The name that was given for another one.
     entered: String,
     fault: String,
@@ -42,6 +45,7 @@ struct FactorsPage {
 
 struct Row {
     id: String,
+    kind: &'static str,
     name: String,
     confirmed: Option<Timestamp>,
     last_used: Option<Timestamp>,
@@ -64,6 +68,7 @@ async fn list_with(
     let found = account::standing(web.app(), user).await?;
     let rows = found.factors.into_iter().map(|factor| Row {
         id: factor.id.to_string(),
+        kind: in_words(factor.kind),
         ends: account::ends(&factor),
         name: factor.name,
         confirmed: factor.confirmed,
@@ -77,6 +82,7 @@ async fn list_with(
         factors,
         waiting: waiting.pop(),
         remove_word: REMOVE,
+        yubico: web.app().yubico.is_some(),
         entered,
         fault,
     };
@@ -103,15 +109,107 @@ struct ShownSecret {
     url: String,
 }
 
-/// `POST /app/account/factors/enrol/{kind}`: with `name` it begins, with `id` and `code` it ends.
+/// What people call a kind of factor.
+const fn in_words(kind: FactorKind) -> &'static str {
+    match kind {
+        FactorKind::Totp => "Authenticator",
+        FactorKind::Webauthn => "Passkey",
+        FactorKind::Yubico => "YubiKey OTP",
+    }
+}
+
+/// `POST /app/account/factors/enrol/{kind}`. An authenticator: with `name` it begins, with `id` and `code` it
+/// ends. A passkey: with `name` it begins, with `name` and `credential` it ends.
 pub(crate) async fn enrol(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    if request.parameter("kind") != Some("totp") {
-        let detail = "This gateway knows one kind of second factor: authenticators (totp).";
-        return Err(Problem::new(ProblemKind::NotFound, Layer::Network, detail));
+    match request.parameter("kind").and_then(|kind| kind.parse().ok()) {
+        Some(FactorKind::Totp) => {}
+        Some(FactorKind::Webauthn) => return passkey(web, request).await,
+        Some(FactorKind::Yubico) => return yubikey(web, request).await,
+        None => {
+            let detail = "There is no such kind of second factor; there are authenticators (totp), passkeys (webauthn) and YubiKeys (yubico).";
+            return Err(Problem::new(ProblemKind::NotFound, Layer::Network, detail));
+        }
     }
     match (request.field("id"), request.field("code")) {
         (Some(id), Some(code)) => finish(web, request, id, code).await,
         _ => begin(web, request, request.field("name").unwrap_or_default().trim()).await,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "passkey_enrol.html")]
+struct PasskeyPage {
+    frame: Frame,
+    name: String,
+    /// What the script gives to the browser.
+    options: String,
+}
+
+async fn passkey(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let name = request.field("name").unwrap_or_default().trim();
+    let done = match request.field("credential") {
+        Some(credential) => end_passkey(web, request, name, credential).await,
+        None => begin_passkey(web, request, name).await,
+    };
+    match done {
+        Err(
+            error @ (FactorError::BadName
+            | FactorError::TooMany
+            | FactorError::KnownKey
+            | FactorError::NoCeremony
+            | FactorError::Passkey(_)),
+        ) => list_with(web, request, 400, String::new(), error.to_string()).await,
+        Err(error) => Err(error.into()),
+        Ok(reply) => reply,
+    }
+}
+
+async fn begin_passkey(
+    web: &Web,
+    request: &OwnRequest,
+    name: &str,
+) -> Result<Result<OwnReply, Problem>, FactorError> {
+    let origin = &request.head.origin;
+    let asked = passkeys::begin_enrolment(web.app(), &request.caller, origin, name).await?;
+    Ok(reply::html(&PasskeyPage {
+        frame: Frame::of(web, request, "Set up a passkey").narrow(),
+        name: name.to_owned(),
+        options: asked.options,
+    }))
+}
+
+async fn end_passkey(
+    web: &Web,
+    request: &OwnRequest,
+    name: &str,
+    credential: &str,
+) -> Result<Result<OwnReply, Problem>, FactorError> {
+    let operator = web.app().operator(&request.caller, request.request_id);
+    let caller = &request.caller;
+    let enrolled =
+        passkeys::finish_enrolment(web.app(), &operator, caller, name, credential.as_bytes()).await?;
+    Ok(match enrolled.backup_codes {
+        Some(codes) => show_codes(web, request, Occasion::FirstFactor, &codes),
+        None => Ok(reply::done(HERE, "factor-confirmed")),
+    })
+}
+
+async fn yubikey(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let operator = web.app().operator(&request.caller, request.request_id);
+    let field = |name| request.field(name).unwrap_or_default().trim();
+    match yubico::enrol(web.app(), &operator, &request.caller, field("name"), field("otp")).await {
+        Ok(enrolled) => match enrolled.backup_codes {
+            Some(codes) => show_codes(web, request, Occasion::FirstFactor, &codes),
+            None => Ok(reply::done(HERE, "factor-confirmed")),
+        },
+        Err(
+            error @ (FactorError::BadName
+            | FactorError::TooMany
+            | FactorError::KnownKey
+            | FactorError::NotAnOtp
+            | FactorError::WrongOtp),
+        ) => list_with(web, request, 400, String::new(), error.to_string()).await,
+        Err(error) => Err(error.into()),
     }
 }
 

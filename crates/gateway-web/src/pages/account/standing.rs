@@ -15,7 +15,7 @@ const FEW_CODES: u64 = 4;
 pub(crate) struct Standing {
     /// Second factors are asked for at all.
     pub(crate) asked_for: bool,
-    /// How many authenticators count.
+    /// How many factors count.
     pub(crate) factors: usize,
     /// Backup codes that are not used yet.
     pub(crate) codes_left: u64,
@@ -44,12 +44,12 @@ pub(crate) async fn of(web: &Web, caller: &Caller) -> Result<Option<Standing>, P
 }
 
 impl Standing {
-    /// One line about authenticators.
+    /// One line about factors.
     pub(crate) fn in_words(&self) -> String {
         let count = match self.factors {
             0 => "none".to_owned(),
-            1 => "one authenticator".to_owned(),
-            more => format!("{more} authenticators"),
+            1 => "one second factor".to_owned(),
+            more => format!("{more} second factors"),
         };
         if self.asked_for { count } else { format!("{count}; not asked for, switched off for this gateway") }
     }

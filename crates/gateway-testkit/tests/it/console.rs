@@ -1,0 +1,257 @@
+//! Console mode of the rack's own client: it asks for the second factor itself and repeats the request. The requests are
+//! those of the recordings (`c33` with a factor beside the credential, and the way through the browser).
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+use gateway_testkit::raw::basic;
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, TestGateway, Visitor};
+use gateway_types::Role;
+
+const PREFIX: &str = "/api/v1/rack-proxy";
+const RESTART: &str = "/apps/myapp/services/web/restart";
+
+/// A request of the recording, and what it was answered.
+#[derive(Debug)]
+struct Recorded {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    status: u16,
+}
+
+/// The exchanges of a readable note.
+fn note(name: &str) -> Vec<Recorded> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut recorded: Vec<Recorded> = Vec::new();
+    for line in text.lines() {
+        if let Some(request) = line.strip_prefix(">>> ") {
+            let (method, target) = request.split_once(' ').unwrap();
+            let (method, target) = (method.to_owned(), target.to_owned());
+            recorded.push(Recorded { method, target, headers: Vec::new(), status: 0 });
+        } else if let Some(reply) = line.strip_prefix("<<< ") {
+            let last = recorded.last_mut().unwrap();
+            last.status = reply.split(' ').next().unwrap().parse().unwrap();
+        } else if let (Some(last), Some(header)) = (recorded.last_mut(), line.strip_prefix("    ")) {
+            let (name, value) = header.split_once(':').unwrap();
+            last.headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+    recorded
+}
+
+async fn send(
+    gateway: &TestGateway,
+    recorded: &Recorded,
+    credential: &str,
+    session: &str,
+    more: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let mut request = format!("{} {PREFIX}{} HTTP/1.1\r\n", recorded.method, recorded.target);
+    for (name, value) in &recorded.headers {
+        let value = match name.as_str() {
+            "Host" => gateway.addr().to_string(),
+            "Authorization" => basic(credential),
+            "Session" => session.to_owned(),
+            "Rack" => "rack-gateway/testrack".to_owned(),
+            "Content-Length" => body.len().to_string(),
+            _ => value.clone(),
+        };
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    for (name, value) in more {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.push_str(body);
+    client.send(request).await;
+    client.reply().await.unwrap()
+}
+
+fn challenge(reply: &Reply) -> &str {
+    assert_eq!(reply.status, 401, "{}", reply.text());
+    reply.header("www-authenticate").expect("a challenge")
+}
+
+/// `c33`: told so, the client posts to `/session`, stores what it gets, and repeats.
+#[tokio::test]
+async fn c33_passes_with_a_factor_beside_the_credential() {
+    for database in Database::BOTH {
+        let gateway = TestGateway::builder().database(database).start().await;
+        let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+        let credential = format!("{}.totp.{}", gateway.session(Role::Ops).await, phone.shows(&gateway));
+        let recorded = note("c33-console-session.txt");
+        let statuses: Vec<u16> = recorded.iter().map(|one| one.status).collect();
+        assert_eq!(statuses, [401, 200, 200, 200]);
+        let mut session = String::new();
+        for exchange in &recorded {
+            let reply = send(&gateway, exchange, &credential, &session, &[], "").await;
+            assert_eq!(
+                reply.status,
+                exchange.status,
+                "{} {}: {}",
+                exchange.method,
+                exchange.target,
+                reply.text()
+            );
+            if exchange.status == 401 {
+                assert_eq!(challenge(&reply), "Session path=\"/session\" token=\"false\"");
+            }
+            if exchange.method == "POST" {
+                reply.json()["id"].as_str().expect("an id").clone_into(&mut session);
+                assert!(!session.is_empty());
+            }
+        }
+        assert_eq!(gateway.rack.requests().len(), 1, "only the list of apps went to the rack");
+        // The window is open, so that a command without the code passes too.
+        let bare = credential.split('.').next().unwrap();
+        let mut client = RawClient::connect(gateway.addr()).await;
+        assert_eq!(client.ask("POST", RESTART, bare, &[], b"").await.status, 200);
+        gateway.finish().await;
+    }
+}
+
+/// What was refused is asked for before the next command: the client opens a page, and the command goes on.
+#[tokio::test]
+async fn what_was_refused_is_confirmed_in_the_browser_that_the_client_opens() {
+    for database in Database::BOTH {
+        let gateway = TestGateway::builder().database(database).idp().start().await;
+        let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+        let session = gateway.session(Role::Ops).await;
+        let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+        let recorded = note("c33-console-session.txt");
+        let (racks, post) = (&recorded[0], &recorded[1]);
+        let get = Recorded {
+            method: "GET".to_owned(),
+            target: "/session?".to_owned(),
+            headers: racks.headers.clone(),
+            status: 200,
+        };
+
+        // Nothing was refused: nothing is asked.
+        assert_eq!(send(&gateway, racks, &session, "", &[], "").await.status, 200);
+        assert_eq!(send(&gateway, &get, &session, "", &[], "").await.status, 404);
+        assert_eq!(send(&gateway, post, &session, "", &[], "").await.status, 403, "nobody confirmed");
+
+        let mut client = RawClient::connect(gateway.addr()).await;
+        assert_eq!(client.ask("POST", RESTART, &session, &[], b"").await.status, 401);
+        let refused = send(&gateway, racks, &session, "", &[], "").await;
+        assert_eq!(challenge(&refused), "Session path=\"/session\" token=\"true\"");
+        let asked = send(&gateway, &get, &session, "", &[], "").await;
+        assert_eq!(asked.status, 200, "{}", asked.text());
+        let id = asked.header("challenge").expect("a challenge").to_owned();
+        assert_eq!(asked.text(), id);
+
+        // The page that the client opens says what is confirmed, and leads back to the client.
+        let token = BASE64.encode(id.as_bytes()).replace('+', "%2B").replace('=', "%3D");
+        let page = format!("/login/u2f?token={token}&callback_url=http%3A%2F%2Flocalhost%3A49152");
+        let shown = person.get(&page).await;
+        assert_eq!(shown.status, 200, "{}", shown.text());
+        assert!(
+            shown.text().contains("name=\"callback_url\" value=\"http://localhost:49152\""),
+            "{}",
+            shown.text()
+        );
+        let at = format!("/step-up/{id}");
+        let callback = ("callback_url", "http://localhost:49152");
+        let confirmed = person.post(&at, &[("code", &phone.next(&gateway)), callback]).await;
+        assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+        assert!(
+            confirmed.text().contains("href=\"http://localhost:49152/?data=Y29uZmlybWVk\" data-follow"),
+            "{}",
+            confirmed.text()
+        );
+        let stored = send(&gateway, post, &session, "", &[("Challenge", &id)], "confirmed").await;
+        assert_eq!(stored.status, 200, "{}", stored.text());
+        let name = stored.json()["id"].as_str().expect("an id").to_owned();
+        assert_eq!(send(&gateway, racks, &session, &name, &[], "").await.status, 200);
+        let mut client = RawClient::connect(gateway.addr()).await;
+        assert_eq!(client.ask("POST", RESTART, &session, &[], b"").await.status, 200, "the command goes on");
+
+        // Of another person's session nothing of it is worth anything.
+        let other = gateway.session(Role::Ops).await;
+        assert_eq!(send(&gateway, post, &other, &name, &[("Challenge", &id)], "confirmed").await.status, 403);
+        gateway.finish().await;
+    }
+}
+
+/// D1: the page leads to the client's own listener on this machine, and to nowhere else.
+#[tokio::test]
+async fn d1_the_page_of_console_mode_leads_nowhere_else() {
+    let gateway = TestGateway::builder().idp().start().await;
+    Authenticator::enrol(&gateway, Role::Ops).await;
+    let session = gateway.session(Role::Ops).await;
+    let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+    let refused = RawClient::connect(gateway.addr()).await.ask("POST", RESTART, &session, &[], b"").await;
+    let url = refused.json()["remedies"][0]["url"].as_str().unwrap().to_owned();
+    let id = url.rsplit('/').next().unwrap();
+    let token = BASE64.encode(id.as_bytes()).replace('=', "%3D");
+    for wanted in [
+        "https%3A%2F%2Fevil.example.com",
+        "http%3A%2F%2Flocalhost%3A49152%40evil.example.com",
+        "http%3A%2F%2Flocalhost.evil.example.com%3A80",
+        "http%3A%2F%2Flocalhost%3A49152%2F%2Fevil",
+        "http%3A%2F%2Flocalhost%3A0",
+        "http%3A%2F%2Flocalhost",
+        "http%3A%2F%2Flocalhost%3A99999",
+        "javascript%3Aalert(1)",
+        "%2F%2Fevil.example.com",
+    ] {
+        let page = person.get(&format!("/login/u2f?token={token}&callback_url={wanted}")).await;
+        assert_eq!(page.status, 200, "{wanted}");
+        assert!(!page.text().contains("callback_url") && !page.text().contains("evil"), "{wanted}");
+    }
+    for token in ["", "AAAA", "%25", "d2luZG93"] {
+        let page = person.get(&format!("/login/u2f?token={token}")).await;
+        assert_eq!(page.status, 404, "{token}");
+    }
+    gateway.finish().await;
+}
+
+/// A token has no second factor, so it is never asked for one.
+#[tokio::test]
+async fn tokens_are_not_asked() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.token(Role::Admin).to_owned();
+    let recorded = note("c33-console-session.txt");
+    assert_eq!(send(&gateway, &recorded[0], &token, "", &[], "").await.status, 200);
+    assert_eq!(send(&gateway, &recorded[1], &token, "", &[], "").await.status, 403);
+    gateway.finish().await;
+}
+
+/// Where everybody must have a second factor, whoever has none can enrol one and leave.
+#[tokio::test]
+async fn where_factors_are_required_nobody_looks_without_one() {
+    for database in Database::BOTH {
+        let gateway = TestGateway::builder()
+            .database(database)
+            .env("RGW_SETTING_MFA_REQUIRED", "on")
+            .idp()
+            .start()
+            .await;
+        let session = gateway.session(Role::Ops).await;
+        let mut client = RawClient::connect(gateway.addr()).await;
+        let refused = client.ask("GET", "/apps", &session, &[], b"").await;
+        assert_eq!(refused.status, 401, "{}", refused.text());
+        assert_eq!(refused.json()["remedies"][0]["kind"], "enrol");
+        // Tokens have no factor and need none.
+        let token = gateway.token(Role::Viewer).to_owned();
+        assert_eq!(client.ask("GET", "/apps", &token, &[], b"").await.status, 200);
+        let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+        assert_eq!(person.get("/app/users").await.status, 401);
+        for page in ["/app", "/app/account", "/app/account/factors", "/app/account/sessions"] {
+            assert_eq!(person.get(page).await.status, 200, "{page}");
+        }
+        Authenticator::enrol(&gateway, Role::Ops).await;
+        assert_eq!(client.ask("GET", "/apps", &session, &[], b"").await.status, 200);
+        assert_eq!(person.get("/app/users").await.status, 200);
+        let user = gateway.person(Role::Ops).id;
+        gateway.store().factors().reset(user).await.unwrap();
+        let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+        assert_eq!(person.get("/app/users").await.status, 401, "the reset counts at once");
+        gateway.finish().await;
+    }
+}

@@ -1,0 +1,355 @@
+//! Passkeys over HTTP, with one in software: enrolled, asked, and told to do it wrong. Labels are those of the
+//! list of bad inputs.
+
+use std::time::Duration;
+
+use gateway_testkit::visitor::hidden;
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, SoftPasskey, TestGateway, Visitor};
+use gateway_types::Role;
+use serde_json::{Value, json};
+
+const ENROL: &str = "/app/account/factors/enrol/webauthn";
+
+async fn ask(gateway: &TestGateway, method: &str, path: &str, credential: &str) -> Reply {
+    RawClient::connect(gateway.addr()).await.ask(method, path, credential, &[], b"").await
+}
+
+/// The page of the challenge that this refusal opened.
+fn page_of(refused: &Reply) -> String {
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    let url = refused.json()["remedies"][0]["url"].as_str().expect("an address").to_owned();
+    url[url.find("/step-up/").expect("a step-up page")..].to_owned()
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&#34;", "\"").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+async fn admin(gateway: &TestGateway) -> Visitor {
+    let mut admin = Visitor::of(gateway).at_localhost();
+    let reply = admin.sign_in("admin@example.com").await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    admin
+}
+
+/// What the page gives to the browser, to make a key called `name`.
+async fn options(visitor: &mut Visitor, name: &str) -> Value {
+    let page = visitor.post(ENROL, &[("name", name)]).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let text = page.text();
+    let (_, after) = text.split_once("data-passkey-create=\"").expect("the options");
+    serde_json::from_str(&unescaped(after.split('"').next().expect("their end"))).expect("JSON")
+}
+
+async fn end(visitor: &mut Visitor, name: &str, answer: &Value) -> Reply {
+    visitor.post(ENROL, &[("name", name), ("credential", &answer.to_string())]).await
+}
+
+/// Enrols a key as the first factor.
+async fn enrolled(visitor: &mut Visitor) -> SoftPasskey {
+    let mut key = SoftPasskey::new(&visitor.origin());
+    let answer = key.create(&options(visitor, "laptop").await);
+    let reply = end(visitor, "laptop", &answer).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.text().contains("Backup codes"), "a first factor comes with backup codes");
+    key
+}
+
+/// What the gateway asks a passkey on this page.
+async fn asked(visitor: &mut Visitor, page: &str, target: Option<&str>) -> Value {
+    let mut fields = vec![("begin", "passkey")];
+    fields.extend(target.map(|target| ("for", target)));
+    let reply = visitor.post(page, &fields).await;
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("application/json")),
+        "{}",
+        reply.text()
+    );
+    reply.json()
+}
+
+async fn confirm(visitor: &mut Visitor, page: &str, answer: &str) -> Reply {
+    visitor.post(page, &[("code", &format!("webauthn.{answer}"))]).await
+}
+
+async fn gateway(database: Database) -> TestGateway {
+    TestGateway::builder().database(database).env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on").idp().start().await
+}
+
+#[tokio::test]
+async fn a_passkey_confirms_what_a_command_was_refused_once() {
+    for database in Database::BOTH {
+        let gateway = gateway(database).await;
+        let mut person = admin(&gateway).await;
+        let mut key = enrolled(&mut person).await;
+        let session = gateway.session(Role::Admin).await;
+        let page = page_of(&ask(&gateway, "DELETE", "/apps/other", &session).await);
+        assert!(person.get(&page).await.text().contains("data-use-passkey"));
+        let asks = asked(&mut person, &page, None).await;
+        assert_eq!(asks["publicKey"]["userVerification"], "required");
+        assert_eq!(asks["publicKey"]["rpId"], "localhost");
+        let reply = confirm(&mut person, &page, &key.inline(&asks)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(ask(&gateway, "DELETE", "/apps/other", &session).await.status, 200);
+        assert_eq!(ask(&gateway, "DELETE", "/apps/myapp", &session).await.status, 401, "once, for one app");
+        let used =
+            gateway.events().await.into_iter().filter_map(|(_, event)| event.step_up).collect::<Vec<_>>();
+        assert!(used.iter().any(|used| used.starts_with("webauthn:")), "{used:?}");
+        gateway.finish().await;
+    }
+}
+
+/// G4: an answer is good for what its key was asked, once, and only from the session that asked.
+#[tokio::test]
+async fn g4_a_passkeys_answer_is_never_replayed() {
+    for database in Database::BOTH {
+        let gateway = gateway(database).await;
+        let mut person = admin(&gateway).await;
+        let mut key = enrolled(&mut person).await;
+        let session = gateway.session(Role::Admin).await;
+        let one = page_of(&ask(&gateway, "DELETE", "/apps/other", &session).await);
+        let two = page_of(&ask(&gateway, "DELETE", "/apps/myapp", &session).await);
+
+        // For something else than it was asked for; the challenge is not used up by that.
+        let asks = asked(&mut person, &one, None).await;
+        let answer = key.inline(&asks);
+        assert_eq!(confirm(&mut person, &two, &answer).await.status, 401, "another challenge");
+        assert_eq!(confirm(&mut person, "/step-up/window", &answer).await.status, 401, "the window");
+        let mut elsewhere = admin(&gateway).await;
+        assert_eq!(confirm(&mut elsewhere, &one, &answer).await.status, 401, "another session");
+        assert_eq!(confirm(&mut person, &one, &answer).await.status, 200);
+        // Again, on every way.
+        for page in [one.as_str(), two.as_str()] {
+            assert!(confirm(&mut person, page, &answer).await.status >= 400, "{page}");
+        }
+        assert_eq!(ask(&gateway, "DELETE", "/apps/myapp", &session).await.status, 401);
+
+        // A wrong answer uses its challenge up.
+        let asks = asked(&mut person, &two, None).await;
+        let right = key.inline(&asks);
+        let mut thief = SoftPasskey::new(&person.origin());
+        assert_eq!(confirm(&mut person, &two, &thief.inline(&asks)).await.status, 401, "another key");
+        assert_eq!(confirm(&mut person, &two, &right).await.status, 401, "too late");
+
+        // Five minutes.
+        let asks = asked(&mut person, "/step-up/window", None).await;
+        gateway.clock.advance(Duration::from_secs(5 * 60));
+        assert_eq!(confirm(&mut person, "/step-up/window", &key.inline(&asks)).await.status, 401, "late");
+        gateway.finish().await;
+    }
+}
+
+/// G4: answers that a key or a browser would not give.
+#[tokio::test]
+async fn g4_wrong_answers_of_a_passkey_are_refused() {
+    let gateway = gateway(Database::Sqlite).await;
+    let mut person = admin(&gateway).await;
+    let mut key = enrolled(&mut person).await;
+    let window = "/step-up/window";
+    // Tries are limited; right ones in between give them back.
+    key.verifies = false;
+    let asks = asked(&mut person, window, None).await;
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 401, "not verified");
+    key.verifies = true;
+    let own = std::mem::replace(&mut key.origin, "https://evil.example.com".to_owned());
+    let asks = asked(&mut person, window, None).await;
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 401, "another origin");
+    key.origin = own;
+    let mut asks = asked(&mut person, window, None).await;
+    asks["publicKey"]["rpId"] = json!("example.com");
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 401, "another relying party");
+    let mut asks = asked(&mut person, window, None).await;
+    asks["publicKey"]["challenge"] = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 401, "another challenge");
+    gateway.clock.advance(Duration::from_secs(5 * 60));
+    let asks = asked(&mut person, window, None).await;
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 200);
+    // The counter went back, or stands still: there is a copy.
+    for counter in [1, key.counter - 1] {
+        key.counter = counter;
+        let asks = asked(&mut person, window, None).await;
+        let refused = confirm(&mut person, window, &key.inline(&asks)).await;
+        assert_eq!(refused.status, 401);
+        assert!(refused.text().contains("there may be a copy"), "{}", refused.text());
+    }
+    // Two that were asked at once, answered in the other order.
+    key.counter = 50;
+    let first = asked(&mut person, window, None).await;
+    let second = asked(&mut person, window, None).await;
+    let older = key.inline(&first);
+    let newer = key.inline(&second);
+    assert_eq!(confirm(&mut person, window, &newer).await.status, 200);
+    assert_eq!(confirm(&mut person, window, &older).await.status, 401, "the counter of the newer one counts");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn g4_keys_are_enrolled_once_with_a_challenge_of_their_own() {
+    for database in Database::BOTH {
+        let gateway = gateway(database).await;
+        let mut person = admin(&gateway).await;
+        let mut key = SoftPasskey::new(&person.origin());
+        // Not verified, another origin, a challenge that is no enrolment's: refused, and used up.
+        key.verifies = false;
+        let asks = options(&mut person, "laptop").await;
+        let answer = key.create(&asks);
+        assert_eq!(end(&mut person, "laptop", &answer).await.status, 400);
+        key.verifies = true;
+        let answer = key.create(&asks);
+        assert_eq!(end(&mut person, "laptop", &answer).await.status, 400, "its challenge is used up");
+        for nonsense in ["", "{}", "[1]", "\u{0}"] {
+            let reply = person.post(ENROL, &[("name", "laptop"), ("credential", nonsense)]).await;
+            assert_eq!(reply.status, 400, "{nonsense}");
+        }
+        let answer = key.create(&options(&mut person, "laptop").await);
+        assert_eq!(end(&mut person, "laptop", &answer).await.status, 200);
+        assert_eq!(end(&mut person, "laptop", &answer).await.status, 401, "a further one takes a factor");
+
+        // With a factor: the same key once more is refused, also for somebody else.
+        let asks = asked(&mut person, "/step-up/window", None).await;
+        assert_eq!(confirm(&mut person, "/step-up/window", &key.inline(&asks)).await.status, 200);
+        let asks = options(&mut person, "again").await;
+        assert!(asks["publicKey"]["excludeCredentials"][0]["id"].is_string(), "{asks}");
+        let again = key.create(&asks);
+        assert_eq!(end(&mut person, "again", &again).await.status, 400);
+        let mut other = Visitor::of(&gateway).at_localhost();
+        assert_eq!(other.sign_in("viewer@example.com").await.status, 303);
+        let stolen = key.create(&options(&mut other, "mine").await);
+        let refused = end(&mut other, "mine", &stolen).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("enrolled already"), "{}", refused.text());
+
+        // Several with names; the challenge of one person is not another one's.
+        let mut blue = SoftPasskey::new(&person.origin());
+        let asks = options(&mut person, "blue key").await;
+        let answer = blue.create(&asks);
+        assert_eq!(end(&mut other, "blue key", &answer).await.status, 400, "of another session");
+        assert_eq!(end(&mut person, "blue key", &answer).await.status, 303);
+        let page = person.get("/app/account/factors").await.text();
+        assert!(page.contains("laptop") && page.contains("blue key") && page.contains("Passkey"), "{page}");
+        gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn passkeys_need_a_name() {
+    let gateway = gateway(Database::Sqlite).await;
+    let mut person = Visitor::signed_in(&gateway, Role::Admin).await;
+    let reply = person.post(ENROL, &[("name", "laptop")]).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.text().contains("passkeys need a name"), "{}", reply.text());
+    gateway.finish().await;
+}
+
+/// A client that has a key of its own: it asks for a challenge, and sends the answer behind its credential.
+async fn asked_inline(gateway: &TestGateway, session: &str, target: &str) -> Value {
+    let body = json!({ "begin": "passkey", "for": target }).to_string();
+    let headers = [("Content-Type", "application/json")];
+    let host = format!("localhost:{}", gateway.addr().port());
+    let mut client = RawClient::connect(gateway.addr()).await.named(&host);
+    let reply = client.ask("POST", "!/step-up/request", session, &headers, body.as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()["options"].clone()
+}
+
+async fn g4(database: Database) {
+    let gateway = gateway(database).await;
+    let other_instance = match database {
+        Database::Postgres => Some(TestGateway::builder().share(&gateway).start().await),
+        Database::Sqlite => None,
+    };
+    let mut person = admin(&gateway).await;
+    let mut key = enrolled(&mut person).await;
+    let session = gateway.session(Role::Admin).await;
+    let target = "/api/v1/rack-proxy/apps/other";
+    let asks = asked_inline(&gateway, &session, &format!("DELETE {target}")).await;
+    let inline = format!("{session}.webauthn.{}", key.inline(&asks));
+    assert_eq!(ask(&gateway, "DELETE", "/apps/myapp", &inline).await.status, 401, "for another app");
+    // 50 at once, on all instances: one passes.
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let instance = other_instance.as_ref().filter(|_| number % 2 == 0).unwrap_or(&gateway).addr();
+        let inline = inline.clone();
+        tasks.spawn(async move {
+            RawClient::connect(instance).await.ask("DELETE", "/apps/other", &inline, &[], b"").await.status
+        });
+    }
+    let statuses = tasks.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 401 | 429)), "{statuses:?}");
+    let other = gateway.session(Role::Admin).await;
+    let stolen = inline.replace(&session, &other);
+    assert_eq!(ask(&gateway, "DELETE", "/apps/other", &stolen).await.status, 401);
+    if let Some(instance) = other_instance {
+        instance.finish().await;
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn g4_fifty_uses_of_one_answer_pass_once_on_sqlite() {
+    g4(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn g4_fifty_uses_of_one_answer_pass_once_on_two_instances_on_postgresql() {
+    g4(Database::Postgres).await;
+}
+
+/// 50 uses of one TOTP code, each with a session of its own, so that no limit of one session decides.
+async fn g1_totp(database: Database) {
+    let gateway = gateway(database).await;
+    let other_instance = match database {
+        Database::Postgres => Some(TestGateway::builder().share(&gateway).start().await),
+        Database::Sqlite => None,
+    };
+    let phone = Authenticator::enrol(&gateway, Role::Admin).await;
+    let code = phone.shows(&gateway);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let instance = other_instance.as_ref().filter(|_| number % 2 == 0).unwrap_or(&gateway).addr();
+        let inline = format!("{}.totp.{code}", gateway.session(Role::Admin).await);
+        tasks.spawn(async move {
+            RawClient::connect(instance).await.ask("DELETE", "/apps/other", &inline, &[], b"").await.status
+        });
+    }
+    let statuses = tasks.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 401 | 429)), "{statuses:?}");
+    if let Some(instance) = other_instance {
+        instance.finish().await;
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn g1_fifty_uses_of_one_code_pass_once_on_sqlite() {
+    g1_totp(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn g1_fifty_uses_of_one_code_pass_once_on_two_instances_on_postgresql() {
+    g1_totp(Database::Postgres).await;
+}
+
+#[tokio::test]
+async fn removing_the_last_one_ends_the_other_sessions() {
+    let gateway = gateway(Database::Sqlite).await;
+    let mut person = admin(&gateway).await;
+    let mut key = enrolled(&mut person).await;
+    let mut elsewhere = admin(&gateway).await;
+    let page = person.get("/app/account/factors").await.text();
+    let (_, after) = page.split_once("/app/account/factors/").expect("a factor");
+    let (_, rest) = after.split_once("action=\"/app/account/factors/").unwrap_or(("", after));
+    let id = rest.split('/').next().expect("its id");
+    let remove = format!("/app/account/factors/{id}/remove");
+    let asks = asked(&mut person, "/step-up/request", Some(&format!("POST {remove}"))).await;
+    let code = format!("webauthn.{}", key.inline(&asks));
+    let removed = person.post(&remove, &[("confirm", "remove"), ("_code", &code)]).await;
+    assert_eq!(removed.status, 303, "{}", removed.text());
+    assert_eq!(elsewhere.get("/app").await.status, 303, "signed out");
+    assert_eq!(person.get("/app").await.status, 200);
+    assert!(hidden(&person.get("/app/account/factors").await.text(), "_csrf").is_some());
+    gateway.finish().await;
+}
