@@ -40,6 +40,7 @@ const SIGNING_KEYS: &str = include_str!("../migrations/20261122001100_signing_ke
 
 const SERVICES: &str = include_str!("../migrations/20261122001200_services.sql");
 
+const WEBAUTHN: &str = include_str!("../migrations/20261122001300_webauthn.sql");
 const PROVIDERS: &str = include_str!("../migrations/20261122001400_providers.sql");
 const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql");
 const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
@@ -83,6 +84,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: SIGNING_KEYS,
     },
     Migration { stamp: 20_261_122_001_200, name: "services", sqlite: SERVICES, postgres: SERVICES },
+    Migration { stamp: 20_261_122_001_300, name: "webauthn", sqlite: WEBAUTHN, postgres: WEBAUTHN },
     Migration { stamp: 20_261_122_001_400, name: "providers", sqlite: PROVIDERS, postgres: PROVIDERS },
     Migration { stamp: 20_261_122_001_500, name: "machines", sqlite: MACHINES, postgres: MACHINES },
     Migration {

@@ -101,7 +101,8 @@ fn what_makes_no_sense_is_refused() {
         "rack-gateway can convox:app:list --user a --token b",
         "rack-gateway login --device --no-browser",
         "rack-gateway switch",
-        "rack-gateway step-up --for gateway:user:invite",
+        "rack-gateway step-up --for",
+        "rack-gateway step-up --for convox:app:delete web again",
         "rack-gateway step-up --code 12345",
         "rack-gateway users invite ann@example.com",
         "rack-gateway users roles ann@example.com",
@@ -180,6 +181,9 @@ fn help_is_as_it_was() {
       users       Invite, list, lock and remove people
       roles       List the roles and what each may do
       groups      Show and set what the groups of an identity provider get
+      grants      Show and change the roles of persons and groups on single apps
+      elevate     Ask for a role for a while, and decide about those that others ask for
+      access      Write who can do what, for a review
       sessions    List and end sessions
       settings    Show and change settings
       services    List, show, check and change the services behind the gateway

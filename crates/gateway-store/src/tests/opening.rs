@@ -66,6 +66,7 @@ async fn migrations_apply_once() {
             "rate_counts",
             "signing_keys",
             "services",
+            "webauthn",
             "providers",
             "machines",
             "entitlements",

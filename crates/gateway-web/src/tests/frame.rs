@@ -26,6 +26,8 @@ fn templates_have_nothing_inline() {
             let (head, body) = form.split_once('>').unwrap();
             let body = body.split("</form>").next().unwrap();
             let carries = body.contains("parts::csrf(frame.csrf)") || body.contains("name=\"_csrf\"");
+            // No session is there yet: what its address says is a secret of the one browser that began.
+            let carries = carries || name == "sign_in_factor.html";
             assert!(!head.contains("method=\"post\"") || carries, "{name}: <form{head}>");
         }
         seen += 1;
