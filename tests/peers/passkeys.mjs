@@ -112,7 +112,7 @@ async function run() {
   await pullOut(laptop);
   const blue = await plugIn("usb");
   await make();
-  await page.locator('td:has-text("blue key")').waitFor();
+  await page.locator('td:has-text("blue key")').first().waitFor();
   await look("passkeys");
 
   // A critical action takes a factor of its own, window or not.

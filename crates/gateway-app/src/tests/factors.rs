@@ -36,7 +36,7 @@ async fn the_first_one_comes_with_backup_codes() {
         let ann = world.person("ann", &[Role::Viewer]).await;
         let operator = world.operator(&ann.caller);
         let none = own_backup_codes(&world.app, &operator, &ann.caller).await;
-        refused(none, ProblemKind::NotPossible, "enrol an authenticator first");
+        refused(none, ProblemKind::NotPossible, "enrol a second factor first");
         let (first, codes) = enrolled(&world, &ann, "phone").await;
         assert_eq!(codes.unwrap().len(), 10);
         assert!(matches!(&world.told()[..], [Notice::FactorEnrolled { factor, .. }] if factor == "phone"));

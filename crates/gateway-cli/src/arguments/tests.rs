@@ -102,7 +102,6 @@ fn what_makes_no_sense_is_refused() {
         "rack-gateway login --device --no-browser",
         "rack-gateway switch",
         "rack-gateway step-up --for",
-        "rack-gateway step-up --for convox:app:delete web again",
         "rack-gateway step-up --code 12345",
         "rack-gateway users invite ann@example.com",
         "rack-gateway users roles ann@example.com",

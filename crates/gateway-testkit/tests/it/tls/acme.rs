@@ -46,10 +46,11 @@ async fn leaf(gateway: &TestGateway, ca: &Ca, name: &str) -> CertificateDer<'sta
 async fn another_leaf(
     gateway: &TestGateway,
     ca: &Ca,
+    name: &str,
     before: &CertificateDer<'static>,
 ) -> CertificateDer<'static> {
     eventually("the renewed certificate", || async {
-        let found = leaf(gateway, ca, HOST).await;
+        let found = leaf(gateway, ca, name).await;
         (found != *before).then_some(found)
     })
     .await
@@ -89,7 +90,8 @@ async fn names_are_proved_over_tls_and_renewed() {
     gateway.clock.advance(Duration::from_secs(7 * 3600));
     assert_eq!(leaf(&gateway, &ca, HOST).await, first);
     gateway.clock.advance(Duration::from_secs(3600 + 60));
-    let second = another_leaf(&gateway, &ca, &first).await;
+    let second = another_leaf(&gateway, &ca, HOST, &first).await;
+    another_leaf(&gateway, &ca, RACK, &rack).await;
     // The change is in the log, with what was before.
     let events = gateway.events().await;
     let renewed: Vec<_> = events
@@ -298,7 +300,7 @@ async fn the_servers_suggestion_decides_when() {
     let past = ("2026-01-01T00:00:00Z".to_owned(), "2026-01-02T00:00:00Z".to_owned());
     *suggestions.window.lock().unwrap() = past;
     gateway.clock.advance(Duration::from_secs(3600 + 60));
-    another_leaf(&gateway, &ca, &first).await;
+    another_leaf(&gateway, &ca, HOST, &first).await;
     gateway.finish().await;
 }
 
