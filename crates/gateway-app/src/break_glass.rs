@@ -177,16 +177,24 @@ pub async fn redeem(
     operator: &Operator<'_>,
     asked: Asked,
 ) -> Result<(BreakGlassUse, Secret<String>), BreakGlassError> {
-    let mut event = operator.event("gateway:auth:break_glass");
-    event.parameters.insert("person".to_owned(), bounded(&asked.person));
-    event.parameters.insert("scope".to_owned(), asked.scope.in_words());
-    event.parameters.insert("why".to_owned(), bounded(&asked.reason));
-    match attempt(store, notices, operator, asked, event.clone()).await {
+    let parameters = [
+        ("person", bounded(&asked.person)),
+        ("scope", asked.scope.in_words()),
+        ("why", bounded(&asked.reason)),
+    ];
+    // Each its own, with its own id: a try can be recorded as begun and then come to nothing.
+    let event = || {
+        let mut event = operator.event("gateway:auth:break_glass");
+        let named = parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        event.parameters.extend(named);
+        event
+    };
+    match attempt(store, notices, operator, asked, event()).await {
         Ok(opened) => Ok(opened),
         // What comes after too many tries is not worth a line each: whoever floods would fill the log.
         Err(error @ BreakGlassError::TooManyTries { .. }) => Err(error),
         Err(error) => {
-            refused(store, event, &error).await;
+            refused(store, event(), &error).await;
             Err(error)
         }
     }
@@ -201,7 +209,6 @@ async fn attempt(
 ) -> Result<(BreakGlassUse, Secret<String>), BreakGlassError> {
     may_try(store, operator.source_ip).await?;
     check_reason(&asked.reason)?;
-    let person = known_person(store, &asked.person).await?;
     let set = store.break_glass().in_force().await?.ok_or(BreakGlassError::NotSetUp)?;
     let codes: BTreeSet<String> = asked.codes.iter().map(|code| code.canonical().expose().clone()).collect();
     if codes.len() != usize::try_from(set.threshold).unwrap_or(usize::MAX) {
@@ -211,6 +218,8 @@ async fn attempt(
     if good.len() < codes.len() {
         return Err(too_few(good.len(), set.threshold));
     }
+    // Only keepers of codes learn who has an account.
+    let person = known_person(store, &asked.person).await?;
     let (roles, grants) = asked.scope.rights();
     let ends = operator.clock.now().saturating_add(FUSE);
     event.actor = Actor {

@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 use crate::error::StoreError;
 use crate::row::{Page, moment, optional_moment, optional_parsed, page_size, parsed, storable};
 use crate::secrets::{credential_digest, digest_text, sha256_hex};
+use crate::sign_ins;
 use crate::statement::Statement;
 use crate::store::Core;
 use crate::tokens;
@@ -280,7 +281,7 @@ impl BreakGlass {
         }
     }
 
-    /// Counts a try from this address; false when there were `limit` within `period` already, which then stays so
+    /// Counts a try from this address, of IPv6 from its /64; false when there were `limit` within `period` already, which then stays so
     /// until they are older.
     ///
     /// # Errors
@@ -289,7 +290,7 @@ impl BreakGlass {
         let now = self.core.clock.now();
         let micros = i64::try_from(period.as_micros()).unwrap_or(i64::MAX);
         let since = now.micros().saturating_sub(micros);
-        let source = source.to_canonical().to_string();
+        let source = sign_ins::source(source);
         // Not a change of who may do what: a stranger must not empty everybody's caches with it. Two tries at one
         // instant may both count the other as not there yet, which is one try more.
         let mut tx = self.core.database.begin().await?;

@@ -281,6 +281,20 @@ impl Callers {
         self.noted(caller, from, now)
     }
 
+    /// Who a client certificate was found to stand for by a trust rule, if that is remembered; never asks the database.
+    ///
+    /// # Errors
+    /// As [`Callers::resolve_from`], without [`ResolveError::Store`].
+    pub fn remembered_by_rule(
+        &self,
+        certificate: &CredentialDigest,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<Result<Arc<KnownCaller>, ResolveError>> {
+        let answer = self.remembered(certificate, now)?;
+        Some(answer.map_err(ResolveError::from).and_then(|caller| self.noted(caller, from, now)))
+    }
+
     fn noted(
         &self,
         caller: Arc<KnownCaller>,

@@ -145,7 +145,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the creator has no row, [`StoreError::Exists`] when the key is bound to
-    /// a token, also to one that was revoked: a key stands for one token, for ever.
+    /// a token, also to one that was revoked, or was until its last rotation: a key never stands for two tokens.
     pub async fn create_for_certificate(
         &self,
         new: NewToken,
@@ -169,6 +169,7 @@ impl Tokens {
         let inserted = sqlx::query(
             "INSERT INTO api_tokens (id, digest, name, roles, grants, creator, created, expires, of_certificate, networks) \
              SELECT $1, $2, $3, $4, $5, users.id, $7, $8, $9, $10 FROM users WHERE users.id = $6 \
+             AND NOT EXISTS (SELECT 1 FROM api_tokens AS other WHERE other.previous_digest = $2) \
              ON CONFLICT (digest) DO NOTHING",
         )
         .bind(id.to_string())
@@ -310,15 +311,8 @@ impl Tokens {
         overlap: Duration,
         expected_version: i64,
     ) -> Result<ApiToken, StoreError> {
-        let bound = sqlx::query("SELECT 1 FROM api_tokens WHERE digest = $1 OR previous_digest = $1")
-            .bind(digest_text(&key))
-            .fetch_optional(self.core.database.pool())
-            .await?;
-        if bound.is_some() {
-            return Err(StoreError::Exists);
-        }
         let statement = self.rotation(&key, PresentedBy::Certificate, overlap);
-        match self.change(statement, id, expected_version).await {
+        match self.change_unless_bound(statement, Some(&key), id, expected_version).await {
             // Bound at this very moment, by somebody else.
             Err(StoreError::Unavailable { source }) if is_duplicate(&source) => Err(StoreError::Exists),
             other => other,
@@ -372,7 +366,18 @@ impl Tokens {
 
     async fn change(
         &self,
+        statement: Statement,
+        id: TokenId,
+        expected_version: i64,
+    ) -> Result<ApiToken, StoreError> {
+        self.change_unless_bound(statement, None, id, expected_version).await
+    }
+
+    /// [`Tokens::change`], unless `key` is, or was, bound to a token; asked in the transaction that changes it.
+    async fn change_unless_bound(
+        &self,
         mut statement: Statement,
+        key: Option<&CredentialDigest>,
         id: TokenId,
         expected_version: i64,
     ) -> Result<ApiToken, StoreError> {
@@ -382,6 +387,16 @@ impl Tokens {
         statement.sql(" AND revoked IS NULL AND (expires IS NULL OR expires > ").number(now.micros());
         statement.sql(")").sql(RETURNING);
         let (mut tx, version) = self.core.database.begin_change().await?;
+        if let Some(key) = key {
+            let bound = sqlx::query("SELECT 1 FROM api_tokens WHERE digest = $1 OR previous_digest = $1")
+                .bind(digest_text(key))
+                .fetch_optional(tx.connection())
+                .await?;
+            if bound.is_some() {
+                tx.rollback().await?;
+                return Err(StoreError::Exists);
+            }
+        }
         let Some(row) = statement.query().fetch_optional(tx.connection()).await? else {
             tx.rollback().await?;
             let live = self.by_id(id).await?.filter(|token| token.is_live(now));

@@ -28,6 +28,9 @@ pub const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// What is given.
 pub const ISSUED_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
+/// What an event says of a token whose signature was checked.
+const ISSUER: &str = "issuer";
+
 /// The types of tokens that are taken: both mean the same bytes here.
 const SUBJECT_TYPES: [&str; 2] =
     ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
@@ -144,7 +147,7 @@ impl ExchangeFault {
     /// The value of `error_description`: one sentence that says what to do. `audience` is this gateway's.
     pub fn description(&self, audience: &str) -> String {
         match self {
-            ExchangeFault::Request => "send subject_token, with subject_token_type urn:ietf:params:oauth:token-type:jwt, each once".to_owned(),
+            ExchangeFault::Request => "send subject_token, with subject_token_type urn:ietf:params:oauth:token-type:jwt, each once, and no requested_token_type but urn:ietf:params:oauth:token-type:access_token".to_owned(),
             ExchangeFault::Malformed => "subject_token is no signed JWT".to_owned(),
             ExchangeFault::Algorithm => "subject_token must be signed with RS256, ES256 or EdDSA".to_owned(),
             ExchangeFault::Type => "subject_token is a token of another type, or has a header that is not taken".to_owned(),
@@ -209,11 +212,13 @@ impl From<StoreError> for ExchangeError {
 /// Gives a short token for the one in `fields`.
 ///
 /// # Errors
-/// [`ExchangeError`]. A fault is an event, with what the token says of itself if its signature was checked.
+/// [`ExchangeError`]. A fault is an event, with what the token says of itself, if its signature was checked: rubbish of
+/// strangers is counted with other refusals, and does not fill the log.
 pub async fn exchange(app: &App, fields: &Fields, visitor: Visitor<'_>) -> Result<Given, ExchangeError> {
     let mut about: Vec<(&str, String)> = vec![("grant_type", "token-exchange".to_owned())];
     match attempt(app, fields, &visitor, &mut about).await {
-        Err(ExchangeError::Fault(fault)) => {
+        // The issuer is known as soon as the signature was checked, and not before.
+        Err(ExchangeError::Fault(fault)) if about.iter().any(|(name, _)| *name == ISSUER) => {
             let operator = events::stranger(app, Channel::Api, &visitor);
             let about: Vec<(&str, &str)> =
                 about.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -238,6 +243,10 @@ async fn attempt(
     if !SUBJECT_TYPES.contains(&need("subject_token_type")?) || fields.get("actor_token").is_some() {
         return Err(ExchangeFault::Request.into());
     }
+    // RFC 8693, section 2.1: what is asked for is given, or nothing.
+    if fields.get("requested_token_type").is_some_and(|asked| asked != ISSUED_TYPE) {
+        return Err(ExchangeFault::Request.into());
+    }
     let expected = audience(app.store.gateway_id());
     if fields.get("audience").is_some_and(|asked| asked != expected) {
         return Err(ExchangeFault::Audience.into());
@@ -256,7 +265,7 @@ async fn attempt(
     let signed =
         app.issuers.check_signature(&token.issuer, &token.algorithm, token.key.as_deref(), signature, now);
     signed.await.map_err(of_keys)?;
-    about.push(("issuer", token.issuer.clone()));
+    about.push((ISSUER, token.issuer.clone()));
     about.push(("subject", token.subject.clone()));
     let rule = fitting(&rules, &token, fields.get("rule"))?;
     about.push(("rule", rule.rule.name.clone()));

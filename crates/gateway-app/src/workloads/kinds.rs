@@ -88,12 +88,12 @@ impl Kind {
         }
     }
 
-    /// The claims of which a rule must name one, for each list: first whose it is, by an id that no renaming and no
-    /// recreating gives to anybody else, then where in it.
+    /// The claims of which a rule must name one, for each list: first whose it is, by an id that nobody else gets by a
+    /// renaming or by making it anew; then its name, where an id outlives a renaming; then where in it.
     pub const fn pinned(self) -> &'static [&'static [&'static str]] {
         match self {
-            Kind::Github => &[&["repository_id"], &["environment", "ref"]],
-            Kind::Gitlab => &[&["project_id"], &["environment", "ref_path"]],
+            Kind::Github => &[&["repository_id"], &["repository"], &["environment", "ref"]],
+            Kind::Gitlab => &[&["project_id"], &["project_path"], &["environment", "ref_path"]],
             Kind::Circleci => &[
                 &["oidc.circleci.com/project-id"],
                 &["oidc.circleci.com/vcs-origin"],
@@ -119,14 +119,15 @@ impl Kind {
     ///
     /// # Security
     /// What others can set off is left out: a pull request, also from a fork, a comment, a job of another project. So
-    /// is a second run of a job that ran once, which would do what was meant for then.
+    /// is a second run of a job that ran once, which would do what was meant for then. At GitLab, whoever may push any
+    /// branch may run a job of any environment that is not protected, so that only protected refs are taken.
     pub const fn usual(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
             Kind::Github => &[
                 ("event_name", &["push", "workflow_dispatch", "release", "schedule"]),
                 ("run_attempt", &["1"]),
             ],
-            Kind::Gitlab => &[("pipeline_source", &["push", "web", "schedule"])],
+            Kind::Gitlab => &[("pipeline_source", &["push", "web", "schedule"]), ("ref_protected", &["true"])],
             Kind::Circleci => &[("oidc.circleci.com/ssh-rerun", &["false"])],
             Kind::Buildkite | Kind::Certificate => &[],
         }
@@ -145,6 +146,34 @@ impl Kind {
             "oidc.circleci.com/vcs-ref",
         ]
         .contains(&claim)
+    }
+
+    /// What may stand before the star of a value; otherwise what is wrong with it.
+    ///
+    /// # Errors
+    /// A sentence, when so short a beginning would let in what the rule does not mean: every branch, every pull request,
+    /// or the workflows of another repository.
+    pub(crate) fn check_beginning(claim: &str, beginning: &str) -> Result<(), &'static str> {
+        let names_more = match claim {
+            "ref" | "ref_path" | "oidc.circleci.com/vcs-ref" => ["refs/heads/", "refs/tags/"]
+                .iter()
+                .any(|kind| beginning.strip_prefix(kind).is_some_and(|name| !name.is_empty())),
+            "workflow_ref" | "job_workflow_ref" => beginning.contains("/.github/workflows/"),
+            "ci_config_ref_uri" => beginning.contains("//"),
+            _other => !beginning.is_empty(),
+        };
+        if names_more {
+            return Ok(());
+        }
+        Err(match claim {
+            "workflow_ref" | "job_workflow_ref" => {
+                "what stands before the star must name a workflow, such as acme/shop/.github/workflows/deploy.yml@*"
+            }
+            "ci_config_ref_uri" => {
+                "what stands before the star must name a file, such as gitlab.com/acme/shop//.gitlab-ci.yml@*"
+            }
+            _other => "what stands before the star must name more, such as refs/heads/release-* or release-*",
+        })
     }
 
     /// `claims` with what a rule of this kind says unless somebody says otherwise.

@@ -259,14 +259,7 @@ fn check_value(name: &str, value: &str) -> Result<(), &'static str> {
         return Err("a value has 1 to 500 visible characters");
     }
     match value.strip_suffix('*') {
-        // `refs/*` would be everybody who can push, or open a pull request.
-        Some(beginning) if Kind::takes_beginnings(name) => {
-            if beginning.split('/').filter(|part| !part.is_empty()).count() < 2 {
-                Err("what stands before the star must name more, such as refs/heads/release-*")
-            } else {
-                Ok(())
-            }
-        }
+        Some(beginning) if Kind::takes_beginnings(name) => Kind::check_beginning(name, beginning),
         Some(_) => Err("this claim is compared as a whole, so that a star stands for itself; leave it out"),
         None if name == FINGERPRINT && !is_fingerprint(value) => {
             Err("a fingerprint is SHA-256 in 64 lower-case hexadecimal digits")

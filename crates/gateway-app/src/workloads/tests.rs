@@ -65,6 +65,38 @@ fn f4_a_workflow_of_another_repository_is_named() {
 }
 
 #[test]
+fn l8_what_stands_before_a_star_names_something() {
+    let check = |claim: &str, beginning: &str, expected: bool| {
+        assert_eq!(Kind::check_beginning(claim, beginning).is_ok(), expected, "{claim} {beginning}*");
+    };
+    for claim in ["ref", "ref_path", "oidc.circleci.com/vcs-ref"] {
+        check(claim, "refs/heads/release-", true);
+        check(claim, "refs/tags/v", true);
+        for all in ["", "refs/", "refs/heads", "refs/heads/", "refs/tags/", "refs/pull/", "refs/pull/7/", "release-"] {
+            check(claim, all, false);
+        }
+    }
+    for claim in ["workflow_ref", "job_workflow_ref"] {
+        check(claim, "acme/shop/.github/workflows/", true);
+        check(claim, "acme/shop/.github/workflows/d.yml@refs/heads/", true);
+        check(claim, "acme/shared", false);
+        check(claim, "acme/shop/", false);
+    }
+    check("ci_config_ref_uri", "gitlab.com/acme/shop//.gitlab-ci.yml@", true);
+    check("ci_config_ref_uri", "gitlab.com/acme/shop", false);
+    check("build_branch", "release-", true);
+    check("build_tag", "", false);
+}
+
+#[test]
+fn f4_gitlab_takes_jobs_of_protected_refs() {
+    let completed = Kind::Gitlab.completed(claims(&[("environment", "prod")]));
+    assert_eq!(completed["ref_protected"], ["true"]);
+    let said = Kind::Gitlab.completed(claims(&[("ref_protected", "true|false")]));
+    assert_eq!(said["ref_protected"], ["true", "false"], "unless the rule says otherwise");
+}
+
+#[test]
 fn only_those_of_the_repository_are_told() {
     let rule = claims(&[("repository_id", "1"), ("repository", "acme/shop"), ("ref", "refs/heads/main")]);
     assert!(is_near(Kind::Github, &rule, &claims(JOB)));

@@ -43,8 +43,10 @@ pub(crate) async fn authenticate(
 ) -> Flow<Authenticated> {
     let open = identified.target.operation().class == Class::Open;
     if identified.cross_origin.is_some() {
-        // A browser may send the cookies of a sibling host along; a foreign page's call is not in their name.
+        // A browser may send the cookies of a sibling host along, and shows a client certificate by itself; a foreign
+        // page's call is not in their name.
         identified.admitted.request.headers_mut().remove(COOKIE);
+        identified.admitted.client_certificate = None;
     }
     let certificate = identified.admitted.client_certificate.take();
     let headers = identified.admitted.request.headers_mut();

@@ -86,7 +86,7 @@ impl Standing {
     }
 
     /// `Err` with the reason when it must end. While the store cannot be reached, or is too busy to answer, what is
-    /// open goes on (DESIGN 1, idea 8).
+    /// open goes on for whom it was last known to be (DESIGN 1, idea 8).
     async fn check(&self) -> Result<(), String> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let parts = &self.plane.parts;
@@ -96,10 +96,12 @@ impl Standing {
                 false => Err("the access token is over".to_owned()),
             };
         }
-        let known = match credential.resolve(parts.store.callers(), None, parts.clock.now()).await {
+        let from = Some(self.caller.source_ip);
+        let known = match credential.resolve(parts.store.callers(), from, parts.clock.now()).await {
             Ok(known) => known,
             Err(ResolveError::Refused(_)) => return Err("the session or token is no longer valid".to_owned()),
-            Err(ResolveError::Store(_)) => return Ok(()),
+            // The clock goes on: an elevation that is over ends what it began.
+            Err(ResolveError::Store(_)) => return self.decide(&self.caller),
         };
         let caller = Caller { principal: known.principal.clone(), ..self.caller.clone() };
         self.decide(&caller)

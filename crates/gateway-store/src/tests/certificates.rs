@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use gateway_types::{CredentialDigest, Grant, Role, RoleSet, Secret, Timestamp};
 
 use super::Place;
@@ -119,6 +121,17 @@ async fn a_key_stands_for_one_token() {
         let resolve = async |key| store.callers().resolve_certificate(key, None, now).await;
         let unknown = resolve(key).await;
         assert!(matches!(unknown, Err(ResolveError::Refused(CallerFault::Unknown))));
+        let token = store.tokens().create_for_certificate(new.clone(), key).await.unwrap();
+        // The key before a rotation stands for this token as long as it is good, and is nobody else's.
+        let (hour, other) = (Duration::from_secs(3600), CredentialDigest([9; 32]));
+        let moved = store.tokens().rotate_to_certificate(token.id, other, hour, token.version).await.unwrap();
+        let taken = store.tokens().create_for_certificate(new.clone(), key).await;
+        assert!(matches!(taken, Err(StoreError::Exists)), "{taken:?}");
+        assert_eq!(resolve(key).await.unwrap().principal.credential_id(), Some(token.id.to_string()));
+        let back = store.tokens().rotate_to_certificate(token.id, key, hour, moved.version).await;
+        assert!(matches!(back, Err(StoreError::Exists)), "{back:?}");
+        store.tokens().revoke(token.id).await.unwrap();
+        let key = CredentialDigest([10; 32]);
         let token = store.tokens().create_for_certificate(new.clone(), key).await.unwrap();
         assert_eq!(token.presented_by, PresentedBy::Certificate);
         assert_eq!(store.tokens().by_id(token.id).await.unwrap().unwrap(), token);

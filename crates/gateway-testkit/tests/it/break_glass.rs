@@ -103,6 +103,8 @@ async fn what_does_not_break_the_glass() {
     };
     let mut without_scope = asked(&[&codes[0], &codes[1]]);
     without_scope.as_object_mut().unwrap().remove("role");
+    let mut eve_without_codes = asked(&[&codes[0], &unknown]);
+    eve_without_codes["person"] = json!("eve@example.com");
     let cases = [
         ("one code", asked(&[&codes[0]]), 403),
         ("one code twice", asked(&[&codes[0], &codes[0].to_lowercase()]), 403),
@@ -112,6 +114,7 @@ async fn what_does_not_break_the_glass() {
         ("more than it takes", asked(&[&codes[0], &codes[1], &codes[2]]), 403),
         ("no text of a code", asked(&[&codes[0], &"x".to_owned()]), 400),
         ("nobody known", with("person", json!("eve@example.com")), 400),
+        ("nobody known, to somebody without codes", eve_without_codes, 403),
         ("no reason", with("reason", json!("because")), 400),
         ("a scope too many", with("app", json!("myapp")), 400),
         ("no scope", without_scope, 400),

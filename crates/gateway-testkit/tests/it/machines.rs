@@ -329,11 +329,18 @@ async fn f1_f2_f3_forged_and_malformed_tokens_are_refused_with_their_own_reason(
         assert!(reply.status == 400 && (oversize || told["reason"] == *reason), "{name}: {told}");
     }
     // The form itself.
-    let cases: [&[(&str, &str)]; 4] = [
+    const SAML: &str = "urn:ietf:params:oauth:token-type:saml2";
+    let cases: [&[(&str, &str)]; 5] = [
         &[("grant_type", GRANT), ("subject_token", &good)],
         &[("grant_type", GRANT), ("subject_token", &good), ("subject_token_type", "urn:x")],
         &[("grant_type", GRANT), ("subject_token", &good), ("subject_token_type", JWT), ("actor_token", "x")],
         &[("grant_type", GRANT), ("subject_token", &good), ("subject_token_type", JWT), ("audience", "x")],
+        &[
+            ("grant_type", GRANT),
+            ("subject_token", &good),
+            ("subject_token_type", JWT),
+            ("requested_token_type", SAML),
+        ],
     ];
     for fields in cases {
         assert_eq!(exchange_with(&gateway, fields).await.status, 400, "{fields:?}");
@@ -342,6 +349,10 @@ async fn f1_f2_f3_forged_and_malformed_tokens_are_refused_with_their_own_reason(
     let in_query = format!("!/auth/token?grant_type=x&subject_token={good}");
     let reply = RawClient::connect(gateway.addr()).await.ask("POST", &in_query, "", &[], b"").await;
     assert_eq!(reply.status, 400, "{}", reply.text());
+    // What nobody signed is no line of its own in the log.
+    let events = gateway.events().await;
+    let told = |event: &Event| event.reason.as_deref().is_some_and(|why| why.starts_with("token exchange refused"));
+    assert!(!events.iter().any(|(_, event)| told(event)), "{events:?}");
     // And nothing of it spent the good one.
     assert_eq!(exchange(&gateway, &good).await.status, 200);
     gateway.finish().await;
@@ -413,7 +424,7 @@ async fn an_admin_writes_a_rule_with_a_bound_factor_and_pages_and_api_show_it() 
     let session = gateway.session(Role::Admin).await;
     let rule = json!({
         "kind": "github",
-        "claims": { "repository_id": ["4711"], "environment": ["prod"] },
+        "claims": { "repository_id": ["4711"], "repository": ["acme/shop"], "environment": ["prod"] },
         "roles": ["cicd"],
         "grants": [{ "actions": "convox:build:*", "apps": ["myapp"] }],
         "lifetime": "10m",
@@ -438,12 +449,19 @@ async fn an_admin_writes_a_rule_with_a_bound_factor_and_pages_and_api_show_it() 
         words.contains("environment is `prod`, and event_name is `push` or `workflow_dispatch`"),
         "L8: {words}"
     );
+    let pinned = |more: Value| {
+        let mut claims = rule["claims"].clone();
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claims
+    };
     for (name, change, value) in [
         ("shop", "claims", json!({ "environment": ["prod"] })),
-        ("shop", "claims", json!({ "repository_id": ["4711"] })),
-        ("shop", "claims", json!({ "repository_id": ["4711"], "ref": ["refs/*"] })),
-        ("shop", "claims", json!({ "repository_id": ["47*"], "environment": ["prod"] })),
-        ("shop", "claims", json!({ "repository_id": ["4711"], "environment": ["prod"], "aud": ["x"] })),
+        ("shop", "claims", json!({ "repository_id": ["4711"], "repository": ["acme/shop"] })),
+        ("shop", "claims", json!({ "repository_id": ["4711"], "environment": ["prod"] })),
+        ("shop", "claims", pinned(json!({ "ref": ["refs/*"] }))),
+        ("shop", "claims", pinned(json!({ "ref": ["refs/heads/*"] }))),
+        ("shop", "claims", pinned(json!({ "repository_id": ["47*"] }))),
+        ("shop", "claims", pinned(json!({ "aud": ["x"] }))),
         ("shop", "roles", json!(["admin"])),
         ("shop", "grants", json!([])),
         ("shop", "grants", json!([{ "actions": "no:such:action" }])),
@@ -476,7 +494,7 @@ async fn an_admin_writes_a_rule_with_a_bound_factor_and_pages_and_api_show_it() 
     let fields = [
         ("version", "0"),
         ("kind", "github"),
-        ("claims", "repository_id = 4711\nref = refs/heads/main | refs/tags/v*"),
+        ("claims", "repository_id = 4711\nrepository = acme/shop\nref = refs/heads/main | refs/tags/v*"),
         ("role", "cicd"),
         ("grants", "convox:build:*@myapp"),
         ("lifetime", "15m"),

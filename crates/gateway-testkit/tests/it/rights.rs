@@ -32,7 +32,7 @@ async fn l6_nobody_makes_themselves_more_and_the_last_admin_stays() {
     // A trust rule is as good as a token, and codes are as good as a role.
     let rule = json!({
         "kind": "github",
-        "claims": { "repository_id": ["1"], "ref": ["refs/heads/main"] },
+        "claims": { "repository_id": ["1"], "repository": ["a/b"], "ref": ["refs/heads/main"] },
         "roles": ["deployer"],
         "grants": [{ "actions": "convox:*", "apps": ["myapp"] }],
     });

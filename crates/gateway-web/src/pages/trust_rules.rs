@@ -115,6 +115,13 @@ fn kinds(chosen: &str) -> Vec<Choice> {
     choices::one_of(&kinds, chosen)
 }
 
+/// The lifetimes to choose from; the one that a rule has is always there, so that saving changes nothing unseen.
+fn lifetimes(chosen: &str) -> Vec<Choice> {
+    let own = (!chosen.is_empty() && LIFETIMES.iter().all(|(value, _)| *value != chosen)).then_some((chosen, chosen));
+    let offered: Vec<(&str, &str)> = LIFETIMES.iter().copied().chain(own).collect();
+    choices::one_of(&offered, chosen)
+}
+
 fn may_be(role: Role) -> bool {
     !matches!(role, Role::Admin | Role::Auditor)
 }
@@ -125,7 +132,7 @@ impl Form {
             name,
             kinds: kinds(kind),
             roles: choices::of_roles(may_be, RoleSet::of(Role::Cicd)),
-            lifetimes: choices::one_of(LIFETIMES, ""),
+            lifetimes: lifetimes(""),
             ..Self::default()
         }
     }
@@ -143,7 +150,7 @@ impl Form {
             roles: choices::of_roles(may_be, rule.roles),
             grants: grants::written(&rule.grants),
             networks: networks.join("\n"),
-            lifetimes: choices::one_of(LIFETIMES, &format_duration(rule.lifetime)),
+            lifetimes: lifetimes(&format_duration(rule.lifetime)),
             ..Self::blank(rule.name.clone(), &rule.kind)
         }
     }
@@ -209,7 +216,7 @@ fn filled_in(request: &OwnRequest, name: String, version: i64) -> (Form, Option<
         roles: choices::of_roles(may_be, ticked.clone().unwrap_or_default()),
         grants: field("grants"),
         networks: field("networks"),
-        lifetimes: choices::one_of(LIFETIMES, &lifetime),
+        lifetimes: lifetimes(&lifetime),
         ..Form::blank(name, &kind)
     };
     let claims = read_claims(&form.claims).map_err(|fault| form.claims_fault = fault).ok();
@@ -243,6 +250,15 @@ pub(crate) async fn remove(web: &Web, request: &OwnRequest) -> Result<OwnReply, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn saving_a_rule_keeps_its_lifetime() {
+        let chosen = |lifetime: &str| {
+            let offered = lifetimes(lifetime);
+            offered.into_iter().find(|choice| choice.chosen).map(|choice| choice.value).unwrap()
+        };
+        assert_eq!((chosen("10m"), chosen("1h"), chosen("")), ("10m".into(), "1h".into(), "15m".into()));
+    }
 
     #[test]
     fn conditions_are_read_and_a_slip_is_said() {

@@ -86,6 +86,9 @@ async fn a_rule_is_planned_written_and_used_in_a_job() {
     assert!(gateway.store().trust_rules().list().await.unwrap().is_empty(), "a plan writes nothing");
     let unasked = run(&admin, &trust).await;
     assert_eq!(unasked.status.code(), Some(2), "nobody is there to confirm it: {}", text(&unasked));
+    let no_branch = run(&admin, &[&trust[..], &["--repository-id", "4711", "--plan"]].concat()).await;
+    assert_eq!(no_branch.status.code(), Some(2), "{}", text(&no_branch));
+    assert!(text(&no_branch).contains("--ref refs/heads/"), "{}", text(&no_branch));
     let written = answer(&run(&admin, &[&trust[..], &["--yes"]].concat()).await);
     assert_eq!(written["roles"], json!(["deployer"]));
     let listed = answer(&run(&admin, &["ci", "trust", "list", "--json"]).await);
@@ -105,6 +108,8 @@ async fn a_rule_is_planned_written_and_used_in_a_job() {
     assert!(signed_in.status.success(), "{}", text(&signed_in));
     assert!(!String::from_utf8_lossy(&signed_in.stdout).contains("rgx_"), "{}", text(&signed_in));
     assert!(text(&signed_in).contains("::add-mask::rgx_"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "a token is in it");
     let lines = std::fs::read_to_string(&file).unwrap();
     assert!(lines.contains("RACK_URL=http://convox:rgx_"), "{lines}");
     let again = run(&job, &["ci", "login", &url]).await;

@@ -1,9 +1,10 @@
 //! `ci login`: finds the token in a job of GitHub Actions, GitLab, CircleCI or Buildkite, made for this gateway, and
 //! exchanges it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -73,7 +74,7 @@ pub(super) async fn run(context: &Context, arguments: LoginArguments) -> Result<
             rack_url.expose()
         );
         let cannot = || format!("{} cannot be written", path.display());
-        let mut file = OpenOptions::new().append(true).create(true).open(path).problem(cannot())?;
+        let mut file = for_oneself(path).problem(cannot())?;
         file.write_all(lines.as_bytes()).problem(cannot())?;
     }
     let told = arguments.env_file.is_none().then_some(secret);
@@ -86,6 +87,11 @@ pub(super) async fn run(context: &Context, arguments: LoginArguments) -> Result<
         Some(secret) => format!("RACK_GATEWAY_URL={}\nRACK_GATEWAY_TOKEN={secret}", answer.url),
         None => format!("signed in by the trust rule {} for {} seconds", answer.rule, answer.expires_in),
     })
+}
+
+/// The file to add to. One that is made here is read by nobody else, because a token is written to it.
+fn for_oneself(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// The token of this job for `audience`.

@@ -68,6 +68,9 @@ pub(crate) enum TrustCommand {
         /// The project's number, which its page shows
         #[arg(long, value_name = "NUMBER")]
         project_id: u64,
+        /// Its path, as GROUP/PROJECT: jobs of a project that was renamed have another
+        #[arg(long, value_name = "GROUP/PROJECT")]
+        project_path: String,
         /// Only jobs of this environment
         #[arg(long = "env", value_name = "NAME")]
         environment: Option<String>,
@@ -94,7 +97,7 @@ pub(crate) enum TrustCommand {
         #[command(flatten)]
         what: What,
     },
-    /// Trust jobs of a Buildkite pipeline
+    /// Trust jobs of a Buildkite pipeline, which must build no forks, or prefix the branch names of forks
     Buildkite {
         /// The organization's id
         #[arg(long, value_name = "ID")]
@@ -212,8 +215,11 @@ pub(super) async fn run(context: &Context, arguments: TrustArguments) -> Result<
             let asked = Github { repository, environment, refs, workflow, events, repository_id, api };
             (asked.whom(&remote).await?, what)
         }
-        TrustCommand::Gitlab { project_id, environment, refs, what } => {
-            let mut claims = Claims::from([one("project_id", &project_id.to_string())]);
+        TrustCommand::Gitlab { project_id, project_path, environment, refs, what } => {
+            let mut claims = Claims::from([
+                one("project_id", &project_id.to_string()),
+                one("project_path", &project_path),
+            ]);
             claims.extend(environment.as_deref().map(|name| one("environment", name)));
             claims.extend(some("ref_path", refs));
             let name = format!("gitlab-{project_id}-{}", environment.as_deref().unwrap_or("ref"));
@@ -294,21 +300,22 @@ impl Github {
             Some(id) => (id.to_string(), None, self.repository.clone(), None),
             None => self.ask(remote).await?,
         };
-        let refs = if self.refs.is_empty() {
+        let refs: Vec<String> = if self.refs.is_empty() {
             branch.map(|branch| format!("refs/heads/{branch}")).into_iter().collect()
         } else {
             self.refs
         };
+        // Without one the rule would be for every branch, and for every pull request of the environment.
+        if refs.is_empty() {
+            let unknown = "the default branch is not known, because GitHub was not asked or does not say";
+            return Err(Failure::new(Exit::Usage, unknown).hint("say which: --ref refs/heads/BRANCH"));
+        }
         let mut claims = Claims::from([one("repository_id", &id), one("repository", &repository)]);
         claims.extend(owner.map(|owner| one("repository_owner_id", &owner)));
         claims.extend(self.environment.as_deref().map(|name| one("environment", name)));
         if let Some(file) = &self.workflow {
-            let of = |at: &str| format!("{repository}/.github/workflows/{file}@{at}");
-            let paths: Vec<String> = match refs.is_empty() {
-                true => vec![of("*")],
-                false => refs.iter().map(|at| of(at)).collect(),
-            };
-            claims.extend(some("workflow_ref", paths));
+            let of = |at: &String| format!("{repository}/.github/workflows/{file}@{at}");
+            claims.extend(some("workflow_ref", refs.iter().map(of).collect()));
         }
         claims.extend(some("ref", refs));
         claims.extend(some("event_name", self.events));
