@@ -1,7 +1,7 @@
 //! The access review: who can do what, and when they last did anything. Made page by page, by the same engine that
 //! decides requests, so that it cannot say anything else than it would.
 
-use gateway_store::{ApiToken, Page, StoreError, TokenFilter, User};
+use gateway_store::{ApiToken, EventFilter, Page, StoreError, TokenFilter, User};
 use gateway_types::{Caller, Principal, Resource, Timestamp};
 
 use crate::audit::csv_cell;
@@ -71,7 +71,15 @@ async fn tokens(app: &App, cursor: Option<&str>, limit: u32) -> Result<Page<Line
 async fn person(app: &App, user: &User) -> Result<Vec<Line>, StoreError> {
     let caller = explain::person(user);
     let now = app.clock.now();
-    let last_used = app.store.sessions().last_seen_of(user.id).await?;
+    let last_used = match app.store.sessions().last_seen_of(user.id).await? {
+        Some(seen) => Some(seen),
+        // Sessions that are long over are forgotten; what was done is not.
+        None => {
+            let filter = EventFilter { actor: Some(user.email.clone()), ..EventFilter::default() };
+            let newest = app.store.events().search(&filter, None, 1).await?;
+            newest.items.first().map(|(_, event)| event.time)
+        }
+    };
     let names = |resource: &Resource| {
         let (elevated, granted) = app.entitlements.of(user.id, resource, now);
         let elevated = elevated.iter().map(|role| format!("elevated to {role}"));

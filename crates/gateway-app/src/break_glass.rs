@@ -43,6 +43,10 @@ pub const MOST_CODES: u32 = 20;
 const MOST_TRIES: u32 = 10;
 const TRY_PERIOD: Duration = Duration::from_secs(15 * 60);
 
+/// Who tells of ends, and the longest that it takes.
+const TELLING: &str = "break-glass-ends";
+const TELLING_TTL: Duration = Duration::from_secs(60);
+
 /// The shortest and the longest reason or review, in characters.
 const REASON: std::ops::RangeInclusive<usize> = 10..=1000;
 
@@ -366,18 +370,27 @@ async fn has_another_admin(store: &Store, person: &str) -> Result<bool, StoreErr
     }
 }
 
-/// Records and tells the end of uses that are over, each once. Called every few seconds.
+/// Records and tells the end of uses that are over; by one instance at a time, and again when it is killed before that
+/// is noted. Called every few seconds.
 pub async fn tell_ended(app: &App) {
-    let ended = match app.store.break_glass().take_ended().await {
-        Ok(ended) => ended,
+    let told = async {
+        let lease = app.store.leases().acquire(TELLING, TELLING_TTL, Duration::ZERO).await?;
+        tell(app, app.store.break_glass().untold_ends().await?).await?;
+        lease.release().await
+    };
+    match told.await {
+        // Another instance does it.
+        Ok(()) | Err(StoreError::LeaseHeld { .. }) => {}
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "ends of break-glass uses cannot be told"
             );
-            return;
         }
-    };
+    }
+}
+
+async fn tell(app: &App, ended: Vec<BreakGlassUse>) -> Result<(), StoreError> {
     for used in ended {
         let now = app.clock.now();
         let mut event = Event::of_system(now, EventId::new(now, &*app.entropy), "gateway:breakglass:ended");
@@ -387,10 +400,11 @@ pub async fn tell_ended(app: &App) {
         if let Err(error) = record(&app.store, event).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the end of a break-glass use was not recorded"
+                "the end of a break-glass use was not recorded; it is tried again"
             );
+            continue;
         }
-        let ended = used.ended.unwrap_or(used.ends);
+        let (id, ended) = (used.id, used.ended.unwrap_or(used.ends));
         let told = Notice::GlassEnded {
             person: used.person,
             scope: used.scope,
@@ -399,7 +413,9 @@ pub async fn tell_ended(app: &App) {
             by: used.ended_by,
         };
         app.notices.notify(told).await;
+        app.store.break_glass().end_told(id).await?;
     }
+    Ok(())
 }
 
 async fn may_try(store: &Store, source: Option<IpAddr>) -> Result<(), BreakGlassError> {

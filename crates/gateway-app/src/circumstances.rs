@@ -26,10 +26,13 @@ impl Circumstances<'_> {
     pub fn of(&self, principal: &Principal, resource: &Resource, facts: Facts) -> Facts {
         let (elevated, roles_here) = match principal {
             Principal::User { id, .. } => self.entitlements.of(*id, resource, self.now),
-            Principal::Anonymous
-            | Principal::ApiToken { .. }
-            | Principal::AccessToken { .. }
-            | Principal::Workload { .. } => Default::default(),
+            // They give a token nothing; what is forbidden to its creator for them is forbidden to it.
+            Principal::ApiToken { creator, .. } => {
+                (Default::default(), self.entitlements.of(*creator, resource, self.now).1)
+            }
+            Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => {
+                Default::default()
+            }
         };
         let (hour, weekday) = self.settings.local_time(self.now).unzip();
         Facts {

@@ -14,12 +14,12 @@ use gateway_config::duration::format_duration;
 use gateway_store::{
     Elevation, ElevationFilter, ElevationState, NewElevation, Page, Store, StoreError, User,
 };
-use gateway_types::{Caller, ElevationId, Principal, Resource, Role, UserId};
+use gateway_types::{Caller, Channel, ElevationId, Facts, Principal, Resource, Role, UserId};
 use serde_json::{Value, json};
 
 use crate::rights::{beyond, person_behind};
 use crate::users::by;
-use crate::{App, Notice, Operator, record};
+use crate::{App, Notice, Operator, explain, record};
 
 pub use error::ElevationError;
 
@@ -156,6 +156,7 @@ pub async fn approve(
         return Err(ElevationError::TooLong { longest });
     }
     let quorum = app.settings.elevation_quorum();
+    let before = discount(app, before).await?;
     let mut event = of(operator, "gateway:elevation:approve", &before);
     event.parameters.insert("answer".to_owned(), "approve".to_owned());
     event.parameters.insert("quorum".to_owned(), quorum.to_string());
@@ -178,6 +179,27 @@ pub async fn approve(
         decided(app, &approved, true, name).await;
     }
     Ok(approved)
+}
+
+/// The request without the approvals of those who may not approve any more, by the policies and roles of now.
+async fn discount(app: &App, before: Elevation) -> Result<Elevation, ElevationError> {
+    let policy = app.policy();
+    let Some(approve) = policy.operation("gateway:elevation:approve") else { return Ok(before) };
+    let resource = Resource::gateway();
+    let facts = Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..Facts::default() };
+    let mut fewer = false;
+    for approver in app.store.elevations().approvers(before.id).await? {
+        let may = app.store.users().by_id(approver).await?.is_some_and(|user| {
+            let caller = Caller { channel: Channel::Api, ..explain::person(&user) };
+            let facts = app.circumstances().of(&caller.principal, &resource, facts.clone());
+            policy.decide(&caller, approve, &resource, &facts).is_allowed()
+        });
+        if !may {
+            app.store.elevations().discount(before.id, approver).await?;
+            fewer = true;
+        }
+    }
+    if fewer { waiting(app, before.id).await } else { Ok(before) }
 }
 
 /// Says no to somebody's request; one's own is ended instead.

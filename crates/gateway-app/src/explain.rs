@@ -4,14 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use gateway_audit::Event;
 use gateway_policy::{PolicyEngine, can as engine_can, who_can as engine_who_can};
-use gateway_store::{ApiToken, Store, TokenFilter, User};
+use gateway_store::{ApiToken, Store, TokenFilter, TrustRule, User};
 use gateway_types::{
     Caller, Channel, CredentialKind, Facts, Principal, RequestId, Resource, SessionId, Verdict,
+    WorkloadOrigin,
 };
 use uuid::Uuid;
 
 use crate::circumstances::Circumstances;
 use crate::error::AppError;
+use crate::workloads::Kind;
 use crate::{App, tokens};
 
 /// Everything the log has of one request, in order.
@@ -167,9 +169,11 @@ async fn candidates(store: &Store) -> Result<Vec<Caller>, AppError> {
         }
         filter.cursor = page.next;
         if filter.cursor.is_none() {
-            return Ok(candidates);
+            break;
         }
     }
+    candidates.extend(store.trust_rules().list().await?.iter().map(workload));
+    Ok(candidates)
 }
 
 fn unknown_action(engine: &PolicyEngine, action: &str) -> AppError {
@@ -203,6 +207,20 @@ pub(crate) async fn machine(store: &Store, token: &ApiToken) -> Result<Caller, A
         creator_email: creator.as_ref().map(|creator| creator.email.as_str()).unwrap_or_default().into(),
         creator_roles: creator.map(|creator| creator.roles).unwrap_or_default(),
     }))
+}
+
+/// Any machine of a trust rule.
+pub(crate) fn workload(rule: &TrustRule) -> Caller {
+    let rule = &rule.rule;
+    let is_certificate = rule.kind == Kind::Certificate.name();
+    asking(Principal::Workload {
+        id: rule.name.as_str().into(),
+        name: rule.name.as_str().into(),
+        subject: "".into(),
+        origin: if is_certificate { WorkloadOrigin::Certificate } else { WorkloadOrigin::Exchange },
+        roles: rule.roles,
+        grants: rule.grants.clone().into(),
+    })
 }
 
 /// A caller as policy would see it on the rack proxy. The address is not a fact that any default rule reads.

@@ -30,8 +30,8 @@ pub enum RoleGrantError {
     /// Nobody has this address.
     #[error("nobody has the address `{0}`; invite the person first")]
     NobodyCalled(String),
-    /// Nobody grants themselves anything.
-    #[error("you cannot grant yourself a role; ask another admin")]
+    /// Nobody grants themselves anything, nor a group that they are in.
+    #[error("you cannot grant a role to yourself or to a group of yours; ask another admin")]
     Oneself,
     /// Neither or both of the two holders.
     #[error("name either a person or a group")]
@@ -200,6 +200,11 @@ async fn holder(
             if !(1..=200).contains(&group.chars().count()) || group.chars().any(hazard) {
                 return Err(RoleGrantError::BadGroup);
             }
+            if let Some(oneself) = person_behind(caller)
+                && app.store.role_grants().groups_of(oneself).await?.contains(group)
+            {
+                return Err(RoleGrantError::Oneself);
+            }
             Ok((GrantHolder::Group(group.clone()), None))
         }
         (Some(_), Some(_)) | (None, None) => Err(RoleGrantError::NotOneHolder),
@@ -225,7 +230,29 @@ fn shown(holder: &GrantHolder, email: Option<&str>, role: &str, app: Option<&str
 
 #[cfg(test)]
 mod tests {
-    use super::is_role;
+    use gateway_types::{ProblemKind, Role};
+
+    use super::{NewRoleGrant, create, is_role};
+    use crate::tests::{World, refused};
+
+    #[tokio::test]
+    async fn nobody_grants_a_group_of_theirs_a_role() {
+        for world in World::both().await {
+            let ann = world.person("ann", &[Role::Admin]).await;
+            let bo = world.person("bo", &[Role::Admin]).await;
+            world.app.store.role_grants().set_groups(ann.user.id, &["web".to_owned()]).await.unwrap();
+            let new = NewRoleGrant {
+                group: Some("web".to_owned()),
+                role: "deployer".to_owned(),
+                ..NewRoleGrant::default()
+            };
+            let by = async |person: &crate::tests::Person| {
+                create(&world.app, &world.operator(&person.caller), &person.caller, &new).await
+            };
+            refused(by(&ann).await, ProblemKind::Refused, "yours");
+            by(&bo).await.unwrap();
+        }
+    }
 
     #[test]
     fn roles_are_built_in_ones_or_plain_names() {

@@ -146,6 +146,9 @@ pub struct VerdictRecord {
     /// kind of fact does not change the bytes of old events.
     #[serde(default, with = "members::facts", skip_serializing_if = "members::facts::are_default")]
     pub facts: Facts,
+    /// Ids of the policies in observe mode that would have refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// Content hash of the policy set that decided.
     pub policy_version: String,
     /// What would have turned a refusal into a yes.
@@ -154,9 +157,6 @@ pub struct VerdictRecord {
     /// Ids of the policies that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
-    /// Ids of the policies in observe mode that would have refused.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub observed: Vec<String>,
 }
 
 impl VerdictRecord {
@@ -165,10 +165,10 @@ impl VerdictRecord {
         Self {
             decision: verdict.decision,
             facts: facts.clone(),
+            observed: verdict.observed.clone(),
             policy_version: verdict.policy_version.clone(),
             remedies: verdict.remedies.iter().map(|remedy| remedy.kind).collect(),
             rules: verdict.rules.clone(),
-            observed: verdict.observed.clone(),
         }
     }
 }

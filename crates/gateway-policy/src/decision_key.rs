@@ -104,25 +104,48 @@ impl DecisionKey {
         Self { seen, channel: caller.channel, operation, resource: resource.clone(), facts }
     }
 
+    /// The same decision without what grants of roles give.
+    pub(crate) fn without_grants(&self) -> Self {
+        Self { facts: Facts { roles_here: BTreeSet::new(), ..self.facts.clone() }, ..self.clone() }
+    }
+
+    /// Of a token, the same decision for whoever made it, as a person with every second factor given.
+    pub(crate) fn as_creator(&self) -> Option<Self> {
+        match &self.seen {
+            Seen::ApiToken { creator, creator_email, creator_roles, .. } => Some(Self {
+                seen: Seen::person(*creator, Arc::clone(creator_email), *creator_roles),
+                facts: Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..self.facts.clone() },
+                ..self.clone()
+            }),
+            Seen::Anonymous | Seen::User { .. } | Seen::AccessToken { .. } | Seen::Workload { .. } => None,
+        }
+    }
+
     /// The same decision with other facts.
     pub(crate) fn with_facts(&self, facts: &Facts) -> Self {
         Self { facts: facts_of(&self.seen, facts), ..self.clone() }
     }
 }
 
-/// The facts that may be believed of this principal: only a person has a second factor, and elevations and grants
-/// of roles are a person's own, which their tokens do not share.
+/// The facts that may be believed of this principal: only a person has a second factor and elevations. Of a token the
+/// grants of roles are those of its creator, for what is forbidden to them.
 fn facts_of(seen: &Seen, facts: &Facts) -> Facts {
     match seen {
         Seen::User { .. } => facts.clone(),
-        Seen::Anonymous | Seen::ApiToken { .. } | Seen::AccessToken { .. } | Seen::Workload { .. } => Facts {
-            mfa_window: false,
-            mfa_bound: false,
-            mfa_enrolled: false,
-            elevated: RoleSet::EMPTY,
-            roles_here: BTreeSet::new(),
-            elevation_possible: false,
-            ..facts.clone()
-        },
+        Seen::ApiToken { .. } => of_machine(facts),
+        Seen::Anonymous | Seen::AccessToken { .. } | Seen::Workload { .. } => {
+            Facts { roles_here: BTreeSet::new(), ..of_machine(facts) }
+        }
+    }
+}
+
+fn of_machine(facts: &Facts) -> Facts {
+    Facts {
+        mfa_window: false,
+        mfa_bound: false,
+        mfa_enrolled: false,
+        elevated: RoleSet::EMPTY,
+        elevation_possible: false,
+        ..facts.clone()
     }
 }

@@ -4,7 +4,6 @@
 //! remedies, sentences or the cache.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Policy, PolicySet, Request,
@@ -30,6 +29,14 @@ pub(crate) enum Outcome {
     /// These could not be evaluated (none: the question could not be put). A refusal, whatever the
     /// others say: Cedar skips a policy that fails, and a skipped forbid would be a yes.
     Failed(BTreeSet<String>),
+}
+
+/// Ids of the policies that apply, and of those that could not be evaluated.
+#[derive(Default)]
+struct Votes {
+    permits: BTreeSet<String>,
+    forbids: BTreeSet<String>,
+    failures: BTreeSet<String>,
 }
 
 /// What only the engine knows about a token.
@@ -91,10 +98,8 @@ impl Evaluator {
         let Some(operation) = self.operations.get(key.operation) else {
             return Outcome::Failed(BTreeSet::new());
         };
-        let (grants, creator, creator_email, creator_roles) = match &key.seen {
-            Seen::ApiToken { grants, creator, creator_email, creator_roles, .. } => {
-                (grants, creator, creator_email, creator_roles)
-            }
+        let grants = match &key.seen {
+            Seen::ApiToken { grants, .. } => grants,
             // Nobody stands behind a workload: an admin's second factor gave its rule, or the codes its use.
             Seen::Workload { grants, .. } => {
                 return self.evaluate_alone(key, granted(grants, operation, key, true));
@@ -103,12 +108,9 @@ impl Evaluator {
                 return self.evaluate_alone(key, TokenFacts::default());
             }
         };
-        let as_creator = DecisionKey {
-            seen: Seen::person(*creator, Arc::clone(creator_email), *creator_roles),
-            facts: Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..key.facts.clone() },
-            ..key.clone()
-        };
-        let creator = self.evaluate_alone(&as_creator, TokenFacts::default());
+        let creator = self.evaluate_creator(key);
+        // A token does not rise with its creator.
+        let key = &key.without_grants();
         let token = |creator_may| granted(grants, operation, key, creator_may);
         match creator {
             Outcome::Permitted(_) => self.evaluate_alone(key, token(true)),
@@ -126,8 +128,30 @@ impl Evaluator {
         }
     }
 
-    /// Ids of the forbids that are only observed and would refuse this; also of those that could not be evaluated.
+    /// What the creator of a token may: what they are forbidden for a role that a grant gives them holds, what such
+    /// a role permits does not.
+    fn evaluate_creator(&self, key: &DecisionKey) -> Outcome {
+        let Some(creator) = key.as_creator() else { return Outcome::Failed(BTreeSet::new()) };
+        let whole = self.evaluate_alone(&creator, TokenFacts::default());
+        match whole {
+            Outcome::Forbidden(_) | Outcome::Failed(_) => whole,
+            Outcome::Permitted(_) | Outcome::Unpermitted if creator.facts.roles_here.is_empty() => whole,
+            Outcome::Permitted(_) | Outcome::Unpermitted => {
+                self.evaluate_alone(&creator.without_grants(), TokenFacts::default())
+            }
+        }
+    }
+
+    /// Ids of the forbids that are only observed and would refuse this, of a token also to its creator; also of those
+    /// that could not be evaluated.
     pub(crate) fn observed(&self, key: &DecisionKey) -> BTreeSet<String> {
+        match key.as_creator() {
+            Some(creator) => &self.observed_alone(&creator) | &self.observed_alone(&key.without_grants()),
+            None => self.observed_alone(key),
+        }
+    }
+
+    fn observed_alone(&self, key: &DecisionKey) -> BTreeSet<String> {
         let mut sets = self.select(&self.observed, key);
         if key.facts.observing {
             sets.extend(self.select(&self.own_forbids, key));
@@ -141,10 +165,8 @@ impl Evaluator {
             }
             _other => TokenFacts::default(),
         };
-        match self.answer(key, token, &sets) {
-            Outcome::Forbidden(rules) | Outcome::Failed(rules) => rules,
-            Outcome::Permitted(_) | Outcome::Unpermitted => BTreeSet::new(),
-        }
+        let votes = self.votes(key, token, &sets).unwrap_or_default();
+        &votes.forbids | &votes.failures
     }
 
     fn evaluate_alone(&self, key: &DecisionKey, token: TokenFacts) -> Outcome {
@@ -152,26 +174,9 @@ impl Evaluator {
     }
 
     fn answer(&self, key: &DecisionKey, token: TokenFacts, sets: &[&PolicySet]) -> Outcome {
-        let Some((request, entities)) = self.question(key, token) else {
+        let Some(Votes { permits, forbids, failures }) = self.votes(key, token, sets) else {
             return Outcome::Failed(BTreeSet::new());
         };
-        let mut permits = BTreeSet::new();
-        let mut forbids = BTreeSet::new();
-        let mut failures = BTreeSet::new();
-        for set in sets {
-            let response = self.authorizer.is_authorized(&request, set, &entities);
-            let diagnostics = response.diagnostics();
-            failures.extend(
-                diagnostics
-                    .errors()
-                    .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().to_string()),
-            );
-            let reasons = diagnostics.reason().map(ToString::to_string);
-            match response.decision() {
-                Decision::Allow => permits.extend(reasons),
-                Decision::Deny => forbids.extend(reasons),
-            }
-        }
         if !failures.is_empty() {
             Outcome::Failed(failures)
         } else if !forbids.is_empty() {
@@ -181,6 +186,27 @@ impl Evaluator {
         } else {
             Outcome::Unpermitted
         }
+    }
+
+    /// What each policy says; `None` when the question could not be put.
+    fn votes(&self, key: &DecisionKey, token: TokenFacts, sets: &[&PolicySet]) -> Option<Votes> {
+        let (request, entities) = self.question(key, token)?;
+        let mut votes = Votes::default();
+        for set in sets {
+            let response = self.authorizer.is_authorized(&request, set, &entities);
+            let diagnostics = response.diagnostics();
+            votes.failures.extend(
+                diagnostics
+                    .errors()
+                    .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().to_string()),
+            );
+            let reasons = diagnostics.reason().map(ToString::to_string);
+            match response.decision() {
+                Decision::Allow => votes.permits.extend(reasons),
+                Decision::Deny => votes.forbids.extend(reasons),
+            }
+        }
+        Some(votes)
     }
 
     /// Whether the slice and `whole`, the uncut set, answer alike.

@@ -392,29 +392,31 @@ impl BreakGlass {
         self.core.changes.commit(tx, version).await
     }
 
-    /// The uses that are over and that nobody was told the end of. Each is given out once, to one instance.
+    /// The uses that are over and of which [`BreakGlass::end_told`] was not said. Whoever tells of them holds a lease,
+    /// so that no other instance does.
     ///
     /// # Errors
-    /// Only when the database cannot be read or written.
-    pub async fn take_ended(&self) -> Result<Vec<BreakGlassUse>, StoreError> {
+    /// Only when the database cannot be read.
+    pub async fn untold_ends(&self) -> Result<Vec<BreakGlassUse>, StoreError> {
         let now = self.core.clock.now().micros();
         let mut over = Statement::new(USE);
         over.sql(" WHERE end_told IS NULL AND (ended IS NOT NULL OR ends <= ").number(now).sql(")");
         let rows = over.query().fetch_all(self.core.database.pool()).await?;
-        let mut taken = Vec::new();
-        for ended in rows.iter().map(one_use).collect::<Result<Vec<_>, _>>()? {
-            let _turn = self.core.database.write_turn().await;
-            let told =
-                sqlx::query("UPDATE break_glass_uses SET end_told = $1 WHERE id = $2 AND end_told IS NULL")
-                    .bind(now)
-                    .bind(ended.id.to_string())
-                    .execute(self.core.database.pool())
-                    .await?;
-            if told.rows_affected() == 1 {
-                taken.push(ended);
-            }
-        }
-        Ok(taken)
+        rows.iter().map(one_use).collect()
+    }
+
+    /// The end of this use stands in the log, and the admins are told.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn end_told(&self, id: BreakGlassId) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query("UPDATE break_glass_uses SET end_told = $1 WHERE id = $2 AND end_told IS NULL")
+            .bind(self.core.clock.now().micros())
+            .bind(id.to_string())
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(())
     }
 }
 

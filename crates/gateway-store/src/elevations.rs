@@ -261,8 +261,8 @@ impl Elevations {
     /// Counts an approval; with the `quorum`th of people who are not locked out it is live.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it does not wait any more, when `by` asked for it, or
-    /// has approved it before.
+    /// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it does not wait any more, when `by` asked for it or
+    /// has approved it before, or when whoever asked is locked out.
     pub async fn approve(
         &self,
         id: ElevationId,
@@ -294,6 +294,35 @@ impl Elevations {
         let changed = read(&mut tx, id, now).await?.ok_or(StoreError::NotFound)?;
         self.core.changes.commit(tx, version).await?;
         Ok(changed)
+    }
+
+    /// The people whose approvals count towards one.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn approvers(&self, id: ElevationId) -> Result<Vec<UserId>, StoreError> {
+        let rows = sqlx::query("SELECT user_id FROM elevation_approvals WHERE elevation_id = $1")
+            .bind(id.to_string())
+            .fetch_all(self.core.database.pool())
+            .await?;
+        rows.iter().map(|row| parsed(row, "user_id", "id of a person")).collect()
+    }
+
+    /// Takes back the approval of somebody who may not approve any more, while it waits.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn discount(&self, id: ElevationId, approver: UserId) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query(
+            "DELETE FROM elevation_approvals WHERE elevation_id = $1 AND user_id = $2 AND EXISTS \
+             (SELECT 1 FROM elevations WHERE id = $1 AND state = 'waiting')",
+        )
+        .bind(id.to_string())
+        .bind(approver.to_string())
+        .execute(self.core.database.pool())
+        .await?;
+        Ok(())
     }
 
     /// Says no to one that waits.
@@ -404,6 +433,13 @@ async fn count(
 ) -> Result<i64, StoreError> {
     let present = read(tx, id, now).await?.ok_or(StoreError::NotFound)?;
     if present.state != ElevationState::Waiting || present.user == by {
+        return Err(StoreError::Conflict);
+    }
+    let locked = sqlx::query("SELECT locked FROM users WHERE id = $1")
+        .bind(present.user.to_string())
+        .fetch_one(tx.connection())
+        .await?;
+    if locked.try_get::<i64, _>("locked")? != 0 {
         return Err(StoreError::Conflict);
     }
     let added = sqlx::query(

@@ -333,11 +333,11 @@ impl Tokens {
     }
 
     /// The live tokens that end before `by`, of whose life a quarter or less is left, and whose owners were not
-    /// warned of that end. Each is given out once, to one instance.
+    /// warned of that end, which [`Tokens::warned`] says. Whoever warns holds a lease, so that no other instance does.
     ///
     /// # Errors
-    /// Only when the database cannot be read or written.
-    pub async fn take_ending(&self, by: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
+    /// Only when the database cannot be read.
+    pub async fn ending(&self, by: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
         let now = self.core.clock.now();
         let mut ending = Statement::new(SELECT);
         ending.sql(" WHERE revoked IS NULL AND expires > ").number(now.micros());
@@ -345,23 +345,24 @@ impl Tokens {
         ending.sql(" AND (expires - ").number(now.micros()).sql(") * 4 <= expires - created");
         ending.sql(" AND (warned_of IS NULL OR warned_of < expires) ORDER BY id LIMIT 1000");
         let rows = ending.query().fetch_all(self.core.database.pool()).await?;
-        let mut taken = Vec::new();
-        for token in rows.iter().map(token).collect::<Result<Vec<_>, _>>()? {
-            let Some(expires) = token.expires else { continue };
-            let _turn = self.core.database.write_turn().await;
-            let warned = sqlx::query(
-                "UPDATE api_tokens SET warned_of = $1 \
-                 WHERE id = $2 AND expires = $1 AND (warned_of IS NULL OR warned_of < $1)",
-            )
-            .bind(expires.micros())
-            .bind(token.id.to_string())
-            .execute(self.core.database.pool())
-            .await?;
-            if warned.rows_affected() == 1 {
-                taken.push(token);
-            }
-        }
-        Ok(taken)
+        rows.iter().map(token).collect()
+    }
+
+    /// The owner of this token was warned of its end at `expires`.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn warned(&self, id: TokenId, expires: Timestamp) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query(
+            "UPDATE api_tokens SET warned_of = $1 \
+             WHERE id = $2 AND expires = $1 AND (warned_of IS NULL OR warned_of < $1)",
+        )
+        .bind(expires.micros())
+        .bind(id.to_string())
+        .execute(self.core.database.pool())
+        .await?;
+        Ok(())
     }
 
     async fn change(

@@ -59,7 +59,7 @@ pub struct UserChange {
 enum Ends {
     Nothing,
     WebSessions,
-    SessionsAndTokens,
+    Everything,
 }
 
 /// The one spelling of an e-mail address: trimmed and in lower case.
@@ -267,14 +267,14 @@ impl Users {
         self.change(change, id, Some(expected_version), !locked, Ends::Nothing).await
     }
 
-    /// Locks a person whatever the row's version is, and ends their sessions and the API tokens they
+    /// Locks a person whatever the row's version is, and ends their sessions, their elevations and the API tokens they
     /// made, for good. Locking again changes nothing but the version.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::LastAdmin`].
     pub async fn lock(&self, id: UserId) -> Result<User, StoreError> {
         let statement = Statement::new("UPDATE users SET locked = 1");
-        self.change(statement, id, None, false, Ends::SessionsAndTokens).await
+        self.change(statement, id, None, false, Ends::Everything).await
     }
 
     /// Unlocks a person whatever the row's version is.
@@ -339,12 +339,25 @@ async fn end(tx: &mut WriteTx, id: UserId, ends: Ends, now: i64) -> Result<(), S
             "UPDATE sessions SET revoked = $1 \
              WHERE user_id = $2 AND revoked IS NULL AND kind = 'web_session'"
         }
-        Ends::SessionsAndTokens => {
+        Ends::Everything => {
             end_tokens(tx, id, now).await?;
+            end_elevations(tx, id, now).await?;
             "UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL"
         }
     };
     sqlx::query(sessions).bind(now).bind(id.to_string()).execute(tx.connection()).await?;
+    Ok(())
+}
+
+async fn end_elevations(tx: &mut WriteTx, user: UserId, now: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE elevations SET state = 'ended', closed = $1 \
+         WHERE user_id = $2 AND ((state = 'waiting' AND answer_by > $1) OR (state = 'live' AND expires > $1))",
+    )
+    .bind(now)
+    .bind(user.to_string())
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }
 

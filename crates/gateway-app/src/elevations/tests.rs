@@ -51,6 +51,27 @@ async fn it_is_asked_for_approved_by_another_and_over_by_itself() {
     }
 }
 
+/// An approval counts as long as whoever gave it may give one.
+#[tokio::test]
+async fn approvals_of_who_was_demoted_do_not_count() {
+    for world in World::both().await {
+        let ann = world.person("ann", &[Role::Admin]).await;
+        let bo = world.person("bo", &[Role::Admin]).await;
+        let cy = world.person("cy", &[Role::Admin]).await;
+        let vi = world.person("vi", &[Role::Viewer]).await;
+        let global = gateway_store::SettingScope::Global;
+        world.app.store.settings().set(&global, "elevation_quorum", "2", None, "bo").await.unwrap();
+        world.app.settings.refresh(&world.app.store).await.unwrap();
+        let made = ask(&world, &vi, asked(Role::Ops, None)).await.unwrap();
+        approved(&world, &ann, made.id).await.unwrap();
+        let viewer = gateway_types::RoleSet::of(Role::Viewer);
+        world.app.store.users().set_roles(ann.user.id, viewer, ann.user.version).await.unwrap();
+        let still = approved(&world, &bo, made.id).await.unwrap();
+        assert_eq!((still.state, still.approved_by.len()), (ElevationState::Waiting, 1));
+        assert_eq!(approved(&world, &cy, made.id).await.unwrap().state, ElevationState::Live);
+    }
+}
+
 #[tokio::test]
 async fn nobody_approves_their_own_and_the_quorum_counts() {
     for world in World::both().await {

@@ -1,20 +1,17 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use gateway_policy::{OwnRoute, OwnTable};
-use gateway_types::{CredentialKind, LowestRole, Principal, Role, Secret};
+use gateway_store::NewElevation;
+use gateway_types::{CredentialKind, ElevationId, LowestRole, Principal, Role, Secret};
 
 use super::*;
 use crate::sessions::current;
 use crate::tests::{Person, World};
 
-/// Rows about one's own objects that nobody serves yet: trusted devices, elevations, approvals. They are
+/// Rows about one's own objects that nobody serves yet: trusted devices, approvals. They are
 /// nobody's own until they are; whoever serves one decides here whose it is.
-const NOT_SERVED: [&str; 4] = [
-    "gateway:factor:remove_device",
-    "gateway:elevation:list",
-    "gateway:elevation:end",
-    "gateway:approval:withdraw",
-];
+const NOT_SERVED: [&str; 2] = ["gateway:factor:remove_device", "gateway:approval:withdraw"];
 
 struct Asked<'a> {
     method: &'a str,
@@ -42,14 +39,29 @@ async fn own(world: &World, principal: &Principal, route: &OwnRoute, asked: &Ask
 }
 
 /// A row's path with one's own object in it.
-fn own_path(template: &str, factor: &str, session: &str, token: &str) -> String {
+fn own_path(template: &str, factor: &str, session: &str, token: &str, elevation: &str) -> String {
     let id = match template {
+        path if path.starts_with("/elevations") => elevation,
         path if path.starts_with("/me/sessions") => session,
         path if path.starts_with("/me/factors") => factor,
         path if path.starts_with("/tokens") => token,
         _ => "window",
     };
     template.replace("{id}", id).replace("{kind}", "totp").replace("{request_id}", session)
+}
+
+/// The id of an elevation that this person asked for.
+async fn asked_for(world: &World, person: &Person) -> String {
+    let new = NewElevation {
+        id: ElevationId::new(world.app.clock.now(), &*world.app.entropy),
+        user: person.user.id,
+        role: Role::Ops,
+        app: None,
+        reason: "a fix".to_owned(),
+        length: Duration::from_secs(3600),
+        waits: Duration::from_secs(3600),
+    };
+    world.app.store.elevations().create(new).await.unwrap().id.to_string()
 }
 
 /// A row about one's own objects that this function does not know would be refused to everybody.
@@ -62,6 +74,7 @@ async fn every_row_about_ones_own_is_known() {
     let factor =
         world.app.store.factors().create_totp(ann.user.id, "phone", &seed).await.unwrap().id.to_string();
     let (token, _) = world.machine(&ann.user, &[Role::Viewer]).await;
+    let elevation = asked_for(&world, &ann).await;
     let mut unknown = BTreeSet::new();
     for operation in OwnTable::builtin().unwrap().operations() {
         let action = operation.action.as_str();
@@ -69,7 +82,7 @@ async fn every_row_about_ones_own_is_known() {
             continue;
         }
         let (method, template) = operation.route.split_once(' ').unwrap();
-        let path = own_path(template, &factor, &session, &token.id.to_string());
+        let path = own_path(template, &factor, &session, &token.id.to_string(), &elevation);
         let own_table = &world.app.own;
         let at_root =
             own_table.identify(method, &path).or_else(|_| own_table.identify_at_service(method, &path));
@@ -95,7 +108,12 @@ async fn somebody_elses_is_not_ones_own() {
         let factor = world.app.store.factors().create_totp(bo.user.id, "phone", &seed).await.unwrap().id;
         let (token, machine) = world.machine(&bo.user, &[Role::Viewer]).await;
         let session = current(&web.caller).unwrap();
+        let elevation = asked_for(&world, &bo).await;
         let objects = [
+            // Their own token too: what nobody may do to their own, their token may not either.
+            ("POST", format!("/api/v1/elevations/{elevation}/approve"), true),
+            ("POST", format!("/api/v1/elevations/{elevation}/reject"), true),
+            ("DELETE", format!("/api/v1/elevations/{elevation}"), true),
             ("DELETE", format!("/api/v1/me/sessions/{session}"), false),
             ("POST", format!("/app/account/sessions/{session}/revoke"), false),
             ("DELETE", format!("/api/v1/me/factors/{factor}"), false),

@@ -7,7 +7,7 @@ use gateway_audit::{ActorKind, Event};
 use gateway_policy::PolicyEngine;
 use gateway_types::{
     Caller, Channel, CredentialKind, Facts, Grant, Layer, Operation, Principal, RemedyKind, Resource, Role,
-    RoleSet, SessionId, Timestamp, TokenId, UserId, Verdict,
+    RoleSet, SessionId, Timestamp, TokenId, UserId, Verdict, WorkloadOrigin,
 };
 use uuid::Uuid;
 
@@ -22,7 +22,8 @@ pub struct RoleChange {
     pub route: String,
     /// Its action.
     pub action: String,
-    /// `nobody`, a role (`none` = signed in without one), or `t-` and a role for an API token.
+    /// `nobody`, a role (`none` = signed in without one), `t-` and a role for an API token, or `w-` and a role for a
+    /// machine by a trust rule.
     pub who: String,
     /// The answer of the set in force, in a word.
     pub before: String,
@@ -142,8 +143,22 @@ fn columns() -> Vec<(String, Caller)> {
     };
     let people = roles().map(|role| (name(role).to_owned(), person(set(role))));
     let tokens = roles().map(|role| (format!("t-{}", name(role)), token(set(role))));
+    let workload = |roles| Principal::Workload {
+        id: "some-rule".into(),
+        name: "some-rule".into(),
+        subject: "".into(),
+        origin: WorkloadOrigin::Exchange,
+        roles,
+        grants: [Grant { critical: true, ..Grant::everything() }].into(),
+    };
+    let workloads = roles().map(|role| (format!("w-{}", name(role)), workload(set(role))));
     let nobody = std::iter::once(("nobody".to_owned(), Principal::Anonymous));
-    nobody.chain(people).chain(tokens).map(|(who, principal)| (who, asking(principal))).collect()
+    nobody
+        .chain(people)
+        .chain(tokens)
+        .chain(workloads)
+        .map(|(who, principal)| (who, asking(principal)))
+        .collect()
 }
 
 fn asking(principal: Principal) -> Caller {
@@ -238,13 +253,15 @@ pub(super) async fn replay(
     Ok(answer)
 }
 
-/// The facts as they were recorded; of an event that is older than a fact, as they were by the clock.
+/// The facts as they were recorded; of an event that is older than a fact, as they were by the clock. Whether policies
+/// are only observed is that of now: it is no fact of the request, and both sets are asked under it.
 fn at_its_time(app: &App, time: Timestamp, facts: &Facts) -> Facts {
+    let facts = Facts { observing: app.settings.observe_policies(), ..facts.clone() };
     if facts.hour.is_some() {
-        return facts.clone();
+        return facts;
     }
     let (hour, weekday) = app.settings.local_time(time).unzip();
-    Facts { hour, weekday, ..facts.clone() }
+    Facts { hour, weekday, ..facts }
 }
 
 /// Who asked, as they are now; each is looked up once.
@@ -266,11 +283,19 @@ impl Callers<'_> {
                     found
                 }
             },
+            // By the rule of its name as it is now.
+            (ActorKind::Workload, _) => match self.known.get(&event.actor.name) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = self.machine(&event.actor.name).await?;
+                    self.known.insert(event.actor.name.clone(), found.clone());
+                    found
+                }
+            },
             (
                 ActorKind::User
                 | ActorKind::ApiToken
                 | ActorKind::AccessToken
-                | ActorKind::Workload
                 | ActorKind::BreakGlass
                 | ActorKind::System
                 | ActorKind::LocalOperator,
@@ -278,6 +303,12 @@ impl Callers<'_> {
             ) => None,
         };
         Ok(principal.map(|principal| Caller { channel, ..asking(principal) }))
+    }
+
+    async fn machine(&self, name: &str) -> Result<Option<Principal>, PolicyChangeError> {
+        let Some(rule) = name.strip_prefix("workload:") else { return Ok(None) };
+        let rule = self.app.store.trust_rules().by_name(rule).await?;
+        Ok(rule.map(|rule| explain::workload(&rule).principal))
     }
 
     async fn find(&self, kind: ActorKind, id: &str) -> Result<Option<Principal>, PolicyChangeError> {

@@ -148,9 +148,20 @@ async fn a_set_that_no_admin_could_take_back_is_refused() {
                 r#"@id("x") forbid (principal is User, action, resource) when { principal.email == "ann@example.com" };"#,
                 "ann@example.com",
             ),
+            (
+                r#"@id("x") forbid (principal, action, resource) when { context.weekday >= 1 };"#,
+                "at no hour of Monday",
+            ),
+            (
+                r#"@id("x") forbid (principal is User, action, resource) when { context.weekday == 7 && context.hour >= 0 };"#,
+                "at no hour of Sunday",
+            ),
         ] {
             refused(put(&world, &ann, "trap", text).await, not_possible, words);
         }
+        // A rule may close some hours.
+        let evenings = r#"@id("x") forbid (principal, action, resource) when { context.hour >= 18 && context.hour < 24 };"#;
+        put(&world, &ann, "evenings", evenings).await.unwrap();
         // With another admin who still can, it is nobody's trap.
         let bo = world.person("bo", &[Role::Admin]).await;
         let only_ann = r#"@id("x") forbid (principal is User, action, resource) when { principal.email == "ann@example.com" };"#;

@@ -127,7 +127,9 @@ impl Kind {
                 ("event_name", &["push", "workflow_dispatch", "release", "schedule"]),
                 ("run_attempt", &["1"]),
             ],
-            Kind::Gitlab => &[("pipeline_source", &["push", "web", "schedule"]), ("ref_protected", &["true"])],
+            Kind::Gitlab => {
+                &[("pipeline_source", &["push", "web", "schedule"]), ("ref_protected", &["true"])]
+            }
             Kind::Circleci => &[("oidc.circleci.com/ssh-rerun", &["false"])],
             Kind::Buildkite | Kind::Certificate => &[],
         }

@@ -72,7 +72,9 @@ fn l8_what_stands_before_a_star_names_something() {
     for claim in ["ref", "ref_path", "oidc.circleci.com/vcs-ref"] {
         check(claim, "refs/heads/release-", true);
         check(claim, "refs/tags/v", true);
-        for all in ["", "refs/", "refs/heads", "refs/heads/", "refs/tags/", "refs/pull/", "refs/pull/7/", "release-"] {
+        for all in
+            ["", "refs/", "refs/heads", "refs/heads/", "refs/tags/", "refs/pull/", "refs/pull/7/", "release-"]
+        {
             check(claim, all, false);
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn full_event() -> Event {
         verdict: Some(VerdictRecord {
             decision: Decision::Allow,
             facts,
-            observed: Vec::new(),
+            observed: vec!["x".to_owned()],
             policy_version: "v".to_owned(),
             remedies: vec![RemedyKind::StepUpBound],
             rules: vec!["deployer-change".to_owned()],

@@ -201,6 +201,59 @@ fn tokens_end_where_their_creator_ends() {
     check(&token(role(Role::Viewer), &all, role(Role::Admin)), route, &none, "role by ");
 }
 
+fn here(role: &str) -> Facts {
+    Facts { roles_here: [role.to_owned()].into(), ..stepped_up() }
+}
+
+#[test]
+fn what_is_held_for_a_while_or_at_a_place_does_not_set_the_gateway() {
+    let viewer = person(role(Role::Viewer));
+    let elevated = Facts { elevated: role(Role::Admin), ..stepped_up() };
+    check(&viewer, "PUT /apps/{app}/settings", &elevated, "role by ");
+    check(&viewer, "PUT /apps/{app}/settings", &here("admin"), "role by ");
+    let destructive = |facts: Facts| Facts { destructive_allowed: true, ..facts };
+    check(&viewer, "DELETE /apps/{app}", &destructive(elevated), "allow by elevated-admin");
+    check(&viewer, "DELETE /apps/{app}", &destructive(here("admin")), "allow by granted-admin");
+}
+
+#[test]
+fn a_token_falls_with_its_creators_roles_at_a_place_and_does_not_rise_with_them() {
+    let machine = |roles, creator| token(roles, &[critical_grant()], creator);
+    let (admin, viewer) = (role(Role::Admin), role(Role::Viewer));
+    check(
+        &machine(admin, viewer),
+        "POST /apps/{app}/releases",
+        &here("admin"),
+        "role by token-within-creator",
+    );
+    check(&machine(viewer, admin), "POST /apps/{app}/releases", &here("admin"), "role by ");
+    let frozen = engine(
+        "@id(\"frozen\") forbid(principal is User, action in Action::\"class:change\", resource) \
+         when { context.roles_here.contains(\"frozen\") };",
+    );
+    let route = "POST /apps/{app}/releases";
+    assert_eq!(decide(&frozen, &person(admin), route, &here("frozen")).rules, ["frozen"]);
+    let refused = decide(&frozen, &machine(admin, admin), route, &here("frozen"));
+    assert_eq!(refused.rules, ["token-within-creator"]);
+    assert!(decide(&frozen, &machine(admin, admin), route, &stepped_up()).is_allowed());
+}
+
+#[test]
+fn what_is_observed_of_a_creator_is_observed_of_their_token_beside_what_fails() {
+    let observing = engine(&format!(
+        "@id(\"people\") @mode(\"observe\") forbid(principal is User, action in Action::\"convox:app:list\", resource);
+         @id(\"all\") @mode(\"observe\") forbid(principal, action in Action::\"convox:app:list\", resource);
+         @id(\"broken\") @mode(\"observe\") forbid(principal, action in Action::\"convox:app:list\", resource)
+         when {{ {OVERFLOW} }};"
+    ));
+    let machine = token(role(Role::Admin), &[critical_grant()], role(Role::Admin));
+    for caller in [machine, person(role(Role::Admin))] {
+        let verdict = decide(&observing, &caller, "GET /apps", &stepped_up());
+        assert!(verdict.is_allowed(), "{}", verdict.reason);
+        assert_eq!(verdict.observed, ["all", "broken", "people"]);
+    }
+}
+
 #[test]
 fn cicd_tokens() {
     let ci = |creator| token(role(Role::Cicd), &[Grant::everything()], creator);

@@ -67,6 +67,22 @@ async fn approvals_of_who_is_locked_out_do_not_count() {
         store.users().set_locked(ann.id, true, ann.version).await.unwrap();
         let still = store.elevations().approve(made.id, bo.id, "bo", 2).await.unwrap();
         assert_eq!(still.state, ElevationState::Waiting);
+        // Nor does anything for who is locked out, whose elevations end for good.
+        let cy = add_user(&store, "cy@example.com", &[Role::Admin]).await;
+        store.users().set_locked(asker.id, true, asker.version).await.unwrap();
+        assert!(is_conflict(store.elevations().approve(made.id, cy.id, "cy", 1).await));
+        store.users().unlock(asker.id).await.unwrap();
+        assert_eq!(
+            store.elevations().approve(made.id, cy.id, "cy", 1).await.unwrap().state,
+            ElevationState::Live
+        );
+        let waiting = store.elevations().create(draft(&place, asker.id)).await.unwrap();
+        store.users().lock(asker.id).await.unwrap();
+        store.users().unlock(asker.id).await.unwrap();
+        for id in [made.id, waiting.id] {
+            assert_eq!(store.elevations().by_id(id).await.unwrap().unwrap().state, ElevationState::Ended);
+        }
+        assert!(store.elevations().live().await.unwrap().is_empty());
     }
 }
 

@@ -8,11 +8,12 @@ use data_encoding::BASE64URL_NOPAD;
 use gateway_audit::{End, Event};
 use gateway_store::{NewTrustRule, TrustRule};
 use gateway_testkit::stub::StubRack;
-use gateway_testkit::{Authenticator, Database, RawClient, Reply, TestGateway};
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, Socket, TestGateway};
 use gateway_types::{Clock as _, Grant, Role, RoleSet};
 use serde_json::{Value, json};
 
 const APP: &str = "/apps/myapp";
+const EXEC: &str = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/exec";
 const OTHER: &str = "/apps/another";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -351,7 +352,8 @@ async fn f1_f2_f3_forged_and_malformed_tokens_are_refused_with_their_own_reason(
     assert_eq!(reply.status, 400, "{}", reply.text());
     // What nobody signed is no line of its own in the log.
     let events = gateway.events().await;
-    let told = |event: &Event| event.reason.as_deref().is_some_and(|why| why.starts_with("token exchange refused"));
+    let told =
+        |event: &Event| event.reason.as_deref().is_some_and(|why| why.starts_with("token exchange refused"));
     assert!(!events.iter().any(|(_, event)| told(event)), "{events:?}");
     // And nothing of it spent the good one.
     assert_eq!(exchange(&gateway, &good).await.status, 200);
@@ -510,6 +512,28 @@ async fn an_admin_writes_a_rule_with_a_bound_factor_and_pages_and_api_show_it() 
         |event: &&Event| event.action.as_str() == "gateway:workload:update" && event.after.is_some();
     let event = events.iter().map(|(_, event)| event).rfind(of_rule).expect("an event");
     assert_eq!(event.after.as_ref().unwrap()["roles"], "cicd");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn f6_an_open_stream_keeps_to_the_networks_of_its_token() {
+    let gateway = TestGateway::start().await;
+    let here = gateway_store::NewToken {
+        name: "ci".to_owned(),
+        roles: RoleSet::of(Role::Deployer),
+        grants: vec![Grant::everything()],
+        creator: gateway.person(Role::Deployer).id,
+        expires: None,
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+    };
+    let (token, secret) = gateway.store().tokens().create(here).await.unwrap();
+    let mut socket =
+        Socket::open(gateway.addr(), EXEC, secret.expose(), &[("command", "cat")]).await.expect("a socket");
+    let elsewhere = vec!["192.0.2.0/24".parse().unwrap()];
+    let change = gateway_store::TokenChange { networks: Some(elsewhere), ..Default::default() };
+    gateway.store().tokens().update(token.id, &change, token.version).await.unwrap();
+    let told: Vec<u8> = socket.until_end().await.into_iter().flat_map(|frame| frame.payload).collect();
+    assert!(String::from_utf8_lossy(&told).contains("no longer valid"), "the socket is told why it ends");
     gateway.finish().await;
 }
 

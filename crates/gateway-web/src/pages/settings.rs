@@ -37,6 +37,8 @@ struct SettingCard {
     range: &'static str,
     default: String,
     is_switch: bool,
+    /// There is no such thing as none of it.
+    is_required: bool,
     for_apps: bool,
     /// The gateway's value, and that of the app that is looked at.
     values: Vec<ValueForm>,
@@ -170,6 +172,7 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
             | SettingValue::Labels(_)) => other.to_string(),
         },
         is_switch: matches!(key.default_value(), SettingValue::Switch(_)),
+        is_required: !matches!(key.default_value(), SettingValue::Labels(_)),
         for_apps: key.scope() == SettingScope::GatewayOrApp,
         values,
     }

@@ -117,7 +117,8 @@ fn kinds(chosen: &str) -> Vec<Choice> {
 
 /// The lifetimes to choose from; the one that a rule has is always there, so that saving changes nothing unseen.
 fn lifetimes(chosen: &str) -> Vec<Choice> {
-    let own = (!chosen.is_empty() && LIFETIMES.iter().all(|(value, _)| *value != chosen)).then_some((chosen, chosen));
+    let own = (!chosen.is_empty() && LIFETIMES.iter().all(|(value, _)| *value != chosen))
+        .then_some((chosen, chosen));
     let offered: Vec<(&str, &str)> = LIFETIMES.iter().copied().chain(own).collect();
     choices::one_of(&offered, chosen)
 }
