@@ -156,14 +156,20 @@ pub async fn approve(
         return Err(ElevationError::TooLong { longest });
     }
     let quorum = app.settings.elevation_quorum();
-    let before = discount(app, before).await?;
+    let void = void(app, &before).await?;
     let mut event = of(operator, "gateway:elevation:approve", &before);
     event.parameters.insert("answer".to_owned(), "approve".to_owned());
     event.parameters.insert("quorum".to_owned(), quorum.to_string());
     event.before = Some(shown(&before));
-    let approvals = before.approved_by.len() + 1;
+    if !void.is_empty() {
+        event.parameters.insert("discounted".to_owned(), void.len().to_string());
+    }
+    let approvals = before.approved_by.len().saturating_sub(void.len()) + 1;
     event.after = Some(json!({ "approvals": approvals, "of": quorum }));
     record(&app.store, event).await?;
+    for approver in void {
+        app.store.elevations().discount(id, approver).await?;
+    }
     let name = by(operator);
     let approved = match app.store.elevations().approve(id, approver, &name, quorum).await {
         Ok(approved) => approved,
@@ -181,25 +187,33 @@ pub async fn approve(
     Ok(approved)
 }
 
-/// The request without the approvals of those who may not approve any more, by the policies and roles of now.
-async fn discount(app: &App, before: Elevation) -> Result<Elevation, ElevationError> {
+/// Those who approved it and may not approve any more, by the policies and roles of now, from whatever network.
+async fn void(app: &App, before: &Elevation) -> Result<Vec<UserId>, ElevationError> {
     let policy = app.policy();
-    let Some(approve) = policy.operation("gateway:elevation:approve") else { return Ok(before) };
+    let Some(approve) = policy.operation("gateway:elevation:approve") else { return Ok(Vec::new()) };
     let resource = Resource::gateway();
-    let facts = Facts { mfa_window: true, mfa_bound: true, mfa_enrolled: true, ..Facts::default() };
-    let mut fewer = false;
+    let may = |caller: &Caller, network: Option<&str>| {
+        let facts = Facts {
+            mfa_window: true,
+            mfa_bound: true,
+            mfa_enrolled: true,
+            networks: network.map(str::to_owned).into_iter().collect(),
+            ..Facts::default()
+        };
+        let facts = app.circumstances().of(&caller.principal, &resource, facts);
+        policy.decide(caller, approve, &resource, &facts).is_allowed()
+    };
+    let mut void = Vec::new();
     for approver in app.store.elevations().approvers(before.id).await? {
         let may = app.store.users().by_id(approver).await?.is_some_and(|user| {
             let caller = Caller { channel: Channel::Api, ..explain::person(&user) };
-            let facts = app.circumstances().of(&caller.principal, &resource, facts.clone());
-            policy.decide(&caller, approve, &resource, &facts).is_allowed()
+            may(&caller, None) || app.networks.names().any(|name| may(&caller, Some(name)))
         });
         if !may {
-            app.store.elevations().discount(before.id, approver).await?;
-            fewer = true;
+            void.push(approver);
         }
     }
-    if fewer { waiting(app, before.id).await } else { Ok(before) }
+    Ok(void)
 }
 
 /// Says no to somebody's request; one's own is ended instead.

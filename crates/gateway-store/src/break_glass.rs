@@ -281,8 +281,8 @@ impl BreakGlass {
         }
     }
 
-    /// Counts a try from this address, of IPv6 from its /64; false when there were `limit` within `period` already, which then stays so
-    /// until they are older.
+    /// Counts a try from this address, of IPv6 from its /64; false when there were `limit` within `period` already,
+    /// which then stays so until they are older.
     ///
     /// # Errors
     /// Only when the database cannot be written.
