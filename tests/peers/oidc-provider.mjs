@@ -44,6 +44,8 @@ server.listen(0, "127.0.0.1", () => {
     ],
     features: { backchannelLogout: { enabled: true } },
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
+    // Its own way refuses every address of this machine, and the gateway is told there that a session ended.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     // The gateway reads the ID token and asks for nothing else.
     conformIdTokenClaims: false,
     findAccount: (_context, id) => ({

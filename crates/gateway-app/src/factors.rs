@@ -90,6 +90,9 @@ pub enum FactorError {
         /// The moment of this try.
         now: Timestamp,
     },
+    /// A passkey is to be asked, and there is none.
+    #[error("you have no passkey; give a code of your authenticator, or enrol a passkey first")]
+    NoPasskey,
     /// Backup codes stand in for another factor.
     #[error("enrol a second factor first; backup codes are for when it is lost")]
     NoFactor,

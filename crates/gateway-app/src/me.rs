@@ -84,6 +84,7 @@ fn of_factors(error: FactorError) -> PeopleError {
         | FactorError::NotACode
         | FactorError::TooManyTries { .. }
         | FactorError::NoFactor
+        | FactorError::NoPasskey
         | FactorError::KnownKey
         | FactorError::Passkey(_)
         | FactorError::NoCeremony

@@ -96,6 +96,15 @@ pub enum Notice {
         /// From which address the last one came.
         ip: Option<IpAddr>,
     },
+    /// The counter of a passkey went back: there may be a copy of it. To the person.
+    PasskeyCopied {
+        /// The person.
+        email: String,
+        /// What the person calls the passkey.
+        factor: String,
+        /// From which address it was used.
+        ip: Option<IpAddr>,
+    },
     /// New backup codes were made; those before are void. To the person.
     BackupCodesMade {
         /// The person.
@@ -217,6 +226,7 @@ impl Notice {
             | Notice::FactorRemoved { email, .. }
             | Notice::FactorsReset { email, .. }
             | Notice::FactorsLocked { email, .. }
+            | Notice::PasskeyCopied { email, .. }
             | Notice::BackupCodesMade { email }
             | Notice::BackupCodesLow { email, .. }
             | Notice::NewSignIn { email, .. }
@@ -245,6 +255,7 @@ impl Notice {
             | Notice::FactorRemoved { .. }
             | Notice::FactorsReset { .. }
             | Notice::FactorsLocked { .. }
+            | Notice::PasskeyCopied { .. }
             | Notice::BackupCodesMade { .. }
             | Notice::BackupCodesLow { .. }
             | Notice::NewSignIn { .. }

@@ -80,8 +80,11 @@ impl From<FactorError> for Problem {
             FactorError::UnknownPerson(_) | FactorError::UnknownFactor(_) => ProblemKind::NotFound,
             FactorError::TooManyTries { until, now } => return crate::step_up::too_many(until, now),
             FactorError::Place(error) => return error.into(),
-            FactorError::TooMany | FactorError::NoFactor | FactorError::KnownKey => ProblemKind::NotPossible,
-            FactorError::NoYubico => ProblemKind::NotPossible,
+            FactorError::TooMany
+            | FactorError::NoFactor
+            | FactorError::NoPasskey
+            | FactorError::KnownKey
+            | FactorError::NoYubico => ProblemKind::NotPossible,
             FactorError::Yubico(ref cause) => {
                 tracing::error!(
                     error = cause as &dyn std::error::Error,

@@ -279,9 +279,22 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::ElevationLongest
         | SettingKey::ElevationQuorum => return Ok(()),
     };
+    shorten(app, kind).await
+}
+
+async fn shorten(app: &App, kind: CredentialKind) -> Result<(), StoreError> {
     let (idle, longest) = app.settings.session_limits(kind);
     app.store.sessions().shorten(kind, idle, longest).await?;
     Ok(())
+}
+
+/// Brings all live sessions within the limits in force: the configuration may have changed while nobody served.
+///
+/// # Errors
+/// Only when the store cannot be written.
+pub async fn shorten_all_sessions(app: &App) -> Result<(), StoreError> {
+    shorten(app, CredentialKind::WebSession).await?;
+    shorten(app, CredentialKind::CliSession).await
 }
 
 fn shown(app: &App, rows: &[Row], key: SettingKey, of_app: Option<&str>) -> Shown {

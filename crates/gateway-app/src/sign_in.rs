@@ -40,7 +40,7 @@ pub use addresses::{CliRequest, HOME, return_to};
 pub use callback::{Finished, finish};
 pub use error::SignInError;
 pub(crate) use events::record_refused;
-pub use factor::{FactorGiven, give_factor};
+pub use factor::{FactorGiven, ask_passkey, give_factor};
 pub(crate) use place::kept as kept_origin;
 pub use place::origin;
 pub use session::{provider_logout, sign_out};

@@ -7,6 +7,7 @@
 //! Tries are counted before a code is looked at. A challenge is confirmed by its own person only, and
 //! what it opens belongs to the session that was refused, not to the one that confirms.
 
+mod copied;
 mod lock;
 mod prove;
 
@@ -18,10 +19,11 @@ use gateway_store::{
     Asker, FactorKind, NewChallenge, OpenWindow, RightCode, Spent, Store, StoreError, Try, TryLimit,
 };
 use gateway_types::{
-    Caller, ChallengeId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId, StepUp,
-    Timestamp, UserId,
+    Caller, ChallengeId, FactorId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId,
+    StepUp, Timestamp, UserId,
 };
 
+pub use copied::{Copied, tell_of_copy};
 pub use lock::{Lock, tell_of_lock};
 pub use prove::{Proven, prove};
 
@@ -56,8 +58,8 @@ pub enum Spending {
     Wrong,
     /// It was right and is spent.
     Spent,
-    /// It is of a key whose counter went back: there may be a copy of the key.
-    Copied,
+    /// It is of this key, whose counter went back: there may be a copy of it.
+    Copied(FactorId),
     /// It cannot be found out now.
     Unknown,
     /// Too many were wrong; no more are looked at until this moment.
@@ -110,7 +112,14 @@ pub async fn spend(
             was_right(store, user, session).await;
             return Ok(Spending::Before);
         }
-        Found::Not(spending) => return Ok(spending),
+        Found::Not(spending) => {
+            if spending == Spending::Unknown
+                && let Err(error) = step_ups.unchecked(user, session).await
+            {
+                stays_counted(&error);
+            }
+            return Ok(spending);
+        }
     };
     match step_ups.spend(user, session, &code).await? {
         Spent::Fresh(window) => {
@@ -121,14 +130,20 @@ pub async fn spend(
             was_right(store, user, session).await;
             Ok(Spending::Before)
         }
-        Spent::Refused => Ok(match factor {
-            InlineFactor::Totp(_) => Spending::Spent,
-            // A backup code that is none and one that was used look the same.
-            InlineFactor::Backup(_) => Spending::Wrong,
-            // Its challenge was taken by this call alone: what is newer is the key's counter.
-            InlineFactor::Webauthn(_) => Spending::Copied,
-            InlineFactor::Yubico(_) => Spending::Spent,
-        }),
+        Spent::Refused => Ok(not_spent(&code)),
+    }
+}
+
+/// What a right code is that could not be spent.
+const fn not_spent(code: &RightCode) -> Spending {
+    match code {
+        // A backup code that is none and one that was used look the same.
+        RightCode::Backup { .. } => Spending::Wrong,
+        // Its challenge was taken by this call alone: what is newer is the key's counter.
+        RightCode::Key { kind: FactorKind::Webauthn, factor, .. } => Spending::Copied(*factor),
+        RightCode::Totp { .. } | RightCode::Key { kind: FactorKind::Totp | FactorKind::Yubico, .. } => {
+            Spending::Spent
+        }
     }
 }
 
@@ -193,7 +208,7 @@ async fn right_answer(store: &Store, giver: &Giver<'_>, answer: &Assertion) -> R
         Checked::Wrong => Ok(Found::Not(Spending::Wrong)),
         Checked::CounterWentBack(factor) => {
             tracing::warn!(factor = %factor.id, "the counter of a passkey went back: there may be a copy of it");
-            Ok(Found::Not(Spending::Copied))
+            Ok(Found::Not(Spending::Copied(factor.id)))
         }
         Checked::NoCeremony => {
             let kind = FactorKind::Webauthn;
@@ -204,11 +219,16 @@ async fn right_answer(store: &Store, giver: &Giver<'_>, answer: &Assertion) -> R
     }
 }
 
-/// A count that stays too high only makes the limit stricter for a while.
 async fn was_right(store: &Store, user: UserId, session: SessionId) {
     if let Err(error) = store.step_ups().succeeded(user, session).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
+        stays_counted(&error);
     }
+}
+
+/// A count that stays too high only makes the limit stricter for a while.
+pub(crate) fn stays_counted(error: &StoreError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "a code that was not wrong stays counted as a try");
 }
 
 /// The problem of too many wrong codes.
@@ -424,10 +444,28 @@ pub async fn confirm(
                 .await
                 .map_err(|error| gone_or_unreachable(&error)),
         },
-        Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => Ok(()),
+        Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => {
+            let window = app.settings.step_up_window();
+            let standing = app.store.step_ups().standing(user, session, window).await;
+            match (standing.map_err(|error| unreachable(&error))?.window, found) {
+                // The window that it opened is over.
+                (None, _) => Err(wrong_code(told(factor).spent)),
+                (Some(_), None) => Ok(()),
+                (Some(window), Some(challenge)) => {
+                    let used = window.factor.to_string();
+                    let confirmed = app.store.challenges().confirm(user, challenge.id, &used).await;
+                    confirmed.map_err(|error| gone_or_unreachable(&error))
+                }
+            }
+        }
         Spending::Before | Spending::Spent => Err(wrong_code(told(factor).spent)),
         Spending::Wrong => Err(wrong_code(told(factor).wrong)),
-        Spending::Copied => Err(wrong_code(COPIED)),
+        Spending::Copied(factor) => {
+            let email = &caller.principal.display_name();
+            let copied = Copied { user, email, factor, source_ip: Some(caller.source_ip) };
+            tell_of_copy(&app.store, &*app.notices, operator, copied).await;
+            Err(wrong_code(COPIED))
+        }
         Spending::Unknown => Err(unchecked()),
         Spending::TooMany(until) => {
             let lock = Lock {

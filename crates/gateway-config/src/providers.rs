@@ -439,7 +439,10 @@ impl Table<'_, '_> {
                         Some(Speaks::GitHub) => group.to_ascii_lowercase(),
                         Some(Speaks::Oidc | Speaks::Google) | None => group.clone(),
                     };
-                    map.insert(group, role);
+                    if map.insert(group.clone(), role).is_some() {
+                        let kind = FaultKind::Repeated { value: group };
+                        self.fault(FIELD, located.origin.clone(), kind);
+                    }
                 }
                 Ok(_) => self.fault(FIELD, located.origin.clone(), FaultKind::Empty),
                 Err(kind) => self.fault(FIELD, located.origin.clone(), kind),

@@ -42,7 +42,7 @@ pub use claims::{GroupsFault, Identity};
 pub use error::{Endpoint, FaultSide, OidcError, TokenFault};
 pub use fetch::{Answer, Fetch, FetchError, MAX_ANSWER_BYTES};
 pub use logout::{LogoutFault, LogoutToken};
-pub use refresh::Refreshed;
+pub use refresh::{Person, Refreshed};
 
 use discovery::Cache;
 use fetch::Reach;

@@ -246,6 +246,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         limits: limits(&config.limits),
         store: store.clone(),
     };
+    gateway_app::settings_changes::shorten_all_sessions(&app).await?;
     let plane = DataPlane::new(parts, service_parts(&config, &store, fetch))?;
     plane.tend_services().await;
     let running = Running {
@@ -305,11 +306,11 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         }
     });
     running.each(REFRESHING, {
-        let app = app.clone();
+        let (app, stopping) = (app.clone(), running.stopping.clone());
         move || {
-            let app = app.clone();
+            let (app, stopping) = (app.clone(), stopping.clone());
             async move {
-                if let Err(error) = refresh::round(&app).await {
+                if let Err(error) = refresh::round(&app, || stopping.is_cancelled()).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "identity providers could not be asked again"
@@ -380,7 +381,6 @@ fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
     Arc::new(Probes { store: store.clone(), rack, notes, health: app.health.clone(), certificates })
 }
 
-/// What request tokens, and what the gateway signs in to services with, are made of.
 /// Who checks what YubiKeys type.
 fn yubico(config: &Config, fetch: &Arc<HttpFetch>, entropy: &Arc<dyn Entropy>) -> Option<Arc<Yubico>> {
     let known = config.yubico.as_ref()?;
@@ -388,6 +388,7 @@ fn yubico(config: &Config, fetch: &Arc<HttpFetch>, entropy: &Arc<dyn Entropy>) -
     Some(Arc::new(Yubico::new(client, fetch.clone(), entropy.clone())))
 }
 
+/// What request tokens, and what the gateway signs in to services with, are made of.
 fn service_parts(config: &Config, store: &Store, fetch: Arc<HttpFetch>) -> ServiceParts {
     ServiceParts {
         issuer: match &config.listener.domain {

@@ -8,6 +8,7 @@ use gateway_types::{SessionId, Timestamp};
 use sqlx::Row;
 
 use crate::error::StoreError;
+use crate::row::storable;
 use crate::secrets::sha256_hex;
 use crate::store::Core;
 
@@ -57,8 +58,9 @@ impl Ceremonies {
     /// Keeps a ceremony; until when.
     ///
     /// # Errors
-    /// Only when the database cannot be written.
+    /// When the database cannot be written, or [`StoreError::NotStorable`] for a purpose that cannot be kept.
     pub async fn open(&self, new: &NewCeremony<'_>) -> Result<Timestamp, StoreError> {
+        storable("the purpose", &new.purpose)?;
         let now = self.core.clock.now();
         let expires = now.saturating_add(new.life);
         let mut tx = self.core.database.begin().await?;
@@ -106,6 +108,9 @@ impl Ceremonies {
         purpose: &str,
         challenge: &str,
     ) -> Result<Option<String>, StoreError> {
+        if storable("the purpose", purpose).is_err() || storable("the challenge", challenge).is_err() {
+            return Ok(None);
+        }
         let _turn = self.core.database.write_turn().await;
         let row = sqlx::query(
             "DELETE FROM webauthn_ceremonies WHERE challenge = $1 AND asker = $2 AND purpose = $3 \

@@ -188,6 +188,28 @@ impl Challenges {
         if confirmed.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
+    /// Forgets the challenge of this session for exactly this action and target that nobody confirmed: the code came
+    /// with the request instead.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn settle(&self, session: SessionId, action: &str, target: &str) -> Result<(), StoreError> {
+        if storable("the target", target).is_err() {
+            return Ok(());
+        }
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query(
+            "DELETE FROM step_up_challenges WHERE session_id = $1 AND action = $2 AND target = $3 \
+             AND confirmed IS NULL",
+        )
+        .bind(session.to_string())
+        .bind(action.to_owned())
+        .bind(target.to_owned())
+        .execute(self.core.database.pool())
+        .await?;
+        Ok(())
+    }
+
     /// Uses up the confirmed, bound challenge of this session for exactly this action and target, and
     /// says with which factor it was confirmed; `None` when there is none.
     ///

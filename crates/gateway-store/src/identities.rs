@@ -122,6 +122,31 @@ impl Identities {
         if inserted.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
+    /// Lets the roles of a person whom this subject is follow groups from now on.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn follow_groups(
+        &self,
+        issuer: &str,
+        subject: &str,
+        user: UserId,
+        group_roles: RoleSet,
+    ) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query(
+            "UPDATE identities SET managed = 1, group_roles = $1 \
+             WHERE issuer = $2 AND subject = $3 AND user_id = $4 AND managed = 0",
+        )
+        .bind(group_roles.to_string())
+        .bind(issuer.to_owned())
+        .bind(subject.to_owned())
+        .bind(user.to_string())
+        .execute(self.core.database.pool())
+        .await?;
+        Ok(())
+    }
+
     /// Notes a sign-in: the address and the roles that groups give now.
     ///
     /// # Errors

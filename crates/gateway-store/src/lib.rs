@@ -79,9 +79,7 @@ pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
 pub use policies::{Policies, PolicyDocument};
-pub use provider_sessions::{
-    DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions, TokenUse,
-};
+pub use provider_sessions::{DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions};
 pub use rate_counts::{OthersCount, RateCounts};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};
 pub use row::Page;

@@ -44,6 +44,7 @@ const WEBAUTHN: &str = include_str!("../migrations/20261122001300_webauthn.sql")
 const PROVIDERS: &str = include_str!("../migrations/20261122001400_providers.sql");
 const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql");
 const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
+const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -93,6 +94,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: ENTITLEMENTS,
         postgres: ENTITLEMENTS,
     },
+    Migration { stamp: 20_261_122_001_650, name: "proven", sqlite: PROVEN, postgres: PROVEN },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -15,6 +15,7 @@ use crate::row::{parsed, storable};
 use crate::sealing::Sealer;
 use crate::secrets::sha256_hex;
 use crate::sign_ins::micros;
+use crate::statement::Statement;
 use crate::store::Core;
 
 /// What the key of what is kept is derived for.
@@ -78,15 +79,6 @@ pub struct EndedSession {
     pub session: SessionId,
     /// Whose.
     pub user: UserId,
-}
-
-/// Whether a logout token is used for the first time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenUse {
-    /// Yes.
-    First,
-    /// No.
-    Again,
 }
 
 /// The sessions at providers.
@@ -157,44 +149,65 @@ impl ProviderSessions {
         row.map(|row| Ok(row.try_get("provider")?)).transpose()
     }
 
-    /// Ends sessions because their provider says so, and those that could still come of them.
+    /// Ends sessions because their provider says so, and those that could still come of them, with a logout token
+    /// that is used up thereby: of any number that bring it at once, on any number of instances, one ends them.
+    /// `None` = it was used before. `over` is when nobody would take it any more.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written; then the token is not used and nothing has ended.
+    pub async fn end(
+        &self,
+        issuer: &str,
+        ending: Ending<'_>,
+        jti: &str,
+        over: Timestamp,
+    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        let now = self.core.clock.now();
+        let (mut tx, version) = self.core.database.begin_change().await?;
+        sqlx::query("DELETE FROM logout_tokens WHERE expires < $1")
+            .bind(now.micros())
+            .execute(tx.connection())
+            .await?;
+        let used = sqlx::query(
+            "INSERT INTO logout_tokens (digest, expires) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
+        )
+        .bind(token_digest(issuer, jti))
+        .bind(over.micros())
+        .execute(tx.connection())
+        .await?;
+        if used.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let ended = end_of(&mut tx, issuer, ending, now).await?;
+        self.core.changes.commit(tx, version).await?;
+        Ok(Some(ended))
+    }
+
+    /// Whether a logout token was used.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn token_is_used(&self, issuer: &str, jti: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT expires FROM logout_tokens WHERE digest = $1")
+            .bind(token_digest(issuer, jti))
+            .fetch_optional(self.core.database.pool())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Notes that whoever signed in so gave a second factor then, or with the same browser before.
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn end(&self, issuer: &str, ending: Ending<'_>) -> Result<Vec<EndedSession>, StoreError> {
-        let (column, value, subject) = match ending {
-            Ending::Session { sid, subject } => ("sid", sid, subject),
-            Ending::Subject(subject) => ("subject", subject, None),
-        };
-        if [issuer, value, subject.unwrap_or_default()].iter().any(|text| storable("it", text).is_err()) {
-            return Ok(Vec::new());
-        }
-        let now = self.core.clock.now();
-        let (mut tx, version) = self.core.database.begin_change().await?;
-        let sql = match (column, subject) {
-            ("sid", Some(_)) => {
-                "UPDATE provider_sessions SET ended = $1, sealed = NULL, refresh_at = NULL \
-                 WHERE issuer = $2 AND sid = $3 AND subject = $4 AND ended IS NULL RETURNING id"
-            }
-            ("sid", None) => {
-                "UPDATE provider_sessions SET ended = $1, sealed = NULL, refresh_at = NULL \
-                 WHERE issuer = $2 AND sid = $3 AND ended IS NULL RETURNING id"
-            }
-            _ => {
-                "UPDATE provider_sessions SET ended = $1, sealed = NULL, refresh_at = NULL \
-                 WHERE issuer = $2 AND subject = $3 AND ended IS NULL RETURNING id"
-            }
-        };
-        let mut query = sqlx::query(sql).bind(now.micros()).bind(issuer.to_owned()).bind(value.to_owned());
-        if let Some(subject) = subject {
-            query = query.bind(subject.to_owned());
-        }
-        let mut ended = Vec::new();
-        for row in query.fetch_all(tx.connection()).await? {
-            ended.extend(end_sessions(&mut tx, &row.try_get::<String, _>("id")?, now).await?);
-        }
-        self.core.changes.commit(tx, version).await?;
-        Ok(ended)
+    pub async fn prove(&self, id: ProviderSessionId) -> Result<(), StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        sqlx::query("UPDATE provider_sessions SET proven = $1 WHERE id = $2")
+            .bind(self.core.clock.now().micros())
+            .bind(id.to_string())
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(())
     }
 
     /// Ends one, with the sessions that came of it.
@@ -217,23 +230,29 @@ impl ProviderSessions {
         Ok(ended)
     }
 
-    /// At most `most` that are due and of which a session is still live; each is pushed back to `next` by this
-    /// call, on whichever instance, so that it is asked about once.
+    /// At most `most` that are due and of which a session is still live, but none of the providers `but_of`; each
+    /// is pushed back to `next` by this call, on whichever instance, so that it is asked about once.
     ///
     /// # Errors
     /// Only when the database cannot be used. One that does not open is skipped with a line in the log.
-    pub async fn take_due(&self, next: Timestamp, most: i64) -> Result<Vec<DueProviderSession>, StoreError> {
+    pub async fn take_due(
+        &self,
+        next: Timestamp,
+        most: i64,
+        but_of: &[String],
+    ) -> Result<Vec<DueProviderSession>, StoreError> {
         let now = self.core.clock.now().micros();
-        let rows = sqlx::query(
-            "SELECT id, refresh_at FROM provider_sessions WHERE refresh_at <= $1 AND ended IS NULL \
-             AND sealed IS NOT NULL AND id IN (SELECT provider_session FROM sessions \
-             WHERE provider_session IS NOT NULL AND revoked IS NULL AND expires > $1 \
-             AND last_seen + idle_limit >= $1) ORDER BY refresh_at LIMIT $2",
-        )
-        .bind(now)
-        .bind(most)
-        .fetch_all(self.core.database.pool())
-        .await?;
+        let mut statement =
+            Statement::new("SELECT id, refresh_at FROM provider_sessions WHERE refresh_at <= ");
+        statement.number(now).sql(" AND ended IS NULL AND sealed IS NOT NULL");
+        for provider in but_of {
+            statement.sql(" AND provider <> ").text(provider);
+        }
+        statement.sql(" AND id IN (SELECT provider_session FROM sessions WHERE provider_session IS NOT NULL");
+        statement.sql(" AND revoked IS NULL AND expires > ").number(now);
+        statement.sql(" AND last_seen + idle_limit >= ").number(now);
+        statement.sql(") ORDER BY refresh_at LIMIT ").number(most);
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         let mut due = Vec::new();
         for row in rows {
             let (id, was): (String, i64) = (row.try_get("id")?, row.try_get("refresh_at")?);
@@ -288,29 +307,57 @@ impl ProviderSessions {
             .await?;
         Ok(())
     }
+}
 
-    /// Uses a logout token: of any number that bring it at once, on any number of instances, one is first.
-    /// `over` is when nobody would take it any more.
-    ///
-    /// # Errors
-    /// Only when the database cannot be written; then nothing may be done for the token.
-    pub async fn use_token(&self, issuer: &str, jti: &str, over: Timestamp) -> Result<TokenUse, StoreError> {
-        let digest = sha256_hex(format!("{}:{issuer}:{jti}", issuer.len()).as_bytes());
-        let mut tx = self.core.database.begin().await?;
-        sqlx::query("DELETE FROM logout_tokens WHERE expires < $1")
-            .bind(self.core.clock.now().micros())
-            .execute(tx.connection())
-            .await?;
-        let used = sqlx::query(
-            "INSERT INTO logout_tokens (digest, expires) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
-        )
-        .bind(digest)
-        .bind(over.micros())
-        .execute(tx.connection())
-        .await?;
-        tx.commit().await?;
-        Ok(if used.rows_affected() == 1 { TokenUse::First } else { TokenUse::Again })
+fn token_digest(issuer: &str, jti: &str) -> String {
+    sha256_hex(format!("{}:{issuer}:{jti}", issuer.len()).as_bytes())
+}
+
+/// Ends what a provider says is over, in a change that is under way. Which of its sessions one here came of is not
+/// always known: what names the person too ends those of theirs as well.
+async fn end_of(
+    tx: &mut WriteTx,
+    issuer: &str,
+    ending: Ending<'_>,
+    now: Timestamp,
+) -> Result<Vec<EndedSession>, StoreError> {
+    let (sid, subject) = match ending {
+        Ending::Session { sid, subject } => (Some(sid), subject),
+        Ending::Subject(subject) => (None, Some(subject)),
+    };
+    let texts = [Some(issuer), sid, subject];
+    if texts.into_iter().flatten().any(|text| storable("it", text).is_err()) {
+        return Ok(Vec::new());
     }
+    let mut statement = Statement::new("UPDATE provider_sessions SET ended = ");
+    statement.number(now.micros()).sql(", sealed = NULL, refresh_at = NULL WHERE ended IS NULL");
+    statement.sql(" AND issuer = ").text(issuer);
+    if let Some(subject) = subject {
+        statement.sql(" AND subject = ").text(subject);
+    }
+    if let Some(sid) = sid {
+        statement.sql(" AND (sid = ").text(sid);
+        statement.sql(if subject.is_some() { " OR sid IS NULL)" } else { ")" });
+    }
+    statement.sql(" RETURNING id");
+    let mut ended = Vec::new();
+    for row in statement.query().fetch_all(tx.connection()).await? {
+        ended.extend(end_sessions(tx, &row.try_get::<String, _>("id")?, now).await?);
+    }
+    Ok(ended)
+}
+
+/// Lets no session come any more of what a person signed in with so far, in a change that is under way.
+pub(crate) async fn end_all_of(tx: &mut WriteTx, user: UserId, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE provider_sessions SET ended = COALESCE(ended, $1), sealed = NULL, refresh_at = NULL \
+         WHERE user_id = $2",
+    )
+    .bind(now.micros())
+    .bind(user.to_string())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 async fn end_sessions(tx: &mut WriteTx, id: &str, now: Timestamp) -> Result<Vec<EndedSession>, StoreError> {

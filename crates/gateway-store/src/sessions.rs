@@ -10,11 +10,13 @@ use sqlx::any::AnyRow;
 
 use crate::database::WriteTx;
 use crate::error::StoreError;
+use crate::provider_sessions::end_all_of;
 use crate::row::{moment, optional_moment, optional_parsed, parsed, storable};
 use crate::secrets::{credential_digest, digest_text, random_text};
 use crate::sign_ins::micros;
 use crate::statement::Statement;
 use crate::store::Core;
+use crate::trusted_devices::forget;
 
 /// How long the row of an ended session is kept for people to look at.
 const KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -295,20 +297,23 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// Ends all sessions of a person; returns how many were live.
+    /// Ends all sessions of a person, with what could still become one, and trusts none of their devices any longer;
+    /// returns how many were live.
     ///
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn revoke_all(&self, user: UserId) -> Result<u64, StoreError> {
         let (mut tx, version) = self.core.database.begin_change().await?;
-        let now = self.core.clock.now().micros();
+        let now = self.core.clock.now();
         let revoked = sqlx::query(
             "UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL AND expires > $1",
         )
-        .bind(now)
+        .bind(now.micros())
         .bind(user.to_string())
         .execute(tx.connection())
         .await?;
+        end_all_of(&mut tx, user, now).await?;
+        forget(&mut tx, user).await?;
         self.core.changes.commit(tx, version).await?;
         Ok(revoked.rows_affected())
     }

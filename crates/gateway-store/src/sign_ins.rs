@@ -137,6 +137,32 @@ impl SignIns {
         }
     }
 
+    /// What is kept of the sign-in of this state, if this browser began it, which stays to be taken.
+    ///
+    /// # Errors
+    /// As [`SignIns::take`].
+    pub async fn peek(
+        &self,
+        state: &str,
+        browser: &str,
+    ) -> Result<Result<Secret<Vec<u8>>, SignInFault>, StoreError> {
+        let now = self.core.clock.now().micros();
+        let state = sha256_hex(state.as_bytes());
+        let row = sqlx::query(
+            "SELECT id, sealed, key_id FROM sign_ins WHERE state_digest = $1 AND browser_digest = $2 \
+             AND used IS NULL AND expires > $3",
+        )
+        .bind(state.clone())
+        .bind(sha256_hex(browser.as_bytes()))
+        .bind(now)
+        .fetch_optional(self.core.database.pool())
+        .await?;
+        match row {
+            Some(row) => Ok(Ok(self.open(&row)?)),
+            None => Ok(Err(self.fault(&state, browser, now).await?)),
+        }
+    }
+
     fn open(&self, row: &AnyRow) -> Result<Secret<Vec<u8>>, StoreError> {
         let id: SignInId = parsed(row, "id", "sign-in id")?;
         let (sealed, key_id): (String, String) = (row.try_get("sealed")?, row.try_get("key_id")?);

@@ -172,6 +172,7 @@ struct Count {
     first: &'static str,
     next: &'static str,
     take_back: &'static str,
+    uncount: &'static str,
     tell: &'static str,
 }
 
@@ -182,6 +183,8 @@ const BY_SESSION: Count = Count {
     next: "UPDATE step_up_tries SET since = $2, tries = $3, failed = $4 \
            WHERE credential_id = $1 AND since = $5 AND tries = $6 AND failed = $7",
     take_back: "UPDATE step_up_tries SET tries = tries - 1, failed = 0 WHERE credential_id = $1 AND tries > 0",
+    uncount: "UPDATE step_up_tries SET tries = tries - 1, failed = failed - 1 \
+              WHERE credential_id = $1 AND tries > 0 AND failed > 0",
     tell: "UPDATE step_up_tries SET told = since WHERE credential_id = $1 AND tries >= $2 \
            AND (told IS NULL OR told <> since)",
 };
@@ -193,6 +196,8 @@ const BY_PERSON: Count = Count {
     next: "UPDATE person_tries SET since = $2, tries = $3, failed = $4 \
            WHERE user_id = $1 AND since = $5 AND tries = $6 AND failed = $7",
     take_back: "UPDATE person_tries SET tries = tries - 1, failed = 0 WHERE user_id = $1 AND tries > 0",
+    uncount: "UPDATE person_tries SET tries = tries - 1, failed = failed - 1 \
+              WHERE user_id = $1 AND tries > 0 AND failed > 0",
     tell: "UPDATE person_tries SET told = since WHERE user_id = $1 AND tries >= $2 \
            AND (told IS NULL OR told <> since)",
 };
@@ -316,7 +321,7 @@ impl StepUps {
     /// Asks to try one more code of `user` with `session`, and counts it at once: codes that are tried side by
     /// side, here or on other instances, or with many sessions, do not get around the limits.
     ///
-    /// A session that gave a right code before is held to its own limit only: whoever tries in vain with other
+    /// A session that gave a right code before, or was signed in to with one, is held to its own limit only: whoever tries in vain with other
     /// sessions cannot keep the person from confirming with theirs.
     ///
     /// # Errors
@@ -333,10 +338,14 @@ impl StepUps {
         {
             return Ok(refused);
         }
-        let proven = sqlx::query("SELECT opened FROM step_ups WHERE credential_id = $1")
-            .bind(session.to_string())
-            .fetch_optional(self.core.database.pool())
-            .await?;
+        let proven = sqlx::query(
+            "SELECT credential_id FROM step_ups WHERE credential_id = $1 \
+             UNION ALL SELECT sessions.id FROM sessions JOIN provider_sessions AS p \
+             ON p.id = sessions.provider_session WHERE sessions.id = $1 AND p.proven IS NOT NULL",
+        )
+        .bind(session.to_string())
+        .fetch_optional(self.core.database.pool())
+        .await?;
         if proven.is_some() {
             return Ok(Try::Allowed);
         }
@@ -405,9 +414,27 @@ impl StepUps {
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn succeeded(&self, user: UserId, session: SessionId) -> Result<(), StoreError> {
+        self.take_back(user, session, |count| count.take_back).await
+    }
+
+    /// Takes back one count of [`StepUps::begin_try`]: the code could not be checked. What was wrong before it
+    /// stays counted.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn unchecked(&self, user: UserId, session: SessionId) -> Result<(), StoreError> {
+        self.take_back(user, session, |count| count.uncount).await
+    }
+
+    async fn take_back(
+        &self,
+        user: UserId,
+        session: SessionId,
+        how: fn(Count) -> &'static str,
+    ) -> Result<(), StoreError> {
         let turn = self.core.database.write_turn().await;
         let pool = self.core.database.pool();
-        sqlx::query(BY_SESSION.take_back).bind(session.to_string()).execute(pool).await?;
+        sqlx::query(how(BY_SESSION)).bind(session.to_string()).execute(pool).await?;
         let of_person = sqlx::query(
             "UPDATE step_up_tries SET of_person = of_person - 1 WHERE credential_id = $1 AND of_person > 0",
         )
@@ -415,7 +442,7 @@ impl StepUps {
         .execute(pool)
         .await?;
         drop(turn);
-        if of_person.rows_affected() == 0 { Ok(()) } else { self.succeeded_of_person(user).await }
+        if of_person.rows_affected() == 0 { Ok(()) } else { self.take_back_of_person(user, how).await }
     }
 
     /// Takes back one count of [`StepUps::begin_try_of_person`]: the code was right.
@@ -423,8 +450,24 @@ impl StepUps {
     /// # Errors
     /// Only when the database cannot be written.
     pub async fn succeeded_of_person(&self, user: UserId) -> Result<(), StoreError> {
+        self.take_back_of_person(user, |count| count.take_back).await
+    }
+
+    /// Takes back one count of [`StepUps::begin_try_of_person`]: the code could not be checked.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn unchecked_of_person(&self, user: UserId) -> Result<(), StoreError> {
+        self.take_back_of_person(user, |count| count.uncount).await
+    }
+
+    async fn take_back_of_person(
+        &self,
+        user: UserId,
+        how: fn(Count) -> &'static str,
+    ) -> Result<(), StoreError> {
         let _turn = self.core.database.write_turn().await;
-        sqlx::query(BY_PERSON.take_back).bind(user.to_string()).execute(self.core.database.pool()).await?;
+        sqlx::query(how(BY_PERSON)).bind(user.to_string()).execute(self.core.database.pool()).await?;
         Ok(())
     }
 

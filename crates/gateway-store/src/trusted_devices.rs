@@ -152,17 +152,6 @@ impl TrustedDevices {
             .await?;
         if removed.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
-
-    /// Trusts none of a person's devices any longer; returns how many there were.
-    ///
-    /// # Errors
-    /// Only when the database cannot be written.
-    pub async fn remove_all(&self, user: UserId) -> Result<u64, StoreError> {
-        let mut tx = self.core.database.begin().await?;
-        let removed = forget(&mut tx, user).await?;
-        tx.commit().await?;
-        Ok(removed)
-    }
 }
 
 /// Forgets all trusted devices of a person, in a change that is under way.

@@ -9,9 +9,11 @@ use sqlx::any::AnyRow;
 
 use crate::database::WriteTx;
 use crate::error::{StoreError, is_duplicate};
+use crate::provider_sessions::end_all_of;
 use crate::row::{Page, moment, page_size, parsed, storable};
 use crate::statement::Statement;
 use crate::store::Core;
+use crate::trusted_devices::forget;
 
 /// A person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -342,6 +344,8 @@ async fn end(tx: &mut WriteTx, id: UserId, ends: Ends, now: i64) -> Result<(), S
         Ends::Everything => {
             end_tokens(tx, id, now).await?;
             end_elevations(tx, id, now).await?;
+            end_all_of(tx, id, Timestamp::from_micros(now)).await?;
+            forget(tx, id).await?;
             "UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL"
         }
     };

@@ -84,7 +84,8 @@ function onPasskey(form, button, use) {
   });
 }
 
-const csrfOf = (form) => form.querySelector('input[name="_csrf"]').value;
+// The form of a sign-in has none: there is no session yet.
+const csrfOf = (form) => form.querySelector('input[name="_csrf"]')?.value ?? "";
 
 // The page that makes a passkey.
 function setUpEnrolment(form) {
@@ -125,8 +126,14 @@ const element = (name, properties, ...children) => {
   return made;
 };
 
-// A dialog that asks for a factor; `again` sends the form with it and says what is wrong with it, if anything.
-function openDialog(form, why, again) {
+// What a form does, for people: the action in words, and what it is done to.
+const fact = (name, value) => element("div", {}, element("dt", { textContent: name }), element("dd", {}, value));
+
+// A dialog that asks for a factor for `action`; `again` sends the form with it and says what is wrong with it, if anything.
+function openDialog(form, { why, action }, again) {
+  const facts = element("dl", { className: "facts" });
+  if (action) facts.append(fact("Action", element("strong", { textContent: action })));
+  facts.append(fact("On", element("code", { textContent: new URL(form.action).pathname })));
   const input = element("input", { name: "code", inputMode: "numeric", autocomplete: "one-time-code", maxLength: 48, spellcheck: false, required: true });
   const label = element("label", { className: "field code" }, element("span", { className: "label", textContent: "Code from your authenticator" }), input,
     element("span", { className: "hint", textContent: "Six digits, or a backup code." }));
@@ -134,13 +141,13 @@ function openDialog(form, why, again) {
   const passkey = element("button", { className: "button", type: "button", textContent: "Use a passkey", hidden: true });
   const leave = element("button", { className: "button quiet", type: "button", textContent: "Leave it" });
   const inner = element("form", { method: "dialog" }, element("h2", { id: "second-factor-title", textContent: "Confirm that it is you" }),
-    element("p", { textContent: why }), label, element("p", { className: "buttons" }, confirm, passkey, leave));
+    element("p", { textContent: why }), facts, label, element("p", { className: "buttons" }, confirm, passkey, leave));
   const dialog = element("dialog", { className: "second-factor" }, inner);
   dialog.setAttribute("aria-labelledby", "second-factor-title");
   const give = async (code) => {
-    const fault = await again(code);
-    if (fault) {
-      complain(inner, fault);
+    const needs = await again(code);
+    if (needs) {
+      complain(inner, needs.why);
       input.value = "";
       input.focus();
     }
@@ -168,7 +175,7 @@ function setUpInPlace(form) {
     const attempt = async (code) => {
       const { reply, html } = await send(form.action, [...others, ["_code", code]]);
       const needs = reply.status === 401 && new DOMParser().parseFromString(html, "text/html").querySelector("form[data-passkey]");
-      if (needs) return sentence(html) ?? "A second factor is needed.";
+      if (needs) return { why: sentence(html) ?? "A second factor is needed.", action: needs.dataset.for };
       document.querySelector("dialog.second-factor")?.close();
       show(reply, html);
       return undefined;
@@ -176,11 +183,11 @@ function setUpInPlace(form) {
     const button = event.submitter;
     if (button) button.disabled = true;
     try {
-      const why = await attempt(form.querySelector('input[name="_code"]').value);
-      if (why) openDialog(form, why, attempt);
+      const needs = await attempt(form.querySelector('input[name="_code"]').value);
+      if (needs) openDialog(form, needs, attempt);
     } catch {
-      // Whatever went wrong on this way, the form itself still works.
-      form.submit();
+      // Sent again, it might be done twice.
+      complain(form, "It is not known whether this was done. Load the page again and look before you repeat it.");
     } finally {
       if (button) button.disabled = false;
     }

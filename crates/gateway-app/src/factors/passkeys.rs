@@ -139,7 +139,7 @@ pub(super) async fn add_key(
 /// Asks the passkeys of the person who asks; what one answers is good for `purpose` alone.
 ///
 /// # Errors
-/// [`FactorError::NotAPerson`], [`FactorError::NoFactor`] when they have none, those of an address that
+/// [`FactorError::NotAPerson`], [`FactorError::NoPasskey`] when they have none, those of an address that
 /// passkeys cannot be used at, or the store's.
 pub async fn ask(
     app: &App,
@@ -148,13 +148,24 @@ pub async fn ask(
     purpose: &Purpose<'_>,
 ) -> Result<Asked, FactorError> {
     let (user, session) = asking(caller)?;
+    ask_of(app, user, Asker::Session(session), claimed, purpose).await
+}
+
+/// The same of this person, for whoever asks on their behalf.
+pub(crate) async fn ask_of(
+    app: &App,
+    user: UserId,
+    asker: Asker<'_>,
+    claimed: &Origin,
+    purpose: &Purpose<'_>,
+) -> Result<Asked, FactorError> {
     let party = relying_party(app, claimed).await?;
     let known: Vec<Passkey> = keys(&app.store, user).await?.into_iter().map(|(_, key)| key).collect();
     if known.is_empty() {
-        return Err(FactorError::NoFactor);
+        return Err(FactorError::NoPasskey);
     }
     let begun = party.begin_assertion(&known)?;
-    keep(&app.store, Asker::Session(session), purpose.kept(), begun).await
+    keep(&app.store, asker, purpose.kept(), begun).await
 }
 
 async fn keep(store: &Store, asker: Asker<'_>, purpose: String, begun: Begun) -> Result<Asked, FactorError> {

@@ -10,7 +10,7 @@ use http::{Method, Request};
 
 use super::account::{Enrolled, asking};
 use super::{FactorError, check_name, passkeys};
-use crate::step_up::{TRIES, TRIES_OF_PERSON};
+use crate::step_up::{TRIES, TRIES_OF_PERSON, stays_counted};
 use crate::{App, Operator};
 
 /// The most of a reply that is read, in bytes.
@@ -99,10 +99,15 @@ pub async fn enrol(
         Err(YubicoError::Fault(YubicoFault::Wrong | YubicoFault::Replayed)) => {
             return Err(FactorError::WrongOtp);
         }
-        Err(error) => return Err(FactorError::Yubico(error)),
+        Err(error) => {
+            if let Err(error) = step_ups.unchecked(user, session).await {
+                stays_counted(&error);
+            }
+            return Err(FactorError::Yubico(error));
+        }
     };
     if let Err(error) = step_ups.succeeded(user, session).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
+        stays_counted(&error);
     }
     let new = NewKey {
         kind: FactorKind::Yubico,

@@ -47,6 +47,7 @@ fn is_own_page(own: &OwnTable, wish: &str) -> bool {
     let for_people = (below("/app") && !below("/app/static"))
         || path == "/device"
         || path == "/auth/handoff"
+        || path == "/login/u2f"
         || below("/step-up");
     for_people && !query.contains('?') && own.identify("GET", path).is_ok_and(|route| route.page.is_some())
 }

@@ -7,7 +7,7 @@
 //! Source: OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8.
 
 use gateway_identity::oidc::{LogoutToken, OidcError};
-use gateway_store::{Ending, TokenUse};
+use gateway_store::Ending;
 use gateway_types::{Channel, RequestId};
 
 use super::{SignInError, Visitor, events, provider_of};
@@ -38,8 +38,10 @@ pub async fn logout(
     about.extend(subject.as_deref().map(|subject| ("subject", subject)));
     about.extend(sid.as_deref().map(|sid| ("provider_session", sid)));
     let event = events::event(&operator, LOGOUT, &about);
-    if app.store.provider_sessions().use_token(provider.issuer(), &jti, over).await? == TokenUse::Again {
-        events::refused(app, event, &SignInError::LogoutReplayed.reason()).await;
+    let sessions = app.store.provider_sessions();
+    let replayed = events::event(&operator, LOGOUT, &about);
+    if sessions.token_is_used(provider.issuer(), &jti).await? {
+        events::refused(app, replayed, &SignInError::LogoutReplayed.reason()).await;
         return Err(SignInError::LogoutReplayed);
     }
     let ending = match (&sid, &subject) {
@@ -49,7 +51,11 @@ pub async fn logout(
         (None, None) => return Ok(0),
     };
     record(&app.store, event).await?;
-    let ended = app.store.provider_sessions().end(provider.issuer(), ending).await?;
+    // The token is used up with what it ends, so that one whose logout failed can be sent again.
+    let Some(ended) = sessions.end(provider.issuer(), ending, &jti, over).await? else {
+        events::refused(app, replayed, &SignInError::LogoutReplayed.reason()).await;
+        return Err(SignInError::LogoutReplayed);
+    };
     for session in &ended {
         let (id, user) = (session.session.to_string(), session.user.to_string());
         tracing::info!(session = id, user, provider = provider.name(), "ended by the identity provider");

@@ -10,13 +10,15 @@ use std::fmt;
 
 use gateway_config::SettingKey;
 use gateway_identity::InlineFactor;
-use gateway_store::{Admission, NewSignIn, SignInFault, User};
-use gateway_types::{Channel, Secret};
+use gateway_store::{Admission, Asker, NewSignIn, SignInFault, User};
+use gateway_types::{Channel, Problem, Secret};
 
 use super::callback::{Came, complete};
 use super::{
     Finished, Purpose, SignInError, TRUSTED_COOKIE, Visitor, device_name, events, new_browser_secret,
 };
+use crate::factors::passkeys::{self, Asked};
+use crate::origin::Origin;
 use crate::step_up::{self, Proven};
 use crate::{App, record};
 
@@ -46,19 +48,31 @@ impl fmt::Debug for FactorGiven {
     }
 }
 
-/// Whether this person gives a second factor before they are signed in with this browser.
-pub(super) async fn is_needed(app: &App, user: &User, visitor: &Visitor<'_>) -> Result<bool, SignInError> {
+/// What a person gives before they are signed in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    /// Nothing more.
+    Nothing,
+    /// Nothing more with this browser, for which they gave a factor.
+    GivenBefore,
+    /// A second factor.
+    Factor,
+}
+
+/// What this person gives before they are signed in with this browser.
+pub(super) async fn need(app: &App, user: &User, visitor: &Visitor<'_>) -> Result<Need, SignInError> {
     if !app.settings.sign_in_factor() {
-        return Ok(false);
+        return Ok(Need::Nothing);
     }
     let has_one = app.store.factors().list(user.id).await?.iter().any(|factor| factor.confirmed.is_some());
     if !has_one {
         // Nothing can be given; what needs a factor stays refused until one is enrolled.
-        return Ok(false);
+        return Ok(Need::Nothing);
     }
-    let Some(secret) = visitor.trusted else { return Ok(true) };
+    let Some(secret) = visitor.trusted else { return Ok(Need::Factor) };
     let name = device_name(visitor.device);
-    Ok(!app.store.trusted_devices().is_trusted(user.id, secret, &name).await?)
+    let is_trusted = app.store.trusted_devices().is_trusted(user.id, secret, &name).await?;
+    Ok(if is_trusted { Need::GivenBefore } else { Need::Factor })
 }
 
 /// Keeps what waits for the factor, and says where the form is.
@@ -70,13 +84,54 @@ async fn keep(app: &App, came: &Came, visitor: &Visitor<'_>) -> Result<String, S
     let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
     let kept = serde_json::to_vec(came).map(Secret::new).map_err(|_unwritable| SignInError::Kept)?;
     let id = new_browser_secret(app);
-    // Another name than a state has, so that neither can be brought as the other.
-    let state = format!("factor:{}", id.expose());
+    let state = state_of(id.expose());
     let new = NewSignIn { state: &state, browser, kept: &kept, source_ip: visitor.source_ip };
     match app.store.sign_ins().begin(new).await? {
         Admission::Admitted => Ok(format!("/auth/factor/{}", id.expose())),
         Admission::TooMany => Err(SignInError::TooMany),
     }
+}
+
+/// Asks the passkeys of the person whose sign-in waits at `id`, which goes on waiting. What one answers is good for
+/// that sign-in alone, and is given as its factor.
+///
+/// # Errors
+/// A problem: nothing of this browser waits there, the person has no passkey, passkeys cannot be used at the address
+/// that was opened, or the store cannot be reached.
+pub async fn ask_passkey(
+    app: &App,
+    id: &str,
+    claimed: &Origin,
+    visitor: Visitor<'_>,
+) -> Result<Asked, Problem> {
+    let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
+    let state = state_of(id);
+    let kept = app.store.sign_ins().peek(&state, browser).await.map_err(SignInError::from)?;
+    let came = came(kept)?;
+    let user = app.store.users().by_id(came.user).await.map_err(SignInError::from)?;
+    match user {
+        None => Err(SignInError::NotInvited.into()),
+        Some(user) if user.locked => Err(SignInError::Locked.into()),
+        Some(user) => {
+            let asker = Asker::SignIn(&state);
+            Ok(passkeys::ask_of(app, user.id, asker, claimed, &passkeys::Purpose::SignIn).await?)
+        }
+    }
+}
+
+/// Another name than a state has, so that neither can be brought as the other.
+fn state_of(id: &str) -> String {
+    format!("factor:{id}")
+}
+
+fn came(kept: Result<Secret<Vec<u8>>, SignInFault>) -> Result<Came, SignInError> {
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(SignInFault::Unknown | SignInFault::OtherBrowser) => return Err(SignInError::NotBegunHere),
+        Err(SignInFault::Expired) => return Err(SignInError::Expired),
+        Err(SignInFault::Used) => return Err(SignInError::Used),
+    };
+    serde_json::from_slice(kept.expose()).map_err(|_unreadable| SignInError::Kept)
 }
 
 /// Gives the factor for the sign-in that waits at `id`. With `trust` the browser needs none for a while.
@@ -91,14 +146,8 @@ pub async fn give_factor(
     visitor: Visitor<'_>,
 ) -> Result<FactorGiven, SignInError> {
     let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
-    let state = format!("factor:{id}");
-    let kept = match app.store.sign_ins().take(&state, browser).await? {
-        Ok(kept) => kept,
-        Err(SignInFault::Unknown | SignInFault::OtherBrowser) => return Err(SignInError::NotBegunHere),
-        Err(SignInFault::Expired) => return Err(SignInError::Expired),
-        Err(SignInFault::Used) => return Err(SignInError::Used),
-    };
-    let came: Came = serde_json::from_slice(kept.expose()).map_err(|_unreadable| SignInError::Kept)?;
+    let state = state_of(id);
+    let came = came(app.store.sign_ins().take(&state, browser).await?)?;
     let operator = events::stranger(app, Channel::Web, &visitor);
     let user = app.store.users().by_id(came.user).await?.ok_or(SignInError::NotInvited)?;
     if user.locked {
@@ -120,6 +169,13 @@ pub async fn give_factor(
             refused("the second factor is wrong, or was used before").await;
             return Ok(FactorGiven::Again { location: keep(app, &came, &visitor).await? });
         }
+        Proven::Copied(factor) => {
+            let (email, source_ip) = (&user.email, Some(visitor.source_ip));
+            let copied = step_up::Copied { user: user.id, email, factor, source_ip };
+            step_up::tell_of_copy(&app.store, &*app.notices, &known, copied).await;
+            refused("the passkey's counter went back").await;
+            return Ok(FactorGiven::Again { location: keep(app, &came, &visitor).await? });
+        }
         Proven::Unknown => {
             refused("the second factor could not be checked").await;
             return Err(SignInError::FactorUnchecked);
@@ -138,6 +194,7 @@ pub async fn give_factor(
             return Err(SignInError::TooManyTries { until, seconds });
         }
     }
+    app.store.provider_sessions().prove(came.provider_session).await?;
     let trusted = match (trust, &came.purpose) {
         (true, Purpose::Web { .. } | Purpose::Cli(_)) => {
             Some(trust_browser(app, &known, &user, &visitor).await?)

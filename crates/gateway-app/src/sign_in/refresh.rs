@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway_audit::{Actor, bounded};
 use gateway_config::SettingKey;
-use gateway_identity::oidc::{Identity, Provider, Refreshed};
+use gateway_identity::oidc::{Identity, Person, Provider, Refreshed};
 use gateway_store::{DueProviderSession, StoreError, User};
 use gateway_types::{Channel, Secret};
 
@@ -14,7 +14,7 @@ use crate::{App, Operator, record};
 
 /// How many are asked about in one round. A round comes each few seconds; those that are left over are due in the
 /// next.
-const ROUND: i64 = 50;
+const ROUND: usize = 50;
 
 /// What became of one round.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -25,27 +25,32 @@ pub struct Round {
     pub ended: usize,
 }
 
-/// Asks about everybody of whom it is due.
+/// Asks about everybody of whom it is due, one after the other, until `is_stopped`.
 ///
 /// # Errors
-/// Only the store's. A provider that cannot be asked is asked again when it is due next; what was in hand then
-/// goes on.
-pub async fn round(app: &App) -> Result<Round, SignInError> {
+/// Only the store's. A provider that cannot be asked about one person is asked about nobody else in this round.
+pub async fn round(app: &App, is_stopped: impl Fn() -> bool) -> Result<Round, SignInError> {
     if app.identity.providers.iter().all(|provider| !provider.refresh) {
         return Ok(Round::default());
     }
     let next = app.clock.now().saturating_add(app.settings.duration(SettingKey::ProviderRefresh));
     let mut round = Round::default();
-    for due in app.store.provider_sessions().take_due(next, ROUND).await? {
+    let mut failed = Vec::new();
+    while round.asked < ROUND && !is_stopped() {
+        // One at a time: what is taken and then not asked, because this process ends, would wait for its next turn.
+        let Some(due) = app.store.provider_sessions().take_due(next, 1, &failed).await?.pop() else { break };
         round.asked += 1;
         match one(app, &due).await {
             Ok(Outcome::Stays) => {}
             Ok(Outcome::Ended) => round.ended += 1,
-            Err(error) => tracing::warn!(
-                provider = due.provider,
-                error = &error as &dyn std::error::Error,
-                "an identity provider could not be asked about a person again"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    provider = due.provider,
+                    error = &error as &dyn std::error::Error,
+                    "an identity provider could not be asked about a person again"
+                );
+                failed.push(due.provider);
+            }
         }
     }
     Ok(round)
@@ -64,7 +69,9 @@ async fn one(app: &App, due: &DueProviderSession) -> Result<Outcome, SignInError
     };
     let text = String::from_utf8(due.kept.expose().clone()).map_err(|_none| SignInError::Kept)?;
     let again = Secret::new(text);
-    let answer = provider.refresh(&*app.fetch, app.clock.now(), &due.subject, &again).await?;
+    let link = app.store.identities().by_subject(&due.issuer, &due.subject).await?;
+    let person = Person { subject: &due.subject, email: link.as_ref().map(|link| link.email.as_str()) };
+    let answer = provider.refresh(&*app.fetch, app.clock.now(), person, &again).await?;
     let (identity, next) = match answer {
         Refreshed::Gone(why) => return end(app, due, &why.to_string()).await,
         Refreshed::Known { identity, again } => (identity, again),

@@ -162,11 +162,15 @@ async fn link(
         Err(StoreError::Exists) => {
             // Linked by another tab at this moment, or the person is somebody else at this provider.
             let now = app.store.identities().by_subject(&identity.issuer, &identity.subject).await?;
-            if now.is_some_and(|link| link.user == user.id) {
-                Ok(())
-            } else {
-                Err(SignInError::OtherIdentity)
+            if now.is_none_or(|link| link.user != user.id) {
+                return Err(SignInError::OtherIdentity);
             }
+            // The other tab found a person who was there already; this one made them.
+            if roles_from == RolesFrom::Groups {
+                let (issuer, subject) = (&identity.issuer, &identity.subject);
+                app.store.identities().follow_groups(issuer, subject, user.id, group_roles).await?;
+            }
+            Ok(())
         }
         Err(StoreError::NotFound) => Err(SignInError::NotInvited),
         Err(error) => Err(error.into()),

@@ -2,9 +2,9 @@
 
 use gateway_identity::InlineFactor;
 use gateway_store::{Asker, StoreError, Try};
-use gateway_types::{Timestamp, UserId};
+use gateway_types::{FactorId, Timestamp, UserId};
 
-use super::{Checks, Found, Giver, Spending, TRIES_OF_PERSON, right_code};
+use super::{Checks, Found, Giver, Spending, TRIES_OF_PERSON, not_spent, right_code, stays_counted};
 use crate::factors::passkeys::Purpose;
 
 /// What became of a code.
@@ -14,6 +14,8 @@ pub enum Proven {
     Right,
     /// It is not one of this person's, not one of this moment, or spent.
     Wrong,
+    /// It is of this key, whose counter went back: there may be a copy of it.
+    Copied(FactorId),
     /// It cannot be found out now.
     Unknown,
     /// Too many were wrong; no more are looked at until this moment.
@@ -37,15 +39,24 @@ pub async fn prove(
     let giver = Giver { user, session: None, by: Asker::SignIn(state), purpose: &Purpose::SignIn };
     let code = match right_code(checks, &giver, factor).await? {
         Found::Code(code) => code,
-        Found::Not(Spending::Unknown) => return Ok(Proven::Unknown),
+        Found::Not(Spending::Unknown) => {
+            if let Err(error) = step_ups.unchecked_of_person(user).await {
+                stays_counted(&error);
+            }
+            return Ok(Proven::Unknown);
+        }
+        Found::Not(Spending::Copied(factor)) => return Ok(Proven::Copied(factor)),
         // Nothing was used before by a session that is not there yet.
         Found::Before | Found::Not(_) => return Ok(Proven::Wrong),
     };
     if !step_ups.spend_alone(user, &code).await? {
-        return Ok(Proven::Wrong);
+        return Ok(match not_spent(&code) {
+            Spending::Copied(factor) => Proven::Copied(factor),
+            _spent => Proven::Wrong,
+        });
     }
     if let Err(error) = step_ups.succeeded_of_person(user).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a right code stays counted as a try");
+        stays_counted(&error);
     }
     Ok(Proven::Right)
 }

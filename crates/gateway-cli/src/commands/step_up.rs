@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use gateway_client::text::one_line;
-use gateway_client::{Challenge, Client, SecondFactor, WINDOW};
+use gateway_client::{Challenge, Client, ClientError, SecondFactor, WINDOW};
 use gateway_types::Secret;
 use serde::Serialize;
+use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use super::login::open_page;
@@ -95,7 +96,10 @@ async fn refused(client: &Client, wanted: &[String]) -> Result<Challenge, Failur
 }
 
 /// How often it is looked whether the person confirmed.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(3);
+
+/// How many looks in a row may fail before the step-up is given up.
+const FAILED_LOOKS: u32 = 5;
 
 /// Has it confirmed on its page, by whatever factor the person has, on this or another device.
 async fn in_browser(client: &Client, challenge: Option<&Challenge>) -> Result<(), Failure> {
@@ -118,12 +122,33 @@ async fn in_browser(client: &Client, challenge: Option<&Challenge>) -> Result<()
 
 async fn confirmed(client: &Client, id: &str) -> Result<(), Failure> {
     let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = 0;
     loop {
         looks.tick().await;
-        // A challenge that ended is not found, which ends this too.
-        if client.challenge(id).await?.confirmed {
-            return Ok(());
+        match client.challenge(id).await {
+            Ok(challenge) if challenge.confirmed => return Ok(()),
+            Ok(_) => failed = 0,
+            // A challenge that ended is not found, which ends this too.
+            Err(error) if is_over(&error) || failed + 1 >= FAILED_LOOKS => return Err(error.into()),
+            // The gateway starts again, or the network is away for a moment.
+            Err(_) => failed += 1,
         }
+    }
+}
+
+/// Whether there is nothing more to wait for: the challenge or the session ended.
+fn is_over(error: &ClientError) -> bool {
+    match error {
+        ClientError::NotSignedIn { .. } => true,
+        ClientError::StepUp { refusal } | ClientError::Refused { refusal } => refusal.status == 404,
+        ClientError::Unreachable { .. }
+        | ClientError::BadReply { .. }
+        | ClientError::Tls(_)
+        | ClientError::Setup(_)
+        | ClientError::BadHeader(_)
+        | ClientError::Encode(_)
+        | ClientError::Write(_) => false,
     }
 }
 

@@ -416,6 +416,8 @@ fn github_is_a_provider_with_organizations_and_teams() {
     wrong(&format!("{OKTA}kind = \"saml\""), "is not oidc, google or github");
     wrong(&format!("{OKTA}refresh = \"yes\""), "must be true or false");
     wrong(&GITHUB.replace("Example-Inc/Platform\"]", "platform\"]"), "an organization and the team's name");
+    let twice = "= \"deployer\", \"example-inc/platform\" = \"ops\"";
+    wrong(&GITHUB.replace("= \"deployer\"", twice), "`example-inc/platform` is given twice");
     wrong(&GITHUB.replace("[\"Example-Inc\"]", "[\"a/b\"]"), "the name of an organization");
     let groups =
         OKTA.replace("groups_claim = \"groups\"\n", "allowed_groups = [\"a\"]\n").replace("role_map", "#");

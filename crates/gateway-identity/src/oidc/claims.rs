@@ -206,10 +206,7 @@ impl Provider {
     /// What is believed of a verified token.
     pub(super) fn identity(&self, now: Timestamp, claims: &Claims) -> Result<Identity, OidcError> {
         let provider = || self.named();
-        let further = claims.additional_claims();
-        if !is_valid_yet(further, now) {
-            return Err(OidcError::IdToken { provider: provider(), fault: TokenFault::NotYetValid });
-        }
+        self.check_valid_yet(now, claims)?;
         let address = claims.email().ok_or_else(|| OidcError::EmailAbsent { provider: provider() })?.as_str();
         if claims.email_verified() != Some(true) {
             return Err(OidcError::EmailNotVerified { provider: provider() });
@@ -219,18 +216,50 @@ impl Provider {
         let email = (self.config.canonical_email)(address)
             .filter(|email| *email == address.to_ascii_lowercase())
             .ok_or_else(|| OidcError::EmailMalformed { provider: provider() })?;
-        if !self.is_the_organisations(&email, further) {
+        if !self.is_the_organisations(&email, claims.additional_claims()) {
             return Err(OidcError::NotTheOrganisations { provider: provider() });
         }
-        let (groups, groups_fault) = self.groups(further);
-        Ok(Identity {
+        Ok(self.identity_of(claims, email))
+    }
+
+    /// The same of somebody who was asked about again. A token that leaves their address out and tells their groups
+    /// is about the address that is known.
+    pub(super) fn identity_again(
+        &self,
+        now: Timestamp,
+        claims: &Claims,
+        known_email: Option<&str>,
+    ) -> Result<Identity, OidcError> {
+        let tells_groups = || {
+            let claim = self.config.groups_claim.as_deref();
+            claim.is_some_and(|claim| claims.additional_claims().value(claim).is_some())
+        };
+        match known_email {
+            Some(email) if claims.email().is_none() && tells_groups() => {
+                self.check_valid_yet(now, claims)?;
+                Ok(self.identity_of(claims, email.to_owned()))
+            }
+            Some(_) | None => self.identity(now, claims),
+        }
+    }
+
+    fn check_valid_yet(&self, now: Timestamp, claims: &Claims) -> Result<(), OidcError> {
+        if is_valid_yet(claims.additional_claims(), now) {
+            return Ok(());
+        }
+        Err(OidcError::IdToken { provider: self.named(), fault: TokenFault::NotYetValid })
+    }
+
+    fn identity_of(&self, claims: &Claims, email: String) -> Identity {
+        let (groups, groups_fault) = self.groups(claims.additional_claims());
+        Identity {
             issuer: self.config.issuer.clone(),
             subject: claims.subject().as_str().to_owned(),
             email,
             name: claims.name().and_then(|name| name.get(None)).and_then(|name| shown_name(name.as_str())),
             groups,
             groups_fault,
-        })
+        }
     }
 
     /// Anybody can make a personal Google account with an address of an organisation while they can read

@@ -6,6 +6,15 @@ use gateway_types::{Secret, Timestamp};
 
 use super::{Endpoint, Fetch, Identity, OidcError, Provider, ProviderKind, TokenFault};
 
+/// A person whom a provider is asked about again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Person<'a> {
+    /// What the provider calls them.
+    pub subject: &'a str,
+    /// Their canonical e-mail address when they signed in, for a provider that does not say it again.
+    pub email: Option<&'a str>,
+}
+
 /// What a provider said when it was asked again.
 #[derive(Debug)]
 pub enum Refreshed {
@@ -21,7 +30,7 @@ pub enum Refreshed {
 }
 
 impl Provider {
-    /// Asks whether the provider still knows the person `subject`, with what it gave to be asked again.
+    /// Asks whether the provider still knows this person, with what it gave to be asked again.
     ///
     /// # Errors
     /// [`OidcError`] when it could not be asked, or did not give an answer that counts: nothing is then known, and
@@ -30,9 +39,10 @@ impl Provider {
         &self,
         fetch: &dyn Fetch,
         now: Timestamp,
-        subject: &str,
+        person: Person<'_>,
         again: &Secret<String>,
     ) -> Result<Refreshed, OidcError> {
+        let Person { subject, email } = person;
         if let ProviderKind::GitHub { api_url } = &self.config.kind {
             return self.refresh_at_github(fetch, api_url, subject, again).await;
         }
@@ -49,7 +59,7 @@ impl Provider {
             let (provider, fault) = (self.named(), TokenFault::Subject);
             return Ok(Refreshed::Gone(OidcError::IdToken { provider, fault }));
         }
-        match self.identity(now, &claims) {
+        match self.identity_again(now, &claims, email) {
             Ok(identity) => Ok(Refreshed::Known { identity: Some(Box::new(identity)), again: next }),
             // Some leave out all but the subject here.
             Err(OidcError::EmailAbsent { .. }) => Ok(Refreshed::Known { identity: None, again: next }),

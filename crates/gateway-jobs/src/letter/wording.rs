@@ -82,6 +82,16 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             advice: NOT_YOU,
             page: Some(FACTORS),
         },
+        Notice::PasskeyCopied { factor, ip, email: _ } => Words {
+            subject: "there may be a copy of a passkey of yours".to_owned(),
+            intro: "The counter of a passkey of your account at Rack Gateway of the rack {rack} went back, so there may be a copy of it. It was not accepted. Remove the passkey and enrol another.",
+            facts: vec![
+                ("Passkey", factor.clone()),
+                ("Address", ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())),
+            ],
+            advice: NOT_YOU,
+            page: Some(FACTORS),
+        },
         Notice::BackupCodesMade { email: _ } => Words {
             subject: "new backup codes were made".to_owned(),
             intro: "Your account at Rack Gateway of the rack {rack} has new backup codes. Those from before are void.",

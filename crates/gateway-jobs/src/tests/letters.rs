@@ -31,6 +31,7 @@ fn all(name: &str) -> Vec<Notice> {
             until: Timestamp::from_micros(START),
             ip: Some("192.0.2.7".parse().unwrap()),
         },
+        Notice::PasskeyCopied { email: email(), factor: name(), ip: Some("192.0.2.7".parse().unwrap()) },
         Notice::BackupCodesMade { email: email() },
         Notice::BackupCodesLow { email: email(), left: 3 },
         Notice::NewSignIn {

@@ -13,7 +13,9 @@ use gateway_app::step_up::{self as app, Checks, Giving, Refused, Spending};
 use gateway_audit::Actor;
 use gateway_identity::InlineFactor;
 use gateway_store::Asker;
-use gateway_types::{Channel, Facts, Principal, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict};
+use gateway_types::{
+    Channel, FactorId, Facts, Principal, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict,
+};
 
 use super::identify::service_host;
 use super::inspect::Inspected;
@@ -203,6 +205,36 @@ async fn page_of(plane: &DataPlane, inspected: &Inspected, id: &str) -> Option<S
     Some(inspected.origin.join(&format!("/step-up/{id}{}", back.unwrap_or_default())))
 }
 
+/// What this request was refused without its code waits no more to be confirmed.
+async fn settle(plane: &DataPlane, session: SessionId, inspected: &Inspected) {
+    let action = inspected.asked.operation().action.as_str();
+    let target = gateway_audit::bounded(&inspected.asked.target(plane, &inspected.head));
+    if let Err(error) = plane.parts.store.challenges().settle(session, action, &target).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a challenge stays though it was settled");
+    }
+}
+
+/// Whoever asks, in the log.
+fn operator<'a>(plane: &'a DataPlane, inspected: &Inspected) -> Operator<'a> {
+    let (parts, caller) = (&plane.parts, &inspected.caller);
+    Operator {
+        actor: Actor::of(&caller.principal),
+        channel: caller.channel,
+        request_id: None,
+        source_ip: Some(caller.source_ip),
+        clock: &*parts.clock,
+        entropy: &*parts.entropy,
+    }
+}
+
+/// The person is told that there may be a copy of a passkey of theirs.
+async fn tell_of_copy(plane: &DataPlane, user: UserId, factor: FactorId, inspected: &Inspected) {
+    let (parts, caller) = (&plane.parts, &inspected.caller);
+    let email = &caller.principal.display_name();
+    let copied = app::Copied { user, email, factor, source_ip: Some(caller.source_ip) };
+    app::tell_of_copy(&parts.store, &*parts.notices, &operator(plane, inspected), copied).await;
+}
+
 /// The person is told, once, that no more of their codes are looked at.
 async fn tell_of_lock(
     plane: &DataPlane,
@@ -212,14 +244,7 @@ async fn tell_of_lock(
     inspected: &Inspected,
 ) {
     let (parts, caller) = (&plane.parts, &inspected.caller);
-    let operator = Operator {
-        actor: Actor::of(&caller.principal),
-        channel: caller.channel,
-        request_id: None,
-        source_ip: Some(caller.source_ip),
-        clock: &*parts.clock,
-        entropy: &*parts.entropy,
-    };
+    let operator = operator(plane, inspected);
     let lock = app::Lock {
         user,
         email: &caller.principal.display_name(),
@@ -246,6 +271,7 @@ async fn spend(
         Ok(Spending::Fresh(window)) => {
             inspected.facts = confirmed(&inspected.facts);
             outcome.stepped_up(window.factor.to_string());
+            settle(plane, session, inspected).await;
             ControlFlow::Continue(Confirmation::Learnt)
         }
         // Another instance was faster with the same code of the same session: the code is right, the
@@ -258,7 +284,10 @@ async fn spend(
         }
         Ok(Spending::Wrong) => ControlFlow::Continue(Confirmation::Failed(CodeFault::wrong(factor))),
         Ok(Spending::Spent) => ControlFlow::Continue(Confirmation::Failed(CodeFault::spent(factor))),
-        Ok(Spending::Copied) => ControlFlow::Continue(Confirmation::Failed(CodeFault::COPIED)),
+        Ok(Spending::Copied(factor)) => {
+            tell_of_copy(plane, user, factor, inspected).await;
+            ControlFlow::Continue(Confirmation::Failed(CodeFault::COPIED))
+        }
         Ok(Spending::Unknown) => refuse(app::unchecked()),
         Ok(Spending::TooMany(until)) => {
             tell_of_lock(plane, user, session, until, inspected).await;

@@ -7,7 +7,7 @@ use gateway_types::{Clock, CredentialKind, ProviderSessionId, Role, Secret, Sess
 use super::{Place, add_session, add_user};
 use crate::{
     Access, Ending, NewCliCode, NewProviderSession, NewSession, SessionSource, Store, StoreError, TakenCode,
-    TokenUse,
+    Try, TryLimit,
 };
 
 const ISSUER: &str = "https://idp.test";
@@ -64,8 +64,11 @@ async fn d13_what_a_provider_ends_is_exactly_what_it_names() {
         let second = try_session(&store, &place, ann, two).await.unwrap();
         let bobs = try_session(&store, &place, bob, other).await.unwrap();
         let unrelated = add_session(&store, &place, ann, CredentialKind::CliSession).await.0.id;
+        let tokens = std::cell::Cell::new(0);
         let end = async |issuer: &str, ending: Ending<'_>| {
-            store.provider_sessions().end(issuer, ending).await.unwrap().len()
+            tokens.set(tokens.get() + 1);
+            let (jti, over) = (tokens.get().to_string(), place.clock.now());
+            store.provider_sessions().end(issuer, ending, &jti, over).await.unwrap().unwrap().len()
         };
         // Another issuer, another person, nobody's: nothing ends.
         assert_eq!(end("https://other.test", Ending::Session { sid: "s1", subject: None }).await, 0);
@@ -81,6 +84,92 @@ async fn d13_what_a_provider_ends_is_exactly_what_it_names() {
         assert_eq!(end(ISSUER, Ending::Subject("ann")).await, 1);
         assert!(!is_live(&store, second).await);
         assert!(is_live(&store, bobs).await && is_live(&store, unrelated).await);
+    }
+}
+
+/// With a session's name and a person's, a row that never had a name is of the person's too.
+#[tokio::test]
+async fn d13_a_session_without_a_name_ends_with_its_persons() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Ops]).await.id;
+        let of = provider_session(&store, ann, "ann", None).await;
+        let session = try_session(&store, &place, ann, of).await.unwrap();
+        let end = async |subject: Option<&str>, jti: &str| {
+            let ending = Ending::Session { sid: "s1", subject };
+            store
+                .provider_sessions()
+                .end(ISSUER, ending, jti, place.clock.now())
+                .await
+                .unwrap()
+                .unwrap()
+                .len()
+        };
+        assert_eq!(end(None, "1").await, 0);
+        assert_eq!(end(Some("bob"), "2").await, 0);
+        assert_eq!(end(Some("ann"), "3").await, 1);
+        assert!(!is_live(&store, session).await);
+    }
+}
+
+#[tokio::test]
+async fn e2_with_all_sessions_end_what_could_become_one_and_trusted_devices() {
+    const LIFE: Duration = Duration::from_secs(3600);
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        for end in ["all", "lock"] {
+            let email = format!("{end}@example.com");
+            let ann = add_user(&store, &email, &[Role::Ops]).await.id;
+            let of = provider_session(&store, ann, end, None).await;
+            let session = try_session(&store, &place, ann, of).await.unwrap();
+            store.trusted_devices().trust(ann, "Firefox on Linux", None, LIFE).await.unwrap();
+            match end {
+                "all" => assert_eq!(store.sessions().revoke_all(ann).await.unwrap(), 1),
+                _ => drop(store.users().lock(ann).await.unwrap()),
+            }
+            assert!(!is_live(&store, session).await);
+            assert!(store.trusted_devices().list(ann).await.unwrap().is_empty());
+            let late = try_session(&store, &place, ann, of).await;
+            assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
+            assert_eq!(
+                store.provider_sessions().provider_of(session).await.unwrap().as_deref(),
+                Some("corp")
+            );
+        }
+    }
+}
+
+/// Whoever gave a factor when they signed in is not locked out by somebody who has their password alone.
+#[tokio::test]
+async fn g2_a_session_that_began_with_a_factor_is_held_to_its_own_limit() {
+    const LIMIT: TryLimit = TryLimit { most: 5, within: Duration::from_secs(300) };
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Ops]).await.id;
+        let of = provider_session(&store, ann, "ann", None).await;
+        let own = try_session(&store, &place, ann, of).await.unwrap();
+        let step_ups = store.step_ups();
+        for _ in 0..5 {
+            step_ups.begin_try_of_person(ann, LIMIT).await.unwrap();
+        }
+        let refused = step_ups.begin_try(ann, own, LIMIT, LIMIT).await.unwrap();
+        assert!(matches!(refused, Try::TooMany(_)), "{refused:?}");
+        store.provider_sessions().prove(of).await.unwrap();
+        assert_eq!(step_ups.begin_try(ann, own, LIMIT, LIMIT).await.unwrap(), Try::Allowed);
+        let standing = step_ups.standing(ann, own, LIMIT.within).await.unwrap();
+        assert_eq!(standing.window, None, "it is no step-up");
+        // What could not be checked is not counted, and what was wrong stays counted.
+        let wrong = try_session(&store, &place, ann, of).await.unwrap();
+        for _ in 0..4 {
+            step_ups.begin_try(ann, wrong, LIMIT, LIMIT).await.unwrap();
+        }
+        for _ in 0..9 {
+            assert_eq!(step_ups.begin_try(ann, wrong, LIMIT, LIMIT).await.unwrap(), Try::Allowed);
+            step_ups.unchecked(ann, wrong).await.unwrap();
+        }
+        step_ups.begin_try(ann, wrong, LIMIT, LIMIT).await.unwrap();
+        let refused = step_ups.begin_try(ann, wrong, LIMIT, LIMIT).await.unwrap();
+        assert!(matches!(refused, Try::TooMany(_)), "{refused:?}");
     }
 }
 
@@ -111,14 +200,20 @@ async fn d13_of_fifty_uses_of_a_logout_token_on_two_instances_one_is_first() {
         let mut tasks = tokio::task::JoinSet::new();
         for store in [&first, &second].into_iter().cycle().take(50) {
             let sessions = store.provider_sessions();
-            tasks.spawn(async move { sessions.use_token(ISSUER, "jti", over).await.unwrap() });
+            tasks.spawn(async move {
+                sessions.end(ISSUER, Ending::Subject("nobody"), "jti", over).await.unwrap().is_some()
+            });
         }
         let uses = tasks.join_all().await;
-        assert_eq!(uses.iter().filter(|used| **used == TokenUse::First).count(), 1);
+        assert_eq!(uses.iter().filter(|first| **first).count(), 1);
+        assert!(second.provider_sessions().token_is_used(ISSUER, "jti").await.unwrap());
         // Another issuer's token of the same name, and a name that swallows a part of the issuer.
         let sessions = first.provider_sessions();
-        assert_eq!(sessions.use_token("https://b.test", "jti", over).await.unwrap(), TokenUse::First);
-        assert_eq!(sessions.use_token("https://idp", ".test:jti", over).await.unwrap(), TokenUse::First);
+        for (issuer, jti) in [("https://b.test", "jti"), ("https://idp", ".test:jti")] {
+            assert!(!sessions.token_is_used(issuer, jti).await.unwrap());
+            let ended = sessions.end(issuer, Ending::Subject("nobody"), jti, over).await.unwrap();
+            assert_eq!(ended, Some(Vec::new()));
+        }
     }
 }
 
@@ -143,10 +238,12 @@ async fn one_instance_asks_a_provider_again_and_only_for_live_sessions() {
         let session = try_session(&first, &place, ann, of).await.unwrap();
         let due = async |store: &Store| {
             let next = place.clock.now().saturating_add(Duration::from_secs(900));
-            store.provider_sessions().take_due(next, 10).await.unwrap()
+            store.provider_sessions().take_due(next, 10, &[]).await.unwrap()
         };
         assert!(due(&first).await.is_empty(), "not yet");
         place.clock.advance(Duration::from_secs(61));
+        let without = first.provider_sessions().take_due(place.clock.now(), 10, &["corp".to_owned()]).await;
+        assert!(without.unwrap().is_empty(), "of other providers");
         let (one, other) = tokio::join!(due(&first), due(&second));
         let taken: Vec<_> = one.into_iter().chain(other).collect();
         assert_eq!(taken.len(), 1);

@@ -86,6 +86,7 @@ async fn a_person_with_passkeys() {
     let gateway = TestGateway::builder()
         .env("ADMIN_USERS", "first@example.com")
         .env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on")
+        .env("RGW_SETTING_SIGN_IN_FACTOR", "on")
         .idp_of(vec![DevPerson::new("first@example.com", "First Admin", &[])])
         .start()
         .await;

@@ -82,8 +82,13 @@ async fn c33_passes_with_a_factor_beside_the_credential() {
     for database in Database::BOTH {
         let gateway = TestGateway::builder().database(database).start().await;
         let phone = Authenticator::enrol(&gateway, Role::Ops).await;
-        let credential = format!("{}.totp.{}", gateway.session(Role::Ops).await, phone.shows(&gateway));
+        let bare = gateway.session(Role::Ops).await;
+        let credential = format!("{bare}.totp.{}", phone.shows(&gateway));
         let recorded = note("c33-console-session.txt");
+        // Nothing waits: the code is left to the command.
+        assert_eq!(send(&gateway, &recorded[0], &credential, "", &[], "").await.status, 200);
+        let mut client = RawClient::connect(gateway.addr()).await;
+        assert_eq!(client.ask("POST", RESTART, &bare, &[], b"").await.status, 401);
         let statuses: Vec<u16> = recorded.iter().map(|one| one.status).collect();
         assert_eq!(statuses, [401, 200, 200, 200]);
         let mut session = String::new();
@@ -107,11 +112,94 @@ async fn c33_passes_with_a_factor_beside_the_credential() {
         }
         assert_eq!(gateway.rack.requests().len(), 1, "only the list of apps went to the rack");
         // The window is open, so that a command without the code passes too.
-        let bare = credential.split('.').next().unwrap();
         let mut client = RawClient::connect(gateway.addr()).await;
-        assert_eq!(client.ask("POST", RESTART, bare, &[], b"").await.status, 200);
+        assert_eq!(client.ask("POST", RESTART, &bare, &[], b"").await.status, 200);
         gateway.finish().await;
     }
+}
+
+/// A stale code beside the credential shuts nobody out who only reads, and is no guess there.
+#[tokio::test]
+async fn a_stale_code_beside_the_credential_is_not_tried_for_what_only_reads() {
+    let gateway = TestGateway::builder().start().await;
+    let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+    let bare = gateway.session(Role::Ops).await;
+    let stale = format!("{bare}.totp.{}", phone.shows(&gateway));
+    gateway.clock.advance(std::time::Duration::from_secs(300));
+    let recorded = note("c33-console-session.txt");
+    let (racks, apps) = (&recorded[0], &recorded[3]);
+    for _ in 0..7 {
+        assert_eq!(send(&gateway, racks, &stale, "", &[], "").await.status, 200);
+        assert_eq!(send(&gateway, apps, &stale, "", &[], "").await.status, 200);
+    }
+    let fresh = format!("{bare}.totp.{}", phone.shows(&gateway));
+    let mut client = RawClient::connect(gateway.addr()).await;
+    assert_eq!(client.ask("POST", RESTART, &fresh, &[], b"").await.status, 200, "no try was counted");
+    gateway.finish().await;
+}
+
+/// What takes a code of its own gets it: beside the credential, or on the page, also while the window is open.
+#[tokio::test]
+async fn what_is_bound_is_confirmed_in_console_mode_too() {
+    for database in Database::BOTH {
+        let gateway = TestGateway::builder()
+            .database(database)
+            .env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on")
+            .idp()
+            .start()
+            .await;
+        let phone = Authenticator::enrol(&gateway, Role::Admin).await;
+        let session = gateway.session(Role::Admin).await;
+        let mut person = Visitor::signed_in(&gateway, Role::Admin).await;
+        let recorded = note("c33-console-session.txt");
+        let (racks, post) = (&recorded[0], &recorded[1]);
+        let delete = async |app: &str, credential: &str| {
+            let mut client = RawClient::connect(gateway.addr()).await;
+            client.ask("DELETE", &format!("/apps/{app}"), credential, &[], b"").await.status
+        };
+        // With a code beside the credential the list of racks spends nothing: the command does.
+        assert_eq!(delete("other", &session).await, 401);
+        let with_code = format!("{session}.totp.{}", phone.shows(&gateway));
+        assert_eq!(send(&gateway, racks, &with_code, "", &[], "").await.status, 200);
+        assert_eq!(delete("other", &with_code).await, 200);
+        // The window is open and stored; what is bound is asked for on its page nevertheless.
+        let stored = send(&gateway, post, &session, "", &[], "").await;
+        assert_eq!(stored.status, 200, "{}", stored.text());
+        let name = stored.json()["id"].as_str().expect("an id").to_owned();
+        assert_eq!(delete("myapp", &session).await, 401);
+        let refused = send(&gateway, racks, &session, &name, &[], "").await;
+        assert_eq!(challenge(&refused), "Session path=\"/session\" token=\"true\"");
+        let get = Recorded {
+            method: "GET".to_owned(),
+            target: "/session?".to_owned(),
+            headers: racks.headers.clone(),
+            status: 200,
+        };
+        let id = send(&gateway, &get, &session, &name, &[], "").await.text();
+        let page = person.get(&format!("/step-up/{id}")).await;
+        assert!(page.text().contains("DELETE /apps/myapp"), "{}", page.text());
+        let confirmed = person.post(&format!("/step-up/{id}"), &[("code", &phone.next(&gateway))]).await;
+        assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+        assert_eq!(send(&gateway, racks, &session, &name, &[], "").await.status, 200);
+        assert_eq!(delete("myapp", &session).await, 200);
+        gateway.finish().await;
+    }
+}
+
+/// Whoever is signed out when the client opens its page signs in and comes to exactly that page.
+#[tokio::test]
+async fn the_page_of_console_mode_is_kept_while_its_person_signs_in() {
+    let gateway = TestGateway::builder().idp().start().await;
+    Authenticator::enrol(&gateway, Role::Ops).await;
+    let page = "/login/u2f?token=YWJj&callback_url=http%3A%2F%2Flocalhost%3A49152";
+    let mut person = Visitor::of(&gateway);
+    let sent = person.get(page).await;
+    let login = sent.header("location").expect("to sign in").to_owned();
+    assert!(login.starts_with("/auth/login?return_to="), "{login}");
+    let email = format!("{}@example.com", Role::Ops);
+    let back = person.callback_for(&email, &format!("{login}&provider=dev")).await;
+    assert_eq!(person.get(&back).await.header("location"), Some(page));
+    gateway.finish().await;
 }
 
 /// What was refused is asked for before the next command: the client opens a page, and the command goes on.
@@ -208,6 +296,24 @@ async fn d1_the_page_of_console_mode_leads_nowhere_else() {
         let page = person.get(&format!("/login/u2f?token={token}")).await;
         assert_eq!(page.status, 404, "{token}");
     }
+    gateway.finish().await;
+}
+
+/// A shorter limit that comes with a new configuration holds for the sessions that are there.
+#[tokio::test]
+async fn e1_a_shorter_limit_of_the_configuration_holds_for_open_sessions() {
+    let gateway = TestGateway::builder().database(Database::Postgres).start().await;
+    gateway.session(Role::Ops).await;
+    let settings = TestGateway::builder().env("RGW_SETTING_CLI_SESSION_IDLE", "10m");
+    let restarted = settings.env("RGW_SETTING_CLI_SESSION_LENGTH", "1d").share(&gateway).start().await;
+    let [session] =
+        &gateway.store().sessions().list_for_user(gateway.person(Role::Ops).id).await.unwrap()[..]
+    else {
+        panic!("one session")
+    };
+    assert_eq!(session.idle_limit, std::time::Duration::from_secs(600));
+    assert_eq!(session.expires.checked_since(session.created), Some(std::time::Duration::from_secs(86_400)));
+    restarted.finish().await;
     gateway.finish().await;
 }
 

@@ -73,6 +73,11 @@ async fn confirm(visitor: &mut Visitor, page: &str, answer: &str) -> Reply {
     visitor.post(page, &[("code", &format!("webauthn.{answer}"))]).await
 }
 
+/// Another instance of the same gateway.
+async fn second(gateway: &TestGateway) -> TestGateway {
+    TestGateway::builder().env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on").share(gateway).start().await
+}
+
 async fn gateway(database: Database) -> TestGateway {
     TestGateway::builder().database(database).env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on").idp().start().await
 }
@@ -232,6 +237,118 @@ async fn g4_keys_are_enrolled_once_with_a_challenge_of_their_own() {
     }
 }
 
+/// The same answer twice opens nothing twice, and nothing at all once the window that it opened is over.
+#[tokio::test]
+async fn g4_an_answer_is_no_proof_when_its_window_is_over() {
+    for database in Database::BOTH {
+        let gateway = gateway(database).await;
+        let mut person = admin(&gateway).await;
+        let refused = person.post("/step-up/request", &[("begin", "passkey"), ("for", "POST /a")]).await;
+        assert_eq!(refused.status, 409);
+        assert!(refused.text().contains("you have no passkey"), "{}", refused.text());
+        let mut key = enrolled(&mut person).await;
+        let nul = person.post("/step-up/request", &[("begin", "passkey"), ("for", "POST /a\0b")]).await;
+        assert!(nul.status == 400 || nul.status == 200, "{}: {}", nul.status, nul.text());
+        let window = "/step-up/window";
+        let asks = asked(&mut person, window, None).await;
+        let answer = key.inline(&asks);
+        assert_eq!(confirm(&mut person, window, &answer).await.status, 200);
+        assert_eq!(confirm(&mut person, window, &answer).await.status, 200, "sent twice");
+        gateway.clock.advance(Duration::from_secs(11 * 60));
+        assert_eq!(confirm(&mut person, window, &answer).await.status, 401, "its window is over");
+        gateway.finish().await;
+    }
+}
+
+/// A sign-in that waits for its factor: where its form is.
+async fn waiting(visitor: &mut Visitor) -> String {
+    let reply = visitor.sign_in("admin@example.com").await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    reply.header("location").filter(|place| place.starts_with("/auth/factor/")).expect("the form").to_owned()
+}
+
+async fn asked_at_sign_in(visitor: &mut Visitor, form: &str) -> Reply {
+    visitor.post_as_it_is(form, &[("begin", "passkey")]).await
+}
+
+/// G4: whoever has nothing but a passkey signs in with it; what it answers is of that sign-in and that browser alone.
+#[tokio::test]
+async fn g4_a_passkey_is_the_factor_of_a_sign_in() {
+    for database in Database::BOTH {
+        let gateway = TestGateway::builder()
+            .database(database)
+            .env("RGW_SETTING_SIGN_IN_FACTOR", "on")
+            .idp()
+            .start()
+            .await;
+        let mut first = admin(&gateway).await;
+        let mut key = enrolled(&mut first).await;
+        let mut person = Visitor::of(&gateway).at_localhost();
+        let form = waiting(&mut person).await;
+        assert!(person.get(&form).await.text().contains("data-use-passkey"));
+        // Another browser is told nothing, and neither is anybody at another id.
+        let mut stranger = Visitor::of(&gateway).at_localhost();
+        assert!(asked_at_sign_in(&mut stranger, &form).await.status >= 400);
+        let other = format!("/auth/factor/{}", "A".repeat(43));
+        assert!(asked_at_sign_in(&mut person, &other).await.status >= 400);
+        // Another key's answer is wrong; the form goes on at another id, where the first answer is worth nothing.
+        let asks = asked_at_sign_in(&mut person, &form).await;
+        assert_eq!((asks.status, asks.header("cache-control")), (200, Some("no-store")), "{}", asks.text());
+        let asks = asks.json();
+        let mut thief = SoftPasskey::new(&person.origin());
+        let give = async |person: &mut Visitor, form: &str, answer: &str| {
+            person.post_as_it_is(form, &[("code", &format!("webauthn.{answer}"))]).await
+        };
+        let (wrong, right) = (thief.inline(&asks), key.inline(&asks));
+        let next_form = |reply: &Reply| {
+            assert_eq!(reply.status, 400, "{}", reply.text());
+            let text = reply.text();
+            let (_, after) = text.split_once("action=\"/auth/factor/").expect("the form again");
+            format!("/auth/factor/{}", after.split('"').next().unwrap())
+        };
+        let again = next_form(&give(&mut person, &form, &wrong).await);
+        let third = next_form(&give(&mut person, &again, &right).await);
+        let asks = asked_at_sign_in(&mut person, &third).await.json();
+        let done = give(&mut person, &third, &key.inline(&asks)).await;
+        assert_eq!((done.status, done.header("location")), (303, Some("/app")), "{}", done.text());
+        assert_eq!(person.get("/app").await.status, 200);
+        // A copy of the key is told of.
+        key.counter = 1;
+        let mut late = Visitor::of(&gateway).at_localhost();
+        let form = waiting(&mut late).await;
+        let asks = asked_at_sign_in(&mut late, &form).await.json();
+        next_form(&give(&mut late, &form, &key.inline(&asks)).await);
+        let actions: Vec<String> =
+            gateway.events().await.into_iter().map(|(_, event)| event.action.to_string()).collect();
+        assert!(actions.iter().any(|action| action == "gateway:factor:copied"), "{actions:?}");
+        gateway.finish().await;
+    }
+}
+
+/// The policy of pages lets no form's answer lead to another origin, and a command line listens at one.
+#[tokio::test]
+async fn a_command_lines_sign_in_goes_on_from_the_form_by_a_page() {
+    let gateway = TestGateway::builder().env("RGW_SETTING_SIGN_IN_FACTOR", "on").idp().start().await;
+    let mut first = admin(&gateway).await;
+    let mut key = enrolled(&mut first).await;
+    let mut person = Visitor::of(&gateway).at_localhost();
+    let login = format!(
+        "/auth/login?client=cli&redirect_uri=http%3A%2F%2F127.0.0.1%3A49152%2Fcallback&code_challenge={}\
+         &code_challenge_method=S256&state=state-of-it&device=laptop&provider=dev",
+        "A".repeat(43)
+    );
+    let back = person.callback_for("admin@example.com", &login).await;
+    let form = person.get(&back).await.header("location").expect("the form").to_owned();
+    let asks = asked_at_sign_in(&mut person, &form).await.json();
+    let answer = format!("webauthn.{}", key.inline(&asks));
+    let done = person.post_as_it_is(&form, &[("code", &answer)]).await;
+    assert_eq!((done.status, done.header("cache-control")), (200, Some("no-store")), "{}", done.text());
+    let page = unescaped(&done.text());
+    let on = "<meta http-equiv=\"refresh\" content=\"0;url=http://127.0.0.1:49152/callback?code=";
+    assert!(page.contains(on) && page.contains("&state=state-of-it&"), "{page}");
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn passkeys_need_a_name() {
     let gateway = gateway(Database::Sqlite).await;
@@ -256,7 +373,7 @@ async fn asked_inline(gateway: &TestGateway, session: &str, target: &str) -> Val
 async fn g4(database: Database) {
     let gateway = gateway(database).await;
     let other_instance = match database {
-        Database::Postgres => Some(TestGateway::builder().share(&gateway).start().await),
+        Database::Postgres => Some(second(&gateway).await),
         Database::Sqlite => None,
     };
     let mut person = admin(&gateway).await;
@@ -301,7 +418,7 @@ async fn g4_fifty_uses_of_one_answer_pass_once_on_two_instances_on_postgresql() 
 async fn g1_totp(database: Database) {
     let gateway = gateway(database).await;
     let other_instance = match database {
-        Database::Postgres => Some(TestGateway::builder().share(&gateway).start().await),
+        Database::Postgres => Some(second(&gateway).await),
         Database::Sqlite => None,
     };
     let phone = Authenticator::enrol(&gateway, Role::Admin).await;

@@ -42,6 +42,8 @@ impl Peer {
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = lines.next_line().await.expect("a line").expect("its issuer");
         let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        // A pipe that nobody empties stops whoever writes to it.
+        tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
         Self { issuer: said["issuer"].as_str().expect("an issuer").to_owned(), _child: child }
     }
 

@@ -178,6 +178,13 @@ async fn a_server_that_lies_is_not_believed() {
     let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
     let id = "cccccccfhcbe";
     assert_eq!(person.post(ENROL, &[("name", "blue"), ("otp", &otp(id, 1))]).await.status, 200);
+    // What cannot be checked is no wrong try.
+    server.lies(Lie::Status);
+    let patient = gateway.session(Role::Ops).await;
+    for number in [29, 31, 37, 41, 43, 47, 53] {
+        let reply = restart(&gateway, &format!("{patient}.yubico.{}", otp(id, number))).await;
+        assert_eq!(reply.status, 503, "{}", reply.text());
+    }
     let cases = [
         (Lie::Nonce, 503, 11),
         (Lie::Signature, 503, 13),

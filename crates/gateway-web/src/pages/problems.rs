@@ -11,6 +11,7 @@ use gateway_types::{Layer, Problem, ProblemKind, RemedyKind, RequestId};
 use http::Method;
 
 use crate::page::Frame;
+use crate::words::action_in_words;
 use crate::{Web, filters, pages, reply};
 
 /// The page of a kind of problem.
@@ -59,12 +60,14 @@ struct Again<'a> {
     form: Vec<&'a (String, String)>,
     /// The factor must be of this very action.
     bound: bool,
+    /// The action in words.
+    action: String,
 }
 
 impl Again<'_> {
     /// The target's path: what a passkey is asked for.
     fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
+        path_of(self.target)
     }
 }
 
@@ -87,7 +90,7 @@ pub(crate) fn refusal(web: &Web, asked: &PageAsked, problem: &Problem, request_i
     if signed_out && reads {
         return reply::see_other(&sign_in(&asked.target));
     }
-    let again = again(asked, problem);
+    let again = again(web, asked, problem);
     let page = RefusalPage {
         frame: Frame::of_problem(web, asked, problem.kind.title()).narrow(),
         problem,
@@ -111,14 +114,22 @@ fn sign_in(target: &str) -> String {
     format!("/auth/login?return_to={target}")
 }
 
-fn again<'a>(asked: &'a PageAsked, problem: &Problem) -> Option<Again<'a>> {
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+fn again<'a>(web: &Web, asked: &'a PageAsked, problem: &Problem) -> Option<Again<'a>> {
     let wants = |kind| problem.remedies.iter().any(|remedy| remedy.kind == kind);
     let bound = wants(RemedyKind::StepUpBound);
     let here = asked.target.starts_with('/') && !asked.target.starts_with("//");
     let again = asked.method == Method::POST && here && (bound || wants(RemedyKind::StepUp));
     // The gateway's own fields are given anew.
     let form = asked.form.iter().filter(|(name, _)| !matches!(name.as_str(), "_csrf" | "_code"));
-    again.then(|| Again { target: &asked.target, form: form.collect(), bound })
+    again.then(|| {
+        let route = web.app().own.identify("POST", path_of(&asked.target));
+        let action = route.map(|route| action_in_words(route.operation.action.as_str())).unwrap_or_default();
+        Again { target: &asked.target, form: form.collect(), bound, action }
+    })
 }
 
 fn rules(web: &Web, problem: &Problem) -> Vec<RuleInWords> {

@@ -76,7 +76,9 @@ pub(crate) async fn of_console(web: &Web, request: &OwnRequest) -> Result<OwnRep
 /// # Security
 /// What is sent there tells only that somebody confirmed; that they did is looked up when the client comes back.
 fn callback(wanted: &str) -> Option<String> {
-    let port: u16 = wanted.trim_end_matches('/').strip_prefix("http://localhost:")?.parse().ok()?;
+    let digits = wanted.strip_prefix("http://localhost:")?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    let port: u16 = digits.parse().ok().filter(|_| is_number)?;
     Some(format!("http://localhost:{port}"))
 }
 
@@ -192,6 +194,22 @@ async fn page(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d1_the_way_back_to_the_client_is_one_address_with_a_port() {
+        let check = |wanted: &str, ok: bool| {
+            assert_eq!(callback(wanted), ok.then(|| wanted.to_owned()), "{wanted}");
+        };
+        check("http://localhost:49152", true);
+        check("http://localhost:1", true);
+        check("http://localhost:65535", true);
+        for wrong in ["", "0", "01", "+80", "-1", "65536", "80/", "80//", " 80", "80@evil.example", "８０"]
+        {
+            check(&format!("http://localhost:{wrong}"), false);
+        }
+        check("https://localhost:80", false);
+        check("http://127.0.0.1:80", false);
+    }
 
     #[test]
     fn codes_as_people_type_them() {

@@ -73,13 +73,14 @@ async fn d7_roles_follow_groups_while_sessions_last_and_who_is_gone_is_out() {
             world.app.store.users().by_email("new@example.com").await.unwrap().unwrap().roles.to_string()
         };
         *world.idp.again.lock().unwrap() = Some(with(&["operators"]));
-        assert_eq!(refresh::round(&world.app).await.unwrap().asked, 0, "not yet");
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().asked, 0, "not yet");
         world.clock.advance(DUE);
-        assert_eq!(refresh::round(&world.app).await.unwrap().asked, 1);
+        assert_eq!(refresh::round(&world.app, || true).await.unwrap().asked, 0, "who stops asks nobody");
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().asked, 1);
         assert_eq!(now().await, "viewer,ops", "without signing in again");
         // As with every change of roles, the web session is to be opened anew.
         assert!(!world.is_live(&secret).await);
-        assert_eq!(refresh::round(&world.app).await.unwrap().asked, 0);
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().asked, 0);
         // Groups that are left out, or are nonsense, give nothing.
         signed_in(&world, "corp", with(&["operators"])).await;
         *world.idp.again.lock().unwrap() = Some({
@@ -88,19 +89,19 @@ async fn d7_roles_follow_groups_while_sessions_last_and_who_is_gone_is_out() {
             claims
         });
         world.clock.advance(DUE);
-        assert_eq!(refresh::round(&world.app).await.unwrap().asked, 1);
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().asked, 1);
         assert_eq!(now().await, "viewer");
         // Nothing changes: the session goes on.
         let secret = signed_in(&world, "corp", with(&[])).await;
         *world.idp.again.lock().unwrap() = Some(with(&[]));
         world.clock.advance(DUE);
-        assert_eq!(refresh::round(&world.app).await.unwrap().asked, 1);
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().asked, 1);
         assert!(world.is_live(&secret).await);
         // The provider knows them no longer.
         let secret = signed_in(&world, "corp", with(&[])).await;
         *world.idp.again.lock().unwrap() = None;
         world.clock.advance(DUE);
-        assert!(refresh::round(&world.app).await.unwrap().ended >= 1);
+        assert!(refresh::round(&world.app, || false).await.unwrap().ended >= 1);
         assert!(!world.is_live(&secret).await);
         let events = world.events("gateway:session:revoke_any").await;
         assert!(events[0].reason.as_ref().unwrap().contains("does not take the code"), "{:?}", events[0]);
@@ -115,7 +116,7 @@ async fn d7_who_may_no_longer_come_from_a_provider_is_out_too() {
         *world.idp.again.lock().unwrap() = Some(account("n1", "new@elsewhere.test"));
         world.clock.advance(DUE);
         world.caller(&secret).await;
-        assert_eq!(refresh::round(&world.app).await.unwrap().ended, 1);
+        assert_eq!(refresh::round(&world.app, || false).await.unwrap().ended, 1);
         assert!(!world.is_live(&secret).await);
     })
     .await;

@@ -101,8 +101,9 @@ async fn g6_before_the_factor_there_is_no_session() {
         let window = Duration::from_secs(600);
         let standing = world.app.store.step_ups().standing(ann, id_of_session, window).await.unwrap();
         assert!(standing.enrolled && standing.window.is_none());
-        let third = id(&begin(&world, &mut Browser::new()).await);
-        assert!(give(&third, &right, &browser).await.is_err());
+        let third = id(&begin(&world, &mut browser).await);
+        let spent = give(&third, &right, &browser).await;
+        assert!(matches!(spent, Ok(FactorGiven::Again { .. })), "{spent:?}");
     }
 }
 
@@ -163,10 +164,9 @@ async fn g2_wrong_codes_at_sign_in_are_counted_by_person_and_told_once() {
         let answer = give_factor(&world.app, &waiting, Some(&right), false, browser.visitor()).await;
         assert!(matches!(answer, Err(SignInError::TooManyTries { .. })), "{answer:?}");
     }
-    let told = world.told.0.lock().unwrap();
+    let told = world.told.0.lock().unwrap().clone();
     let locks = told.iter().filter(|notice| matches!(notice, Notice::FactorsLocked { .. })).count();
     assert_eq!(locks, 1, "{told:?}");
-    drop(told);
     assert_eq!(world.events("gateway:factor:lock").await.len(), 1);
     assert_eq!(live(&world, ann).await, 0);
 }

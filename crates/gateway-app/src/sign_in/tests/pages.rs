@@ -190,6 +190,7 @@ fn d1_pages_are_kept_with_their_query() {
         "/device",
         "/device?user_code=BCDF-GHJK",
         "/step-up/0197c6b8-7b5e-7000-8000-000000000000",
+        "/login/u2f?token=YWJj%2B&callback_url=http://localhost:49152",
     ] {
         assert_eq!(return_to(&own, &ServiceTable::default(), Some(wish)), wish);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_store::RolesFrom;
 use gateway_types::Role;
 use serde_json::json;
 
@@ -163,10 +164,13 @@ async fn d7_groups_give_through_the_map_and_take_back_what_they_gave() {
 
 async fn concurrently(place: Place, sign_ins: usize) {
     let world = Arc::new(World::new(place).await);
+    // More at once only wait for the database, and on a busy machine too long.
+    let places = Arc::new(tokio::sync::Semaphore::new(64));
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..sign_ins {
-        let world = Arc::clone(&world);
+        let (world, places) = (Arc::clone(&world), Arc::clone(&places));
         tasks.spawn(async move {
+            let _place = places.acquire().await.unwrap();
             let (subject, address) =
                 if n % 2 == 0 { ("even", "even@example.com") } else { ("odd", "odd@example.com") };
             let (secret, _page) =
@@ -181,6 +185,11 @@ async fn concurrently(place: Place, sign_ins: usize) {
     assert_eq!(secrets.len(), sign_ins, "each sign-in has a session of its own");
     let people = world.app.store.users().list(None, None, 10).await.unwrap().items;
     assert_eq!(people.len(), 2, "{people:?}");
+    for person in people {
+        let links = world.app.store.identities().of_user(person.id).await.unwrap();
+        let froms: Vec<RolesFrom> = links.iter().map(|link| link.roles_from).collect();
+        assert_eq!(froms, [RolesFrom::Groups], "made at first sight, whichever tab was first");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

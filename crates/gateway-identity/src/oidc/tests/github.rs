@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::idp::{NOW, at, callback, query, ready, settings};
 use crate::oidc::{
-    Again, Answer, Callback, Fetch, GroupsFault, Identity, OidcError, Provider, ProviderConfig, ProviderKind,
-    Refreshed, SignedIn,
+    Again, Answer, Callback, Fetch, GroupsFault, Identity, OidcError, Person, Provider, ProviderConfig,
+    ProviderKind, Refreshed, SignedIn,
 };
 
 const API: &str = "https://api.github.com";
@@ -238,8 +238,9 @@ fn d8_a_hub_that_fails_signs_nobody_in() {
 fn d7_github_is_asked_again_with_its_token() {
     let (hub, provider) = (Hub::new(), provider(|config| config.again = Again::Refresh));
     let token = sign_in(&provider, &hub).unwrap().again.unwrap();
-    let again =
-        |subject: &str, token: &Secret<String>| ready(provider.refresh(&hub, at(NOW), subject, token));
+    let again = |subject: &str, token: &Secret<String>| {
+        ready(provider.refresh(&hub, at(NOW), Person { subject, email: None }, token))
+    };
     hub.says("/user/teams", 200, json!([]));
     match again("42", &token).unwrap() {
         Refreshed::Known { identity: Some(identity), again: None } => {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::idp::{NOW, Pair, TOKEN, at, claims, header, query, ready, settings};
 use super::key::TestKey;
-use crate::oidc::{Again, OidcError, Provider, ProviderConfig, Refreshed, TokenFault};
+use crate::oidc::{Again, OidcError, Person, Provider, ProviderConfig, Refreshed, TokenFault};
 
 fn pair() -> Pair {
     let provider = Provider::new(ProviderConfig { again: Again::Refresh, ..settings() });
@@ -22,8 +22,13 @@ fn answer(change: impl FnOnce(&mut Value)) -> String {
 }
 
 fn refresh(pair: &Pair) -> Result<Refreshed, OidcError> {
+    refresh_known(pair, None)
+}
+
+fn refresh_known(pair: &Pair, email: Option<&str>) -> Result<Refreshed, OidcError> {
     let again = Secret::new("a refresh token".to_owned());
-    ready(pair.provider.refresh(&pair.idp, at(NOW), "person-1", &again))
+    let person = Person { subject: "person-1", email };
+    ready(pair.provider.refresh(&pair.idp, at(NOW), person, &again))
 }
 
 #[test]
@@ -45,6 +50,28 @@ fn d7_what_a_provider_says_when_it_is_asked_again() {
     assert!(matches!(refresh(&pair), Ok(Refreshed::Known { identity: None, again: None })));
     pair.idp.instead(TOKEN, 200, answer(|claims| drop(claims.as_object_mut().unwrap().remove("email"))));
     assert!(matches!(refresh(&pair), Ok(Refreshed::Known { identity: None, .. })));
+    // Groups without an address are those of the address that is known; without groups nothing is said.
+    let without_address = |groups: Option<Value>| {
+        answer(|claims| {
+            let claims = claims.as_object_mut().unwrap();
+            claims.remove("email");
+            claims.remove("groups");
+            claims.extend(groups.map(|groups| ("groups".to_owned(), groups)));
+        })
+    };
+    pair.idp.instead(TOKEN, 200, without_address(Some(json!(["devs"]))));
+    match refresh_known(&pair, Some("ann@example.com")).unwrap() {
+        Refreshed::Known { identity: Some(identity), .. } => {
+            assert_eq!(
+                (identity.email.as_str(), identity.groups.as_slice()),
+                ("ann@example.com", &["devs".to_owned()][..])
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    pair.idp.instead(TOKEN, 200, without_address(None));
+    let nothing = refresh_known(&pair, Some("ann@example.com"));
+    assert!(matches!(nothing, Ok(Refreshed::Known { identity: None, .. })), "{nothing:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! It then opens a page of the gateway, waits for its person, and repeats the request.
 //!
 //! A socket, or a request with a body, cannot be repeated so. What was refused there waits, and is asked for at the
-//! list of racks, which the client reads before its next command.
+//! list of racks, which the client reads before its next command. Where nothing waits nothing is asked, and a factor
+//! that came along with the credential is left to the command: what is bound takes a code of its own.
 //!
 //! # Security
 //! Nothing here is a proof: what counts is the challenge that its person confirmed on its page, and the window of the
@@ -16,12 +17,13 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use gateway_app::factors::passkeys::Purpose;
 use gateway_app::step_up::{self as app, Checks, Giving, Spending};
-use gateway_store::{Asker, OpenWindow};
+use gateway_store::{Asker, Challenge, OpenWindow};
 use gateway_types::{Channel, Layer, Principal, Problem, ProblemKind, SessionChallenge, SessionId, UserId};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Response};
 
 use super::super::inspect::Inspected;
+use super::tell_of_copy;
 use crate::body::ReplyBody;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -62,18 +64,16 @@ pub(crate) async fn before_command(plane: &DataPlane, inspected: &Inspected) -> 
     if !is_console(inspected) || inspected.facts.mfa_off {
         return ControlFlow::Continue(());
     }
-    let window = open_window(plane, user, session).await?;
-    let stored = inspected.head.headers.get(SESSION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_known = window.is_some_and(|window| name(session, window).as_bytes() == stored);
-    if is_known {
+    let waiting = waiting(plane, session).await?;
+    if waiting.is_empty() {
         return ControlFlow::Continue(());
     }
-    let challenge = if inspected.factor.is_some() {
-        SessionChallenge::WithCredential
-    } else if is_waiting(plane, session).await? {
-        SessionChallenge::InBrowser
-    } else {
-        return ControlFlow::Continue(());
+    let window = open_window(plane, user, session).await?;
+    let challenge = match (to_ask(&waiting, window), inspected.factor.is_some()) {
+        (None, _) => return ControlFlow::Continue(()),
+        (Some(asked), true) if asked.bound => return ControlFlow::Continue(()),
+        (Some(_), true) => SessionChallenge::WithCredential,
+        (Some(_), false) => SessionChallenge::InBrowser,
     };
     let detail = "what was refused a moment ago needs a second factor; confirm it, and the command goes on";
     let mut problem = Problem::new(ProblemKind::StepUpRequired, Layer::Mfa, detail);
@@ -81,11 +81,17 @@ pub(crate) async fn before_command(plane: &DataPlane, inspected: &Inspected) -> 
     refuse(problem)
 }
 
-async fn is_waiting(plane: &DataPlane, session: SessionId) -> Flow<bool> {
+/// What this session was refused and nobody confirmed, newest first.
+async fn waiting(plane: &DataPlane, session: SessionId) -> Flow<Vec<Challenge>> {
     match plane.parts.store.challenges().waiting(session).await {
-        Ok(waiting) => ControlFlow::Continue(!waiting.is_empty()),
+        Ok(waiting) => ControlFlow::Continue(waiting),
         Err(error) => refuse(app::unreachable(&error)),
     }
+}
+
+/// Which of them is to be asked for: the newest. An open window is all that those need which are not bound.
+fn to_ask(waiting: &[Challenge], window: Option<OpenWindow>) -> Option<&Challenge> {
+    waiting.iter().find(|challenge| challenge.bound || window.is_none())
 }
 
 async fn open_window(plane: &DataPlane, user: UserId, session: SessionId) -> Flow<Option<OpenWindow>> {
@@ -105,13 +111,11 @@ fn name(session: SessionId, window: OpenWindow) -> String {
 
 /// `GET /session`: which challenge the client's page is to show.
 pub(crate) async fn challenge(plane: &DataPlane, inspected: &Inspected) -> Flow<Response<ReplyBody>> {
-    let Some((_, session)) = person(inspected) else { return refuse(nothing_waits()) };
-    let waiting = match plane.parts.store.challenges().waiting(session).await {
-        Ok(waiting) => waiting,
-        Err(error) => return refuse(app::unreachable(&error)),
-    };
-    let Some(newest) = waiting.first() else { return refuse(nothing_waits()) };
-    let id = newest.id.to_string();
+    let Some((user, session)) = person(inspected) else { return refuse(nothing_waits()) };
+    let waiting = waiting(plane, session).await?;
+    let window = open_window(plane, user, session).await?;
+    let Some(asked) = to_ask(&waiting, window) else { return refuse(nothing_waits()) };
+    let id = asked.id.to_string();
     let mut response = Response::new(ReplyBody::whole(id.clone()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if let Ok(id) = HeaderValue::try_from(id) {
@@ -155,7 +159,8 @@ pub(crate) async fn step_up(
             Ok(Spending::Before) => window = open_window(plane, user, session).await?,
             Ok(Spending::TooMany(until)) => return refuse(app::too_many(until, checks.now)),
             Ok(Spending::Unknown) => return refuse(app::unchecked()),
-            Ok(Spending::Wrong | Spending::Spent | Spending::Copied) => {}
+            Ok(Spending::Copied(factor)) => tell_of_copy(plane, user, factor, inspected).await,
+            Ok(Spending::Wrong | Spending::Spent) => {}
             Err(error) => return refuse(app::unreachable(&error)),
         }
     }

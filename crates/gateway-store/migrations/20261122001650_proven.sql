@@ -1,0 +1,3 @@
+-- When whoever signed in so gave a second factor for it, or came with a browser that is trusted since they gave one.
+-- The same in SQLite and PostgreSQL. NULL = no factor was given.
+ALTER TABLE provider_sessions ADD COLUMN proven BIGINT;
