@@ -160,7 +160,7 @@ async fn a_set_that_no_admin_could_take_back_is_refused() {
             refused(put(&world, &ann, "trap", text).await, not_possible, words);
         }
         // A rule may close some hours.
-        let evenings = r#"@id("x") forbid (principal, action, resource) when { context.hour >= 18 && context.hour < 24 };"#;
+        let evenings = r#"@id("evenings") forbid (principal, action, resource) when { context.hour >= 18 && context.hour < 24 };"#;
         put(&world, &ann, "evenings", evenings).await.unwrap();
         // With another admin who still can, it is nobody's trap.
         let bo = world.person("bo", &[Role::Admin]).await;

@@ -70,6 +70,7 @@ async fn migrations_apply_once() {
             "providers",
             "machines",
             "entitlements",
+            "proven",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -305,7 +305,7 @@ async fn e1_a_shorter_limit_of_the_configuration_holds_for_open_sessions() {
     let gateway = TestGateway::builder().database(Database::Postgres).start().await;
     gateway.session(Role::Ops).await;
     let settings = TestGateway::builder().env("RGW_SETTING_CLI_SESSION_IDLE", "10m");
-    let restarted = settings.env("RGW_SETTING_CLI_SESSION_LENGTH", "1d").share(&gateway).start().await;
+    let restarted = settings.env("RGW_SETTING_CLI_SESSION_LENGTH", "24h").share(&gateway).start().await;
     let [session] =
         &gateway.store().sessions().list_for_user(gateway.person(Role::Ops).id).await.unwrap()[..]
     else {
