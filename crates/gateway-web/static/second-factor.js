@@ -50,7 +50,7 @@ async function send(place, fields) {
 
 // Asks a passkey; what is typed into a field for codes.
 async function askPasskey(place, csrf, target) {
-  const fields = { _csrf: csrf, begin: "passkey", ...(target ? { for: target } : {}) };
+  const fields = { ...(csrf ? { _csrf: csrf } : {}), begin: "passkey", ...(target ? { for: target } : {}) };
   const { reply, html } = await send(place, fields);
   if (!reply.ok) throw new Error(sentence(html) ?? "The gateway cannot ask a passkey now.");
   const credential = await navigator.credentials.get(decoded(JSON.parse(html)));
@@ -85,7 +85,7 @@ function onPasskey(form, button, use) {
 }
 
 // The form of a sign-in has none: there is no session yet.
-const csrfOf = (form) => form.querySelector('input[name="_csrf"]')?.value ?? "";
+const csrfOf = (form) => form.querySelector('input[name="_csrf"]')?.value;
 
 // The page that makes a passkey.
 function setUpEnrolment(form) {
