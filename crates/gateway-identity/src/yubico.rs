@@ -1,7 +1,7 @@
 //! One-time passwords of YubiKeys, checked by a validation server: a key types 44 letters, the server says whether
 //! they are right and new. Requests and replies are signed with a key that the server gave.
 //!
-//! Pure: what is asked is made here, what is answered is judged here; [`Fetch`] carries it.
+//! Pure: what is asked is made here, what is answered is judged here; [`Fetch`](crate::oidc::Fetch) carries it.
 //!
 //! # Security
 //! A reply counts only when it says `OK`, is signed with the same key, and repeats the password and the nonce that
