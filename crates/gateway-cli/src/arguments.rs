@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Elevate(commands::elevate::ElevateArguments),
     /// Write who can do what, for a review
     Access(commands::access::AccessArguments),
+    /// List, add and remove your second factors
+    Factors(commands::factors::FactorsArguments),
     /// List and end sessions
     Sessions(commands::sessions::SessionsArguments),
     /// Show and change settings

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod convox;
 pub(crate) mod demo;
 pub(crate) mod elevate;
+pub(crate) mod factors;
 pub(crate) mod grants;
 pub(crate) mod groups;
 pub(crate) mod login;

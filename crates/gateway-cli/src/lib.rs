@@ -115,6 +115,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Grants(arguments) => block_on(commands::grants::run(context, arguments)),
         Command::Elevate(arguments) => block_on(commands::elevate::run(context, arguments)),
         Command::Access(arguments) => block_on(commands::access::run(context, arguments)),
+        Command::Factors(arguments) => block_on(commands::factors::run(context, arguments)),
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
         Command::Services(arguments) => block_on(commands::services::run(context, arguments)),

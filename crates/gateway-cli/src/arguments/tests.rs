@@ -65,6 +65,10 @@ fn the_fixed_commands_are_there() {
         "rack-gateway groups list",
         "rack-gateway groups set eng deployer",
         "rack-gateway groups set eng --none --yes",
+        "rack-gateway factors list",
+        "rack-gateway factors add phone --code 123456",
+        "rack-gateway factors confirm 0199 123456",
+        "rack-gateway factors remove phone --yes",
         "rack-gateway sessions list --user ann@example.com",
         "rack-gateway sessions revoke 0199 --yes",
         "rack-gateway sessions revoke-others --user ann@example.com --yes",
@@ -183,6 +187,7 @@ fn help_is_as_it_was() {
       grants      Show and change the roles of persons and groups on single apps
       elevate     Ask for a role for a while, and decide about those that others ask for
       access      Write who can do what, for a review
+      factors     List, add and remove your second factors
       sessions    List and end sessions
       settings    Show and change settings
       services    List, show, check and change the services behind the gateway

@@ -223,6 +223,21 @@ fn a_second_factor_on_the_command_line() {
     assert_eq!(code, 0, "{said}");
     let (code, said) = run(&lock);
     assert_eq!(code, 0, "within the window: {said}");
+    // Another authenticator.
+    let (code, said) = run(&["factors", "add", "tablet", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let begun: Value = serde_json::from_str(&said).unwrap();
+    let shown = Authenticator::of(begun["secret"].as_str().unwrap()).shows_at(SystemClock.now());
+    let (code, said) = run(&["factors", "confirm", begun["id"].as_str().unwrap(), &shown]);
+    assert!(code == 0 && said.contains("tablet counts from now on"), "{said}");
+    let (code, said) = run(&["factors", "rename", "tablet", "old tablet"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = run(&["factors", "list"]);
+    assert!(code == 0 && said.contains("old tablet") && said.contains("backup codes left"), "{said}");
+    let (code, said) = run(&["factors", "remove", "old tablet"]);
+    assert!(code == 2 && said.contains("--yes"), "nothing is removed unasked: {code} {said}");
+    let (code, said) = run(&["factors", "remove", "old tablet", "--yes"]);
+    assert!(code == 4 && said.contains("this very action"), "it takes a fresh one: {said}");
     let invite = ["users", "invite", "new@example.com", "--role", "viewer"];
     let (code, said) = run(&invite);
     assert!(code == 4 && said.contains("this very action"), "a window is not enough for it: {said}");
