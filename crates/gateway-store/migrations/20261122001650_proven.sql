@@ -1,3 +1,2 @@
--- When whoever signed in so gave a second factor for it, or came with a browser that is trusted since they gave one.
--- The same in SQLite and PostgreSQL. NULL = no factor was given.
+-- When whoever signed in so gave a second factor for it. The same in SQLite and PostgreSQL. NULL = no factor was given.
 ALTER TABLE provider_sessions ADD COLUMN proven BIGINT;

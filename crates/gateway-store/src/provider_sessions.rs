@@ -196,7 +196,7 @@ impl ProviderSessions {
         Ok(row.is_some())
     }
 
-    /// Notes that whoever signed in so gave a second factor then, or with the same browser before.
+    /// Notes that whoever signed in so gave a second factor.
     ///
     /// # Errors
     /// Only when the database cannot be written.

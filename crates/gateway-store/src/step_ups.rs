@@ -338,10 +338,13 @@ impl StepUps {
         {
             return Ok(refused);
         }
+        // Of a sign-in with a factor only the first session: whoever stole that can let in devices without end.
         let proven = sqlx::query(
             "SELECT credential_id FROM step_ups WHERE credential_id = $1 \
              UNION ALL SELECT sessions.id FROM sessions JOIN provider_sessions AS p \
-             ON p.id = sessions.provider_session WHERE sessions.id = $1 AND p.proven IS NOT NULL",
+             ON p.id = sessions.provider_session WHERE sessions.id = $1 AND p.proven IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM sessions AS elder \
+             WHERE elder.provider_session = p.id AND elder.created < sessions.created)",
         )
         .bind(session.to_string())
         .fetch_optional(self.core.database.pool())

@@ -12,7 +12,6 @@ use gateway_store::{NewCliCode, NewProviderSession, SessionSource, SignInFault, 
 use gateway_types::{Channel, CredentialKind, ProviderSessionId, Secret, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::factor::Need;
 use super::{
     CliRequest, KeptSignIn, Purpose, SignInError, Visitor, client_name, device_name, events, factor, place,
     provider_of, session, who,
@@ -181,10 +180,8 @@ async fn signed_in(
         redirect_uri: kept.redirect_uri.clone(),
         purpose: kept.purpose.clone(),
     };
-    match factor::need(app, &user, visitor).await? {
-        Need::Factor => return factor::ask(app, &came, visitor).await,
-        Need::GivenBefore => app.store.provider_sessions().prove(came.provider_session).await?,
-        Need::Nothing => {}
+    if factor::is_needed(app, &user, visitor).await? {
+        return factor::ask(app, &came, visitor).await;
     }
     complete(app, operator, &user, &came, visitor).await
 }

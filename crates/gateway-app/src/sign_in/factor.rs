@@ -48,31 +48,19 @@ impl fmt::Debug for FactorGiven {
     }
 }
 
-/// What a person gives before they are signed in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Need {
-    /// Nothing more.
-    Nothing,
-    /// Nothing more with this browser, for which they gave a factor.
-    GivenBefore,
-    /// A second factor.
-    Factor,
-}
-
-/// What this person gives before they are signed in with this browser.
-pub(super) async fn need(app: &App, user: &User, visitor: &Visitor<'_>) -> Result<Need, SignInError> {
+/// Whether this person gives a second factor before they are signed in with this browser.
+pub(super) async fn is_needed(app: &App, user: &User, visitor: &Visitor<'_>) -> Result<bool, SignInError> {
     if !app.settings.sign_in_factor() {
-        return Ok(Need::Nothing);
+        return Ok(false);
     }
     let has_one = app.store.factors().list(user.id).await?.iter().any(|factor| factor.confirmed.is_some());
     if !has_one {
         // Nothing can be given; what needs a factor stays refused until one is enrolled.
-        return Ok(Need::Nothing);
+        return Ok(false);
     }
-    let Some(secret) = visitor.trusted else { return Ok(Need::Factor) };
+    let Some(secret) = visitor.trusted else { return Ok(true) };
     let name = device_name(visitor.device);
-    let is_trusted = app.store.trusted_devices().is_trusted(user.id, secret, &name).await?;
-    Ok(if is_trusted { Need::GivenBefore } else { Need::Factor })
+    Ok(!app.store.trusted_devices().is_trusted(user.id, secret, &name).await?)
 }
 
 /// Keeps what waits for the factor, and says where the form is.

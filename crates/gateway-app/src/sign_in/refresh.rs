@@ -110,6 +110,8 @@ async fn follow(
     let are_believed = identity.groups_fault.is_none();
     let given = roles::remembered(link.group_roles, now, had, user.roles, are_believed);
     app.store.identities().seen(&due.issuer, &due.subject, &identity.email, given).await?;
+    // Grants to groups are of those whom the provider names a member now.
+    app.store.role_grants().set_groups(user.id, &identity.groups).await?;
     Ok(Outcome::Stays)
 }
 

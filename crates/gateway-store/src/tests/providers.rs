@@ -156,10 +156,17 @@ async fn g2_a_session_that_began_with_a_factor_is_held_to_its_own_limit() {
         assert!(matches!(refused, Try::TooMany(_)), "{refused:?}");
         store.provider_sessions().prove(of).await.unwrap();
         assert_eq!(step_ups.begin_try(ann, own, LIMIT, LIMIT).await.unwrap(), Try::Allowed);
+        // Not for what comes later of the same sign-in: a stolen session could let in devices without end.
+        place.clock.advance(Duration::from_secs(1));
+        let later = try_session(&store, &place, ann, of).await.unwrap();
+        let refused = step_ups.begin_try(ann, later, LIMIT, LIMIT).await.unwrap();
+        assert!(matches!(refused, Try::TooMany(_)), "{refused:?}");
         let standing = step_ups.standing(ann, own, LIMIT.within).await.unwrap();
         assert_eq!(standing.window, None, "it is no step-up");
         // What could not be checked is not counted, and what was wrong stays counted.
-        let wrong = try_session(&store, &place, ann, of).await.unwrap();
+        let another = provider_session(&store, ann, "ann", None).await;
+        store.provider_sessions().prove(another).await.unwrap();
+        let wrong = try_session(&store, &place, ann, another).await.unwrap();
         for _ in 0..4 {
             step_ups.begin_try(ann, wrong, LIMIT, LIMIT).await.unwrap();
         }

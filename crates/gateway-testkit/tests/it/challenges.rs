@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_testkit::{Authenticator, Database, RawClient, Reply, TestGateway, Visitor};
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, Socket, TestGateway, Visitor};
 use gateway_types::Role;
 
 async fn ask(gateway: &TestGateway, method: &str, path: &str, credential: &str) -> Reply {
@@ -125,5 +125,30 @@ async fn f5_a_near_miss_takes_no_longer() {
     let [mut near, mut far] = times;
     let (near, far) = (median(&mut near), median(&mut far));
     assert!(near < far * 4 && far < near * 4, "{near} ns and {far} ns");
+    gateway.finish().await;
+}
+
+/// What an unmodified `convox exec` meets: the link is printed, it ends with 1 and nothing ran; once the link is
+/// confirmed the same command runs.
+#[tokio::test]
+async fn an_exec_that_was_refused_runs_once_its_link_is_confirmed() {
+    let gateway = TestGateway::builder().idp().start().await;
+    let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+    let session = gateway.session(Role::Ops).await;
+    let exec = async || {
+        let path = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/exec";
+        let headers = [("Command", "exit 3"), ("Tty", "false")];
+        Socket::open(gateway.addr(), path, &session, &headers).await.expect("a socket").until_end().await
+    };
+    let refused = exec().await;
+    let said = String::from_utf8_lossy(&refused[0].payload).into_owned();
+    let (_, link) = said.split_once("/step-up/").unwrap_or_else(|| panic!("no link in {said}"));
+    let id: String = link.chars().take_while(|sign| sign.is_ascii_hexdigit() || *sign == '-').collect();
+    assert_eq!(refused[1].payload, b"F1E49A85-0AD7-4AEF-A618-C249C6E6568D:1\n");
+    assert!(gateway.rack.requests().is_empty(), "nothing ran");
+    let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+    let confirmed = person.post(&format!("/step-up/{id}"), &[("code", &phone.next(&gateway))]).await;
+    assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+    assert_eq!(exec().await[0].payload, b"F1E49A85-0AD7-4AEF-A618-C249C6E6568D:3\n");
     gateway.finish().await;
 }
