@@ -88,12 +88,11 @@ pub(crate) async fn who_can(app: &App, request: &OwnRequest) -> Answer {
 }
 
 fn named(subject: PolicySubject) -> Result<(String, Subject), Problem> {
-    match (subject.person, subject.token) {
-        (Some(person), None) => Ok((person.clone(), Subject::Person(person))),
-        (None, Some(token)) => Ok((format!("token:{token}"), Subject::Token(token))),
-        (None, None) | (Some(_), Some(_)) => {
-            Err(input::bad("`subject` names either a `person` or a `token`"))
-        }
+    match (subject.person, subject.token, subject.workload) {
+        (Some(person), None, None) => Ok((person.clone(), Subject::Person(person))),
+        (None, Some(token), None) => Ok((format!("token:{token}"), Subject::Token(token))),
+        (None, None, Some(rule)) => Ok((format!("workload:{rule}"), Subject::Workload(rule))),
+        _none_or_several => Err(input::bad("`subject` names one of a `person`, a `token` and a `workload`")),
     }
 }
 

@@ -24,6 +24,9 @@ pub enum AppError {
     /// No token has this id or name.
     #[error("no token is `{0}`; `rack-gateway tokens list` shows them")]
     UnknownToken(String),
+    /// No trust rule has this name.
+    #[error("no trust rule is called {0:?}; `rack-gateway ci trust list` shows them")]
+    UnknownTrustRule(String),
     /// More than one token has this name.
     #[error("{count} live tokens are called `{name}`; name one by its id")]
     AmbiguousToken {

@@ -56,12 +56,15 @@ pub enum Subject {
     Person(String),
     /// The token with this id or name.
     Token(String),
+    /// Whatever signs in by the trust rule of this name.
+    Workload(String),
 }
 
 /// Whether `subject` may do `action` on `resource`, if they asked now.
 ///
 /// # Errors
-/// [`AppError::UnknownPerson`], [`AppError::UnknownToken`], [`AppError::UnknownAction`].
+/// [`AppError::UnknownPerson`], [`AppError::UnknownToken`], [`AppError::UnknownTrustRule`],
+/// [`AppError::UnknownAction`].
 pub async fn can(
     store: &Store,
     engine: &PolicyEngine,
@@ -79,6 +82,10 @@ pub async fn can(
         Subject::Token(name) => {
             let token = tokens::find(store, name).await?;
             machine(store, &token).await?
+        }
+        Subject::Workload(rule) => {
+            let found = store.trust_rules().by_name(rule).await?;
+            workload(&found.ok_or_else(|| AppError::UnknownTrustRule(rule.clone()))?)
         }
     };
     asked(engine, circumstances, &caller, action, resource, facts)

@@ -55,9 +55,10 @@ impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         let (kind, layer) = match &error {
             AppError::Store(error) => return of_store(error),
-            AppError::UnknownPerson { .. } | AppError::UnknownToken(_) | AppError::UnknownRequest(_) => {
-                (ProblemKind::NotFound, Layer::Authorization)
-            }
+            AppError::UnknownPerson { .. }
+            | AppError::UnknownToken(_)
+            | AppError::UnknownTrustRule(_)
+            | AppError::UnknownRequest(_) => (ProblemKind::NotFound, Layer::Authorization),
             AppError::AmbiguousToken { .. }
             | AppError::BadTokenName
             | AppError::NoRole

@@ -83,6 +83,8 @@ async fn can_is_about_oneself_unless_policy_lets_one_ask_of_others() {
         bench.refused(&bo, can(json!({ "action": "service:restart" })), bad).await;
         let nobody = json!({ "action": restart, "subject": { "person": "x@example.com" } });
         bench.refused(&bo, can(nobody), ProblemKind::NotFound).await;
+        let no_rule = json!({ "action": restart, "subject": { "workload": "deploys" } });
+        bench.refused(&bo, can(no_rule), ProblemKind::NotFound).await;
 
         let who = Call::new(Method::POST, "/api/v1/policy/who-can");
         let who = bench.read(&bo, who.json(json!({ "action": restart, "app": "web" }))).await;

@@ -36,7 +36,7 @@ pub(crate) struct CanArguments {
     pub(crate) place: DataPlace,
 }
 
-/// Who is asked about: at most one of the two; at a gateway, without either, oneself.
+/// Who is asked about: at most one of them; at a gateway, without either, oneself.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 #[group(required = false, multiple = false)]
 pub(crate) struct Who {
@@ -46,22 +46,27 @@ pub(crate) struct Who {
     /// The API token with this name or id
     #[arg(long, value_name = "NAME")]
     pub(crate) token: Option<String>,
+    /// Whatever signs in by the trust rule of this name
+    #[arg(long, value_name = "RULE")]
+    pub(crate) workload: Option<String>,
 }
 
 impl Who {
     fn subject(&self) -> Option<Subject> {
-        match (&self.user, &self.token) {
-            (Some(email), _) => Some(Subject::Person(email.clone())),
-            (None, Some(token)) => Some(Subject::Token(token.clone())),
-            (None, None) => None,
+        match (&self.user, &self.token, &self.workload) {
+            (Some(email), ..) => Some(Subject::Person(email.clone())),
+            (None, Some(token), _) => Some(Subject::Token(token.clone())),
+            (None, None, Some(rule)) => Some(Subject::Workload(rule.clone())),
+            (None, None, None) => None,
         }
     }
 
     fn name(&self) -> String {
-        match (&self.user, &self.token) {
-            (Some(email), _) => email.clone(),
-            (None, Some(token)) => format!("token:{token}"),
-            (None, None) => String::new(),
+        match (&self.user, &self.token, &self.workload) {
+            (Some(email), ..) => email.clone(),
+            (None, Some(token), _) => format!("token:{token}"),
+            (None, None, Some(rule)) => format!("workload:{rule}"),
+            (None, None, None) => String::new(),
         }
     }
 }
@@ -89,7 +94,7 @@ pub(crate) async fn run(context: &Context, arguments: CanArguments) -> Result<Ex
     let subject = arguments
         .who
         .subject()
-        .ok_or_else(|| Failure::new(Exit::Usage, "say who, with --user or --token"))?;
+        .ok_or_else(|| Failure::new(Exit::Usage, "say who, with --user, --token or --workload"))?;
     let config = for_questions(context, &arguments.place)?;
     let engine = question::engine(&config)?;
     let local = LocalStore::open_url(config.database_url.clone(), config.app_secret_key.clone()).await?;

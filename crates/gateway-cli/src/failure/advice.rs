@@ -101,6 +101,7 @@ fn app(error: &AppError) -> Option<&'static str> {
         ),
         AppError::UnknownPerson { .. }
         | AppError::UnknownToken(_)
+        | AppError::UnknownTrustRule(_)
         | AppError::AmbiguousToken { .. }
         | AppError::BadTokenName
         | AppError::NoRole

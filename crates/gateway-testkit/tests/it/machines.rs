@@ -182,6 +182,27 @@ async fn f4_a_job_gets_what_its_rule_says_and_nothing_else() {
         assert_eq!(status(&gateway, "DELETE", APP, &token).await, 403);
         assert_eq!(status(&gateway, "GET", "!/api/v1/users", &token).await, 403);
         assert_eq!(status(&gateway, "POST", "!/api/v1/me/factors/totp", &token).await, 403);
+        // What may be known beforehand.
+        for (app, allowed) in [("myapp", true), ("other", false)] {
+            let asked = json!({
+                "subject": { "workload": "shop-prod" }, "action": "convox:service:restart", "app": app,
+            });
+            let reply = RawClient::connect(gateway.addr())
+                .await
+                .ask(
+                    "POST",
+                    "!/api/v1/policy/can",
+                    gateway.token(Role::Admin),
+                    &[("Content-Type", "application/json")],
+                    asked.to_string().as_bytes(),
+                )
+                .await;
+            let answer = reply.json();
+            assert_eq!(
+                (&answer["subject"], &answer["allowed"]),
+                (&json!("workload:shop-prod"), &json!(allowed))
+            );
+        }
         let seen = last(&gateway, "convox:service:restart").await;
         assert_eq!(seen.actor.name, "workload:shop-prod");
         // F6: to the second.

@@ -210,7 +210,7 @@ pub struct PolicyCheck {
     pub replay: Replay,
 }
 
-/// About whom is asked: exactly one of the two.
+/// About whom is asked: exactly one of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySubject {
@@ -220,6 +220,9 @@ pub struct PolicySubject {
     /// The token with this id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Whatever signs in by the trust rule of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
 }
 
 /// `POST /policy/can`.

@@ -20,8 +20,12 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let remote = Remote::at(context, target)?;
     let who = &arguments.who;
-    let subject = (who.user.is_some() || who.token.is_some())
-        .then(|| PolicySubject { person: who.user.clone(), token: who.token.clone() });
+    let is_given = who.user.is_some() || who.token.is_some() || who.workload.is_some();
+    let subject = is_given.then(|| PolicySubject {
+        person: who.user.clone(),
+        token: who.token.clone(),
+        workload: who.workload.clone(),
+    });
     let question = CanQuestion {
         subject,
         action: arguments.asked.action.clone(),
