@@ -190,16 +190,8 @@ async function run() {
   for (const [place, name] of [
     ["/app/roles", "roles"],
     ["/app/groups", "groups"],
-    ["/app/grants", "grants"],
-    ["/app/elevations", "elevations"],
-    ["/app/access", "access"],
-    ["/app/policies", "policies"],
-    ["/app/policies/observed", "policies-observed"],
-    ["/app/trust-rules", "trust-rules"],
-    ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
     ["/app/account/sessions", "sessions"],
-    ["/app/account/trusted-devices", "trusted-devices"],
     ["/problems/step-up-required", "problem-kind"],
   ]) {
     await visit(place, name);
