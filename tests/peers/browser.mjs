@@ -11,9 +11,9 @@
 //   {"ask": "repeat"}                     -> "ok" when the refused command passed now
 // Last line: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on standard error.
 
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { ask, say } from "./asking.mjs";
 import { check, lookAt } from "./looks.mjs";
 
 const { values: options } = parseArgs({
@@ -30,15 +30,6 @@ const { values: options } = parseArgs({
 });
 
 const javaScriptEnabled = !options["without-javascript"];
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-
-async function ask(question) {
-  say(question);
-  const { value, done } = await answers.next();
-  if (done) throw new Error(`nobody answers ${question.ask}`);
-  return value;
-}
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -190,8 +181,16 @@ async function run() {
   for (const [place, name] of [
     ["/app/roles", "roles"],
     ["/app/groups", "groups"],
+    ["/app/grants", "grants"],
+    ["/app/elevations", "elevations"],
+    ["/app/access", "access"],
+    ["/app/policies", "policies"],
+    ["/app/policies/observed", "policies-observed"],
+    ["/app/trust-rules", "trust-rules"],
+    ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
     ["/app/account/sessions", "sessions"],
+    ["/app/account/trusted-devices", "trusted-devices"],
     ["/problems/step-up-required", "problem-kind"],
   ]) {
     await visit(place, name);

@@ -5,23 +5,14 @@
 //
 // Asks its parent as browser.mjs does: {"ask": "challenge"} and {"ask": "repeat"}. Last line: {"done": true, "pages": N}.
 
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { ask, say } from "./asking.mjs";
 import { check, lookAt } from "./looks.mjs";
 
 const { values: options } = parseArgs({
   options: { gateway: { type: "string" }, email: { type: "string" }, shots: { type: "string" } },
 });
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-
-async function ask(question) {
-  say(question);
-  const { value, done } = await answers.next();
-  if (done) throw new Error(`nobody answers ${question.ask}`);
-  return value;
-}
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",

@@ -87,7 +87,7 @@ pub(crate) struct ReviewQuery {
     limit: Option<u32>,
 }
 
-/// Who can do what, and when they last did anything: people by address, then live tokens.
+/// Who can do what, and when they last did anything: people by address, then live tokens, then trust rules.
 #[utoipa::path(get, path = "/api/v1/access/review", tag = "users", params(ReviewQuery),
     responses((status = 200, headers(("Next-Cursor" = String)), content(
         (Listing<AccessLine> = "application/json"), (String = "text/csv")))))]
@@ -98,7 +98,8 @@ pub(crate) async fn review(app: &App, request: &OwnRequest) -> Answer {
     match asked.format.as_deref() {
         None | Some("json") => reply::json(&paging::listing(page, line)),
         Some("csv") => {
-            let body = access_review::csv(&page.items, asked.cursor.is_none());
+            let lines: Vec<_> = page.items.into_iter().map(line).collect();
+            let body = access_review::csv(&lines, asked.cursor.is_none());
             let reply = OwnReply::new(200, "text/csv; charset=utf-8", body)
                 .with_header(CONTENT_DISPOSITION, "attachment; filename=\"access.csv\"")
                 .with_header(CACHE_CONTROL, "no-store");

@@ -2,26 +2,28 @@
 //! decides requests, so that it cannot say anything else than it would.
 
 use gateway_store::{ApiToken, EventFilter, Page, StoreError, TokenFilter, User};
-use gateway_types::{Caller, Principal, Resource, Timestamp};
+use gateway_types::wire::elevations::AccessLine;
+use gateway_types::{Caller, Grant, Principal, Resource, Timestamp};
 
-use crate::audit::csv_cell;
+use crate::audit::csv_row;
 use crate::error::PeopleError;
 use crate::me::{OwnObjects, permissions, permissions_on};
 use crate::{App, explain};
 
-/// Where a page of people ends and that of tokens begins.
+/// How the cursors of people, of tokens and of trust rules begin, which follow each other.
 const PEOPLE: &str = "p:";
 const TOKENS: &str = "t:";
+const WORKLOADS: &str = "w:";
 
 /// The first line of the comma-separated values.
 const HEAD: &str = "subject,kind,locked,owner,roles,grants,place,actions,last_used\r\n";
 
-/// What one person or token can do at one place.
+/// What one person, token or trust rule can do at one place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// Who: an address, or `token:NAME`.
+    /// Who: an address, `token:NAME`, or `workload:RULE`.
     pub subject: String,
-    /// `person` or `token`.
+    /// `person`, `token` or `workload`.
     pub kind: &'static str,
     /// Locked out, or over.
     pub locked: bool,
@@ -29,7 +31,7 @@ pub struct Line {
     pub owner: Option<String>,
     /// Names of the roles.
     pub roles: Vec<String>,
-    /// Elevations and grants of roles, or a token's grants, in words.
+    /// Elevations and grants of roles, or the grants of a token or a trust rule, in words.
     pub grants: Vec<String>,
     /// `everywhere`, or an app.
     pub place: String,
@@ -39,13 +41,16 @@ pub struct Line {
     pub last_used: Option<Timestamp>,
 }
 
-/// A page of the review: at most `limit` people or tokens, each with one line or more.
+/// A page of the review: at most `limit` people or tokens, each with one line or more; last, all trust rules.
 ///
 /// # Errors
 /// Only the store's.
 pub async fn page(app: &App, cursor: Option<&str>, limit: u32) -> Result<Page<Line>, PeopleError> {
     if let Some(cursor) = cursor.and_then(|cursor| cursor.strip_prefix(TOKENS)) {
         return tokens(app, Some(cursor).filter(|cursor| !cursor.is_empty()), limit).await;
+    }
+    if cursor == Some(WORKLOADS) {
+        return workloads(app).await;
     }
     let after = cursor.and_then(|cursor| cursor.strip_prefix(PEOPLE));
     let people = app.store.users().list(None, after, limit).await?;
@@ -65,7 +70,46 @@ async fn tokens(app: &App, cursor: Option<&str>, limit: u32) -> Result<Page<Line
     for one in &page.items {
         items.push(token(app, one).await?);
     }
-    Ok(Page { items, next: page.next.map(|next| format!("{TOKENS}{next}")) })
+    let next = match page.next {
+        Some(next) => Some(format!("{TOKENS}{next}")),
+        None if app.store.trust_rules().list().await?.is_empty() => None,
+        None => Some(WORKLOADS.to_owned()),
+    };
+    Ok(Page { items, next })
+}
+
+/// What signs in by trust rules. There are never many of those: they are one page.
+async fn workloads(app: &App) -> Result<Page<Line>, PeopleError> {
+    let mut items = Vec::new();
+    for rule in app.store.trust_rules().list().await? {
+        let caller = explain::workload(&rule);
+        let subject = caller.principal.display_name();
+        items.push(Line {
+            kind: "workload",
+            locked: false,
+            owner: None,
+            roles: rule.rule.roles.iter().map(|role| role.name().to_owned()).collect(),
+            grants: rule.rule.grants.iter().map(in_words).collect(),
+            place: "everywhere".to_owned(),
+            actions: permissions(app, &caller, OwnObjects::Count),
+            last_used: last_act(app, &subject).await?,
+            subject,
+        });
+    }
+    Ok(Page { items, next: None })
+}
+
+/// When the newest event of this actor was.
+async fn last_act(app: &App, actor: &str) -> Result<Option<Timestamp>, StoreError> {
+    let filter = EventFilter { actor: Some(actor.to_owned()), ..EventFilter::default() };
+    let newest = app.store.events().search(&filter, None, 1).await?;
+    Ok(newest.items.first().map(|(_, event)| event.time))
+}
+
+fn in_words(grant: &Grant) -> String {
+    let apps = if grant.apps.is_empty() { String::new() } else { format!(" on {}", grant.apps.join(" ")) };
+    let critical = if grant.critical { ", critical ones too" } else { "" };
+    format!("{}{apps}{critical}", grant.actions)
 }
 
 async fn person(app: &App, user: &User) -> Result<Vec<Line>, StoreError> {
@@ -74,11 +118,7 @@ async fn person(app: &App, user: &User) -> Result<Vec<Line>, StoreError> {
     let last_used = match app.store.sessions().last_seen_of(user.id).await? {
         Some(seen) => Some(seen),
         // Sessions that are long over are forgotten; what was done is not.
-        None => {
-            let filter = EventFilter { actor: Some(user.email.clone()), ..EventFilter::default() };
-            let newest = app.store.events().search(&filter, None, 1).await?;
-            newest.items.first().map(|(_, event)| event.time)
-        }
+        None => last_act(app, &user.email).await?,
     };
     let names = |resource: &Resource| {
         let (elevated, granted) = app.entitlements.of(user.id, resource, now);
@@ -125,19 +165,13 @@ async fn token(app: &App, token: &ApiToken) -> Result<Line, PeopleError> {
         | Principal::AccessToken { .. }
         | Principal::Workload { .. } => None,
     };
-    let grants = token.grants.iter().map(|grant| {
-        let apps =
-            if grant.apps.is_empty() { String::new() } else { format!(" on {}", grant.apps.join(" ")) };
-        let critical = if grant.critical { ", critical ones too" } else { "" };
-        format!("{}{apps}{critical}", grant.actions)
-    });
     Ok(Line {
         subject: caller.principal.display_name(),
         kind: "token",
         locked: owner.is_none(),
         owner,
         roles: token.roles.iter().map(|role| role.name().to_owned()).collect(),
-        grants: grants.collect(),
+        grants: token.grants.iter().map(in_words).collect(),
         place: "everywhere".to_owned(),
         actions: permissions(app, &caller, OwnObjects::Count),
         last_used: token.last_used,
@@ -145,7 +179,7 @@ async fn token(app: &App, token: &ApiToken) -> Result<Line, PeopleError> {
 }
 
 /// Lines as comma-separated values; with their names in a first line where they are the `first`.
-pub fn csv(lines: &[Line], first: bool) -> Vec<u8> {
+pub fn csv(lines: &[AccessLine], first: bool) -> Vec<u8> {
     let mut body = Vec::new();
     if first {
         body.extend_from_slice(HEAD.as_bytes());
@@ -153,22 +187,16 @@ pub fn csv(lines: &[Line], first: bool) -> Vec<u8> {
     for line in lines {
         let cells = [
             line.subject.clone(),
-            line.kind.to_owned(),
+            line.kind.clone(),
             line.locked.to_string(),
             line.owner.clone().unwrap_or_default(),
             line.roles.join(" "),
             line.grants.join("; "),
             line.place.clone(),
             line.actions.join(" "),
-            line.last_used.map(Timestamp::to_rfc3339).unwrap_or_default(),
+            line.last_used.clone().unwrap_or_default(),
         ];
-        for (position, cell) in cells.iter().enumerate() {
-            if position > 0 {
-                body.push(b',');
-            }
-            csv_cell(&mut body, cell);
-        }
-        body.extend_from_slice(b"\r\n");
+        csv_row(&mut body, &cells);
     }
     body
 }

@@ -4,7 +4,7 @@
 //! their own sees only that is this module's. Verifying the log is [`log`](crate::log)'s.
 
 mod csv;
-pub(crate) use csv::cell as csv_cell;
+pub(crate) use csv::row as csv_row;
 mod error;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use gateway_store::{
 use gateway_types::{Caller, Channel, ElevationId, Facts, Principal, Resource, Role, UserId};
 use serde_json::{Value, json};
 
-use crate::rights::{beyond, person_behind};
+use crate::rights::beyond;
 use crate::users::by;
 use crate::{App, Notice, Operator, explain, record};
 
@@ -277,10 +277,8 @@ pub async fn tidy(store: &Store, operator: &Operator<'_>) -> Result<(), Elevatio
 
 /// The person who asks: with their own session, since an elevation is theirs and not their tokens'.
 async fn asker(app: &App, caller: &Caller) -> Result<User, ElevationError> {
-    match (&caller.principal, person_behind(caller)) {
-        (Principal::User { .. }, Some(id)) => person(app, id).await,
-        _other => Err(ElevationError::NotAPerson),
-    }
+    let Principal::User { id, .. } = &caller.principal else { return Err(ElevationError::NotAPerson) };
+    person(app, *id).await
 }
 
 async fn person(app: &App, id: UserId) -> Result<User, ElevationError> {

@@ -163,7 +163,8 @@ impl Evaluator {
             (Seen::ApiToken { grants, .. } | Seen::Workload { grants, .. }, Some(operation)) => {
                 granted(grants, operation, key, true)
             }
-            _other => TokenFacts::default(),
+            (Seen::ApiToken { .. } | Seen::Workload { .. }, None)
+            | (Seen::Anonymous | Seen::User { .. } | Seen::AccessToken { .. }, _) => TokenFacts::default(),
         };
         let votes = self.votes(key, token, &sets).unwrap_or_default();
         &votes.forbids | &votes.failures

@@ -53,6 +53,18 @@ impl Changes {
         self.saw(version);
         committed
     }
+
+    /// The same for a change of a row that had to be of an expected version: commits when there was one.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when there was none; then nothing was changed.
+    pub(crate) async fn commit_if(&self, tx: WriteTx, version: i64, found: bool) -> Result<(), StoreError> {
+        if found {
+            return self.commit(tx, version).await;
+        }
+        tx.rollback().await?;
+        Err(StoreError::Conflict)
+    }
 }
 
 /// Watches for changes of others until it is dropped.

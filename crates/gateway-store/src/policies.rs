@@ -79,13 +79,10 @@ impl Policies {
                 update
             }
         };
-        let Some(row) = statement.query().fetch_optional(tx.connection()).await? else {
-            tx.rollback().await?;
-            return Err(StoreError::Conflict);
-        };
-        let changed = document(&row)?;
-        self.core.changes.commit(tx, version).await?;
-        Ok(changed)
+        let row = statement.query().fetch_optional(tx.connection()).await?;
+        let changed = row.as_ref().map(document).transpose()?.ok_or(StoreError::Conflict);
+        self.core.changes.commit_if(tx, version, changed.is_ok()).await?;
+        changed
     }
 
     /// Removes a document, if it still has `expected_version`.
@@ -100,11 +97,7 @@ impl Policies {
             .bind(expected_version)
             .execute(tx.connection())
             .await?;
-        if removed.rows_affected() == 0 {
-            tx.rollback().await?;
-            return Err(StoreError::Conflict);
-        }
-        self.core.changes.commit(tx, version).await
+        self.core.changes.commit_if(tx, version, removed.rows_affected() > 0).await
     }
 }
 

@@ -171,11 +171,7 @@ impl Settings {
             .bind(expected_version)
             .execute(tx.connection())
             .await?;
-        if deleted.rows_affected() == 0 {
-            tx.rollback().await?;
-            return Err(StoreError::Conflict);
-        }
-        self.core.changes.commit(tx, version).await
+        self.core.changes.commit_if(tx, version, deleted.rows_affected() > 0).await
     }
 }
 

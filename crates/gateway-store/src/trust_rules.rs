@@ -126,13 +126,10 @@ impl TrustRules {
             None => insert(&new, &written, version, updated_by, now),
             Some(expected) => update(&new, &written, version, updated_by, now, expected),
         };
-        let Some(row) = statement.query().fetch_optional(tx.connection()).await? else {
-            tx.rollback().await?;
-            return Err(StoreError::Conflict);
-        };
-        let changed = rule(&row)?;
-        self.core.changes.commit(tx, version).await?;
-        Ok(changed)
+        let row = statement.query().fetch_optional(tx.connection()).await?;
+        let changed = row.as_ref().map(rule).transpose()?.ok_or(StoreError::Conflict);
+        self.core.changes.commit_if(tx, version, changed.is_ok()).await?;
+        changed
     }
 
     /// Removes a rule, if it still has `expected_version`, and with it all that was given out under it.
@@ -147,11 +144,7 @@ impl TrustRules {
             .bind(expected_version)
             .execute(tx.connection())
             .await?;
-        if removed.rows_affected() == 0 {
-            tx.rollback().await?;
-            return Err(StoreError::Conflict);
-        }
-        self.core.changes.commit(tx, version).await
+        self.core.changes.commit_if(tx, version, removed.rows_affected() > 0).await
     }
 }
 

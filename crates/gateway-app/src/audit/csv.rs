@@ -44,17 +44,22 @@ pub(super) fn line(body: &mut Vec<u8>, index: u64, event: &Event) {
         text(event.count.map(|count| count.to_string())),
         parameters.join("; "),
     ];
-    for (position, cell) in cells.iter().enumerate() {
+    row(body, &cells);
+}
+
+/// Adds a line of these cells.
+pub(crate) fn row(body: &mut Vec<u8>, cells: &[String]) {
+    for (position, text) in cells.iter().enumerate() {
         if position > 0 {
             body.push(b',');
         }
-        self::cell(body, cell);
+        cell(body, text);
     }
     body.extend_from_slice(b"\r\n");
 }
 
 /// Adds one cell.
-pub(crate) fn cell(body: &mut Vec<u8>, text: &str) {
+fn cell(body: &mut Vec<u8>, text: &str) {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let quoted = is_formula || text.contains([',', '"', '\r', '\n']);
     if !quoted {

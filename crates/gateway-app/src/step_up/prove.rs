@@ -47,12 +47,19 @@ pub async fn prove(
         }
         Found::Not(Spending::Copied(factor)) => return Ok(Proven::Copied(factor)),
         // Nothing was used before by a session that is not there yet.
-        Found::Before | Found::Not(_) => return Ok(Proven::Wrong),
+        Found::Before | Found::Not(Spending::Before | Spending::Fresh(_)) => return Ok(Proven::Wrong),
+        Found::Not(Spending::Wrong | Spending::Spent) => return Ok(Proven::Wrong),
+        Found::Not(Spending::TooMany(until)) => return Ok(Proven::TooMany(until)),
     };
     if !step_ups.spend_alone(user, &code).await? {
         return Ok(match not_spent(&code) {
             Spending::Copied(factor) => Proven::Copied(factor),
-            _spent => Proven::Wrong,
+            Spending::Fresh(_)
+            | Spending::Before
+            | Spending::Wrong
+            | Spending::Spent
+            | Spending::Unknown
+            | Spending::TooMany(_) => Proven::Wrong,
         });
     }
     if let Err(error) = step_ups.succeeded_of_person(user).await {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use gateway_app::access_review;
 use gateway_client::Page;
 use gateway_types::wire::elevations::AccessLine;
 
@@ -28,7 +29,8 @@ pub(crate) struct AccessArguments {
 /// What to do about access.
 #[derive(Subcommand, Debug)]
 pub(crate) enum AccessCommand {
-    /// Write who can do what, and when they last did anything: a line for each person, app and token
+    /// Write who can do what, and when they last did anything: a line for each person, app, token
+    /// and trust rule
     Review {
         /// Into this file; without it, to the standard output
         #[arg(long, value_name = "FILE")]
@@ -41,7 +43,11 @@ pub(crate) async fn run(context: &Context, arguments: AccessArguments) -> Result
     let AccessCommand::Review { output } = arguments.command;
     let remote = Remote::open(context)?;
     let mut file = match &output {
-        Some(path) => Some(File::create(path).problem(format!("{} cannot be written", path.display()))?),
+        // Nothing that is there is lost.
+        Some(path) => Some(File::create_new(path).problem(format!(
+            "{} cannot be made; if it is there already, name another file",
+            path.display()
+        ))?),
         None => None,
     };
     let mut write = |text: &str| match &mut file {
@@ -50,14 +56,14 @@ pub(crate) async fn run(context: &Context, arguments: AccessArguments) -> Result
     };
     let is_json = context.output.format == Format::Json;
     if !is_json {
-        write("subject,kind,locked,owner,roles,grants,place,actions,last_used")?;
+        write(&csv(&[], true))?;
     }
     let mut asked = Page { cursor: None, limit: Some(PAGE), search: None };
     let mut lines = 0_usize;
     loop {
         let listing = remote.ask(async |client| client.access_review(&asked).await).await?;
         for line in &listing.items {
-            write(&if is_json { json(line)? } else { csv(line) })?;
+            write(&if is_json { json(line)? } else { csv(std::slice::from_ref(line), false) })?;
         }
         lines += listing.items.len();
         match listing.next {
@@ -78,39 +84,40 @@ fn json(line: &AccessLine) -> Result<String, Failure> {
     Ok(escaped(&text))
 }
 
-fn csv(line: &AccessLine) -> String {
-    let cells = [
-        line.subject.clone(),
-        line.kind.clone(),
-        line.locked.to_string(),
-        line.owner.clone().unwrap_or_default(),
-        line.roles.join(" "),
-        line.grants.join("; "),
-        line.place.clone(),
-        line.actions.join(" "),
-        line.last_used.clone().unwrap_or_default(),
-    ];
-    cells.map(|cell| self::cell(&cell)).join(",")
-}
-
-/// One cell (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front, and what would steer a
-/// terminal is left out.
-fn cell(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
-    let is_formula = plain.starts_with(['=', '+', '-', '@']);
-    let text = if is_formula { format!("'{plain}") } else { plain };
-    if text.contains([',', '"']) || is_formula { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+/// A line as the gateway's own export has it, without what would steer a terminal.
+fn csv(lines: &[AccessLine], first: bool) -> String {
+    let text = String::from_utf8_lossy(&access_review::csv(lines, first)).into_owned();
+    text.lines()
+        .map(|line| line.chars().filter(|sign| !sign.is_control()).collect())
+        .collect::<Vec<String>>()
+        .join("\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::cell;
+    use super::{AccessLine, csv};
 
     #[test]
-    fn cells_are_data_and_no_formulas() {
-        assert_eq!(cell("ann@example.com"), "ann@example.com");
-        assert_eq!(cell("a,b"), "\"a,b\"");
-        assert_eq!(cell("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        assert_eq!(cell("a\u{1b}[2J"), "a[2J");
+    fn what_is_written_is_data_and_steers_nothing() {
+        let line = |subject: &str| AccessLine {
+            subject: subject.to_owned(),
+            kind: "person".to_owned(),
+            locked: false,
+            owner: None,
+            roles: vec!["ops".to_owned()],
+            grants: Vec::new(),
+            place: "everywhere".to_owned(),
+            actions: Vec::new(),
+            last_used: None,
+        };
+        let check = |subject: &str, first: &str| {
+            let text = csv(&[line(subject)], false);
+            assert!(text.starts_with(&format!("{first},person,false,,ops,")), "{text}");
+        };
+        check("ann@example.com", "ann@example.com");
+        check("a,b", "\"a,b\"");
+        check("=HYPERLINK(1)", "\"'=HYPERLINK(1)\"");
+        check("a\u{1b}[2J", "a[2J");
+        assert_eq!(csv(&[], true), "subject,kind,locked,owner,roles,grants,place,actions,last_used");
     }
 }

@@ -203,6 +203,13 @@ async fn f4_a_job_gets_what_its_rule_says_and_nothing_else() {
                 (&json!("workload:shop-prod"), &json!(allowed))
             );
         }
+        let review = "!/api/v1/access/review?format=csv&cursor=w%3A";
+        let reply = RawClient::connect(gateway.addr())
+            .await
+            .ask("GET", review, gateway.token(Role::Admin), &[], b"")
+            .await;
+        let text = reply.text();
+        assert!(text.starts_with("workload:shop-prod,workload,false,,deployer,convox:* on myapp,"), "{text}");
         let seen = last(&gateway, "convox:service:restart").await;
         assert_eq!(seen.actor.name, "workload:shop-prod");
         // F6: to the second.

@@ -105,12 +105,12 @@ pub struct CreateRoleGrant {
     pub app: Option<String>,
 }
 
-/// What one person or token can do, and when they last did anything: one line of the review.
+/// What one person, token or trust rule can do, and when they last did anything: one line of the review.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AccessLine {
-    /// Who: an e-mail address, or `token:NAME`.
+    /// Who: an e-mail address, `token:NAME`, or `workload:RULE`.
     pub subject: String,
-    /// `person` or `token`.
+    /// `person`, `token` or `workload`.
     pub kind: String,
     /// Whether they are locked out, or the token is over.
     pub locked: bool,
@@ -119,7 +119,7 @@ pub struct AccessLine {
     pub owner: Option<String>,
     /// The roles.
     pub roles: Vec<String>,
-    /// Live elevations and grants of roles, and of a token its grants.
+    /// Live elevations and grants of roles; of a token or a trust rule its grants.
     pub grants: Vec<String>,
     /// Where: `everywhere`, or an app on which they can do more than that.
     pub place: String,
