@@ -14,6 +14,7 @@ use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_types::{Layer, Operation, Problem, ProblemKind};
 
+mod approvals;
 mod audit;
 mod auth;
 mod break_glass;

@@ -84,6 +84,13 @@ routes! {
     "POST /elevations/{id}/approve" => elevations::approve;
     "POST /elevations/{id}/reject" => elevations::reject;
     "DELETE /elevations/{id}" => elevations::end;
+    "GET /approvals" => approvals::list;
+    "POST /approvals" => approvals::request;
+    "GET /approvals/{id}" => approvals::read;
+    "POST /approvals/{id}/approve" => approvals::approve;
+    "POST /approvals/{id}/reject" => approvals::reject;
+    "POST /approvals/{id}/extend" => approvals::extend;
+    "POST /approvals/{id}/withdraw" => approvals::withdraw;
     "GET /tokens" => tokens::list;
     "POST /tokens" => tokens::create;
     "PUT /tokens/{id}" => tokens::update;

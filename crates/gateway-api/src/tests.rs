@@ -1,5 +1,6 @@
 //! The handlers behind a verdict, on both databases: as the data plane asks them, short of HTTP.
 
+mod approvals;
 mod audit;
 mod elevations;
 mod meta;
@@ -127,6 +128,7 @@ impl Bench {
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            rack: Arc::new(gateway_app::approvals::EmptyRack),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }
     }
@@ -225,7 +227,7 @@ pub(super) fn header<'r>(reply: &'r OwnReply, name: &str) -> Option<&'r str> {
 #[tokio::test]
 async fn what_is_not_served_does_not_exist() {
     let [bench, _] = Bench::both().await;
-    for (method, path) in [("GET", "/api/v1/zone"), ("GET", "/api/v1/approvals")] {
+    for (method, path) in [("GET", "/api/v1/zone"), ("GET", "/api/v1/recordings")] {
         let route = bench.app.own.identify(method, path).unwrap();
         assert!(!bench.api.serves(&route.operation), "{path}");
     }

@@ -12,6 +12,7 @@ use gateway_types::{Caller, Clock, Entropy, Facts, NamedNetworks, RequestId, Res
 
 use crate::Operator;
 use crate::access_tokens::AccessTokens;
+use crate::approvals::RackView;
 use crate::circumstances::Circumstances;
 use crate::entitlements::Entitlements;
 use crate::factors::yubico::Yubico;
@@ -62,6 +63,8 @@ pub struct App {
     pub health: Arc<Health>,
     /// What policy calls networks.
     pub networks: NamedNetworks,
+    /// What approvals ask the rack.
+    pub rack: Arc<dyn RackView>,
 }
 
 impl App {
@@ -99,6 +102,24 @@ impl App {
         let operation = policy.operation(action)?;
         let facts = Facts { own_object: own, ..self.best_facts(caller, resource) };
         Some(policy.decide(caller, operation, resource, &facts))
+    }
+
+    /// Whether the caller could do `action` now with every factor, from whatever network: for what they did before.
+    pub(crate) fn could_from_anywhere(&self, caller: &Caller, action: &str, resource: &Resource) -> bool {
+        let policy = self.policy();
+        let Some(operation) = policy.operation(action) else { return false };
+        let may = |network: Option<&str>| {
+            let facts = Facts {
+                mfa_window: true,
+                mfa_bound: true,
+                mfa_enrolled: true,
+                networks: network.map(str::to_owned).into_iter().collect(),
+                ..Facts::default()
+            };
+            let facts = self.circumstances().of(&caller.principal, resource, facts);
+            policy.decide(caller, operation, resource, &facts).is_allowed()
+        };
+        may(None) || self.networks.names().any(|name| may(Some(name)))
     }
 
     /// The facts of a caller who gave every factor, about an object that is not their own.

@@ -159,6 +159,12 @@ pub trait ControlPlane: fmt::Debug + Send + Sync {
     /// Whether what is asked for is about the caller or the caller's own: a fact for policy. Unsure means no.
     fn is_own<'a>(&'a self, question: OwnQuestion<'a>) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
+    /// The app that what is asked for is about, when its path does not name one. `None` = none, or it is not known.
+    fn app_of<'a>(
+        &'a self,
+        question: OwnQuestion<'a>,
+    ) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
     /// Serves a request that policy allowed and whose intent is recorded.
     fn serve(&self, request: OwnRequest) -> Served<'_>;
 

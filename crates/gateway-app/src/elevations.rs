@@ -14,7 +14,7 @@ use gateway_config::duration::format_duration;
 use gateway_store::{
     Elevation, ElevationFilter, ElevationState, NewElevation, Page, Store, StoreError, User,
 };
-use gateway_types::{Caller, Channel, ElevationId, Facts, Principal, Resource, Role, UserId};
+use gateway_types::{Caller, Channel, ElevationId, Principal, Resource, Role, UserId};
 use serde_json::{Value, json};
 
 use crate::rights::beyond;
@@ -189,25 +189,12 @@ pub async fn approve(
 
 /// Those who approved it and may not approve any more, by the policies and roles of now, from whatever network.
 async fn void(app: &App, before: &Elevation) -> Result<Vec<UserId>, ElevationError> {
-    let policy = app.policy();
-    let Some(approve) = policy.operation("gateway:elevation:approve") else { return Ok(Vec::new()) };
     let resource = Resource::gateway();
-    let may = |caller: &Caller, network: Option<&str>| {
-        let facts = Facts {
-            mfa_window: true,
-            mfa_bound: true,
-            mfa_enrolled: true,
-            networks: network.map(str::to_owned).into_iter().collect(),
-            ..Facts::default()
-        };
-        let facts = app.circumstances().of(&caller.principal, &resource, facts);
-        policy.decide(caller, approve, &resource, &facts).is_allowed()
-    };
     let mut void = Vec::new();
     for approver in app.store.elevations().approvers(before.id).await? {
         let may = app.store.users().by_id(approver).await?.is_some_and(|user| {
             let caller = Caller { channel: Channel::Api, ..explain::person(&user) };
-            may(&caller, None) || app.networks.names().any(|name| may(&caller, Some(name)))
+            app.could_from_anywhere(&caller, "gateway:elevation:approve", &resource)
         });
         if !may {
             void.push(approver);

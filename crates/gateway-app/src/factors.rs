@@ -35,6 +35,9 @@ pub enum FactorError {
     /// The intent could not be recorded.
     #[error(transparent)]
     Record(#[from] crate::AppError),
+    /// There is nothing to be approved with it.
+    #[error(transparent)]
+    Approval(#[from] crate::approvals::ApprovalError),
     /// There is no such person.
     #[error("there is no person {0}")]
     UnknownPerson(UserId),

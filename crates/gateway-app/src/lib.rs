@@ -7,6 +7,7 @@
 pub mod access_review;
 pub mod access_tokens;
 pub mod app;
+pub mod approvals;
 pub mod audit;
 pub mod break_glass;
 pub mod circumstances;

@@ -76,6 +76,7 @@ fn of_factors(error: FactorError) -> PeopleError {
         FactorError::Store(error) => error.into(),
         FactorError::Record(error) => error.into(),
         FactorError::UnknownPerson(_)
+        | FactorError::Approval(_)
         | FactorError::UnknownFactor(_)
         | FactorError::TooMany
         | FactorError::WrongCode

@@ -208,6 +208,30 @@ pub enum Notice {
         /// Who decided.
         by: String,
     },
+    /// A deploy waits for its approval. To whoever asks, when that is a person, and to the admins.
+    ApprovalAsked {
+        /// Who asks: a person's address, or the name of a token or machine.
+        email: String,
+        /// The app.
+        app: String,
+        /// The commit.
+        commit: String,
+        /// What it is about.
+        message: Option<String>,
+    },
+    /// A deploy was approved or rejected. To the person who asked, or made the token that asked.
+    ApprovalDecided {
+        /// The person.
+        email: String,
+        /// The app.
+        app: String,
+        /// The commit.
+        commit: String,
+        /// Whether it was approved.
+        approved: bool,
+        /// Who decided.
+        by: String,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -235,7 +259,9 @@ impl Notice {
             | Notice::GlassBroken { person: email, .. }
             | Notice::GlassEnded { person: email, .. }
             | Notice::ElevationAsked { email, .. }
-            | Notice::ElevationDecided { email, .. } => email,
+            | Notice::ElevationDecided { email, .. }
+            | Notice::ApprovalAsked { email, .. }
+            | Notice::ApprovalDecided { email, .. } => email,
         }
     }
 
@@ -246,7 +272,8 @@ impl Notice {
             | Notice::Removed { .. }
             | Notice::GlassBroken { .. }
             | Notice::GlassEnded { .. }
-            | Notice::ElevationAsked { .. } => true,
+            | Notice::ElevationAsked { .. }
+            | Notice::ApprovalAsked { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }
@@ -260,7 +287,8 @@ impl Notice {
             | Notice::BackupCodesLow { .. }
             | Notice::NewSignIn { .. }
             | Notice::TokenEnding { .. }
-            | Notice::ElevationDecided { .. } => false,
+            | Notice::ElevationDecided { .. }
+            | Notice::ApprovalDecided { .. } => false,
         }
     }
 }

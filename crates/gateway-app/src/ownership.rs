@@ -7,13 +7,13 @@
 //! application functions compare again.
 
 use form_urlencoded::parse;
-use gateway_types::{ElevationId, Principal, SessionId, TokenId, UserId};
+use gateway_types::{ApprovalId, ElevationId, Principal, SessionId, TokenId, UserId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::App;
 use crate::control::OwnQuestion;
 use crate::tokens::names_oneself;
+use crate::{App, approvals};
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +48,11 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:token:rotate" => token(app, &question, Itself::Yes).await,
         "gateway:elevation:list" => signed_in && switch(question.query, "all") == Switch::Off,
         "gateway:elevation:approve" | "gateway:elevation:end" => elevation(app, &question).await,
+        // A list without others' in it.
+        "gateway:approval:list" => signed_in && switch(question.query, "mine") == Switch::On,
+        "gateway:approval:read" | "gateway:approval:approve" | "gateway:approval:withdraw" => {
+            approval(app, &question).await
+        }
         "gateway:audit:search" => signed_in && switch(question.query, "mine") == Switch::On,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
@@ -76,6 +81,31 @@ async fn elevation(app: &App, question: &OwnQuestion<'_>) -> bool {
         Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => return false,
     };
     matches!(app.store.elevations().by_id(id).await, Ok(Some(found)) if found.user == person)
+}
+
+/// Whether the caller asked for the approval, itself or by a token of theirs.
+async fn approval(app: &App, question: &OwnQuestion<'_>) -> bool {
+    let Some(Ok(id)) = parameter(question, "id").map(str::parse::<ApprovalId>) else { return false };
+    let found = app.store.approvals().by_id(id).await;
+    matches!(found, Ok(Some(row)) if approvals::is_own(question.principal, &row))
+}
+
+/// The app that a request about an approval is about: what its verdict is about.
+pub async fn app_of(app: &App, question: OwnQuestion<'_>) -> Option<String> {
+    match question.route.operation.action.as_str() {
+        "gateway:approval:request" => object::<OfApp>(question.body).map(|of| of.app),
+        "gateway:approval:read" | "gateway:approval:approve" | "gateway:approval:withdraw" => {
+            let id = parameter(&question, "id")?.parse::<ApprovalId>().ok()?;
+            app.store.approvals().by_id(id).await.ok().flatten().map(|row| row.app)
+        }
+        _ => None,
+    }
+}
+
+/// The one member of the body that says which app it is about.
+#[derive(Deserialize)]
+struct OfApp {
+    app: String,
 }
 
 async fn factor(app: &App, question: &OwnQuestion<'_>) -> bool {

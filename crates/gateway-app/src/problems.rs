@@ -78,6 +78,7 @@ impl From<FactorError> for Problem {
         let kind = match error {
             FactorError::Store(error) => return of_store(&error),
             FactorError::Record(error) => return error.into(),
+            FactorError::Approval(error) => return error.into(),
             FactorError::UnknownPerson(_) | FactorError::UnknownFactor(_) => ProblemKind::NotFound,
             FactorError::TooManyTries { until, now } => return crate::step_up::too_many(until, now),
             FactorError::Place(error) => return error.into(),

@@ -30,7 +30,12 @@ impl Expected {
 /// # Security
 /// What nobody may do to themselves, their token may not do to them either.
 pub fn person_behind(caller: &Caller) -> Option<UserId> {
-    match &caller.principal {
+    person_of(&caller.principal)
+}
+
+/// The same of a principal.
+pub fn person_of(principal: &Principal) -> Option<UserId> {
+    match principal {
         Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => None,
         Principal::User { id, .. } => Some(*id),
         Principal::ApiToken { creator, .. } => Some(*creator),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gateway_approvals::chain::Order;
 use gateway_config::{SettingKey, SettingValue, Settings as Configured};
 use gateway_store::{SettingScope, Store, StoreError};
 use gateway_types::{CredentialKind, Timestamp};
@@ -85,12 +86,18 @@ impl InForce {
 
     /// A length of time; nothing for a setting that is none.
     pub fn duration(&self, key: SettingKey) -> Duration {
-        match self.value(key, None) {
+        self.duration_for(key, None)
+    }
+
+    fn duration_for(&self, key: SettingKey, app: Option<&str>) -> Duration {
+        match self.value(key, app) {
             SettingValue::Duration(duration) => duration,
             SettingValue::Switch(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => Duration::ZERO,
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_) => Duration::ZERO,
         }
     }
 
@@ -106,13 +113,66 @@ impl InForce {
 
     /// How many people have to approve an elevation, at least 1.
     pub fn elevation_quorum(&self) -> u32 {
-        match self.value(SettingKey::ElevationQuorum, None) {
+        self.number(SettingKey::ElevationQuorum, None)
+    }
+
+    fn number(&self, key: SettingKey, app: Option<&str>) -> u32 {
+        match self.value(key, app) {
             SettingValue::Number(number) => number.max(1),
             SettingValue::Switch(_)
             | SettingValue::Duration(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => 1,
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_) => 1,
         }
+    }
+
+    /// What is approved of a deploy of `app`.
+    pub fn approval_order(&self, app: &str) -> Order {
+        match self.value(SettingKey::ApprovalOrder, Some(app)) {
+            SettingValue::Word("artefact") => Order::Artefact,
+            SettingValue::Word(_)
+            | SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Images(_) => Order::Commit,
+        }
+    }
+
+    /// How many people have to approve a deploy of `app`, at least 1.
+    pub fn approval_quorum(&self, app: &str) -> u32 {
+        self.number(SettingKey::ApprovalQuorum, Some(app))
+    }
+
+    /// How long an approved deploy of `app` can be used.
+    pub fn approval_life(&self, app: &str) -> Duration {
+        self.duration_for(SettingKey::ApprovalLife, Some(app))
+    }
+
+    /// Only passkeys approve deploys of `app`.
+    pub fn approval_passkeys(&self, app: &str) -> bool {
+        self.is_on(SettingKey::ApprovalPasskeys, Some(app))
+    }
+
+    /// Which images the services of an approved deploy of `app` may have; empty = any.
+    pub fn service_images(&self, app: &str) -> Vec<String> {
+        match self.value(SettingKey::ServiceImages, Some(app)) {
+            SettingValue::Images(images) => images,
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_) => Vec::new(),
+        }
+    }
+
+    /// Images of an approved deploy of `app` are named by digest.
+    pub fn image_digests(&self, app: &str) -> bool {
+        self.is_on(SettingKey::ImageDigests, Some(app))
     }
 
     /// What the operator's own policies forbid is recorded and not refused.
@@ -127,7 +187,9 @@ impl InForce {
             SettingValue::Switch(_)
             | SettingValue::Duration(_)
             | SettingValue::Number(_)
-            | SettingValue::TimeZone(_) => BTreeSet::new(),
+            | SettingValue::TimeZone(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_) => BTreeSet::new(),
         }
     }
 

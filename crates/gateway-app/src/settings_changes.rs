@@ -277,7 +277,13 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::ObservePolicies
         | SettingKey::Elevations
         | SettingKey::ElevationLongest
-        | SettingKey::ElevationQuorum => return Ok(()),
+        | SettingKey::ElevationQuorum
+        | SettingKey::ApprovalOrder
+        | SettingKey::ApprovalQuorum
+        | SettingKey::ApprovalLife
+        | SettingKey::ApprovalPasskeys
+        | SettingKey::ServiceImages
+        | SettingKey::ImageDigests => return Ok(()),
     };
     shorten(app, kind).await
 }
@@ -356,7 +362,9 @@ pub const fn range(key: SettingKey) -> &'static str {
         }
         SettingKey::TrustedDevice => "a duration from 1h to 2160h, such as 720h",
         SettingKey::ProviderRefresh => "a duration from 1m to 24h, such as 15m",
-        SettingKey::StepUpWindow | SettingKey::ElevationLongest => "a duration from 1m to 12h, such as 10m",
+        SettingKey::StepUpWindow | SettingKey::ElevationLongest | SettingKey::ApprovalLife => {
+            "a duration from 1m to 12h, such as 10m"
+        }
         SettingKey::MfaStepUp
         | SettingKey::MfaRequired
         | SettingKey::SignInFactor
@@ -364,8 +372,12 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::DestructiveActions
         | SettingKey::ExternalBuilds
         | SettingKey::ObservePolicies
-        | SettingKey::Elevations => "true or false",
-        SettingKey::ElevationQuorum => "a whole number from 1 to 5",
+        | SettingKey::Elevations
+        | SettingKey::ApprovalPasskeys
+        | SettingKey::ImageDigests => "true or false",
+        SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => "a whole number from 1 to 5",
+        SettingKey::ApprovalOrder => "commit or artefact",
+        SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",
         SettingKey::TimeZone => "a name of the IANA database, such as Europe/Berlin",
         SettingKey::AppLabels => "labels separated by commas: small letters, digits and dashes",
     }

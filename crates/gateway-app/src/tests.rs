@@ -134,6 +134,7 @@ impl World {
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            rack: Arc::new(crate::approvals::EmptyRack),
         };
         World { app, clock, told, _directory: directory }
     }

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Grants(commands::grants::GrantsArguments),
     /// Ask for a role for a while, and decide about those that others ask for
     Elevate(commands::elevate::ElevateArguments),
+    /// Ask for approvals of deploys, decide about them, and check what was signed
+    Approvals(commands::approvals::ApprovalsArguments),
     /// Write who can do what, for a review
     Access(commands::access::AccessArguments),
     /// List, add and remove your second factors

@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod access;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod breakglass;
 pub(crate) mod can;

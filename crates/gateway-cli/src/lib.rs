@@ -114,6 +114,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Groups(arguments) => block_on(commands::groups::run(context, arguments)),
         Command::Grants(arguments) => block_on(commands::grants::run(context, arguments)),
         Command::Elevate(arguments) => block_on(commands::elevate::run(context, arguments)),
+        Command::Approvals(arguments) => block_on(commands::approvals::run(context, arguments)),
         Command::Access(arguments) => block_on(commands::access::run(context, arguments)),
         Command::Factors(arguments) => block_on(commands::factors::run(context, arguments)),
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),

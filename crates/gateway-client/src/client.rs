@@ -1,6 +1,7 @@
 //! The client: one method for each operation. What it can be asked is below `client/`, by subject.
 
 mod account;
+mod approvals;
 mod audit;
 mod elevations;
 mod machines;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 pub use account::{Challenge, WINDOW};
+pub use approvals::ApprovalsAsked;
 pub use meta::Discovery;
 pub use tokens::TokenScope;
 

@@ -250,6 +250,8 @@ fn markdown_settings(text: &mut String) {
             SettingValue::Number(_) => Kind::Integer.name(),
             SettingValue::TimeZone(_) => "the name of a time zone",
             SettingValue::Labels(_) => "labels, separated by commas",
+            SettingValue::Word(_) => "`commit` or `artefact`",
+            SettingValue::Images(_) => "patterns of images, separated by blanks",
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
     }
@@ -298,9 +300,11 @@ fn setting_value(key: SettingKey) -> String {
     match key.default_value() {
         SettingValue::Switch(on) => on.to_string(),
         SettingValue::Number(number) => number.to_string(),
-        text @ (SettingValue::Duration(_) | SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
-            format!("\"{text}\"")
-        }
+        text @ (SettingValue::Duration(_)
+        | SettingValue::TimeZone(_)
+        | SettingValue::Labels(_)
+        | SettingValue::Word(_)
+        | SettingValue::Images(_)) => format!("\"{text}\""),
     }
 }
 

@@ -49,6 +49,18 @@ pub enum SettingKey {
     ElevationLongest,
     /// How many people have to approve an elevation.
     ElevationQuorum,
+    /// Whether the commit or the uploaded archive is approved.
+    ApprovalOrder,
+    /// How many people have to approve a deploy.
+    ApprovalQuorum,
+    /// How long an approved deploy can be used.
+    ApprovalLife,
+    /// Whether only passkeys approve deploys.
+    ApprovalPasskeys,
+    /// Which images the services of an approved deploy may have.
+    ServiceImages,
+    /// Whether images must be named by digest.
+    ImageDigests,
 }
 
 /// Whether an app may have its own value.
@@ -73,6 +85,10 @@ pub enum SettingValue {
     TimeZone(String),
     /// Labels, sorted.
     Labels(BTreeSet<String>),
+    /// One of a few words.
+    Word(&'static str),
+    /// Patterns of images, in the order given.
+    Images(Vec<String>),
 }
 
 impl fmt::Display for SettingValue {
@@ -85,6 +101,8 @@ impl fmt::Display for SettingValue {
             SettingValue::Labels(labels) => {
                 f.write_str(&labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
+            SettingValue::Word(word) => f.write_str(word),
+            SettingValue::Images(images) => f.write_str(&images.join(" ")),
         }
     }
 }
@@ -124,6 +142,22 @@ pub enum SettingFault {
         /// What was given.
         text: String,
     },
+    /// Not one of the words.
+    #[error("`{text}` is not {}", words.join(" or "))]
+    NotAWord {
+        /// What was given.
+        text: String,
+        /// What may be given.
+        words: &'static [&'static str],
+    },
+    /// Not patterns of images.
+    #[error(
+        "`{text}` are not patterns of images: at most 50, separated by blanks, each SERVICE=PATTERN or *=PATTERN"
+    )]
+    NotImages {
+        /// What was given.
+        text: String,
+    },
     /// A duration or number outside the setting's range.
     #[error("{text} is out of range; write a value from {least} to {most}")]
     OutOfRange {
@@ -149,7 +183,7 @@ const LONGEST_LABEL: usize = 63;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 19] = [
+    pub const ALL: [SettingKey; 25] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -169,6 +203,12 @@ impl SettingKey {
         SettingKey::Elevations,
         SettingKey::ElevationLongest,
         SettingKey::ElevationQuorum,
+        SettingKey::ApprovalOrder,
+        SettingKey::ApprovalQuorum,
+        SettingKey::ApprovalLife,
+        SettingKey::ApprovalPasskeys,
+        SettingKey::ServiceImages,
+        SettingKey::ImageDigests,
     ];
 
     /// The name in the file, the API and the log.
@@ -193,6 +233,12 @@ impl SettingKey {
             SettingKey::Elevations => "elevations",
             SettingKey::ElevationLongest => "elevation_longest",
             SettingKey::ElevationQuorum => "elevation_quorum",
+            SettingKey::ApprovalOrder => "approval_order",
+            SettingKey::ApprovalQuorum => "approval_quorum",
+            SettingKey::ApprovalLife => "approval_life",
+            SettingKey::ApprovalPasskeys => "approval_passkeys",
+            SettingKey::ServiceImages => "service_images",
+            SettingKey::ImageDigests => "image_digests",
         }
     }
 
@@ -236,9 +282,15 @@ impl SettingKey {
             | SettingKey::Elevations
             | SettingKey::ElevationLongest
             | SettingKey::ElevationQuorum => SettingScope::Gateway,
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds | SettingKey::AppLabels => {
-                SettingScope::GatewayOrApp
-            }
+            SettingKey::DestructiveActions
+            | SettingKey::ExternalBuilds
+            | SettingKey::AppLabels
+            | SettingKey::ApprovalOrder
+            | SettingKey::ApprovalQuorum
+            | SettingKey::ApprovalLife
+            | SettingKey::ApprovalPasskeys
+            | SettingKey::ServiceImages
+            | SettingKey::ImageDigests => SettingScope::GatewayOrApp,
         }
     }
 
@@ -250,7 +302,10 @@ impl SettingKey {
             }
             SettingKey::StepUpWindow => SettingValue::Duration(Duration::from_secs(600)),
             SettingKey::ElevationLongest => SettingValue::Duration(Duration::from_secs(4 * 3600)),
-            SettingKey::ElevationQuorum => SettingValue::Number(1),
+            SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => SettingValue::Number(1),
+            SettingKey::ApprovalOrder => SettingValue::Word("commit"),
+            SettingKey::ApprovalLife => SettingValue::Duration(MINUTE.saturating_mul(15)),
+            SettingKey::ServiceImages => SettingValue::Images(Vec::new()),
             SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
             SettingKey::AppLabels => SettingValue::Labels(BTreeSet::new()),
             SettingKey::TrustedDevice => SettingValue::Duration(DAY.saturating_mul(30)),
@@ -263,7 +318,9 @@ impl SettingKey {
             | SettingKey::MfaRequired
             | SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
-            | SettingKey::ObservePolicies => SettingValue::Switch(false),
+            | SettingKey::ObservePolicies
+            | SettingKey::ApprovalPasskeys
+            | SettingKey::ImageDigests => SettingValue::Switch(false),
         }
     }
 
@@ -286,7 +343,13 @@ impl SettingKey {
             | SettingKey::ElevationLongest
             | SettingKey::ElevationQuorum
             | SettingKey::TimeZone
-            | SettingKey::AppLabels => (MINUTE, HOUR.saturating_mul(12)),
+            | SettingKey::AppLabels
+            | SettingKey::ApprovalOrder
+            | SettingKey::ApprovalQuorum
+            | SettingKey::ApprovalLife
+            | SettingKey::ApprovalPasskeys
+            | SettingKey::ServiceImages
+            | SettingKey::ImageDigests => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
 
@@ -344,6 +407,22 @@ impl SettingKey {
             }
             SettingKey::ElevationLongest => "The longest time that an elevation can last, from 1m to 12h.",
             SettingKey::ElevationQuorum => "How many people have to approve an elevation, from 1 to 5.",
+            SettingKey::ApprovalOrder => {
+                "What is approved of a deploy: `commit`, and the archive is uploaded after that; or `artefact`, the archive that was uploaded before, by its digest."
+            }
+            SettingKey::ApprovalQuorum => "How many people have to approve a deploy, from 1 to 5.",
+            SettingKey::ApprovalLife => {
+                "How long an approved deploy can be used, from 1m to 12h. An approver can make it as long again, once."
+            }
+            SettingKey::ApprovalPasskeys => {
+                "Whether only passkeys approve deploys: they sign what is approved. Off, one-time codes do too, and are marked as weaker."
+            }
+            SettingKey::ServiceImages => {
+                "Which images the services of an approved deploy may have, separated by blanks: SERVICE=PATTERN or *=PATTERN. The whole image must match the regular expression; {{GIT_COMMIT}} in it stands for the commit. Empty: any."
+            }
+            SettingKey::ImageDigests => {
+                "Whether images of an approved deploy must be named by digest (@sha256:…), since a tag can be moved."
+            }
         }
     }
 
@@ -364,6 +443,8 @@ impl SettingKey {
                 Ok(_) | Err(_) => Err(SettingFault::NotATimeZone { text: text.to_owned() }),
             },
             SettingValue::Labels(_) => labels(text),
+            SettingValue::Word(_) => word(text, &["commit", "artefact"]),
+            SettingValue::Images(_) => images(text),
             SettingValue::Duration(_) => {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
@@ -392,6 +473,32 @@ fn number(text: &str) -> Result<SettingValue, SettingFault> {
             most: MOST_QUORUM.to_string(),
         }),
         Ok(_) | Err(_) => Err(SettingFault::NotANumber { text: text.to_owned() }),
+    }
+}
+
+fn word(text: &str, words: &'static [&'static str]) -> Result<SettingValue, SettingFault> {
+    let known = words.iter().find(|word| **word == text);
+    known
+        .map(|word| SettingValue::Word(word))
+        .ok_or_else(|| SettingFault::NotAWord { text: text.chars().take(200).collect(), words })
+}
+
+/// The most patterns of images, and the characters of one.
+const MOST_IMAGES: usize = 50;
+const LONGEST_IMAGE: usize = 500;
+
+fn images(text: &str) -> Result<SettingValue, SettingFault> {
+    let images: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let is_fine = |image: &String| {
+        image.len() <= LONGEST_IMAGE
+            && image
+                .split_once('=')
+                .is_some_and(|(service, pattern)| !service.is_empty() && !pattern.is_empty())
+    };
+    if images.len() <= MOST_IMAGES && images.iter().all(is_fine) {
+        Ok(SettingValue::Images(images))
+    } else {
+        Err(SettingFault::NotImages { text: text.chars().take(200).collect() })
     }
 }
 
@@ -464,7 +571,9 @@ impl Settings {
             SettingValue::Switch(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => Duration::ZERO,
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_) => Duration::ZERO,
         }
     }
 

@@ -17,12 +17,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use gateway_approvals::proof::{Proof, PublicKey};
+use gateway_approvals::statement;
 use gateway_types::{Secret, UserId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use webauthn_rs::prelude::{
-    Credential, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
-    Webauthn, WebauthnBuilder, WebauthnError,
+    COSEKeyType, Credential, ECDSACurve, EDDSACurve, PasskeyAuthentication, PasskeyRegistration,
+    PublicKeyCredential, RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 #[cfg(test)]
@@ -103,6 +105,26 @@ impl Passkey {
         BASE64URL_NOPAD.encode(self.0.cred_id())
     }
 
+    /// What anybody can check its signatures with; `None` for a kind of key that nobody here knows.
+    fn public_key(&self) -> Option<PublicKey> {
+        let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        match Credential::from(self.0.clone()).cred.key {
+            COSEKeyType::EC_EC2(key) => {
+                let crv = match key.curve {
+                    ECDSACurve::SECP256R1 => "P-256",
+                    ECDSACurve::SECP384R1 => "P-384",
+                    ECDSACurve::SECP521R1 => return None,
+                };
+                Some(PublicKey::Ec { crv: crv.to_owned(), x: encode(&key.x), y: encode(&key.y) })
+            }
+            COSEKeyType::EC_OKP(key) => match key.curve {
+                EDDSACurve::ED25519 => Some(PublicKey::Okp { crv: "Ed25519".to_owned(), x: encode(&key.x) }),
+                EDDSACurve::ED448 => None,
+            },
+            COSEKeyType::RSA(key) => Some(PublicKey::Rsa { n: encode(&key.n), e: encode(&key.e) }),
+        }
+    }
+
     /// How often it answered, as it says; many keys always say 0.
     pub fn counter(&self) -> i64 {
         i64::from(Credential::from(self.0.clone()).counter)
@@ -126,6 +148,9 @@ struct Kept<S> {
     rp_id: String,
     origin: String,
     state: S,
+    /// The statement whose digest is the challenge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
 }
 
 /// This gateway, as keys know it: by the name of its host.
@@ -165,7 +190,7 @@ impl RelyingParty {
             .inner
             .start_passkey_registration(user.uuid(), account, account, Some(exclude))
             .map_err(WebauthnFault::of)?;
-        self.begun(&options, &options.public_key.challenge, state)
+        self.begun(&options, &options.public_key.challenge, state, None)
     }
 
     /// Begins to ask one of these keys.
@@ -175,7 +200,28 @@ impl RelyingParty {
     pub fn begin_assertion(&self, keys: &[Passkey]) -> Result<Begun, WebauthnFault> {
         let keys: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
         let (options, state) = self.inner.start_passkey_authentication(&keys).map_err(WebauthnFault::of)?;
-        self.begun(&options, &options.public_key.challenge, state)
+        self.begun(&options, &options.public_key.challenge, state, None)
+    }
+
+    /// Begins to ask one of these keys to sign a statement: its digest takes the place of the challenge. The
+    /// statement holds 128 random bits, so that no two are the same.
+    ///
+    /// The library takes no challenge of ours, so the one in its state is replaced (ADR 0011).
+    ///
+    /// # Errors
+    /// [`WebauthnFault`], when there are none.
+    pub fn begin_signature(&self, keys: &[Passkey], statement: String) -> Result<Begun, WebauthnFault> {
+        let keys: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
+        let (mut options, state) =
+            self.inner.start_passkey_authentication(&keys).map_err(WebauthnFault::of)?;
+        let challenge = statement::challenge(&statement);
+        options.public_key.challenge = challenge.to_vec();
+        let mut state = serde_json::to_value(state).map_err(WebauthnFault::Kept)?;
+        let place = state.pointer_mut("/ast/challenge").ok_or(WebauthnFault::Unreadable)?;
+        *place = serde_json::Value::String(BASE64URL_NOPAD.encode(&challenge));
+        // It is read once more here, so that a state of another form is found out now and not with the answer.
+        let state: PasskeyAuthentication = serde_json::from_value(state).map_err(WebauthnFault::Kept)?;
+        self.begun(&options, &challenge, state, Some(statement))
     }
 
     fn begun<S: Serialize>(
@@ -183,8 +229,9 @@ impl RelyingParty {
         options: &impl Serialize,
         challenge: &[u8],
         state: S,
+        statement: Option<String>,
     ) -> Result<Begun, WebauthnFault> {
-        let kept = Kept { rp_id: self.id.clone(), origin: self.origin.clone(), state };
+        let kept = Kept { rp_id: self.id.clone(), origin: self.origin.clone(), state, statement };
         Ok(Begun {
             options: serde_json::to_string(options).map_err(WebauthnFault::Kept)?,
             state: serde_json::to_string(&kept).map_err(WebauthnFault::Kept)?,
@@ -211,10 +258,28 @@ pub struct Asserted {
     pub id: String,
     /// Its counter now.
     pub counter: i64,
+    /// The statement that it was asked to sign, and the host that it was asked at.
+    signed: Option<(String, String)>,
     answer: webauthn_rs::prelude::AuthenticationResult,
 }
 
 impl Asserted {
+    /// The statement that the key signed, when it was asked to sign one, with what shows it to others.
+    pub fn signature(&self, answer: &Assertion, key: &Passkey) -> Option<(String, Proof)> {
+        let (statement, rp_id) = self.signed.clone()?;
+        let response = &answer.credential.response;
+        let proof = Proof {
+            credential: self.id.clone(),
+            key: key.public_key()?,
+            rp_id,
+            authenticator_data: BASE64URL_NOPAD.encode(&response.authenticator_data),
+            client_data: BASE64URL_NOPAD.encode(&response.client_data_json),
+            signature: BASE64URL_NOPAD.encode(&response.signature),
+        };
+        proof.verify(&statement).ok()?;
+        Some((statement, proof))
+    }
+
     /// What is to be kept of the key from now on.
     pub fn update(&self, key: &mut Passkey) {
         // `None` is another key, `Some(false)` one that is as it was.
@@ -239,6 +304,7 @@ pub fn finish_assertion(state: &str, answer: &Assertion) -> Result<Asserted, Web
     Ok(Asserted {
         id: BASE64URL_NOPAD.encode(checked.cred_id()),
         counter: i64::from(checked.counter()),
+        signed: kept.statement.map(|statement| (statement, kept.rp_id)),
         answer: checked,
     })
 }

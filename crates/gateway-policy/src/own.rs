@@ -103,13 +103,15 @@ pub struct OwnRoute {
     pub page: Option<Arc<str>>,
     /// Names and values of the template's parameters, in the order of the path.
     pub parameters: Vec<(String, String)>,
+    /// The app that it is about, when the path does not name one and somebody knows it.
+    pub about: Option<String>,
 }
 
 impl OwnRoute {
-    /// What the row is about: the app that its path names, else the gateway.
+    /// What the row is about: the app that its path names or that it is known to be about, else the gateway.
     pub fn resource(&self) -> Resource {
-        let app = self.parameters.iter().find(|(name, _)| name == "app");
-        app.map_or_else(Resource::gateway, |(_, app)| Resource::app(app))
+        let app = self.parameters.iter().find(|(name, _)| name == "app").map(|(_, app)| app);
+        app.or(self.about.as_ref()).map_or_else(Resource::gateway, |app| Resource::app(app))
     }
 }
 
@@ -251,6 +253,7 @@ impl OwnTable {
                     operation: Arc::clone(&row.operation),
                     page: row.page.clone(),
                     parameters,
+                    about: None,
                 });
             }
             allowed.push(row.method.clone());

@@ -4,13 +4,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 
+use crate::approving::Scan;
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::service::grpc_web::{GrpcWeb, TextDecoder};
 use crate::services::body::{Lent, ServiceReplyBody, ServiceRequestBody};
@@ -67,6 +68,8 @@ pub enum RequestBody {
         body: ClientBody,
         /// Bytes passed on so far.
         counter: Arc<AtomicU64>,
+        /// Who reads it beside.
+        scan: Option<Scan>,
     },
     /// What goes up to a service.
     Service(Box<ServiceRequestBody>),
@@ -100,12 +103,30 @@ impl Body for RequestBody {
         match self.get_mut() {
             RequestBody::Empty => Poll::Ready(None),
             RequestBody::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
-            RequestBody::Stream { body, counter } => {
-                let polled = Pin::new(body).poll_frame(context);
-                if let Poll::Ready(Some(Ok(frame))) = &polled
-                    && let Some(data) = frame.data_ref()
-                {
-                    counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+            RequestBody::Stream { body, counter, scan } => {
+                if let Some(scan) = scan {
+                    ready!(scan.poll_ready(context));
+                }
+                let polled = Pin::new(&mut *body).poll_frame(context);
+                match &polled {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if let Some(data) = frame.data_ref() {
+                            counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+                            if let Some(scan) = scan {
+                                scan.feed(data.clone());
+                                // Nobody asks again once the announced length is there.
+                                if body.is_end_stream() {
+                                    scan.end();
+                                }
+                            }
+                        }
+                    }
+                    Poll::Ready(None) => {
+                        if let Some(scan) = scan {
+                            scan.end();
+                        }
+                    }
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => {}
                 }
                 polled
             }
@@ -119,7 +140,9 @@ impl Body for RequestBody {
         match self {
             RequestBody::Empty => true,
             RequestBody::Whole(body) => body.is_end_stream(),
-            RequestBody::Stream { body, .. } => body.is_end_stream(),
+            // Whoever reads beside has to see the end too.
+            RequestBody::Stream { body, scan: None, .. } => body.is_end_stream(),
+            RequestBody::Stream { scan: Some(_), .. } => false,
             RequestBody::Service(body) => body.is_end_stream(),
             RequestBody::GrpcWebText(body) => body.is_end_stream(),
             RequestBody::Lent(body) => body.is_end_stream(),

@@ -17,6 +17,8 @@ pub mod refusals;
 pub mod reply;
 pub mod upstream;
 
+mod approving;
+mod asking;
 mod environment;
 mod forwarded;
 mod guarded;
@@ -25,6 +27,7 @@ mod own_writes;
 mod services;
 mod sign_on;
 
+pub use approving::RackLooks;
 pub use body::Pace;
 pub use connection::{Arrival, Protocol, Secured, serve_connection};
 pub use flow::Flow;

@@ -10,8 +10,8 @@ use std::time::Instant;
 pub use gateway_audit::End;
 use gateway_audit::{Actor, Event, EventId, Phase, VerdictRecord};
 use gateway_types::{
-    ActionName, Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, RequestId,
-    Resource, Timestamp, Verdict,
+    ActionName, ApprovalId, Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind,
+    RequestId, Resource, Timestamp, Verdict,
 };
 
 use crate::limits::Held;
@@ -45,6 +45,7 @@ pub struct OutcomeGuard {
     layer: Option<Layer>,
     verdict: Option<VerdictRecord>,
     step_up: Option<String>,
+    approval: Option<String>,
     intent: Option<u64>,
     status: Option<u16>,
     bytes_in: Arc<AtomicU64>,
@@ -74,6 +75,7 @@ impl OutcomeGuard {
             layer: None,
             verdict: None,
             step_up: None,
+            approval: None,
             intent: None,
             status: None,
             bytes_in: Arc::default(),
@@ -125,6 +127,11 @@ impl OutcomeGuard {
     pub(crate) fn decided(&mut self, verdict: &Verdict, facts: &Facts) {
         self.layer = Some(verdict.layer);
         self.verdict = Some(VerdictRecord::new(verdict, facts));
+    }
+
+    /// An approval allows this very request.
+    pub(crate) fn approved(&mut self, approval: ApprovalId) {
+        self.approval = Some(approval.to_string());
     }
 
     /// A second factor was spent on this very request.
@@ -206,6 +213,7 @@ impl OutcomeGuard {
             event.parameters = self.parameters.clone();
             event.verdict = self.verdict.clone();
             event.step_up = self.step_up.clone();
+            event.approval = self.approval.clone();
         }
         event.layer = self.layer;
         event

@@ -19,3 +19,5 @@ pub(crate) mod standing;
 pub(crate) mod step_up;
 pub(crate) mod tunnel;
 pub mod websocket;
+
+pub(crate) use inspect::Asked;

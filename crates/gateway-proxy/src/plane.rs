@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_app::App;
 use gateway_app::access_tokens::AccessTokens;
 use gateway_app::circumstances::Circumstances;
 use gateway_app::control::ControlPlane;
@@ -75,8 +76,10 @@ pub struct DataPlaneParts {
     pub rules: Arc<RulesInForce>,
     /// Checks access tokens of the issuers that services list.
     pub access_tokens: Arc<AccessTokens>,
+    /// The application, for what approvals say to a deploy.
+    pub app: Arc<App>,
     /// The way to the rack.
-    pub upstream: Upstream,
+    pub upstream: Arc<Upstream>,
     /// Makes handles of secret values.
     pub keyring: HandleKeyring,
     /// Environment keys that are not secret.

@@ -90,6 +90,20 @@ pub enum UpstreamError {
     BrokeOff,
 }
 
+impl UpstreamError {
+    /// Whether the rack certainly saw nothing of the request.
+    pub(crate) const fn is_unsent(&self) -> bool {
+        match self {
+            UpstreamError::Address(_)
+            | UpstreamError::Credential(_)
+            | UpstreamError::Tls(_)
+            | UpstreamError::ConnectTimeout { .. }
+            | UpstreamError::Connect(_) => true,
+            UpstreamError::Exchange(_) | UpstreamError::BrokeOff => false,
+        }
+    }
+}
+
 /// The rack, ready to be asked.
 pub struct Upstream {
     authority: Authority,

@@ -49,6 +49,13 @@ impl ControlPlane for OwnOperations {
         Box::pin(ownership::is_own(&self.app, question))
     }
 
+    fn app_of<'a>(
+        &'a self,
+        question: OwnQuestion<'a>,
+    ) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>> {
+        Box::pin(ownership::app_of(&self.app, question))
+    }
+
     fn serve(&self, request: OwnRequest) -> Served<'_> {
         match request.caller.channel {
             Channel::Web => Box::pin(self.web.serve(request)),

@@ -13,15 +13,15 @@ use gateway_app::health::Health;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::sign_in::refresh;
-use gateway_app::{App, Operator, elevations, policies, services};
+use gateway_app::{App, Operator, approvals, elevations, policies, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_identity::yubico::Client;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
-    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackTarget, RackTls, ServiceParts,
-    Upstream, VaultAccess, VaultToken,
+    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackLooks, RackTarget, RackTls,
+    ServiceParts, Upstream, VaultAccess, VaultToken,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
@@ -167,7 +167,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let own = OwnTable::builtin()?;
     let services = service_table(&config)?;
     let engine = policy_engine(&config, &routes, &own, &services)?;
-    let upstream = Upstream::new(rack_target(&config)?)?;
+    let upstream = Arc::new(Upstream::new(rack_target(&config)?)?);
     // Ports are bound before the store is opened, so that a second start of the same gateway says
     // what is in its way and leaves the first alone.
     let listeners = bind_all(&config.listener.addresses).await?;
@@ -206,6 +206,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
+        rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
     });
     // Before the policies, which may name their actions. Without them the gateway still serves the rack.
     if let Err(error) = services::reload(&app).await {
@@ -225,6 +226,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         rules,
         access_tokens: app.issuers.clone(),
         yubico: app.yubico.clone(),
+        app: app.clone(),
         upstream,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
@@ -273,6 +275,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
     running.each(MINUTE, tidy_elevations(app.clone()));
+    running.each(MINUTE, tidy_approvals(app.clone()));
     if let Some(tls) = tls {
         let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
         for listener in http_listeners {
@@ -618,6 +621,21 @@ fn tidy_elevations(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "elevations that are over were not marked so; they give nothing all the same"
+                );
+            }
+        })
+    }
+}
+
+fn tidy_approvals(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            let operator = Operator::system(&*app.clock, &*app.entropy);
+            if let Err(error) = approvals::tidy(&app.store, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "approvals that are over were not marked so; they allow nothing all the same"
                 );
             }
         })

@@ -5,6 +5,7 @@
 //! knows nothing of HTTP, policy or pages. Start reading at [`store`] (opening), then [`callers`]
 //! (the hot path) and [`audit`] (the log).
 
+pub mod approvals;
 pub mod audit;
 pub mod bases;
 pub mod break_glass;
@@ -52,6 +53,9 @@ pub mod trusted_devices;
 pub mod users;
 pub mod workloads;
 
+pub use approvals::{
+    Approval, ApprovalChange, ApprovalFilter, Approvals, KeptProof, KeptSignature, NewApproval,
+};
 pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};

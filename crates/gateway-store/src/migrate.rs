@@ -44,6 +44,7 @@ const WEBAUTHN: &str = include_str!("../migrations/20261122001300_webauthn.sql")
 const PROVIDERS: &str = include_str!("../migrations/20261122001400_providers.sql");
 const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql");
 const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
+const APPROVALS: &str = include_str!("../migrations/20261122001700_approvals.sql");
 const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 
 const MIGRATIONS: &[Migration] = &[
@@ -95,6 +96,13 @@ const MIGRATIONS: &[Migration] = &[
         postgres: ENTITLEMENTS,
     },
     Migration { stamp: 20_261_122_001_650, name: "proven", sqlite: PROVEN, postgres: PROVEN },
+    Migration { stamp: 20_261_122_001_700, name: "approvals", sqlite: APPROVALS, postgres: APPROVALS },
+    Migration {
+        stamp: 20_261_122_001_710,
+        name: "approval_moves",
+        sqlite: include_str!("../migrations/20261122001710_approval_moves.sqlite.sql"),
+        postgres: include_str!("../migrations/20261122001710_approval_moves.postgres.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

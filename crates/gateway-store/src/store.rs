@@ -7,6 +7,7 @@ use gateway_audit::{NoteSigner, PreviousShutdown, origin_of};
 use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
 use tokio::task::JoinHandle;
 
+use crate::approvals::Approvals;
 use crate::audit::AuditLog;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
@@ -364,6 +365,11 @@ impl Store {
     /// The settings kept in the database.
     pub fn settings(&self) -> Settings {
         Settings { core: Arc::clone(&self.core) }
+    }
+
+    /// Approvals: roles for a while.
+    pub fn approvals(&self) -> Approvals {
+        Approvals { core: Arc::clone(&self.core) }
     }
 
     /// Elevations: roles for a while.

@@ -170,6 +170,10 @@ uuid_id!(
     ElevationId
 );
 uuid_id!(
+    /// An approval of a deploy.
+    ApprovalId
+);
+uuid_id!(
     /// A grant of a role to a person or a group.
     RoleGrantId
 );

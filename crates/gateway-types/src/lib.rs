@@ -24,9 +24,9 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
-    BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId, FactorId, GatewayId, JobId,
-    OsEntropy, ProviderSessionId, RequestId, RoleGrantId, SessionId, SignInId, TokenId, TrustedDeviceId,
-    UserId, WorkloadId,
+    ApprovalId, BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId, FactorId,
+    GatewayId, JobId, OsEntropy, ProviderSessionId, RequestId, RoleGrantId, SessionId, SignInId, TokenId,
+    TrustedDeviceId, UserId, WorkloadId,
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};

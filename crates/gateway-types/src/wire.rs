@@ -4,6 +4,7 @@
 //! members of a request are refused; unknown members of a reply are ignored, so that an older client
 //! can talk to a newer gateway. Start reading at [`Listing`].
 
+pub mod approvals;
 pub mod audit;
 pub mod break_glass;
 pub mod elevations;

@@ -7,12 +7,23 @@ use gateway_types::{Caller, Facts, Resource, Verdict};
 /// Whether `caller` could open or use this page, `METHOD /template` as in the table of pages; `own` says
 /// whether it would be about the caller's own.
 pub(crate) fn could_use(app: &App, caller: &Caller, page: &str, own: bool) -> bool {
-    verdict(app, caller, page, own).is_some_and(|verdict| verdict.is_allowed())
+    verdict(app, caller, page, own, &Resource::gateway()).is_some_and(|verdict| verdict.is_allowed())
 }
 
 /// Why `caller` could not use this page, as [`could_use`], in a sentence for them; `None` when they could.
 pub(crate) fn refusal(app: &App, caller: &Caller, page: &str, own: bool) -> Option<String> {
-    match verdict(app, caller, page, own) {
+    refusal_about(app, caller, page, own, &Resource::gateway())
+}
+
+/// The same for a page whose request is decided about something else than the gateway.
+pub(crate) fn refusal_about(
+    app: &App,
+    caller: &Caller,
+    page: &str,
+    own: bool,
+    resource: &Resource,
+) -> Option<String> {
+    match verdict(app, caller, page, own, resource) {
         None => Some("The gateway has no such operation.".to_owned()),
         Some(verdict) if verdict.is_allowed() => None,
         Some(verdict) => Some(verdict.reason),
@@ -20,7 +31,7 @@ pub(crate) fn refusal(app: &App, caller: &Caller, page: &str, own: bool) -> Opti
 }
 
 /// Where several rows share an action the page's own row counts, which is why this asks by page.
-fn verdict(app: &App, caller: &Caller, page: &str, own: bool) -> Option<Verdict> {
+fn verdict(app: &App, caller: &Caller, page: &str, own: bool, resource: &Resource) -> Option<Verdict> {
     let pages = app.own.pages();
     let (_, operation) = pages.iter().find(|(name, _)| **name == *page)?;
     let facts = Facts {
@@ -28,9 +39,9 @@ fn verdict(app: &App, caller: &Caller, page: &str, own: bool) -> Option<Verdict>
         mfa_bound: true,
         mfa_enrolled: true,
         own_object: own,
-        destructive_allowed: app.settings.destructive_actions(None),
+        destructive_allowed: app.settings.destructive_actions(resource.app_name()),
         ..Facts::default()
     };
-    let facts = app.circumstances().of(&caller.principal, &Resource::gateway(), facts);
-    Some(app.policy().decide(caller, operation, &Resource::gateway(), &facts))
+    let facts = app.circumstances().of(&caller.principal, resource, facts);
+    Some(app.policy().decide(caller, operation, resource, &facts))
 }

@@ -32,6 +32,7 @@ const NAVIGATION: &[Group] = &[
         entries: &[
             entry("Home", "/app", true),
             entry("Connect", "/app/connect", true),
+            entry("Approvals", "/app/approvals", false),
             entry("Services", "/app/services", false),
         ],
     },

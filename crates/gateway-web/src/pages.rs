@@ -1,6 +1,7 @@
 //! Which function makes which page.
 
 mod account;
+mod approvals;
 mod audit;
 mod break_glass;
 mod choices;
@@ -117,6 +118,12 @@ pages! {
     "POST /app/elevations/{id}/approve" => elevations::approve,
     "POST /app/elevations/{id}/reject" => elevations::reject,
     "POST /app/elevations/{id}/end" => elevations::end,
+    "GET /app/approvals" => approvals::list,
+    "GET /app/approvals/{id}" => approvals::one,
+    "POST /app/approvals/{id}/approve" => approvals::approve,
+    "POST /app/approvals/{id}/extend" => approvals::extend,
+    "POST /app/approvals/{id}/reject" => approvals::reject,
+    "POST /app/approvals/{id}/withdraw" => approvals::withdraw,
     "GET /app/grants" => role_grants::list,
     "POST /app/grants" => role_grants::create,
     "POST /app/grants/{id}/remove" => role_grants::remove,

@@ -104,6 +104,7 @@ impl Sample {
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            rack: Arc::new(gateway_app::approvals::EmptyRack),
         });
         Self { web: Web::new(app.clone()), app, clock, _directory: directory }
     }

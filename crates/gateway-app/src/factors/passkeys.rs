@@ -10,6 +10,7 @@ use gateway_types::{Caller, ChallengeId, Timestamp, UserId};
 
 use super::account::{self, Enrolled, asking};
 use super::{FactorError, check_name, event, new_backup_codes, person};
+use crate::approvals::signing;
 use crate::origin::Origin;
 use crate::sign_in::place;
 use crate::{App, Notice, Operator, record};
@@ -164,8 +165,21 @@ pub(crate) async fn ask_of(
     if known.is_empty() {
         return Err(FactorError::NoPasskey);
     }
-    let begun = party.begin_assertion(&known)?;
+    let begun = match statement(app, user, purpose).await? {
+        Some(statement) => party.begin_signature(&known, statement)?,
+        None => party.begin_assertion(&known)?,
+    };
     keep(&app.store, asker, purpose.kept(), begun).await
+}
+
+/// What is to be signed for `purpose`, when it is the approval of something.
+async fn statement(app: &App, user: UserId, purpose: &Purpose<'_>) -> Result<Option<String>, FactorError> {
+    let target = match purpose {
+        Purpose::Request(target) => (*target).to_owned(),
+        Purpose::Challenge(id) => app.store.challenges().of(user, *id).await?.target,
+        Purpose::Window | Purpose::SignIn => return Ok(None),
+    };
+    signing::to_sign(app, user, &target).await.map_err(FactorError::from)
 }
 
 async fn keep(store: &Store, asker: Asker<'_>, purpose: String, begun: Begun) -> Result<Asked, FactorError> {
@@ -233,6 +247,9 @@ pub(crate) async fn check(
     // It may have been removed since it was asked.
     let found = known.into_iter().find(|(_, key)| key.id() == asserted.id);
     let Some((kept, mut passkey)) = found else { return Ok(Checked::Wrong) };
+    if let Some((statement, proof)) = asserted.signature(answer, &passkey) {
+        signing::keep(store, user, &statement, &proof).await?;
+    }
     asserted.update(&mut passkey);
     let Ok(material) = passkey.to_bytes() else { return Ok(Checked::Wrong) };
     Ok(Checked::Right(RightCode::Key {

@@ -65,6 +65,15 @@ fn the_fixed_commands_are_there() {
         "rack-gateway groups list",
         "rack-gateway groups set eng deployer",
         "rack-gateway groups set eng --none --yes",
+        "rack-gateway approvals request --app web --commit c --branch b --message m --command 'x' --meta a=b --wait --timeout 5m",
+        "rack-gateway approvals list --app web --state pending --open --mine",
+        "rack-gateway approvals show 0199 --export approval.json",
+        "rack-gateway approvals approve 0199 --reason fine --yes --code 123456",
+        "rack-gateway approvals extend 0199 --yes",
+        "rack-gateway approvals reject 0199 --reason later",
+        "rack-gateway approvals withdraw 0199",
+        "rack-gateway approvals wait 0199 --timeout 1h --json",
+        "rack-gateway approvals verify approval.json --app web --commit c --accept-codes",
         "rack-gateway factors list",
         "rack-gateway factors add phone --code 123456",
         "rack-gateway factors confirm 0199 123456",
@@ -123,6 +132,10 @@ fn what_makes_no_sense_is_refused() {
         "rack-gateway demo --rack-url https://x --rack-port 1",
         "rack-gateway serve --port 70000",
         "rack-gateway convox",
+        "rack-gateway approvals request",
+        "rack-gateway approvals request --app web --meta a",
+        "rack-gateway approvals list --state done",
+        "rack-gateway approvals verify",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -186,6 +199,7 @@ fn help_is_as_it_was() {
       groups      Show and set what the groups of an identity provider get
       grants      Show and change the roles of persons and groups on single apps
       elevate     Ask for a role for a while, and decide about those that others ask for
+      approvals   Ask for approvals of deploys, decide about them, and check what was signed
       access      Write who can do what, for a review
       factors     List, add and remove your second factors
       sessions    List and end sessions

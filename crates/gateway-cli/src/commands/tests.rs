@@ -1,6 +1,7 @@
 //! Commands against a gateway that says what the test wants: what they ask for, what they print, how they
 //! end.
 
+mod approvals;
 mod stub;
 
 use std::cell::RefCell;

@@ -48,9 +48,13 @@ fn from_file(located: &LocatedSetting, settings: &mut Settings, faults: &mut Vec
         (other, SettingValue::Number(_)) => {
             Err(FaultKind::WrongType { expected: "a whole number", found: other.type_name() })
         }
-        (other, SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
-            Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() })
-        }
+        (
+            other,
+            SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_),
+        ) => Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() }),
     };
     match (parsed, app) {
         (Err(kind), _) => faults.push(Fault { key: label, origin, kind }),
@@ -140,6 +144,13 @@ fn fault_kind(fault: SettingFault) -> FaultKind {
         SettingFault::NotLabels { text } => FaultKind::Malformed {
             value: text,
             expected: "labels separated by commas: small letters, digits and dashes, at most 32",
+        },
+        SettingFault::NotAWord { text, .. } => {
+            FaultKind::Malformed { value: text, expected: "commit or artefact" }
+        }
+        SettingFault::NotImages { text } => FaultKind::Malformed {
+            value: text,
+            expected: "patterns of images separated by blanks: SERVICE=PATTERN or *=PATTERN, at most 50",
         },
         SettingFault::OutOfRange { text, least, most } => FaultKind::OutOfRange { value: text, least, most },
     }

@@ -16,6 +16,7 @@ const UNEXPECTED: &str = "If you did not expect this, ask an admin.";
 const CHECK: &str = "If nobody should have done this, look at the audit log.";
 
 const ACCOUNT: &str = "/app/account";
+const APPROVALS: &str = "/app/approvals";
 const ELEVATIONS: &str = "/app/elevations";
 const FACTORS: &str = "/app/account/factors";
 const HOME: &str = "/app";
@@ -163,6 +164,20 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             facts.push((if *approved { "Approved by" } else { "Rejected by" }, by.clone()));
             elevation_decided(*approved, facts)
         }
+        Notice::ApprovalAsked { email, app, commit, message } => {
+            let mut facts =
+                vec![("Asked by", email.clone()), ("App", app.clone()), ("Commit", commit.clone())];
+            facts.extend(message.clone().map(|message| ("Message", message)));
+            approval_asked(audience, email, app, facts)
+        }
+        Notice::ApprovalDecided { app, commit, approved, by, email: _ } => {
+            let facts = vec![
+                ("App", app.clone()),
+                ("Commit", commit.clone()),
+                (if *approved { "Approved by" } else { "Rejected by" }, by.clone()),
+            ];
+            approval_decided(*approved, app, facts)
+        }
     }
 }
 
@@ -186,6 +201,40 @@ fn elevation_asked(audience: Audience, email: &str, facts: Vec<(&'static str, St
             advice: CHECK,
             page: Some(ELEVATIONS),
         },
+    }
+}
+
+fn approval_asked(audience: Audience, who: &str, app: &str, facts: Vec<(&'static str, String)>) -> Words {
+    match audience {
+        Audience::Person => Words {
+            subject: format!("a deploy of {} waits for its approval", clean(app)),
+            intro: "Your request at Rack Gateway of the rack {rack} waits for somebody else. You are told when it is decided.",
+            facts,
+            advice: NOT_YOU,
+            page: Some(APPROVALS),
+        },
+        Audience::Admin => Words {
+            subject: format!("{} asks to deploy {}", clean(who), clean(app)),
+            intro: "A deploy at the rack {rack} waits for its approval. Look at what it would change, and approve or reject it; nobody can approve their own.",
+            facts,
+            advice: CHECK,
+            page: Some(APPROVALS),
+        },
+    }
+}
+
+fn approval_decided(approved: bool, app: &str, facts: Vec<(&'static str, String)>) -> Words {
+    let what = if approved { "was approved" } else { "was rejected" };
+    Words {
+        subject: format!("the deploy of {} {what}", clean(app)),
+        intro: if approved {
+            "The deploy that you asked for at the rack {rack} can go on, for as long as its approval lasts."
+        } else {
+            "The deploy that you asked for at the rack {rack} cannot go on."
+        },
+        facts,
+        advice: UNEXPECTED,
+        page: Some(APPROVALS),
     }
 }
 

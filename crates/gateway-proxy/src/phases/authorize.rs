@@ -8,6 +8,7 @@ use gateway_types::{Layer, Problem, ProblemKind, Verdict};
 use super::elevation;
 use super::inspect::Inspected;
 use super::step_up::{self, Confirmation};
+use crate::approving;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
@@ -55,6 +56,9 @@ pub(crate) async fn authorize(
         }
     }
     if verdict.is_allowed() {
+        if let Some(approval) = inspected.approving.id() {
+            outcome.approved(approval);
+        }
         return ControlFlow::Continue(Authorized { inspected, verdict });
     }
     if let Some(fault) = fault {
@@ -66,6 +70,9 @@ pub(crate) async fn authorize(
     } else {
         None
     };
+    let resource = inspected.asked.resource();
+    let inbox = inspected.origin.join("/app/approvals");
+    approving::advise(&mut problem, &inspected.approving, resource.app_name(), inbox);
     elevation::advise(&mut problem, &inspected, plane.parts.settings.elevation_longest());
     if problem.kind == ProblemKind::StepUpRequired {
         problem.session_challenge = step_up::console::offer(&inspected, fault.is_some());

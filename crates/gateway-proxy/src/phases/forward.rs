@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use bytes::Bytes;
 use gateway_app::control::{Arrived, OwnHead, OwnReply, OwnRequest};
 use gateway_app::{cookies, csrf};
 use gateway_audit::Receipt;
@@ -14,7 +15,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SET_COOKIE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use tokio::time::timeout;
 
@@ -27,11 +28,12 @@ use super::standing::Standing;
 use super::step_up::console;
 use super::tunnel;
 use super::websocket;
-use crate::body::{BodyError, ClientBody, ReplyBody, RequestBody};
+use crate::approving::{Scan, Taken};
+use crate::body::{BodyError, ClientBody, ReplyBody, RequestBody, collect};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
-use crate::plane::DataPlane;
+use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 use crate::reply::Asker;
 use crate::upstream::{RackBody, UpstreamError};
 
@@ -198,11 +200,23 @@ async fn rack(
     outcome: &mut OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
-    let Inspected { caller, asked, head, .. } = inspected;
+    let Inspected { caller, asked, head, approving, .. } = inspected;
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
-    let writes_environment = environment::writes(&request);
+    let taken = match approving.id() {
+        Some(approval) => {
+            match Box::pin(Taken::take(plane, &caller, outcome.request_id, approval, &request)).await {
+                Ok(taken) => taken,
+                Err(problem) => return refuse(problem),
+            }
+        }
+        None => None,
+    };
+    // A client that leaves must not free the environment while the rack is still at its write, nor leave a step of a
+    // deploy without an end.
+    let outlives = environment::writes(&request) || taken.as_ref().is_some_and(Taken::outlives_its_client);
     let exchange = Exchange {
+        taken,
         plane: plane.clone(),
         caller: caller.clone(),
         request,
@@ -210,8 +224,7 @@ async fn rack(
         body,
         counter: outcome.counter_in(),
     };
-    let exchanged = if writes_environment {
-        // A client that leaves must not free the environment while the rack is still at its write.
+    let exchanged = if outlives {
         tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
     } else {
         tokio::select! {
@@ -237,13 +250,15 @@ async fn rack(
         Err(Failure::Lost) => refuse(Problem::new(
             ProblemKind::UpstreamUnreachable,
             Layer::Network,
-            "the rack did not answer in time; whether the environment was changed is not known, so read it before you repeat",
+            "the rack did not answer in time, or broke off; whether it did what was asked is not known, so look before you repeat",
         )),
     }
 }
 
 /// One exchange with the rack, from the typed request to the head of the reply.
 struct Exchange {
+    /// The step of a deploy that it is.
+    taken: Option<Taken>,
     plane: Arc<DataPlane>,
     caller: Caller,
     request: Box<RackRequest>,
@@ -272,7 +287,8 @@ impl Exchange {
             .map_err(Failure::Refused)?;
         let upstream = self.request.serialise();
         let labelled = !self.request.row().secrets.is_empty();
-        let body = request_body(&upstream, self.body, self.counter);
+        let scan = self.taken.as_mut().and_then(Taken::scan);
+        let body = request_body(&upstream, self.body, self.counter, scan);
         let built = build(&upstream, &self.caller, &self.headers, labelled, body)
             .map_err(|error| Failure::Upstream(UpstreamError::Address(error)))?;
         let sending = self.plane.parts.upstream.send(built, &upstream.target);
@@ -288,8 +304,42 @@ impl Exchange {
         if sent.as_ref().is_ok_and(|response| response.status().is_success()) {
             environment::remember_typed(&self.plane, &self.caller.principal, &self.request, typed);
         }
-        sent.map(|response| (self.request, response)).map_err(Failure::Upstream)
+        let response = match (self.taken, sent) {
+            (None, sent) => sent.map_err(Failure::Upstream)?,
+            (Some(taken), sent) => written_down(taken, sent).await?,
+        };
+        Ok((self.request, response))
     }
+}
+
+/// Writes down how a step of a deploy ended, before the caller learns of it.
+async fn written_down(
+    taken: Taken,
+    sent: Result<Response<RackBody>, UpstreamError>,
+) -> Result<Response<RackBody>, Failure> {
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => {
+            // Otherwise it is not known whether the rack took it, and an upload ends by being dropped.
+            if error.is_unsent() {
+                taken.failed().await;
+            }
+            return Err(Failure::Upstream(error));
+        }
+    };
+    if !response.status().is_success() {
+        taken.failed().await;
+        return Ok(response);
+    }
+    if !taken.reads_reply() {
+        taken.done(&Bytes::new()).await;
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let body = collect(body.map_err(BodyError::Broken), LABELLED_REPLY_LIMIT_BYTES).await;
+    let body = body.map_err(|_broken| Failure::Lost)?;
+    taken.done(&body).await;
+    Ok(Response::from_parts(head, RackBody::read(body)))
 }
 
 /// `ack_by` is who acted, in the rack's own log; a caller does not choose it (API.md 4).
@@ -305,10 +355,11 @@ fn request_body(
     upstream: &UpstreamRequest,
     client: Option<ClientBody>,
     counter: Arc<AtomicU64>,
+    scan: Option<Scan>,
 ) -> RequestBody {
     match (&upstream.body, client) {
         (UpstreamBody::Form(form), _) => RequestBody::Whole(Full::new(form.clone().into())),
-        (UpstreamBody::Stream { .. }, Some(body)) => RequestBody::Stream { body, counter },
+        (UpstreamBody::Stream { .. }, Some(body)) => RequestBody::Stream { body, counter, scan },
         (UpstreamBody::Stream { .. }, None) | (UpstreamBody::None, _) => RequestBody::Empty,
     }
 }

@@ -16,7 +16,7 @@ use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
 use gateway_services::ServiceRequest;
-use gateway_types::{Caller, Channel, Facts, Layer, Operation, Problem, ProblemKind, Resource};
+use gateway_types::{Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use hyper::body::Body as _;
@@ -29,6 +29,7 @@ use super::identify::{Target, service_host};
 use super::limit::Limited;
 use super::service;
 use super::step_up;
+use crate::approving::{self, Approving};
 use crate::body::{BodyError, ClientBody, collect};
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -50,6 +51,8 @@ pub struct Inspected {
     pub(super) factor: Option<InlineFactor>,
     pub(super) asked: Asked,
     pub(super) facts: Facts,
+    /// What approvals say.
+    pub(super) approving: Approving,
     /// The rules that the request was found in.
     pub(super) rules: Arc<Rules>,
     /// The request's head; what is still of use of it is named by each later phase.
@@ -141,7 +144,7 @@ pub(crate) async fn inspect(
             } else {
                 (body, Vec::new())
             };
-            Asked::Own { route, body, form }
+            own_about(plane, &caller.principal, route, &head, body, form).await
         }
         Target::Rack(route) => {
             let (form, rest) = form_of(plane, route.body_kind(), &head.headers, body).await?;
@@ -157,8 +160,35 @@ pub(crate) async fn inspect(
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
     let mut facts = facts(plane, &caller, &asked, head.uri.query()).await;
+    let approving = Box::pin(approving::learn(plane, &caller.principal, &asked, &mut facts)).await?;
     Box::pin(step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts)).await?;
-    ControlFlow::Continue(Inspected { caller, credential, factor, asked, facts, rules, head, origin, socket })
+    ControlFlow::Continue(Inspected {
+        caller,
+        credential,
+        factor,
+        asked,
+        facts,
+        approving,
+        rules,
+        head,
+        origin,
+        socket,
+    })
+}
+
+/// One of the gateway's own operations, with the app that it is about when its path does not name one.
+async fn own_about(
+    plane: &DataPlane,
+    principal: &Principal,
+    mut route: OwnRoute,
+    head: &http::request::Parts,
+    body: Bytes,
+    form: Vec<(String, String)>,
+) -> Asked {
+    let question =
+        OwnQuestion { principal, route: &route, query: head.uri.query(), form: &form, body: &body };
+    route.about = plane.parts.control.app_of(question).await;
+    Asked::Own { route, body, form }
 }
 
 fn complete(

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -145,7 +146,7 @@ impl Kept {
 
 /// The body of a rack's reply, which drives its connection while it is read.
 pub(crate) struct RackBody {
-    body: Incoming,
+    body: Source,
     /// `None` once it was given back.
     kept: Option<Kept>,
     pool: Option<Arc<Pool>>,
@@ -153,8 +154,45 @@ pub(crate) struct RackBody {
     uploads: bool,
 }
 
+/// Where a reply comes from.
+enum Source {
+    /// The rack's connection.
+    Rack(Incoming),
+    /// It was read already.
+    Read(Full<Bytes>),
+}
+
+impl Source {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Source::Rack(body) => Pin::new(body).poll_frame(context),
+            Source::Read(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Rack(body) => body.is_end_stream(),
+            Source::Read(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Rack(body) => body.size_hint(),
+            Source::Read(body) => body.size_hint(),
+        }
+    }
+}
+
 impl RackBody {
+    /// A body that was read already.
+    pub(crate) fn read(body: Bytes) -> Self {
+        Self { body: Source::Read(Full::new(body)), kept: None, pool: None, uploads: false }
+    }
+
     fn new(body: Incoming, kept: Kept, pool: Arc<Pool>, uploads: bool) -> Self {
+        let body = Source::Rack(body);
         let mut body = Self { body, kept: Some(kept), pool: Some(pool), uploads };
         if !uploads {
             body.give_back_at_end();
@@ -164,7 +202,7 @@ impl RackBody {
 
     /// A body whose connection has a task of its own.
     pub(crate) fn alone(body: Incoming) -> Self {
-        Self { body, kept: None, pool: None, uploads: false }
+        Self { body: Source::Rack(body), kept: None, pool: None, uploads: false }
     }
 
     /// Once nothing more comes of it, somebody else may have the connection; but not one whose rack answered
@@ -190,12 +228,12 @@ impl Body for RackBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        let mut polled = this.body.poll_frame(context);
         if polled.is_pending()
             && let Some(kept) = &mut this.kept
         {
             kept.drive(context);
-            polled = Pin::new(&mut this.body).poll_frame(context);
+            polled = this.body.poll_frame(context);
         }
         if this.body.is_end_stream() {
             if this.uploads

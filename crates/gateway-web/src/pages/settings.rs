@@ -88,10 +88,13 @@ impl ValueForm {
                 SettingValue::Switch(true) => "on".to_owned(),
                 SettingValue::Switch(false) => "off".to_owned(),
                 SettingValue::Labels(ref labels) if labels.is_empty() => "none".to_owned(),
+                SettingValue::Images(ref images) if images.is_empty() => "any".to_owned(),
                 SettingValue::Duration(_)
                 | SettingValue::Number(_)
                 | SettingValue::TimeZone(_)
-                | SettingValue::Labels(_) => value,
+                | SettingValue::Labels(_)
+                | SettingValue::Word(_)
+                | SettingValue::Images(_) => value,
             },
         }
     }
@@ -166,13 +169,16 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
             SettingValue::Switch(true) => "on".to_owned(),
             SettingValue::Switch(false) => "off".to_owned(),
             SettingValue::Labels(labels) if labels.is_empty() => "none".to_owned(),
+            SettingValue::Images(images) if images.is_empty() => "any".to_owned(),
             other @ (SettingValue::Duration(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_)) => other.to_string(),
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_)) => other.to_string(),
         },
         is_switch: matches!(key.default_value(), SettingValue::Switch(_)),
-        is_required: !matches!(key.default_value(), SettingValue::Labels(_)),
+        is_required: !matches!(key.default_value(), SettingValue::Labels(_) | SettingValue::Images(_)),
         for_apps: key.scope() == SettingScope::GatewayOrApp,
         values,
     }

@@ -1,6 +1,7 @@
 //! Users, groups, roles, tokens, settings and the audit log as a browser gets them: what these pages show,
 //! what they do, what they never show.
 
+mod approvals;
 mod authorization;
 mod bench;
 mod hostile;

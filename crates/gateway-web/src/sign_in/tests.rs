@@ -83,6 +83,7 @@ async fn gateway(names: &[&str]) -> Sample {
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),
+        rack: Arc::new(gateway_app::approvals::EmptyRack),
     });
     sample.web = Web::new(app.clone());
     sample.app = app;

@@ -212,6 +212,7 @@ impl World {
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            rack: Arc::new(crate::approvals::EmptyRack),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }
     }

@@ -363,7 +363,10 @@ async fn write(context: &Context, remote: &Remote, whom: Whom, what: What) -> Re
     let name = what.name.clone().unwrap_or_else(|| rule_name(&whom.name));
     let mut grants: Vec<Grant> = what.grants.into_iter().map(|TypedGrant(grant)| grant).collect();
     if !what.apps.is_empty() {
-        grants.push(Grant { actions: "convox:*".to_owned(), apps: what.apps, critical: false });
+        // What it deploys, and the approvals that its deploys may need.
+        for actions in ["convox:*", "gateway:approval:*"] {
+            grants.push(Grant { actions: actions.to_owned(), apps: what.apps.clone(), critical: false });
+        }
     }
     let issuer = what.issuer.or(whom.issuer).or_else(|| whom.kind.usual_issuer().map(str::to_owned));
     let rule = WriteTrustRule {

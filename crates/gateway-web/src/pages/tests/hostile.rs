@@ -41,6 +41,7 @@ async fn what_others_wrote_stays_text() {
         format!("/app/tokens?all=true&q={query}&owner={query}"),
         format!("/app/settings?q={query}"),
         format!("/app/settings?app={query}"),
+        format!("/app/approvals?app={query}&state={query}&cursor={query}"),
         "/app/audit".to_owned(),
         format!("/app/audit?actor={query}&action={query}&app={query}&from={query}&to={query}&q={query}"),
         format!("/app/audit/{index}"),

@@ -1,0 +1,132 @@
+//! An archive on its way up, read beside: its digest and the manifests in it. The bytes that go to the rack are the
+//! bytes that are read here.
+//!
+//! # Security
+//! Reading unpacks what a caller sent, so it runs on a thread of its own, within the limits of
+//! `gateway_approvals::archive`; the upload waits for it, never the other way round, so that nothing piles up.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use aws_lc_rs::digest;
+use bytes::{Buf as _, Bytes};
+use data_encoding::HEXLOWER;
+use gateway_approvals::archive::{self, Archive, Limits};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::PollSender;
+
+/// How many pieces of the body wait to be read.
+const WAITING: usize = 16;
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// SHA-256 of all bytes, in hexadecimal.
+    pub(crate) sha256: String,
+    /// How many bytes.
+    pub(crate) size_bytes: u64,
+    /// What is in it; or why it cannot be read.
+    pub(crate) archive: Result<Archive, String>,
+}
+
+/// The end that the body is fed into.
+pub struct Scan {
+    sender: PollSender<Bytes>,
+    complete: Arc<AtomicBool>,
+}
+
+/// The end at which the result is waited for.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    thread: JoinHandle<Scanned>,
+    complete: Arc<AtomicBool>,
+}
+
+/// Begins to read.
+pub(crate) fn begin() -> (Scan, Reading) {
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let complete = Arc::new(AtomicBool::new(false));
+    let thread = tokio::task::spawn_blocking(move || read(pieces));
+    let scan = Scan { sender: PollSender::new(sender), complete: complete.clone() };
+    (scan, Reading { thread, complete })
+}
+
+impl Scan {
+    /// Ready when one more piece can be taken.
+    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // A reader that is gone takes everything.
+        self.sender.poll_reserve(context).map(|_taken| ())
+    }
+
+    /// Takes a piece, after [`Scan::poll_ready`].
+    pub(crate) fn feed(&mut self, piece: Bytes) {
+        let _gone = self.sender.send_item(piece);
+    }
+
+    /// The body ended as it should.
+    pub(crate) fn end(&mut self) {
+        self.complete.store(true, Ordering::Release);
+        self.sender.close();
+    }
+}
+
+impl Reading {
+    /// What was read, once the body has ended or was dropped.
+    pub(crate) async fn result(self) -> Scanned {
+        let mut scanned = self.thread.await.unwrap_or_else(|_panicked| Scanned {
+            sha256: String::new(),
+            size_bytes: 0,
+            archive: Err("it could not be read".to_owned()),
+        });
+        if !self.complete.load(Ordering::Acquire) {
+            scanned.archive = Err("the rack answered before all of it was sent".to_owned());
+        }
+        scanned
+    }
+}
+
+fn read(pieces: mpsc::Receiver<Bytes>) -> Scanned {
+    let mut source =
+        Hashed { pieces, piece: Bytes::new(), digest: digest::Context::new(&digest::SHA256), size_bytes: 0 };
+    let archive = archive::read(&mut source, &Limits::default()).map_err(|fault| fault.to_string());
+    // Also what is behind a fault is part of the digest.
+    let drained = io::copy(&mut source, &mut io::sink());
+    Scanned {
+        sha256: HEXLOWER.encode(source.digest.finish().as_ref()),
+        size_bytes: source.size_bytes,
+        archive: archive.and_then(|archive| drained.map(|_| archive).map_err(|error| error.to_string())),
+    }
+}
+
+/// The pieces as one stream, hashed as they are read.
+struct Hashed {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+    digest: digest::Context,
+    size_bytes: u64,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => {
+                    self.digest.update(&piece);
+                    self.size_bytes = self.size_bytes.saturating_add(piece.len() as u64);
+                    self.piece = piece;
+                }
+                None => return Ok(0),
+            }
+        }
+        let length = into.len().min(self.piece.len());
+        let (Some(target), Some(source)) = (into.get_mut(..length), self.piece.get(..length)) else {
+            return Ok(0);
+        };
+        target.copy_from_slice(source);
+        self.piece.advance(length);
+        Ok(length)
+    }
+}

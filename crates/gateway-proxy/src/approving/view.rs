@@ -1,0 +1,168 @@
+//! What approvals ask the rack: releases, environments as handles, what runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gateway_app::approvals::{RackImpact, RackView, Viewing};
+use gateway_approvals::chain::ReleaseFacts;
+use gateway_approvals::images::{Digests, ImageRules};
+use gateway_approvals::manifest::Manifest;
+use gateway_approvals::statement::{EnvironmentChange, KeyChange};
+use gateway_secrets::{EnvText, HandleKeyring};
+use gateway_types::{Principal, Problem};
+use serde::Deserialize;
+
+use crate::asking::read_json;
+use crate::upstream::Upstream;
+
+/// The rack, as approvals look at it.
+#[derive(Debug)]
+pub struct RackLooks {
+    upstream: Arc<Upstream>,
+    keyring: HandleKeyring,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Release {
+    id: String,
+    #[serde(default)]
+    build: String,
+    #[serde(default)]
+    env: String,
+    #[serde(default)]
+    manifest: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct App {
+    #[serde(default)]
+    release: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Process {
+    #[serde(default)]
+    name: String,
+}
+
+/// The images that a manifest names, by place, as they are named of an archive.
+fn images(manifest: &Manifest) -> BTreeMap<String, String> {
+    let no_commit = "0".repeat(40);
+    let checked = ImageRules::parse(&[]).map(|any| any.check(manifest, &no_commit, Digests::Optional));
+    // What cannot be shown has nothing to be compared with.
+    checked.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+impl RackLooks {
+    /// Looks through this way to the rack, and makes handles with these keys.
+    pub fn new(upstream: Arc<Upstream>, keyring: HandleKeyring) -> Self {
+        Self { upstream, keyring }
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        by: &Principal,
+        target: &str,
+    ) -> Result<Option<T>, Problem> {
+        read_json(&self.upstream, by, target).await
+    }
+
+    async fn release(&self, by: &Principal, app: &str, id: &str) -> Result<Option<Release>, Problem> {
+        // Ids of releases are plain words (routes.tsv), and whatever else is asked for does not exist.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(None);
+        }
+        self.read(by, &format!("/apps/{app}/releases/{id}")).await
+    }
+
+    /// The release that runs; `None` before the first one.
+    async fn active(&self, by: &Principal, app: &str) -> Result<Option<Release>, Problem> {
+        match self.read::<App>(by, &format!("/apps/{app}")).await? {
+            Some(found) if !found.release.is_empty() => self.release(by, app, &found.release).await,
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    async fn newest(&self, by: &Principal, app: &str) -> Result<Option<Release>, Problem> {
+        let list: Option<Vec<Release>> = self.read(by, &format!("/apps/{app}/releases?limit=1")).await?;
+        match list.and_then(|list| list.into_iter().next()) {
+            // v2 racks leave the environment out of lists.
+            Some(newest) if newest.env.is_empty() => self.release(by, app, &newest.id).await,
+            other => Ok(other),
+        }
+    }
+
+    /// How `to` differs from `from`, sorted by key; values as handles.
+    fn differences(&self, app: &str, from: Option<&Release>, to: Option<&Release>) -> Vec<EnvironmentChange> {
+        let read = |release: Option<&Release>| {
+            release.map(|release| EnvText::parse_stored(&release.env).unwrap_or_default()).unwrap_or_default()
+        };
+        let (from, to) = (read(from), read(to));
+        let key = self.keyring.scope(app);
+        let names: BTreeSet<&str> =
+            from.entries().iter().chain(to.entries()).map(|(name, _)| name.as_str()).collect();
+        let change = |name: &str| {
+            let handle = |value: &str| Some(key.handle(name, value));
+            let (change, handle) = match (from.get(name), to.get(name)) {
+                (None, Some(value)) => (KeyChange::Added, handle(value)),
+                (Some(_), None) => (KeyChange::Removed, None),
+                (Some(before), Some(value)) if before != value => (KeyChange::Changed, handle(value)),
+                (Some(_), Some(_)) | (None, None) => return None,
+            };
+            Some(EnvironmentChange { key: name.to_owned(), change, handle })
+        };
+        names.into_iter().filter_map(change).collect()
+    }
+}
+
+impl RackView for RackLooks {
+    fn release<'a>(
+        &'a self,
+        by: &'a Principal,
+        app: &'a str,
+        id: &'a str,
+    ) -> Viewing<'a, Option<ReleaseFacts>> {
+        Box::pin(async move {
+            let Some(release) = self.release(by, app, id).await? else { return Ok(None) };
+            let active = self.active(by, app).await?;
+            let environment = self.differences(app, active.as_ref(), Some(&release));
+            let build = Some(release.build).filter(|build| !build.is_empty());
+            Ok(Some(ReleaseFacts { build, environment }))
+        })
+    }
+
+    fn environment<'a>(&'a self, by: &'a Principal, app: &'a str) -> Viewing<'a, Vec<EnvironmentChange>> {
+        Box::pin(async move {
+            let (active, newest) = (self.active(by, app).await?, self.newest(by, app).await?);
+            Ok(self.differences(app, active.as_ref(), newest.as_ref()))
+        })
+    }
+
+    fn impact<'a>(&'a self, by: &'a Principal, app: &'a str) -> Viewing<'a, RackImpact> {
+        Box::pin(async move {
+            let active = self.active(by, app).await?;
+            let running: Option<Vec<Process>> = self.read(by, &format!("/apps/{app}/processes")).await?;
+            let mut processes: BTreeMap<String, u32> = BTreeMap::new();
+            for process in running.unwrap_or_default() {
+                let count = processes.entry(process.name).or_default();
+                *count = count.saturating_add(1);
+            }
+            let images = active
+                .as_ref()
+                .and_then(|release| Manifest::parse(release.manifest.as_bytes()).ok())
+                .as_ref()
+                .map(images)
+                .unwrap_or_default();
+            Ok(RackImpact {
+                active_release: active.as_ref().map(|release| release.id.clone()),
+                active_description: active
+                    .map(|release| release.description)
+                    .filter(|description| !description.is_empty()),
+                processes,
+                images,
+            })
+        })
+    }
+}
