@@ -215,6 +215,9 @@ pub struct ReleaseFacts {
     pub build: Option<String>,
     /// How its environment differs from the release that runs, sorted by key.
     pub environment: Vec<EnvironmentChange>,
+    /// The rack puts values of the environment into the manifest, and with them it says something else than what was
+    /// approved.
+    pub rewrites_manifest: bool,
 }
 
 /// An approval, as a step is compared with it.
@@ -352,6 +355,9 @@ pub enum Broken {
         /// The keys that differ, sorted.
         keys: Vec<String>,
     },
+    /// A value of the environment, put in for a placeholder, brings an image or command of its own.
+    #[error("values of the environment change what the manifest says")]
+    RewrittenManifest,
     /// Somebody does it at this moment, or it is not known what became of it.
     #[error(
         "this step was begun by the request {request}, and it is not known to have failed; ask for a new approval"
@@ -425,6 +431,9 @@ pub fn follow(
         Step::Process { process } => is_its_process(bound, process),
         Step::Promote { release: named } => {
             let facts = is_its_release(approved, named, release)?;
+            if facts.rewrites_manifest {
+                return Err(Broken::RewrittenManifest);
+            }
             check_environment(&approved.statement.environment, &facts.environment)
         }
     }

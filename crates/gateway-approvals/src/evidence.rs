@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn forged_ones_do_not_count() {
-        let cases: [(fn(&mut Signature), &str); 6] = [
+        type Change = fn(&mut Signature);
+        let cases: [(Change, &str); 6] = [
             (|s| s.proof = None, "the passkey's signature is missing"),
             (
                 |s| s.statement = s.statement.replace("\"shop\"", "\"bank\""),

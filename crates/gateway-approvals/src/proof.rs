@@ -255,7 +255,8 @@ pub(crate) mod tests {
     #[test]
     fn whatever_is_changed_shows() {
         let other = signed("this");
-        let cases: [(fn(&mut Proof, &Proof), ProofFault); 8] = [
+        type Change = fn(&mut Proof, &Proof);
+        let cases: [(Change, ProofFault); 8] = [
             (|p, o| p.key = o.key.clone(), ProofFault::Signature),
             (|p, o| p.signature = o.signature.clone(), ProofFault::Signature),
             (

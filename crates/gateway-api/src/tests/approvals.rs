@@ -53,7 +53,7 @@ async fn a_deploy_is_asked_for_once() {
         assert_eq!(made["signatures"], json!([]));
         assert_eq!(request(&bench, &dee, COMMIT).await["id"], made["id"], "the open one stands for both");
         let id = made["id"].as_str().unwrap().to_owned();
-        assert_eq!(listed(&bench, &vi, "?open=true").await, [id.clone()]);
+        assert_eq!(listed(&bench, &vi, "?open=true").await, std::slice::from_ref(&id));
         let shown = bench.read(&vi, Call::get(&format!("/api/v1/approvals/{id}"))).await;
         assert_eq!((&shown["id"], &shown["own"]), (&json!(id), &json!(false)));
         let evidence = bench.read(&vi, Call::get(&format!("/api/v1/approvals/{id}?evidence=true"))).await;
@@ -110,7 +110,7 @@ async fn nobody_approves_their_own() {
         assert_ne!(again["id"], made["id"], "what is over stands for nothing");
         let withdraw = format!("/api/v1/approvals/{}/withdraw", again["id"].as_str().unwrap());
         assert_eq!(bench.read(&ann, post(&withdraw)).await["state"], "withdrawn");
-        assert_eq!(listed(&bench, &bob, "?state=rejected").await, [id.clone()]);
+        assert_eq!(listed(&bench, &bob, "?state=rejected").await, std::slice::from_ref(&id));
         assert!(listed(&bench, &bob, "?open=true").await.is_empty());
         bench.refused(&bob, post(&format!("{NOTHING}/reject")), ProblemKind::NotFound).await;
     }
@@ -156,8 +156,8 @@ async fn a_machine_that_deploys_sees_its_own() {
     let ci = machine(&bench, &ann);
     let its = request(&bench, &ci, COMMIT).await["id"].as_str().unwrap().to_owned();
     let theirs = request(&bench, &dee, &"a".repeat(40)).await["id"].as_str().unwrap().to_owned();
-    assert_eq!(listed(&bench, &ci, "").await, [its.clone()]);
-    assert_eq!(listed(&bench, &dee, "?mine=true").await, [theirs.clone()]);
+    assert_eq!(listed(&bench, &ci, "").await, std::slice::from_ref(&its));
+    assert_eq!(listed(&bench, &dee, "?mine=true").await, std::slice::from_ref(&theirs));
     let all = listed(&bench, &dee, "?app=web").await;
     assert!(all.len() == 2 && all.contains(&its) && all.contains(&theirs), "{all:?}");
     bench.read(&ci, Call::get(&format!("/api/v1/approvals/{its}"))).await;

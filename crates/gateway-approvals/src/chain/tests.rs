@@ -30,7 +30,11 @@ fn built() -> Bound {
 }
 
 fn facts() -> ReleaseFacts {
-    ReleaseFacts { build: Some("BONE".to_owned()), environment: statement().environment }
+    ReleaseFacts {
+        build: Some("BONE".to_owned()),
+        environment: statement().environment,
+        rewrites_manifest: false,
+    }
 }
 
 fn commit_statement() -> Statement {
@@ -89,7 +93,8 @@ fn l3_another_thing_than_was_approved() {
         live(&uploaded, step).unwrap_err()
     };
     let commit = "a".repeat(40);
-    let cases: [(fn(&mut Step<'_>), String); 5] = [
+    type Change = fn(&mut Step<'_>);
+    let cases: [(Change, String); 5] = [
         (
             |step| {
                 if let Step::Build { url, .. } = step {
@@ -241,6 +246,8 @@ fn l3_a_release_of_another_build_or_environment() {
         "the release R1 is not of its build BONE"
     );
     assert_eq!(follow(&approved, &promote, None), Err(Broken::UnknownRelease { release: "R1".to_owned() }));
+    let other = ReleaseFacts { rewrites_manifest: true, ..facts() };
+    assert_eq!(follow(&approved, &promote, Some(&other)), Err(Broken::RewrittenManifest));
     let more = EnvironmentChange { key: "B".to_owned(), change: KeyChange::Removed, handle: None };
     let mut other = facts();
     other.environment.push(more);

@@ -55,6 +55,25 @@ fn images(manifest: &Manifest) -> BTreeMap<String, String> {
     checked.ok().and_then(Result::ok).unwrap_or_default()
 }
 
+/// Whether the manifest says something else once the rack has put the environment's values into it. What cannot be
+/// compared counts as something else.
+fn rewrites(release: &Release) -> bool {
+    if !release.manifest.contains("${") {
+        return false;
+    }
+    let env = EnvText::parse_stored(&release.env).unwrap_or_default();
+    let values = env.entries().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let plain = Manifest::parse(release.manifest.as_bytes());
+    let filled = Manifest::parse_with(release.manifest.as_bytes(), &values);
+    let (Ok(plain), Ok(filled)) = (plain, filled) else { return true };
+    let shape = |manifest: &Manifest| {
+        let names: Vec<String> = manifest.services.keys().chain(manifest.timers.keys()).cloned().collect();
+        let images: Vec<String> = images(manifest).into_keys().collect();
+        (names, images, manifest.commands().len())
+    };
+    shape(&plain) != shape(&filled)
+}
+
 impl RackLooks {
     /// Looks through this way to the rack, and makes handles with these keys.
     pub fn new(upstream: Arc<Upstream>, keyring: HandleKeyring) -> Self {
@@ -128,8 +147,9 @@ impl RackView for RackLooks {
             let Some(release) = self.release(by, app, id).await? else { return Ok(None) };
             let active = self.active(by, app).await?;
             let environment = self.differences(app, active.as_ref(), Some(&release));
+            let rewrites_manifest = rewrites(&release);
             let build = Some(release.build).filter(|build| !build.is_empty());
-            Ok(Some(ReleaseFacts { build, environment }))
+            Ok(Some(ReleaseFacts { build, environment, rewrites_manifest }))
         })
     }
 

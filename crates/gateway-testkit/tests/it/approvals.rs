@@ -222,8 +222,8 @@ async fn whole_chain(database: Database) {
     {
         assert!(actions.contains(&action), "{action} names its approval: {actions:?}");
     }
-    let steps = events.iter().filter(|(_, event)| event.action.as_str() == "gateway:approval:step");
-    let last = steps.last().unwrap();
+    let mut steps = events.iter().filter(|(_, event)| event.action.as_str() == "gateway:approval:step");
+    let last = steps.next_back().unwrap();
     assert_eq!(last.1.after.as_ref().unwrap()["state"], "deployed");
     world.gateway.finish().await;
 }
