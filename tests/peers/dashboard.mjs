@@ -42,6 +42,32 @@ const server = createServer((request, response) => {
       // As many apps do: an absolute address, made of the host that they were asked by.
       response.writeHead(302, { Location: `http://${request.headers.host}/home?from=more` }).end();
       break;
+    case "/events": {
+      // Twenty events, a pause that is longer than any limit of time in the test, and twenty more.
+      response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+      let next = 0;
+      const tick = () => {
+        if (response.destroyed || next === 40) return;
+        response.write(`data: ${next}\n\n`);
+        next += 1;
+        setTimeout(tick, next === 20 ? 5000 : 20);
+      };
+      tick();
+      break;
+    }
+    case "/debug":
+      // What debug pages do: they show what they were sent.
+      response.writeHead(200, { "Content-Type": "text/plain" }).end(JSON.stringify(request.headers));
+      break;
+    case "/openapi.json":
+      response.writeHead(200, { "Content-Type": "application/json" }).end(
+        JSON.stringify({
+          openapi: "3.1.0",
+          info: { title: "Dashboard API", version: "7" },
+          paths: { "/home": { get: {} }, "/panels/{panelId}": { get: {}, delete: {} } },
+        }),
+      );
+      break;
     case "/live.js":
       response.writeHead(200, { "Content-Type": "text/javascript" }).end(script);
       break;

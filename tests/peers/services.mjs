@@ -1,7 +1,7 @@
 // A person with a browser (Debian's Chromium, driven by playwright-core) and three services behind one gateway: two on
 // hosts of their own, one behind a prefix of the gateway's host. One sign-in opens all, one sign-out closes all.
 //
-//   node services.mjs --gateway URL --email ADDRESS --shots DIRECTORY
+//   node services.mjs --gateway URL --email ADDRESS --shots DIRECTORY --canary SECRET
 //
 // Last line on standard output: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on
 // standard error.
@@ -10,9 +10,15 @@ import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import path from "node:path";
 import { chromium } from "playwright-core";
+import { lookAt } from "./looks.mjs";
 
 const { values: options } = parseArgs({
-  options: { gateway: { type: "string" }, email: { type: "string" }, shots: { type: "string" } },
+  options: {
+    gateway: { type: "string" },
+    email: { type: "string" },
+    shots: { type: "string" },
+    canary: { type: "string" },
+  },
 });
 
 function check(holds, what) {
@@ -32,6 +38,14 @@ const context = await browser.newContext();
 const page = await context.newPage();
 page.setDefaultTimeout(30_000);
 mkdirSync(options.shots, { recursive: true });
+// Everything that the browser is told, whatever asked for it.
+const told = [];
+context.on("response", (response) => {
+  if (response.headers()["content-type"]?.startsWith("text/event-stream")) return;
+  const head = response.allHeaders().then((headers) => JSON.stringify(headers), () => "");
+  const body = response.text().catch(() => "");
+  told.push(Promise.all([response.url(), head, body]));
+});
 let pages = 0;
 async function shot(name) {
   pages += 1;
@@ -64,9 +78,48 @@ try {
   check(cookie?.path === "/dash" || cookie?.path === "/dash/", `the service's cookie is for ${cookie?.path}`);
   await shot("dashboard");
 
+  // A long event stream is neither buffered nor cut while nothing comes: no error, no second connection.
+  const events = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const got = [];
+        const source = new EventSource("events");
+        source.onmessage = (message) => {
+          got.push(message.data);
+          if (got.length < 40) return;
+          source.close();
+          resolve(got.join());
+        };
+        source.onerror = () => resolve(`cut after ${got.length}`);
+      }),
+  );
+  check(events === [...Array(40).keys()].join(), `the event stream came as ${events}`);
+
+  // A page that shows what it was sent shows no secret of the gateway's: its reply does not come through.
+  const debug = await page.goto(`${dash}/debug`);
+  check(debug.status() === 502, `a page that repeats the gateway's secret came with ${debug.status()}`);
+  await page.goto(`${dash}/home`);
+
   // The gateway's own page lists them, and signs out of all.
   await page.goto(`${options.gateway}/app`);
   await shot("home");
+
+  // The service's own page: how its upstreams stand, and what its own document has.
+  await page.goto(`${options.gateway}/app/services/dash`);
+  const standing = await page.textContent("#upstreams ~ .table");
+  check(standing.includes("healthy") && standing.includes("draining"), `upstreams stand so: ${standing}`);
+  check(!standing.includes("127.0.0.1"), "who could not change a service is told no address");
+  await lookAt(page, "service", options.shots);
+  pages += 1;
+  await page.click('a[href="/app/services/dash/openapi"]');
+  await page.waitForURL(`${options.gateway}/app/services/dash/openapi`);
+  const document = await page.textContent("main");
+  for (const word of ["Dashboard API", "/home", "/panels/{panel_id}", "DELETE"]) {
+    check(document.includes(word), `the document shows no ${word}: ${document}`);
+  }
+  await lookAt(page, "service-openapi", options.shots);
+  pages += 1;
+  await page.goto(`${options.gateway}/app`);
   await page.locator('form[action="/auth/logout"] button').first().click();
   await page.waitForLoadState();
   for (const url of [`${wiki}/home`, `${chart}/home`, `${dash}/home`]) {
@@ -74,6 +127,13 @@ try {
     check((await page.locator("#who").count()) === 0, `${url} is open after the sign-out`);
   }
   await shot("signed-out");
+
+  const heard = (await Promise.all(told)).flat();
+  check(heard.length > 60, `only ${heard.length / 3} replies were looked at`);
+  const kept = JSON.stringify(await context.storageState());
+  for (const text of [...heard, kept, await page.content()]) {
+    check(!text.includes(options.canary), `the gateway's secret is in the browser: ${text.slice(0, 300)}`);
+  }
 } catch (error) {
   await shot("failed");
   process.stderr.write(`at ${page.url()}\n${(await page.content()).slice(0, 2000)}\n`);

@@ -111,6 +111,7 @@ routes! {
     "PUT /apps/{app}/settings" => settings::update_of_app;
     "GET /services" => services::list;
     "GET /services/{name}" => services::read;
+    "GET /services/{name}/openapi" => services::document;
     "POST /services/check" => services::check;
     "POST /services/import-openapi" => services::import_openapi;
     "PUT /services/{name}" => services::update;

@@ -2,10 +2,11 @@
 
 use gateway_app::App;
 use gateway_app::control::OwnRequest;
-use gateway_app::services::{self, Listed, ServiceChangeError, Source};
-use gateway_services::openapi;
+use gateway_app::services::{self, Listed, Reader, ServiceChangeError, Source};
+use gateway_services::{InstanceStanding, InstanceState, openapi};
 use gateway_types::wire::services::{
-    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOperation, Services, WriteService,
+    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, ServiceOperation, ServiceUpstream,
+    Services, WriteService,
 };
 use gateway_types::{LowestRole, Problem, Resource};
 use serde_json::json;
@@ -71,6 +72,22 @@ pub(crate) async fn import_openapi(_app: &App, request: &OwnRequest) -> Answer {
     })
 }
 
+/// What a service's own OpenAPI document has: read from the service now, in the caller's name, who must be allowed to
+/// read it there. Changes nothing.
+#[utoipa::path(get, path = "/api/v1/services/{name}/openapi", tag = "services", params(("name" = String, Path)),
+    responses((status = 200, body = ServiceOpenapi)))]
+pub(crate) async fn document(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let name: String = input::path(request, "name")?;
+    let document = services::document(app, Reader::of(request), &name).await?;
+    reply::json(&ServiceOpenapi {
+        title: document.title,
+        version: document.version,
+        routes: document.imported.routes.iter().map(|route| json!(route)).collect(),
+        skipped: document.imported.skipped,
+    })
+}
+
 /// Writes a service of the database and puts it in force here and on every instance, without a restart.
 /// Refused when it does not check, claims the place of another one, or takes away an action that a policy
 /// names. `If-Match`: the service's version, 0 for a new one.
@@ -127,8 +144,27 @@ fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
         url: known.and_then(|known| services::address(known, origin)),
         openapi_url: known.and_then(|known| services::openapi_address(known, origin)),
         operations: known.map(operations).unwrap_or_default(),
+        upstreams: known.map(|known| upstreams(app, known, may_change)).unwrap_or_default(),
         declaration: may_change.then(|| json!(listed.declaration)),
     }
+}
+
+fn upstreams(app: &App, service: &gateway_services::Service, may_change: bool) -> Vec<ServiceUpstream> {
+    let told = |standing: InstanceStanding| ServiceUpstream {
+        address: may_change.then(|| standing.address.authority()),
+        version: standing.address.version,
+        weight: standing.address.weight,
+        state: standing.state.name().to_owned(),
+        since: standing.since.map(|since| since.to_rfc3339()),
+        until: match standing.state {
+            InstanceState::Ejected { until } => Some(until.to_rfc3339()),
+            InstanceState::Healthy
+            | InstanceState::Unhealthy
+            | InstanceState::Draining
+            | InstanceState::Unwatched => None,
+        },
+    };
+    services::standings(app, service).into_iter().map(told).collect()
 }
 
 fn operations(service: &gateway_services::Service) -> Vec<ServiceOperation> {

@@ -125,6 +125,7 @@ impl Bench {
             fetch: Arc::new(Nowhere),
             issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
             yubico: None,
+            instances: Arc::new(gateway_app::services::NoInstances),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -19,6 +19,7 @@ use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::notify::Notices;
 use crate::rules::RulesInForce;
+use crate::services::ServiceInstances;
 use crate::settings::InForce;
 use crate::step_up::Checks;
 
@@ -59,6 +60,8 @@ pub struct App {
     pub yubico: Option<Arc<Yubico>>,
     /// Who tells people what happened.
     pub notices: Arc<dyn Notices>,
+    /// What is known of services while they are served.
+    pub instances: Arc<dyn ServiceInstances>,
     /// Whether this instance can serve.
     pub health: Arc<Health>,
     /// What policy calls networks.

@@ -7,6 +7,7 @@
 //! Whether the caller may change services is the verdict's business, before any of these is called.
 
 mod error;
+mod instances;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,10 @@ use crate::rules::Rules;
 use crate::{App, Operator, record};
 
 pub use error::ServiceChangeError;
+pub use instances::{
+    Asking, DocumentError, LARGEST_DOCUMENT_BYTES, NoInstances, OpenDocument, ReadFault, Reader, Reading,
+    ServiceInstances, document, standings,
+};
 
 /// The longest declaration, in bytes of JSON.
 pub const LONGEST_DECLARATION: usize = 256 * 1024;

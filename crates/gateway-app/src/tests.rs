@@ -131,6 +131,7 @@ impl World {
             fetch: Arc::new(Nowhere),
             issuers: Arc::new(crate::access_tokens::AccessTokens::new(Arc::new(Nowhere))),
             yubico: None,
+            instances: Arc::new(crate::services::NoInstances),
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -94,6 +94,7 @@ fn reason(end: End) -> Option<String> {
         }),
         End::Stopped(ending) => Some(ending.reason),
         End::SocketLost => Some("the connection to the gateway was lost".to_owned()),
+        End::Silent { after } => Some(format!("nothing was heard of the gateway for {} s", after.as_secs())),
         End::SocketBroke(fault) => Some(format!("the gateway broke the tunnel: {fault}")),
         End::StreamBroke => Some("the local program broke the connection".to_owned()),
     }

@@ -36,6 +36,7 @@ pub use limits::LimitOptions;
 pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
 pub use redirect::{RedirectParts, serve_redirect};
 pub use services::{
-    BodyFault, CredentialError, SecretError, SendError, ServiceParts, TokenError, VaultAccess, VaultToken,
+    BodyFault, CredentialError, SecretError, SendError, ServiceParts, ServiceUpstreams, ServiceWatch,
+    TokenError, VaultAccess, VaultToken,
 };
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -29,7 +29,7 @@ use crate::limits::{LimitOptions, Limits};
 use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
 use crate::refusals::RefusalCounter;
-use crate::services::{ServiceParts, ServiceUpstreams};
+use crate::services::ServiceUpstreams;
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
@@ -126,7 +126,7 @@ pub struct DataPlane {
     pub(crate) own_writes: OwnWrites,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: Limits,
-    pub(crate) services: ServiceUpstreams,
+    pub(crate) services: Arc<ServiceUpstreams>,
     /// Open sockets; they outlive the connection that they came over.
     pub(crate) sockets: TaskTracker,
     /// Cancelled when open sockets have to end.
@@ -142,7 +142,7 @@ impl DataPlane {
     /// When a row's secret labels cannot be understood: then no reply of that row could be made safe.
     pub fn new(
         parts: DataPlaneParts,
-        services: ServiceParts,
+        services: Arc<ServiceUpstreams>,
     ) -> Result<Arc<Self>, gateway_secrets::LabelError> {
         let labels = parts
             .routes
@@ -151,12 +151,6 @@ impl DataPlane {
             .map(|row| Ok((row.secrets.clone(), Labels::parse(&row.secrets)?)))
             .collect::<Result<_, _>>()?;
         let limits = Limits::new(parts.limits.clone());
-        let services = ServiceUpstreams::new(
-            services,
-            Arc::clone(&parts.store),
-            Arc::clone(&parts.clock),
-            Arc::clone(&parts.entropy),
-        );
         Ok(Arc::new(Self {
             parts,
             known: KnownSecrets::new(),

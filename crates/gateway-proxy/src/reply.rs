@@ -61,6 +61,8 @@ pub(crate) struct Asker {
     pub(crate) channel: Channel,
     /// How the client reached the gateway.
     pub(crate) scheme: Scheme,
+    /// The name that the client used is one of its own machine's.
+    pub(crate) is_local: bool,
     /// Set for a browser, which is told problems as pages.
     pub(crate) page: Option<PageAsked>,
     /// A page of another origin is behind the request, which the service lists.
@@ -98,6 +100,7 @@ impl Asker {
         let mut asker = Self {
             channel: Channel::Api,
             scheme: Scheme::Http,
+            is_local: false,
             page: None,
             cross_origin: None,
             going: None,
@@ -256,10 +259,16 @@ fn service_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
-    if asker.scheme == Scheme::Https {
+    strict_transport(headers, asker);
+    cors_headers(headers, asker);
+}
+
+/// Browsers use this name over TLS only from now on (RFC 6797). Not `localhost`: it is every program's on that machine,
+/// and most of them speak none.
+fn strict_transport(headers: &mut HeaderMap, asker: &Asker) {
+    if asker.scheme == Scheme::Https && !asker.is_local {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
-    cors_headers(headers, asker);
 }
 
 /// Which pages of other origins may read what comes from a service: never what the service itself says of it.
@@ -281,9 +290,7 @@ fn common_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId)
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    if asker.scheme == Scheme::Https {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
-    }
+    strict_transport(headers, asker);
     if asker.channel != Channel::Web {
         rate_headers(headers, &asker.standings);
     }

@@ -32,6 +32,7 @@ use crate::upstream::UpstreamError;
 
 pub(crate) mod body;
 mod credentials;
+mod document;
 mod health;
 mod pool;
 pub(crate) mod rates;
@@ -39,13 +40,14 @@ mod secrets;
 mod token;
 
 pub use credentials::CredentialError;
+pub use document::ServiceWatch;
 pub use secrets::{SecretError, VaultAccess, VaultToken};
 pub use token::TokenError;
 
 pub use body::BodyFault;
 use body::{Lender, Upload};
 use credentials::{Credentials, Held};
-use health::HealthChecks;
+use health::{HealthChecks, Means};
 use pool::Pools;
 use rates::ServiceRates;
 use secrets::SecretReader;
@@ -173,7 +175,7 @@ impl SendError {
 }
 
 /// The ways to all services.
-pub(crate) struct ServiceUpstreams {
+pub struct ServiceUpstreams {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     pools: Arc<Pools>,
@@ -194,7 +196,8 @@ impl fmt::Debug for ServiceUpstreams {
 }
 
 impl ServiceUpstreams {
-    pub(crate) fn new(
+    /// None is known yet.
+    pub fn new(
         parts: ServiceParts,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
@@ -230,14 +233,21 @@ impl ServiceUpstreams {
     }
 
     fn make_for(&self, services: &Arc<ServiceTable>) {
+        let now = self.clock.now();
         let mut balances = self.balances.lock().unwrap_or_else(PoisonError::into_inner);
         balances.retain(|name, _| services.named(name).is_some());
         for service in services.services() {
-            balances.entry(service.name.to_string()).or_default().declare(&service.upstreams);
+            balances.entry(service.name.to_string()).or_default().declare(&service.upstreams, now);
         }
         drop(balances);
         self.pools.keep_only(services);
-        self.checks.follow(services, &self.pools, &self.balances, &self.secrets);
+        let means = Means {
+            pools: Arc::clone(&self.pools),
+            balances: Arc::clone(&self.balances),
+            secrets: Arc::clone(&self.secrets),
+            clock: Arc::clone(&self.clock),
+        };
+        self.checks.follow(services, &means);
     }
 
     /// Each minute: signing keys are kept up, and what nobody needs is let go.
@@ -439,7 +449,7 @@ impl ServiceUpstreams {
             // Its declaration was taken away while the request was under way, which it does not notice.
             None => {
                 let balance = balances.entry(service.name.to_string()).or_default();
-                balance.declare(&service.upstreams);
+                balance.declare(&service.upstreams, self.clock.now());
                 ask(balance)
             }
         }

@@ -21,7 +21,7 @@ use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
     DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackLooks, RackTarget, RackTls,
-    ServiceParts, Upstream, VaultAccess, VaultToken,
+    ServiceParts, ServiceUpstreams, ServiceWatch, Upstream, VaultAccess, VaultToken,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
@@ -186,6 +186,12 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let wake = Arc::new(Notify::new());
     let worker = worker(&config, &store, &wake)?;
     let fetch = Arc::new(HttpFetch::new(None)?);
+    let upstreams = Arc::new(ServiceUpstreams::new(
+        service_parts(&config, &store, fetch.clone()),
+        store.clone(),
+        surroundings.clock.clone(),
+        surroundings.entropy.clone(),
+    ));
     let app = Arc::new(App {
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
@@ -204,6 +210,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         issuers: Arc::new(AccessTokens::new(fetch.clone())),
         yubico: yubico(&config, &fetch, &surroundings.entropy),
         notices: gateway_jobs::notices(&config.mail, &store, &surroundings.clock, &wake),
+        instances: Arc::new(ServiceWatch::new(upstreams.clone(), rules.clone())),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
         rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
@@ -249,7 +256,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         store: store.clone(),
     };
     gateway_app::settings_changes::shorten_all_sessions(&app).await?;
-    let plane = DataPlane::new(parts, service_parts(&config, &store, fetch))?;
+    let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
     let running = Running {
         addresses: local_addresses(&listeners),
@@ -547,6 +554,11 @@ impl Running {
     pub fn follow(&self, file: ConfigFile) {
         let (app, stopping) = (self.app.clone(), self.stopping.clone());
         self.background.spawn(follow::follow(app, file, self.shown.clone(), stopping));
+    }
+
+    /// Tends the services now, as is done each minute.
+    pub async fn tend_services(&self) {
+        self.plane.tend_services().await;
     }
 
     /// Reads the configuration file now, as [`Self::follow`] does when it was changed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gateway_types::Timestamp;
 
 use crate::service::UpstreamAddress;
+use crate::standing::{InstanceStanding, InstanceState};
 
 /// Failures without a reply in a row, after which an instance is left out.
 const LOST_LIMIT: u32 = 3;
@@ -56,6 +57,8 @@ struct Instance {
     /// Since when, and until when it is left out.
     ejected: Option<(Timestamp, Timestamp)>,
     failed_checks: u32,
+    /// When it came, was drained or undrained, or its checks began to fail or to succeed.
+    changed: Timestamp,
 }
 
 impl Default for Balance {
@@ -66,15 +69,25 @@ impl Default for Balance {
 
 impl Balance {
     /// Takes over the addresses of a declaration. What is known of an address that was there before is kept.
-    pub fn declare(&mut self, addresses: &[UpstreamAddress]) {
+    pub fn declare(&mut self, addresses: &[UpstreamAddress], now: Timestamp) {
         let mut before = std::mem::take(&mut self.instances);
         self.instances = addresses
             .iter()
             .map(|address| match before.iter().position(|instance| instance.is(address)) {
-                Some(index) => Instance { address: address.clone(), ..before.swap_remove(index) },
-                None => Instance::new(address.clone()),
+                Some(index) => {
+                    let known = before.swap_remove(index);
+                    let was_draining = known.address.weight == 0;
+                    let changed = if was_draining == (address.weight == 0) { known.changed } else { now };
+                    Instance { address: address.clone(), changed, ..known }
+                }
+                None => Instance::new(address.clone(), now),
             })
             .collect();
+    }
+
+    /// How every instance stands, in the order of the declaration.
+    pub fn standings(&self, now: Timestamp) -> Vec<InstanceStanding> {
+        self.instances.iter().map(|instance| instance.standing(now)).collect()
     }
 
     /// The instance for the next request of this version that is none of `tried`; `None` when there is none that
@@ -160,9 +173,13 @@ impl Balance {
     }
 
     /// A health check of an instance ended.
-    pub fn checked(&mut self, address: &UpstreamAddress, is_healthy: bool) {
+    pub fn checked(&mut self, address: &UpstreamAddress, is_healthy: bool, now: Timestamp) {
         if let Some(instance) = self.find(address) {
+            let was_healthy = instance.failed_checks < CHECK_LIMIT;
             instance.failed_checks = if is_healthy { 0 } else { instance.failed_checks.saturating_add(1) };
+            if was_healthy != (instance.failed_checks < CHECK_LIMIT) {
+                instance.changed = now;
+            }
         }
     }
 
@@ -197,8 +214,33 @@ impl Balance {
 }
 
 impl Instance {
-    fn new(address: UpstreamAddress) -> Self {
-        Self { address, credit: 0, lost: 0, errors: 0, ejections: 0, ejected: None, failed_checks: 0 }
+    fn new(address: UpstreamAddress, now: Timestamp) -> Self {
+        Self {
+            address,
+            credit: 0,
+            lost: 0,
+            errors: 0,
+            ejections: 0,
+            ejected: None,
+            failed_checks: 0,
+            changed: now,
+        }
+    }
+
+    /// The first reason that there is to leave it out, as [`Balance::pick`] looks at them.
+    fn standing(&self, now: Timestamp) -> InstanceStanding {
+        let ejected = self.ejected.filter(|_| self.is_ejected(now));
+        let (state, since) = match ejected {
+            _ if self.address.weight == 0 => (InstanceState::Draining, self.changed),
+            Some((since, until)) => (InstanceState::Ejected { until }, since),
+            None if self.failed_checks >= CHECK_LIMIT => (InstanceState::Unhealthy, self.changed),
+            None => {
+                // An ejection that is over ended by itself.
+                let ended = self.ejected.map(|(_, until)| until).filter(|until| *until <= now);
+                (InstanceState::Healthy, ended.map_or(self.changed, |ended| ended.max(self.changed)))
+            }
+        };
+        InstanceStanding { address: self.address.clone(), state, since: Some(since) }
     }
 
     /// Whether it is the same place; its share may have changed.
@@ -234,7 +276,7 @@ mod tests {
 
     fn balance(addresses: &[UpstreamAddress]) -> Balance {
         let mut balance = Balance::default();
-        balance.declare(addresses);
+        balance.declare(addresses, at(0));
         balance
     }
 
@@ -288,7 +330,7 @@ mod tests {
         assert_eq!(both.failed(&a, Failure::Lost, at(17), 0), Some(Duration::from_secs(20)));
         for _ in 0..30 {
             both.failed(&a, Failure::Lost, at(100_000), 0);
-            both.declare(&[a.clone(), b.clone()]);
+            both.declare(&[a.clone(), b.clone()], at(100_000));
         }
         both.succeeded(&a, at(200_000));
         assert_eq!(both.failed(&a, Failure::Lost, at(200_000), 0), None, "long ago is forgotten");
@@ -312,13 +354,13 @@ mod tests {
     fn checks_and_reloads_are_remembered() {
         let (a, b) = (address("a", 1, None), address("b", 1, None));
         let mut both = balance(&[a.clone(), b.clone()]);
-        both.checked(&a, false);
+        both.checked(&a, false, at(0));
         assert!(both.is_healthy(&a));
-        both.checked(&a, false);
+        both.checked(&a, false, at(0));
         assert!(!both.is_healthy(&a));
-        both.declare(&[b, address("a", 7, None), address("c", 1, None)]);
+        both.declare(&[b, address("a", 7, None), address("c", 1, None)], at(0));
         assert_eq!(turns(&mut both, None, 4, at(0)), "bcbc");
-        both.checked(&a, true);
+        both.checked(&a, true, at(0));
         assert!(turns(&mut both, None, 4, at(0)).contains('a'));
     }
 
@@ -328,5 +370,35 @@ mod tests {
         assert_eq!((0..50).filter(|_| one.may_repeat()).count(), 10);
         (0..20).for_each(|_| one.asked());
         assert_eq!((0..50).filter(|_| one.may_repeat()).count(), 2);
+    }
+
+    #[test]
+    fn how_instances_stand_is_told_with_the_time() {
+        let (a, b, c) = (address("a", 1, None), address("b", 1, None), address("c", 0, None));
+        let mut all = balance(&[a.clone(), b.clone(), c.clone()]);
+        let told = |all: &Balance, now: i64| -> Vec<(InstanceState, Option<i64>)> {
+            let seconds = |since: Timestamp| since.micros() / 1_000_000;
+            all.standings(at(now)).iter().map(|one| (one.state, one.since.map(seconds))).collect()
+        };
+        let (healthy, draining) = (InstanceState::Healthy, InstanceState::Draining);
+        assert_eq!(told(&all, 1), [(healthy, Some(0)), (healthy, Some(0)), (draining, Some(0))]);
+        for _ in 0..3 {
+            all.failed(&a, Failure::Lost, at(10), 0);
+        }
+        all.checked(&b, false, at(11));
+        assert_eq!(told(&all, 12)[1], (healthy, Some(0)), "once is no habit");
+        all.checked(&b, false, at(12));
+        let ejected = InstanceState::Ejected { until: at(15) };
+        let unhealthy = InstanceState::Unhealthy;
+        assert_eq!(told(&all, 14), [(ejected, Some(10)), (unhealthy, Some(12)), (draining, Some(0))]);
+        assert_eq!(told(&all, 16)[0], (healthy, Some(15)), "an ejection ends by itself");
+        all.checked(&b, false, at(17));
+        all.checked(&b, true, at(18));
+        assert_eq!(told(&all, 20)[1], (healthy, Some(18)));
+        // Drained by a change of the declaration, and taken back.
+        all.declare(&[address("a", 0, None), b.clone(), address("c", 2, None)], at(30));
+        assert_eq!(told(&all, 31), [(draining, Some(30)), (healthy, Some(18)), (healthy, Some(30))]);
+        all.declare(&[address("a", 0, None), b, address("c", 3, None)], at(40));
+        assert_eq!(told(&all, 41), [(draining, Some(30)), (healthy, Some(18)), (healthy, Some(30))]);
     }
 }

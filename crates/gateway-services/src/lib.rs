@@ -16,6 +16,7 @@ mod request;
 mod route;
 mod service;
 mod set_cookie;
+mod standing;
 mod table;
 mod template;
 mod way;
@@ -33,6 +34,7 @@ pub use request::{Ask, ServiceRequest, ServiceRouteError};
 pub use route::{Route, Tail};
 pub use service::{Kind, Service, ServiceName, UpstreamAddress, UpstreamProtocol, UpstreamTls};
 pub use set_cookie::set_cookie;
+pub use standing::{InstanceStanding, InstanceState};
 pub use table::{Found, ServiceTable, TableError};
 pub use way::{Health, VersionNotice, Way};
 

@@ -132,6 +132,33 @@ impl Service {
         })
     }
 
+    /// The request for the service's own OpenAPI document, as somebody would make it who opens its address; `None`
+    /// when the declaration names none.
+    ///
+    /// # Errors
+    /// [`ServiceRouteError`]: no route leads to it.
+    pub fn document(self: &Arc<Self>) -> Option<Result<ServiceRequest, ServiceRouteError>> {
+        let (path, query) = self.document_place()?;
+        let whole = format!("{}{path}", self.prefix_path());
+        let canonical = CanonicalPath::parse(&whole).ok();
+        let below = canonical.as_ref().and_then(|path| path.below(&self.prefix));
+        let (Some(path), Some(below)) = (canonical.clone(), below) else {
+            return Some(Err(ServiceRouteError::Unknown));
+        };
+        let ask = Ask { method: "GET", query: query.as_deref(), socket: false, version: None };
+        Some(self.identify(path, &below, ask))
+    }
+
+    /// Path, beginning with a slash, and query of the OpenAPI document below the prefix.
+    fn document_place(&self) -> Option<(String, Option<String>)> {
+        let declared = self.raw.openapi.as_deref()?;
+        let (path, query) = match declared.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (declared, None),
+        };
+        Some((format!("/{}", path.trim_start_matches('/')), query))
+    }
+
     fn operation_of(&self, below: &CanonicalPath, ask: Ask<'_>) -> Result<Named<'_>, ServiceRouteError> {
         let method = if ask.socket { SOCKET } else { ask.method };
         let mut allowed: Vec<String> = Vec::new();

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::RESERVED_PREFIX;
 use crate::fault::{FaultKind, Faults, ServiceFault};
-use crate::path::CanonicalPath;
+use crate::path::{CanonicalPath, canonical_query};
 use crate::raw::{RawKind, RawProtocol, RawService, RawUpstream, RawVersion};
 use crate::route::{self, Route, Tail};
 use crate::way::{self, Way};
@@ -182,6 +182,7 @@ impl Service {
         versions(&raw, &mut faults);
         let way = way::way(&raw, &mut faults);
         place(&raw, &mut faults);
+        openapi(&raw, &mut faults);
         let has_tail = raw.tail.unwrap_or(raw.routes.is_empty());
         if !faults.is_empty() {
             return Err(faults.into_found());
@@ -308,6 +309,19 @@ fn place(raw: &RawService, faults: &mut Faults) {
     }
     if raw.strip_prefix && raw.prefix.is_none() {
         faults.conflict("strip_prefix", "there is no prefix to take away");
+    }
+}
+
+fn openapi(raw: &RawService, faults: &mut Faults) {
+    let Some(text) = &raw.openapi else { return };
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = format!("/{}", path.trim_start_matches('/'));
+    let is_path = CanonicalPath::parse(&path).is_ok_and(|parsed| parsed.to_string() == path);
+    if !is_path || canonical_query(query).is_err() {
+        faults.malformed("openapi", text, "a path below the service's prefix, such as `/openapi.json`");
+    }
+    if raw.kind == RawKind::Tcp {
+        faults.conflict("openapi", "a TCP service has no OpenAPI document");
     }
 }
 

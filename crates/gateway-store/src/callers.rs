@@ -116,6 +116,8 @@ pub struct KnownCaller {
     /// The host of a service that this secret of a web session is for, and no other; `None` = the gateway's own
     /// hosts.
     pub host: Option<Arc<str>>,
+    /// When this secret of a host was made; `None` for every other credential.
+    pub made: Option<Timestamp>,
     /// From where it may be used; none = from everywhere.
     pub networks: Arc<[IpNet]>,
     /// Microseconds; the last use this process knows of.

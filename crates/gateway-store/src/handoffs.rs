@@ -250,6 +250,9 @@ impl Handoffs {
 }
 
 /// Adds a secret to a live web session, in place of those that it had at this host; false when it ended.
+///
+/// It is never older than the session's last second factor, also when that was given at an instance whose clock is
+/// ahead: a secret made after a factor has to count as such, or its browser would be sent here again and again.
 async fn open(
     tx: &mut WriteTx,
     session: SessionId,
@@ -265,7 +268,8 @@ async fn open(
         .await?;
     let inserted = sqlx::query(
         "INSERT INTO host_sessions (digest, session_id, host, created) \
-         SELECT $1, sessions.id, $3, $4 FROM sessions \
+         SELECT $1, sessions.id, $3, COALESCE((SELECT MAX(step_ups.opened) FROM step_ups \
+         WHERE step_ups.credential_id = sessions.id AND step_ups.opened > $4), $4) FROM sessions \
          WHERE sessions.id = $2 AND sessions.kind = 'web_session' AND sessions.revoked IS NULL AND sessions.expires > $4",
     )
     .bind(digest_text(&credential_digest(secret.expose())))

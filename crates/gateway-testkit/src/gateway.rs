@@ -409,6 +409,11 @@ impl TestGateway {
         self.running().follow(self.config_file());
     }
 
+    /// Does now what `serve` does for its services each minute: its own minutes are no test's.
+    pub async fn minute_of_services(&self) {
+        self.running().tend_services().await;
+    }
+
     /// Reads the configuration file again now, as `serve` does when it was changed.
     pub async fn read_file_again(&self) {
         self.running().read_again(self.config_file()).await;

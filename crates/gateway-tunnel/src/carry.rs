@@ -18,8 +18,20 @@ use crate::receiver::{ByteReceiver, Control, TunnelFault};
 /// How much is read at once, and so the largest frame that is sent, in bytes.
 const READ_BYTES: usize = 32 * 1024;
 
-/// How often the gateway's side pings. Load balancers cut what is idle for 60 s, some for 30 s.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Signs of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pulse {
+    /// How often each side gives one.
+    pub(crate) interval: Duration,
+    /// After how long without any the other side is given up.
+    ///
+    /// Only time spent waiting for it counts. While its bytes wait for a stream that takes none, nothing is read
+    /// from it, and that is not its fault.
+    pub(crate) silence: Duration,
+}
+
+/// Load balancers cut what is idle for 60 s, some for 30 s. Three signs and a half may be missed.
+const PULSE: Pulse = Pulse { interval: Duration::from_secs(20), silence: Duration::from_secs(70) };
 
 /// How long the other side has to take the reason of an end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -27,9 +39,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Which end of the WebSocket this is.
 #[derive(Clone, Debug)]
 pub enum Side {
-    /// The gateway's. It pings.
+    /// The gateway's. Its signs of life are pings.
     Server,
     /// The command line's. It masks what it sends with these random bytes (RFC 6455, section 5.3).
+    ///
+    /// Its signs of life are pongs that nobody asked for (section 5.5.3): while its program does not read, the
+    /// gateway's pings wait behind bytes, and it must not be taken for one that is gone.
     Client(Arc<dyn Entropy>),
 }
 
@@ -67,6 +82,11 @@ pub enum End {
     },
     /// The connection of the WebSocket was lost.
     SocketLost,
+    /// Nothing was heard of the other side of the WebSocket for this long, though its connection seemed open.
+    Silent {
+        /// How long.
+        after: Duration,
+    },
     /// The other side of the WebSocket broke a rule.
     SocketBroke(TunnelFault),
     /// The stream broke.
@@ -86,12 +106,31 @@ enum Word {
     Broke(TunnelFault),
 }
 
+/// Nothing came from the other side for too long.
+struct Silent;
+
 /// Carries bytes between an open WebSocket and a stream.
 ///
 /// Nothing is read from one side before what came from it was written to the other, so a slow side slows its
-/// partner and memory stays bounded. When `stop` is ready no further byte goes to the stream, and the other side
+/// partner and memory stays bounded. A side that is not heard of for 70 s is given up. When `stop` is ready no further byte goes to the stream, and the other side
 /// of the WebSocket has one second to take the reason.
 pub async fn carry<W, S>(
+    socket: W,
+    stream: S,
+    side: Side,
+    counters: &Counters,
+    stop: impl Future<Output = Ending>,
+) -> End
+where
+    W: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    carry_with(PULSE, socket, stream, side, counters, stop).await
+}
+
+/// [`carry`] with signs of life of another pace.
+pub(crate) async fn carry_with<W, S>(
+    pulse: Pulse,
     socket: W,
     stream: S,
     side: Side,
@@ -112,11 +151,15 @@ where
     };
     let receive = async {
         let mut socket_read = socket_read;
+        let receiver = ByteReceiver::new(sender);
+        let half = ReceivingHalf { receiver, silence: pulse.silence, counter: &counters.to_stream };
         tokio::select! {
-            word = receive(&mut socket_read, stream_write, sender, &tell, &counters.to_stream) => {
+            received = half.run(&mut socket_read, stream_write, &tell) => match received {
                 // The sending half may be gone already, and then nobody needs to know.
-                let _ = tell.send(word).await;
-            }
+                Ok(word) => drop(tell.send(word).await),
+                // The sending half may be waiting to write to a side that is gone: it is not asked any more.
+                Err(Silent) => return End::Silent { after: pulse.silence },
+            },
             () = stopped.cancelled() => {}
         }
         // What still comes is dropped, so that a reset does not overtake the last words.
@@ -125,62 +168,69 @@ where
             bin.clear();
         }
         drop(tell);
-        std::future::pending::<()>().await;
+        std::future::pending().await
     };
-    let half = SendingHalf { socket: socket_write, side, stopped: stopped.clone() };
+    let half = SendingHalf { socket: socket_write, side, interval: pulse.interval, stopped: stopped.clone() };
     let send = half.run(stream_read, words, &counters.from_stream, stop);
     tokio::select! {
         end = send => end,
-        () = receive => End::SocketLost,
+        end = receive => end,
     }
 }
 
-/// WebSocket to stream; the word it ends with.
-async fn receive<W: AsyncRead, S: AsyncWrite>(
-    socket: &mut ReadHalf<W>,
-    mut stream: WriteHalf<S>,
-    sender: Sender,
-    tell: &mpsc::Sender<Word>,
-    counter: &AtomicU64,
-) -> Word {
-    let mut receiver = ByteReceiver::new(sender);
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    let mut carried = Vec::with_capacity(READ_BYTES);
-    let mut takes_more = true;
-    loop {
-        buffer.reserve(READ_BYTES);
-        match socket.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return Word::Lost,
-            Ok(_) => {}
-        }
-        let mut controls = Vec::new();
-        let taken = receiver.advance(&buffer, &mut carried, |control| controls.push(control));
-        if takes_more && !carried.is_empty() {
-            takes_more = stream.write_all(&carried).await.is_ok() && stream.flush().await.is_ok();
-            if takes_more {
-                counter.fetch_add(carried.len() as u64, Ordering::Relaxed);
-            } else if tell.send(Word::End).await.is_err() {
-                return Word::Lost;
+struct ReceivingHalf<'a> {
+    receiver: ByteReceiver,
+    silence: Duration,
+    counter: &'a AtomicU64,
+}
+
+impl ReceivingHalf<'_> {
+    /// WebSocket to stream; the word it ends with.
+    async fn run<W: AsyncRead, S: AsyncWrite>(
+        mut self,
+        socket: &mut ReadHalf<W>,
+        mut stream: WriteHalf<S>,
+        tell: &mpsc::Sender<Word>,
+    ) -> Result<Word, Silent> {
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        let mut carried = Vec::with_capacity(READ_BYTES);
+        let mut takes_more = true;
+        loop {
+            buffer.reserve(READ_BYTES);
+            match timeout(self.silence, socket.read_buf(&mut buffer)).await {
+                Ok(Ok(0) | Err(_)) => return Ok(Word::Lost),
+                Ok(Ok(_)) => {}
+                Err(_) => return Err(Silent),
             }
-        }
-        carried.clear();
-        for control in controls {
-            match control {
-                // Of several pings the latest answer counts (RFC 6455, section 5.5.3).
-                Control::Ping(payload) => drop(tell.try_send(Word::Pong(payload))),
-                Control::Close { code, reason } => return Word::Close { code, reason },
-                Control::End => {
-                    // A stream that is gone already is told by its reading half.
-                    let _ = stream.shutdown().await;
-                    if tell.send(Word::End).await.is_err() {
-                        return Word::Lost;
+            let mut controls = Vec::new();
+            let taken = self.receiver.advance(&buffer, &mut carried, |control| controls.push(control));
+            if takes_more && !carried.is_empty() {
+                takes_more = stream.write_all(&carried).await.is_ok() && stream.flush().await.is_ok();
+                if takes_more {
+                    self.counter.fetch_add(carried.len() as u64, Ordering::Relaxed);
+                } else if tell.send(Word::End).await.is_err() {
+                    return Ok(Word::Lost);
+                }
+            }
+            carried.clear();
+            for control in controls {
+                match control {
+                    // Of several pings the latest answer counts (RFC 6455, section 5.5.3).
+                    Control::Ping(payload) => drop(tell.try_send(Word::Pong(payload))),
+                    Control::Close { code, reason } => return Ok(Word::Close { code, reason }),
+                    Control::End => {
+                        // A stream that is gone already is told by its reading half.
+                        let _ = stream.shutdown().await;
+                        if tell.send(Word::End).await.is_err() {
+                            return Ok(Word::Lost);
+                        }
                     }
                 }
             }
-        }
-        match taken {
-            Ok(count) => buffer.advance(count),
-            Err(fault) => return Word::Broke(fault),
+            match taken {
+                Ok(count) => buffer.advance(count),
+                Err(fault) => return Ok(Word::Broke(fault)),
+            }
         }
     }
 }
@@ -197,6 +247,7 @@ enum Cut {
 struct SendingHalf<W> {
     socket: WriteHalf<W>,
     side: Side,
+    interval: Duration,
     stopped: CancellationToken,
 }
 
@@ -209,9 +260,12 @@ impl<W: AsyncWrite> SendingHalf<W> {
         stop: F,
     ) -> End {
         tokio::pin!(stop);
-        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        let mut pings = interval_at(Instant::now() + self.interval, self.interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let pings_wanted = matches!(self.side, Side::Server);
+        let sign_of_life = match self.side {
+            Side::Server => Opcode::Ping,
+            Side::Client(_) => Opcode::Pong,
+        };
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let (mut stream_open, mut socket_open) = (true, true);
         loop {
@@ -255,7 +309,7 @@ impl<W: AsyncWrite> SendingHalf<W> {
                         return self.farewell(1011, "the connection behind the tunnel broke", End::StreamBroke).await;
                     }
                 },
-                _ = pings.tick(), if pings_wanted => self.write(Opcode::Ping, b"", stop.as_mut()).await,
+                _ = pings.tick() => self.write(sign_of_life, b"", stop.as_mut()).await,
             };
             match written {
                 Ok(()) => {}

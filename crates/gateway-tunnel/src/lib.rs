@@ -3,7 +3,8 @@
 //! The wire form: each binary message carries bytes, in order; where messages begin and end means nothing. An
 //! empty, unfragmented binary message is the end of that side's bytes, so that either side can go on alone (a
 //! half-close). A close frame ends both: 1000 when both sides had ended, otherwise with a reason. Text is an
-//! error. The gateway pings, so that nothing in between takes the tunnel for idle.
+//! error. Each side gives a sign of life every 20 s (the gateway a ping, the command line a pong), so that nothing in
+//! between takes the tunnel for idle, and gives the other one up after 70 s without any.
 //!
 //! It knows neither HTTP nor policy, nor who asked for the tunnel. Start reading at [`carry()`]; what the frames
 //! mean is [`ByteReceiver`], which does no I/O.

@@ -8,6 +8,7 @@ use gateway_types::OsEntropy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
+use crate::carry::{Pulse, carry_with};
 use crate::{ByteReceiver, Control, Counters, End, Ending, Side, TunnelFault, carry};
 
 fn received(input: &[u8], step: usize) -> (Vec<u8>, Vec<Control>, Option<TunnelFault>) {
@@ -161,4 +162,67 @@ async fn a_peer_that_does_not_read_slows_its_partner_and_cannot_hold_up_a_stop()
     let mut left = Vec::new();
     soon(reader.read_to_end(&mut left)).await.unwrap();
     assert!(left.len() <= 1024, "{}", left.len());
+}
+
+/// As fast as a test can wait for, and slow enough for a busy machine.
+const QUICK: Pulse = Pulse { interval: Duration::from_millis(100), silence: Duration::from_secs(2) };
+
+#[tokio::test]
+async fn a_side_that_vanished_is_given_up_although_its_connection_seems_open() {
+    for busy in [false, true] {
+        // Held open and never read: what a client is that lost its network without a word.
+        let (vanished, socket) = duplex(4096);
+        let (mut service, stream) = duplex(4096);
+        let server = tokio::spawn(async move {
+            let stop = std::future::pending();
+            carry_with(QUICK, socket, stream, Side::Server, &Counters::default(), stop).await
+        });
+        if busy {
+            // Also while the gateway waits to write to it.
+            let _stuck = timeout(Duration::from_millis(300), service.write_all(&[0; 1 << 20])).await;
+        }
+        assert_eq!(soon(server).await.unwrap(), End::Silent { after: QUICK.silence }, "busy: {busy}");
+        let mut rest = Vec::new();
+        assert_eq!(soon(service.read_to_end(&mut rest)).await.unwrap(), 0, "the service is let go");
+        drop(vanished);
+    }
+}
+
+#[tokio::test]
+async fn a_side_whose_program_does_not_read_is_not_taken_for_one_that_vanished() {
+    let (client_socket, server_socket) = duplex(4096);
+    let (mut local, client_stream) = duplex(4096);
+    let (mut service, server_stream) = duplex(4096);
+    let client = tokio::spawn(async move {
+        let (side, stop) = (Side::Client(Arc::new(OsEntropy)), std::future::pending());
+        carry_with(QUICK, client_socket, client_stream, side, &Counters::default(), stop).await
+    });
+    let server = tokio::spawn(async move {
+        let stop = std::future::pending();
+        carry_with(QUICK, server_socket, server_stream, Side::Server, &Counters::default(), stop).await
+    });
+    let bytes = vec![7; 256 * 1024];
+    let sent = bytes.clone();
+    let writing = tokio::spawn(async move {
+        service.write_all(&sent).await.unwrap();
+        service.shutdown().await.unwrap();
+        service
+    });
+    // Nobody reads for longer than either side may be silent. Waiting is what is tested here.
+    let (mut client, mut server) = (client, server);
+    let ended = async {
+        tokio::select! {
+            end = &mut client => end.unwrap(),
+            end = &mut server => end.unwrap(),
+        }
+    };
+    let ended = timeout(QUICK.silence * 2, ended).await;
+    assert!(ended.is_err(), "{ended:?}");
+    let mut read = Vec::new();
+    soon(local.read_to_end(&mut read)).await.unwrap();
+    assert_eq!(read, bytes);
+    drop(soon(writing).await.unwrap());
+    local.shutdown().await.unwrap();
+    soon(client).await.unwrap();
+    soon(server).await.unwrap();
 }

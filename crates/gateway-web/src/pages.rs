@@ -140,6 +140,7 @@ pages! {
     "POST /app/apps/{app}/settings/reset" => settings::reset,
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,
+    "GET /app/services/{name}/openapi" => services::document,
     "GET /app/audit" => audit::list,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,

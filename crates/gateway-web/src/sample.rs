@@ -101,6 +101,7 @@ impl Sample {
             fetch: Arc::new(Unreachable),
             issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Unreachable))),
             yubico: None,
+            instances: Arc::new(gateway_app::services::NoInstances),
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),

@@ -4,12 +4,13 @@
 //! `serve` runs, decided by the same policy. Start reading at [`run`].
 
 mod announcement;
+mod certificate;
 mod parties;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -23,7 +24,8 @@ use crate::output::{Format, remark};
 use crate::stop::{StopSignals, Stopped};
 use crate::{Context, program_log};
 
-use announcement::Announcement;
+use announcement::{Announcement, Place};
+use certificate::Certificate;
 use parties::{DataDirectory, People, Provider, Rack};
 
 /// The arguments of `demo`.
@@ -48,6 +50,9 @@ pub(crate) struct DemoArguments {
     /// Keep the data in this directory, and go on with what is there; without it, a temporary one
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Speak HTTPS, with a certificate that the demo signs itself for this run
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Use this database instead of a file in the data directory: sqlite:///path or postgres://…
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
@@ -71,11 +76,16 @@ pub(crate) async fn run(context: &Context, arguments: DemoArguments) -> Result<E
     let directory = DataDirectory::open(arguments.data_dir.as_deref())?;
     let rack = Rack::start(arguments.rack_url.as_deref(), arguments.rack_port).await?;
     let provider = Provider::start(arguments.idp_port).await?;
-    let config = config(&arguments, &rack, &provider, directory.path().to_owned())?;
+    let certificate = match arguments.tls {
+        true => Some(Certificate::make(directory.path(), SystemClock.now())?),
+        false => None,
+    };
+    let config = config(&arguments, &rack, &provider, directory.path().to_owned(), certificate.as_ref())?;
     program_log::start(config.log.format, &config.log.filter)?;
     let running = start_gateway(&config, arguments.port).await?;
     let people = People::settle(&running.store, &config, SystemClock.now()).await?;
-    announce(context, &Announcement::new(&running, &rack, &provider, &directory, &config, &people)?)?;
+    let place = Place { directory: &directory, certificate: certificate.as_ref() };
+    announce(context, &Announcement::new(&running, &rack, &provider, place, &config, &people)?)?;
     drop(people);
     signals.next().await;
     if context.output.format == Format::Text {
@@ -105,11 +115,16 @@ fn config(
     rack: &Rack,
     provider: &Provider,
     data_dir: PathBuf,
+    certificate: Option<&Certificate>,
 ) -> Result<Config, Failure> {
+    let file = |path: fn(&Certificate) -> &Path| certificate.map(|one| path(one).display().to_string());
     let mut provided = vec![
         (variables::LISTENER_ADDRESSES, Some(loopback_addresses())),
         (variables::ADMIN_ADDRESS, Some("127.0.0.1".to_owned())),
-        (variables::LISTENER_TLS, None),
+        (variables::LISTENER_TLS, certificate.map(|_| "files".to_owned())),
+        (variables::TLS_CERTIFICATE_FILES, file(Certificate::chain)),
+        (variables::TLS_KEY_FILES, file(Certificate::key)),
+        (variables::HTTP_PORT, None),
         (variables::DOMAIN, None),
         (variables::TRUSTED_FORWARDERS, None),
         (variables::DATABASE_URL, None),

@@ -6,6 +6,7 @@
 
 mod checks;
 mod hello;
+mod http2;
 mod report;
 mod wire;
 
@@ -29,7 +30,7 @@ const SCAN_LIMIT: Duration = Duration::from_secs(180);
 /// The arguments of `selfcheck`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The scan sends about sixty requests, some of them malformed, to this host and to nobody else, and asks\nfirst. An admin of the gateway under test must be signed in, with a second factor for this very scan.\nExit codes: 0 nothing found, 1 something found."
+    after_help = "The scan sends about seventy requests, some of them malformed, to this host and to nobody else, and asks\nfirst. An admin of the gateway under test must be signed in, with a second factor for this very scan.\nExit codes: 0 nothing found, 1 something found."
 )]
 pub(crate) struct SelfcheckArguments {
     /// The gateway's address, as its callers write it
@@ -47,7 +48,7 @@ pub(crate) async fn run(context: &Context, arguments: SelfcheckArguments) -> Res
     let tls = target.tls();
     let remote = Remote::at(context, target)?;
     let what =
-        format!("This scans {address}: about sixty requests, some of them malformed, to this host only");
+        format!("This scans {address}: about seventy requests, some of them malformed, to this host only");
     waiting(|| context.terminal.confirm(&what, Assent::of(arguments.yes)))?;
     let wire = Wire::to(&address, &tls).await?;
     let permit = remote.ask(async |client| client.scan_permit(wire.authority()).await).await?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::{lines, one_line};
-use gateway_types::wire::services::{Service, ServiceCheck, Services};
+use gateway_types::wire::services::{Service, ServiceCheck, ServiceUpstream, Services};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -64,6 +64,12 @@ pub(crate) enum ServicesCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Read a service's own OpenAPI document and print its routes, to be put into its declaration; changes nothing
+    Openapi {
+        /// The service's name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Print the routes of an OpenAPI 3 document, to be put into a declaration; changes nothing
     ImportOpenapi {
         /// A JSON file with the document, or - for standard input
@@ -93,6 +99,11 @@ pub(crate) async fn run(context: &Context, arguments: ServicesArguments) -> Resu
         }
         ServicesCommand::Put { file, yes } => put(context, &remote, &file, yes).await,
         ServicesCommand::Remove { name, yes } => remove(context, &remote, &name, yes).await,
+        ServicesCommand::Openapi { name } => {
+            let document = remote.ask(async |client| client.service_openapi(&name).await).await?;
+            context.output.answer(&document, || as_routes(&document.routes, &document.skipped))?;
+            Ok(ExitCode::SUCCESS)
+        }
         ServicesCommand::ImportOpenapi { file } => import(context, &remote, &file).await,
     }
 }
@@ -159,6 +170,9 @@ fn shown(context: &Context, service: &Service) -> String {
     }
     line("in force", if service.in_force { "yes" } else { "no" });
     line("you", if service.may_use { "may use it" } else { "may not use it" });
+    if !service.upstreams.is_empty() {
+        text.push_str(&format!("\n\n{}", upstreams(&service.upstreams).render(context.output.looks)));
+    }
     let mut rows = Rows::new(&["ROUTE", "ACTION", "CLASS", "ROLE"]);
     for operation in &service.operations {
         rows.add(vec![
@@ -177,6 +191,27 @@ fn shown(context: &Context, service: &Service) -> String {
         text.push_str(&format!("\n\n{}", lines(&declaration)));
     }
     text
+}
+
+/// How upstreams stand; their addresses are for those only who could change the service.
+fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
+    let mut rows = Rows::new(&["UPSTREAM", "STATE", "SINCE", "SHARE"]);
+    for (index, upstream) in upstreams.iter().enumerate() {
+        let name = upstream.address.clone().unwrap_or_else(|| format!("upstream {}", index + 1));
+        rows.add(vec![
+            match &upstream.version {
+                Some(version) => format!("{name} (version {version})"),
+                None => name,
+            },
+            match &upstream.until {
+                Some(until) => format!("{} until {until}", upstream.state),
+                None => upstream.state.clone(),
+            },
+            upstream.since.clone().unwrap_or_default(),
+            upstream.weight.to_string(),
+        ]);
+    }
+    rows
 }
 
 fn checked(context: &Context, check: &ServiceCheck) -> String {
@@ -223,11 +258,14 @@ async fn remove(context: &Context, remote: &Remote, name: &str, yes: bool) -> Re
 async fn import(context: &Context, remote: &Remote, file: &Path) -> Result<ExitCode, Failure> {
     let document = read(file)?;
     let imported = remote.ask(async |client| client.import_openapi(&document).await).await?;
-    context.output.answer(&imported, || {
-        let routes = serde_json::to_string_pretty(&imported.routes).unwrap_or_default();
-        let skipped: Vec<String> =
-            imported.skipped.iter().map(|skipped| format!("\nskipped: {}", one_line(skipped))).collect();
-        format!("{}{}", lines(&routes), skipped.concat())
-    })?;
+    context.output.answer(&imported, || as_routes(&imported.routes, &imported.skipped))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Routes as a declaration takes them, and what has none.
+fn as_routes(routes: &[Value], skipped: &[String]) -> String {
+    let routes = serde_json::to_string_pretty(routes).unwrap_or_default();
+    let skipped: Vec<String> =
+        skipped.iter().map(|skipped| format!("\nskipped: {}", one_line(skipped))).collect();
+    format!("{}{}", lines(&routes), skipped.concat())
 }

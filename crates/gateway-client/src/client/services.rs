@@ -1,7 +1,7 @@
 //! Services behind the gateway.
 
 use gateway_types::wire::services::{
-    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, Services, WriteService,
+    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, Services, WriteService,
 };
 use http::Method;
 use serde_json::Value;
@@ -24,6 +24,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn service(&self, name: &str) -> Result<Tagged<Service>, ClientError> {
         self.read_tagged(self.address().api(&["services", name])).await
+    }
+
+    /// What a service's own OpenAPI document has, read from the service now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn service_openapi(&self, name: &str) -> Result<ServiceOpenapi, ClientError> {
+        self.read(self.address().api(&["services", name, "openapi"])).await
     }
 
     /// What is wrong with a declaration; nothing is changed.

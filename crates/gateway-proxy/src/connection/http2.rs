@@ -9,6 +9,7 @@ use std::time::Duration;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -64,13 +65,19 @@ where
             let (plane, busy) = (plane.clone(), activity.begin());
             let wants_head_only = request.method() == Method::HEAD;
             let (request, violation) = head::normalise(request, &limits);
+            let is_stand_in = violation.is_some();
             let peer = Peer { violation: ViolationSlot::holding(violation), ..peer.clone() };
             async move {
                 let mut response = handle(plane, peer, request).await;
                 response.headers_mut().remove(CONNECTION);
                 if wants_head_only {
                     // Over HTTP/1.1 hyper leaves the body out by itself.
-                    response = without_body(response);
+                    let (whole, body) = without_body(response);
+                    response = whole;
+                    if is_stand_in {
+                        // It did not say HEAD, so its outcome waits for the body of its refusal to be read.
+                        drop(body.collect().await);
+                    }
                 }
                 let pulse = PULSE.try_with(Pulse::clone).unwrap_or_default();
                 Ok::<_, Infallible>(response.map(|body| Delivered::new(body, pulse, busy)))
@@ -118,12 +125,12 @@ fn builder(plane: &DataPlane) -> http2::Builder<Streams> {
 }
 
 /// A reply to HEAD: what the body would be is told, and it is not sent (RFC 9110, section 9.3.2).
-fn without_body(response: Response<ReplyBody>) -> Response<ReplyBody> {
+fn without_body(response: Response<ReplyBody>) -> (Response<ReplyBody>, ReplyBody) {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
         head.headers.entry(CONTENT_LENGTH).or_insert(length.into());
     }
-    Response::from_parts(head, ReplyBody::empty())
+    (Response::from_parts(head, ReplyBody::empty()), body)
 }
 
 /// Ends once no request was open for `limit`.

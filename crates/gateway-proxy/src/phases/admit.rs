@@ -86,6 +86,7 @@ pub(crate) fn admit(
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host.as_str() }
     });
+    asker.is_local = is_local(name);
     check_server_name(peer.secured.as_ref(), name)?;
     let socket = asks_for_socket(request.method(), request.headers());
     if socket && !socket_origin_is_own(request.headers(), &host) {
@@ -107,6 +108,12 @@ pub(crate) fn admit(
         is_foreign,
         request,
     })
+}
+
+/// Whether a name is the client's own machine's (RFC 6761, section 6.3).
+fn is_local(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Who calls: the other end, or whom a listed forwarder names.

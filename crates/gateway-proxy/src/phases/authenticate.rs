@@ -8,7 +8,9 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_identity::InlineFactor;
 use gateway_services::Service;
 use gateway_store::{CallerFault, ResolveError};
-use gateway_types::{Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind, Secret};
+use gateway_types::{
+    Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind, Secret, Timestamp,
+};
 use http::header::COOKIE;
 
 use super::identify::{Identified, Target, service_host};
@@ -30,8 +32,22 @@ pub struct Authenticated {
     pub(super) caller: Caller,
     /// Kept so that a long stream can ask again whether it may go on.
     pub(super) credential: Option<Credential>,
+    /// When a cookie of one host was made; `None` for every other credential.
+    pub(super) made: Option<Timestamp>,
     /// A second factor that came with the credential; not looked at yet.
     pub(super) factor: Option<InlineFactor>,
+}
+
+/// Whom a credential stands for.
+struct Who {
+    principal: Principal,
+    made: Option<Timestamp>,
+}
+
+impl Who {
+    fn of(principal: Principal) -> Self {
+        Self { principal, made: None }
+    }
 }
 
 /// Finds the caller.
@@ -51,15 +67,15 @@ pub(crate) async fn authenticate(
     let certificate = identified.admitted.client_certificate.take();
     let headers = identified.admitted.request.headers_mut();
     let presented = presented::take(headers, certificate.as_ref(), identified.channel);
-    let (credential, principal, factor) = match presented {
-        _ if open => (None, Principal::Anonymous, None),
+    let (credential, Who { principal, made }, factor) = match presented {
+        _ if open => (None, Who::of(Principal::Anonymous), None),
         Ok(None) => return refuse(unauthenticated("a session or an API token is needed")),
         Ok(Some(Presented { place, credential, factor, beside })) => {
-            let principal = resolve(plane, &credential, place, &identified, outcome).await?;
+            let who = resolve(plane, &credential, place, &identified, outcome).await?;
             if let Some(beside) = &beside {
-                Box::pin(is_the_same(plane, beside, &principal, outcome)).await?;
+                Box::pin(is_the_same(plane, beside, &who.principal, outcome)).await?;
             }
-            (Some(credential), principal, factor)
+            (Some(credential), who, factor)
         }
         Err(fault) => return refuse(fault),
     };
@@ -79,7 +95,7 @@ pub(crate) async fn authenticate(
         | CredentialKind::ApiToken
         | CredentialKind::AccessToken
         | CredentialKind::Workload => {
-            ControlFlow::Continue(Authenticated { identified, caller, credential, factor })
+            ControlFlow::Continue(Authenticated { identified, caller, credential, made, factor })
         }
     }
 }
@@ -119,14 +135,15 @@ async fn resolve(
     place: Place,
     identified: &Identified,
     outcome: &mut OutcomeGuard,
-) -> Flow<Principal> {
+) -> Flow<Who> {
     let source_ip = identified.admitted.source_ip;
     if let (Target::Service(request), Place::Header, Credential::Text(token)) =
         (&identified.target, place, credential)
         && !request.service.raw.issuers.is_empty()
         && AccessTokens::is_one(token.expose())
     {
-        return Box::pin(of_issuer(plane, token, &request.service, outcome)).await;
+        let principal = Box::pin(of_issuer(plane, token, &request.service, outcome)).await?;
+        return ControlFlow::Continue(Who::of(principal));
     }
     let (callers, now) = (plane.parts.store.callers(), plane.parts.clock.now());
     match credential.resolve(callers, Some(source_ip), now).await {
@@ -148,7 +165,7 @@ async fn resolve(
             one_event(plane, source_ip, outcome, "a cookie was presented at another host than its own");
             refuse(unauthenticated("the credential is not valid"))
         }
-        Ok(known) => ControlFlow::Continue(known.principal.clone()),
+        Ok(known) => ControlFlow::Continue(Who { principal: known.principal.clone(), made: known.made }),
         Err(ResolveError::Refused(fault)) => {
             // The log learns why; the caller learns only that it does not work, so that nothing can be probed.
             match fault {

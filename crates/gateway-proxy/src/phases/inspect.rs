@@ -16,7 +16,9 @@ use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
 use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
 use gateway_services::ServiceRequest;
-use gateway_types::{Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource};
+use gateway_types::{
+    Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource, Timestamp,
+};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use hyper::body::Body as _;
@@ -28,7 +30,7 @@ use super::form::{self, PageForm};
 use super::identify::{Target, service_host};
 use super::limit::Limited;
 use super::service;
-use super::step_up;
+use super::step_up::{self, FactorAsker};
 use crate::approving::{self, Approving};
 use crate::body::{BodyError, ClientBody, collect};
 use crate::flow::{Flow, refuse};
@@ -47,6 +49,8 @@ const OWN_BODY_LIMIT_BYTES: usize = 1024 * 1024;
 pub struct Inspected {
     pub(super) caller: Caller,
     pub(super) credential: Option<super::authenticate::Credential>,
+    /// When a cookie of one host was made.
+    pub(super) made: Option<Timestamp>,
     /// A second factor that came along and was not needed yet.
     pub(super) factor: Option<InlineFactor>,
     pub(super) asked: Asked,
@@ -115,7 +119,7 @@ pub(crate) async fn inspect(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Inspected> {
-    let Authenticated { identified, caller, credential, mut factor } = limited.into_authenticated();
+    let Authenticated { identified, caller, credential, made, mut factor } = limited.into_authenticated();
     let rules = identified.rules;
     let Admitted { request, socket, origin, .. } = identified.admitted;
     let (head, body) = request.into_parts();
@@ -160,11 +164,21 @@ pub(crate) async fn inspect(
     };
     outcome.inspected(asked.operation(), logged_parameters(plane, &asked));
     let mut facts = facts(plane, &caller, &asked, head.uri.query()).await;
+    let whose = FactorAsker { principal: &caller.principal, made };
+    if asker.going.is_some()
+        && let ControlFlow::Break(problem) = Box::pin(step_up::refuse_older_cookie(plane, whose)).await
+        // A store that cannot be asked closes no page: the cookie goes without the factor either way.
+        && problem.kind == ProblemKind::Unauthenticated
+    {
+        // Also of a page that asks for no factor: what it will ask for goes with this cookie.
+        return refuse(*problem);
+    }
     let approving = Box::pin(approving::learn(plane, &caller.principal, &asked, &mut facts)).await?;
-    Box::pin(step_up::learn(plane, &caller.principal, asked.operation().step_up, &mut facts)).await?;
+    Box::pin(step_up::learn(plane, whose, asked.operation().step_up, &mut facts)).await?;
     ControlFlow::Continue(Inspected {
         caller,
         credential,
+        made,
         factor,
         asked,
         facts,

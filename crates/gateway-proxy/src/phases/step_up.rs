@@ -12,9 +12,10 @@ use gateway_app::factors::passkeys::Purpose;
 use gateway_app::step_up::{self as app, Checks, Giving, Refused, Spending};
 use gateway_audit::Actor;
 use gateway_identity::InlineFactor;
-use gateway_store::Asker;
+use gateway_store::{Asker, FactorStanding, OpenWindow};
 use gateway_types::{
-    Channel, FactorId, Facts, Principal, RemedyKind, SessionId, StepUp, Timestamp, UserId, Verdict,
+    Channel, FactorId, Facts, Layer, Principal, Problem, ProblemKind, RemedyKind, SessionId, StepUp,
+    Timestamp, UserId, Verdict,
 };
 
 use super::identify::service_host;
@@ -40,18 +41,39 @@ pub(crate) enum Confirmation {
     Failed(CodeFault),
 }
 
+/// Whose second factor is asked for, and with what they came.
+#[derive(Clone, Copy)]
+pub(crate) struct FactorAsker<'a> {
+    /// Who.
+    pub(crate) principal: &'a Principal,
+    /// When the cookie of one host that they came with was made.
+    pub(crate) made: Option<Timestamp>,
+}
+
+impl FactorAsker<'_> {
+    /// Whether a window counts for what they came with.
+    ///
+    /// # Security
+    /// At its step-up the gateway's own cookie becomes another one. A service's host is not asked then, so its
+    /// cookie stays as it was, with all that could be done with it before, and without the factor: whoever
+    /// copied it gains nothing. A browser gets a new one by way of the gateway, where its session is.
+    fn has(self, window: &OpenWindow) -> bool {
+        self.made.is_none_or(|made| window.opened <= made)
+    }
+}
+
 /// Adds what is known of the caller's second factor to the facts, for operations that ask for one.
 pub(crate) async fn learn(
     plane: &DataPlane,
-    principal: &Principal,
+    asker: FactorAsker<'_>,
     step_up: StepUp,
     facts: &mut Facts,
 ) -> Flow<()> {
     match step_up {
         // Whoever has none may not even look.
-        StepUp::None if facts.mfa_required => ask_enrolled(plane, principal, facts).await,
+        StepUp::None if facts.mfa_required => ask_enrolled(plane, asker.principal, facts).await,
         StepUp::None => ControlFlow::Continue(()),
-        StepUp::Window | StepUp::Bound => ask(plane, principal, facts).await,
+        StepUp::Window | StepUp::Bound => ask(plane, asker, facts).await,
     }
 }
 
@@ -66,20 +88,47 @@ async fn ask_enrolled(plane: &DataPlane, principal: &Principal, facts: &mut Fact
     }
 }
 
-async fn ask(plane: &DataPlane, principal: &Principal, facts: &mut Facts) -> Flow<()> {
-    let Principal::User { id, session, .. } = principal else { return ControlFlow::Continue(()) };
+async fn ask(plane: &DataPlane, asker: FactorAsker<'_>, facts: &mut Facts) -> Flow<()> {
     if facts.mfa_off {
         return ControlFlow::Continue(());
     }
+    if let Some(standing) = standing(plane, asker.principal).await? {
+        facts.mfa_enrolled = standing.enrolled;
+        facts.mfa_window = standing.window.is_some_and(|window| asker.has(&window));
+    }
+    ControlFlow::Continue(())
+}
+
+async fn ask_again(plane: &DataPlane, inspected: &mut Inspected) -> Flow<()> {
+    let asker = FactorAsker { principal: &inspected.caller.principal, made: inspected.made };
+    ask(plane, asker, &mut inspected.facts).await
+}
+
+/// What is known of a person's factors and of their session's window.
+async fn standing(plane: &DataPlane, principal: &Principal) -> Flow<Option<FactorStanding>> {
+    let Principal::User { id, session, .. } = principal else { return ControlFlow::Continue(None) };
     let length = plane.parts.settings.step_up_window();
     match plane.parts.store.step_ups().standing(*id, *session, length).await {
-        Ok(standing) => {
-            facts.mfa_enrolled = standing.enrolled;
-            facts.mfa_window = standing.window.is_some();
-            ControlFlow::Continue(())
-        }
+        Ok(standing) => ControlFlow::Continue(Some(standing)),
         Err(error) => refuse(app::unreachable(&error)),
     }
+}
+
+/// Refuses a cookie of one host that is older than the open window of its session: a browser that goes to a page is
+/// then sent to the gateway for a new one, and everybody else is told to load the page again.
+pub(crate) async fn refuse_older_cookie(plane: &DataPlane, asker: FactorAsker<'_>) -> Flow<()> {
+    if asker.made.is_none() {
+        return ControlFlow::Continue(());
+    }
+    let standing = standing(plane, asker.principal).await?;
+    if standing.and_then(|standing| standing.window).is_none_or(|window| asker.has(&window)) {
+        return ControlFlow::Continue(());
+    }
+    refuse(Problem::new(
+        ProblemKind::Unauthenticated,
+        Layer::Authentication,
+        "the cookie of this host is older than the second factor that was given since; load the page again",
+    ))
 }
 
 /// Tries to turn a refusal for want of a second factor into a yes.
@@ -98,7 +147,7 @@ pub(crate) async fn confirm(
     let before = inspected.facts.clone();
     if inspected.asked.operation().step_up == StepUp::None {
         // A policy of the operator's own asks for a factor where the table does not.
-        ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
+        ask_again(plane, inspected).await?;
     }
     if let Some(factor) = inspected.factor.take()
         && inspected.facts.mfa_enrolled
@@ -107,19 +156,20 @@ pub(crate) async fn confirm(
     {
         let turn = plane.parts.store.step_ups().turn(session).await;
         // Whoever had the turn before may have opened the window with the same code.
-        ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
+        ask_again(plane, inspected).await?;
         if !allowed(inspected, &inspected.facts) {
             let spent = spend(plane, id, session, &factor, inspected, outcome).await?;
             drop(turn);
             return ControlFlow::Continue(spent);
         }
     }
-    if !allowed(inspected, &inspected.facts)
-        && allowed(inspected, &confirmed(&inspected.facts))
-        && let Some(factor) = confirmed_elsewhere(plane, session, inspected).await?
-    {
-        inspected.facts = confirmed(&inspected.facts);
-        outcome.stepped_up(factor);
+    if !allowed(inspected, &inspected.facts) && allowed(inspected, &confirmed(&inspected.facts)) {
+        let asker = FactorAsker { principal: &inspected.caller.principal, made: inspected.made };
+        refuse_older_cookie(plane, asker).await?;
+        if let Some(factor) = confirmed_elsewhere(plane, session, inspected).await? {
+            inspected.facts = confirmed(&inspected.facts);
+            outcome.stepped_up(factor);
+        }
     }
     let learnt = inspected.facts != before;
     ControlFlow::Continue(if learnt { Confirmation::Learnt } else { Confirmation::None })
@@ -277,7 +327,7 @@ async fn spend(
         // Another instance was faster with the same code of the same session: the code is right, the
         // window is open, and nothing is bound to this request.
         Ok(Spending::Before) => {
-            ask(plane, &inspected.caller.principal.clone(), &mut inspected.facts).await?;
+            ask_again(plane, inspected).await?;
             let rides = allowed(inspected, &inspected.facts);
             let spent_already = Confirmation::Failed(CodeFault::spent(factor));
             ControlFlow::Continue(if rides { Confirmation::Learnt } else { spent_already })

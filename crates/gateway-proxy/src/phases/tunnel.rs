@@ -116,6 +116,10 @@ fn told(end: gateway_tunnel::End, outcome: &mut OutcomeGuard) -> End {
     match end {
         Tunnel::Finished | Tunnel::Closed { .. } => End::Completed,
         Tunnel::SocketLost => End::AbortedByClient,
+        Tunnel::Silent { after } => {
+            outcome.note(format!("nothing was heard of the client for {} s", after.as_secs()));
+            End::AbortedByClient
+        }
         Tunnel::Stopped(Ending { reason, .. }) => {
             outcome.note(reason);
             End::Refused

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gateway_services::{
     Balance, Credential, Health, Service, ServiceTable, UpstreamAddress, UpstreamProtocol, UpstreamTls,
 };
+use gateway_types::Clock;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Uri};
@@ -31,6 +32,15 @@ struct Checked {
     health: Health,
 }
 
+/// What checks are made with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) pools: Arc<Pools>,
+    pub(super) balances: Arc<Mutex<HashMap<String, Balance>>>,
+    pub(super) secrets: Arc<SecretReader>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
 /// The checks that go on.
 #[derive(Default)]
 pub(super) struct HealthChecks {
@@ -39,13 +49,7 @@ pub(super) struct HealthChecks {
 
 impl HealthChecks {
     /// Begins the checks that a table declares and ends all others.
-    pub(super) fn follow(
-        &self,
-        services: &ServiceTable,
-        pools: &Arc<Pools>,
-        balances: &Arc<Mutex<HashMap<String, Balance>>>,
-        secrets: &Arc<SecretReader>,
-    ) {
+    pub(super) fn follow(&self, services: &ServiceTable, means: &Means) {
         let mut before = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let mut running = HashMap::new();
         for service in services.services() {
@@ -64,9 +68,7 @@ impl HealthChecks {
                         service: Arc::clone(service),
                         address: address.clone(),
                         health: health.clone(),
-                        pools: Arc::clone(pools),
-                        balances: Arc::clone(balances),
-                        secrets: Arc::clone(secrets),
+                        means: means.clone(),
                     };
                     tokio::spawn(check.run()).abort_handle()
                 });
@@ -92,9 +94,7 @@ struct Check {
     service: Arc<Service>,
     address: UpstreamAddress,
     health: Health,
-    pools: Arc<Pools>,
-    balances: Arc<Mutex<HashMap<String, Balance>>>,
-    secrets: Arc<SecretReader>,
+    means: Means,
 }
 
 impl Check {
@@ -109,10 +109,11 @@ impl Check {
     }
 
     fn note(&self, is_healthy: bool) {
-        let mut balances = self.balances.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.means.clock.now();
+        let mut balances = self.means.balances.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(balance) = balances.get_mut(self.service.name.as_str()) else { return };
         let was_healthy = balance.is_healthy(&self.address);
-        balance.checked(&self.address, is_healthy);
+        balance.checked(&self.address, is_healthy, now);
         let is_healthy = balance.is_healthy(&self.address);
         drop(balances);
         if was_healthy != is_healthy {
@@ -128,8 +129,8 @@ impl Check {
     /// Any 2xx or 3xx is healthy. A check carries no credential and says nothing of anybody.
     async fn ask(&self) -> bool {
         let Ok(request) = self.request() else { return false };
-        let Ok(identity) = identity_of(&self.secrets, &self.service).await else { return false };
-        let Ok(pool) = self.pools.of(&self.service, &self.address, identity) else { return false };
+        let Ok(identity) = identity_of(&self.means.secrets, &self.service).await else { return false };
+        let Ok(pool) = self.means.pools.of(&self.service, &self.address, identity) else { return false };
         pool.request(request)
             .await
             .is_ok_and(|reply| reply.status().is_success() || reply.status().is_redirection())

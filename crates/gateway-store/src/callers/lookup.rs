@@ -30,7 +30,7 @@ const SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, 
 
 /// A secret of a web session at a host of a service: the session's row decides everything but where it counts.
 const HOST_SESSION: &str = "SELECT s.id, s.user_id, s.kind, s.expires, s.idle_limit, s.last_seen, s.revoked, \
-     u.email, u.roles, u.locked, h.host FROM host_sessions AS h JOIN sessions AS s ON s.id = h.session_id \
+     u.email, u.roles, u.locked, h.host, h.created AS made FROM host_sessions AS h JOIN sessions AS s ON s.id = h.session_id \
      JOIN users AS u ON u.id = s.user_id WHERE h.digest = $1";
 
 pub(super) async fn token(
@@ -61,6 +61,7 @@ pub(super) async fn token(
         expires: ends.into_iter().flatten().min(),
         idle_limit: None,
         host: None,
+        made: None,
         networks: trust_rules::networks(&row.try_get::<String, _>("networks")?)?.into(),
         last_seen: AtomicI64::new(last_used),
         last_written: AtomicI64::new(last_used),
@@ -72,14 +73,15 @@ pub(super) async fn session(
     digest: &CredentialDigest,
     presented_as: CredentialKind,
 ) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
-    let (row, host) = match one(database, SESSION, digest).await? {
-        Some(row) => (row, None),
+    let (row, host, made) = match one(database, SESSION, digest).await? {
+        Some(row) => (row, None, None),
         None if presented_as == CredentialKind::WebSession => {
             let Some(row) = one(database, HOST_SESSION, digest).await? else {
                 return Ok(Err(CallerFault::Unknown));
             };
             let host: String = row.try_get("host")?;
-            (row, Some(Arc::from(host)))
+            let made = moment(&row, "made")?;
+            (row, Some(Arc::from(host)), Some(made))
         }
         None => return Ok(Err(CallerFault::Unknown)),
     };
@@ -104,6 +106,7 @@ pub(super) async fn session(
         expires: Some(moment(&row, "expires")?),
         idle_limit: Some(sessions::idle_limit(&row)?),
         host,
+        made,
         networks: Arc::from([]),
         last_seen: AtomicI64::new(last_seen),
         last_written: AtomicI64::new(last_seen),
@@ -191,6 +194,7 @@ fn machine(
         expires,
         idle_limit: None,
         host: None,
+        made: None,
         networks: networks.into(),
         last_seen: AtomicI64::new(last_used),
         last_written: AtomicI64::new(last_used),

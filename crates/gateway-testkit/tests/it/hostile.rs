@@ -12,6 +12,8 @@ use gateway_sim::{SeenRequest, SimOptions};
 use gateway_testkit::raw::basic;
 use gateway_testkit::{RawClient, Reply, TestGateway, TestGatewayBuilder};
 
+pub(crate) mod http2;
+
 /// The rack's password, which no client may ever see.
 const RACK_PASSWORD: &str = "r4ck-p4ssw0rd";
 
@@ -64,6 +66,18 @@ struct Told {
     expect: Expect,
 }
 
+/// What the client saw of the same case over HTTP/2.
+#[derive(Debug)]
+struct Twin {
+    label: String,
+    source: Ipv4Addr,
+    /// The request over HTTP/1.1.
+    request: String,
+    /// `None` when the stream was ended without a reply.
+    status: Option<u16>,
+    expect: Expect,
+}
+
 /// One gateway, and all that was tried on it.
 pub(crate) struct Bench {
     pub(crate) gateway: TestGateway,
@@ -71,6 +85,8 @@ pub(crate) struct Bench {
     pub(crate) token: String,
     name: &'static str,
     told: Vec<Told>,
+    /// Whether each case is tried over HTTP/2 too, and what came of it there.
+    twins: Option<Vec<Twin>>,
     cases: u32,
     sources: u32,
     rack_fields: Vec<&'static str>,
@@ -79,6 +95,16 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(name: &'static str) -> Self {
         Self::over(name, TestGateway::builder()).await
+    }
+
+    /// Tries each case over HTTP/1.1 and over HTTP/2.
+    pub(crate) async fn start_both(name: &'static str) -> Self {
+        Self::over_both(name, TestGateway::builder()).await
+    }
+
+    pub(crate) async fn over_both(name: &'static str, builder: TestGatewayBuilder) -> Self {
+        let bench = Self::over(name, builder.env("H2C", "true")).await;
+        Self { twins: Some(Vec::new()), ..bench }
     }
 
     pub(crate) async fn over(name: &'static str, builder: TestGatewayBuilder) -> Self {
@@ -90,7 +116,16 @@ impl Bench {
             .start()
             .await;
         let token = gateway.critical_token().await;
-        Self { gateway, token, name, told: Vec::new(), cases: 0, sources: 0, rack_fields: Vec::new() }
+        Self {
+            gateway,
+            token,
+            name,
+            told: Vec::new(),
+            twins: None,
+            cases: 0,
+            sources: 0,
+            rack_fields: Vec::new(),
+        }
     }
 
     /// Lets these further header fields, parameters of a row, reach the rack.
@@ -100,7 +135,7 @@ impl Bench {
 
     /// The next loopback address: the log counts refusals of unknown callers per source, and each case is to
     /// have an event of its own.
-    fn source(&mut self) -> Ipv4Addr {
+    pub(crate) fn source(&mut self) -> Ipv4Addr {
         self.sources += 1;
         Ipv4Addr::from(0x7f01_0000 + self.sources)
     }
@@ -163,9 +198,23 @@ impl Bench {
             assert!(client.is_closed().await, "{shown}: more came after the refusal");
         }
         self.judge(&shown, source, &reply, expect.clone());
+        self.rack_saw(before, &shown, Some(reply.status), &expect);
+        if self.twins.is_some() {
+            let request = reply.header("request-id").unwrap_or_default().to_owned();
+            let label = format!("HTTP/2 {shown}");
+            match bytes[..find(bytes, b"\r\n")].contains(&b'#') {
+                true => self.try_cut(label, bytes).await,
+                false => self.try_twin(label, request, bytes, expect).await,
+            }
+        }
+        reply
+    }
+
+    /// The rack saw what it must, and nothing else.
+    fn rack_saw(&self, before: usize, shown: &str, status: Option<u16>, expect: &Expect) {
         let fresh = self.seen_since(before);
         let seen: Vec<String> = fresh.iter().map(line).collect();
-        match &expect {
+        match expect {
             Expect::Reaches { target, .. } => {
                 // To redact some replies the gateway reads the app's newest release by itself.
                 let own =
@@ -173,14 +222,78 @@ impl Bench {
                 let seen: Vec<&String> = seen.iter().filter(|seen| !own(seen)).collect();
                 assert_eq!(seen, [target], "{shown}");
                 let request = fresh.iter().find(|request| line(request) == *target);
-                assert_eq!(request.and_then(|request| request.status), Some(reply.status), "{shown}");
+                assert_eq!(request.and_then(|request| request.status), status, "{shown}");
             }
             Expect::BadUpstream => assert_eq!(seen.len(), 1, "{shown}"),
             Expect::Refused(_) | Expect::RefusedAndClosed(_) | Expect::AnsweredHere(_) => {
                 assert_eq!(seen, Vec::<String>::new(), "{shown}");
             }
         }
-        reply
+    }
+
+    /// A fragment, which no target has. HTTP/1.1's is refused; of HTTP/2's `:path` the library takes it away before
+    /// anybody reads it, so that everybody, the rack among them, sees the request without it: it is the same one.
+    async fn try_cut(&mut self, label: String, bytes: &[u8]) {
+        let (start, end) = (find(bytes, b"#"), find(bytes, b" HTTP/1.1\r\n"));
+        let without = [&bytes[..start], &bytes[end..]].concat();
+        let before = self.seen().len();
+        let (mut client, _) = self.client().await;
+        client.send(&without).await;
+        let reply = client.reply().await.unwrap_or_else(|| panic!("{label}: closed without a reply"));
+        let seen: Vec<String> = self.seen_since(before).iter().map(line).collect();
+        let source = self.source();
+        let status = match http2::ask(source, self.gateway.addr(), bytes).await {
+            http2::Told::Reply { status, .. } => Some(status),
+            http2::Told::Ended => None,
+        };
+        assert!(
+            status == Some(reply.status) || (status.is_none() && reply.status == 400),
+            "{label}: {status:?}"
+        );
+        let again: Vec<String> = self.seen_since(before).iter().skip(seen.len()).map(line).collect();
+        assert_eq!(again, seen, "{label}: what the rack saw");
+        assert!(seen.iter().all(|line| !line.contains('#')), "{label}: {seen:?}");
+        self.cases += 1;
+        if let (Some(twins), Some(status)) = (&mut self.twins, status) {
+            let request = reply.header("request-id").unwrap_or_default().to_owned();
+            twins.push(Twin {
+                label,
+                source,
+                request,
+                status: Some(status),
+                expect: Expect::AnsweredHere(status),
+            });
+        }
+    }
+
+    /// The same case over HTTP/2. A head that is none there may end the stream instead of being answered.
+    async fn try_twin(&mut self, label: String, request: String, bytes: &[u8], expect: Expect) {
+        let (before, source) = (self.seen().len(), self.source());
+        let told = http2::ask(source, self.gateway.addr(), bytes).await;
+        let status = match (&told, &expect) {
+            (http2::Told::Reply { status, body }, _) => {
+                assert!(!body.windows(4).any(|four| four == b"evil") || *status >= 400, "{label}");
+                Some(*status)
+            }
+            (http2::Told::Ended, Expect::Refused(_) | Expect::RefusedAndClosed(_)) => None,
+            (http2::Told::Ended, Expect::Reaches { .. } | Expect::AnsweredHere(_) | Expect::BadUpstream) => {
+                panic!("{label}: the stream was ended")
+            }
+        };
+        match (&expect, status) {
+            (Expect::Refused(statuses) | Expect::RefusedAndClosed(statuses), Some(status)) => {
+                assert!(statuses.contains(&status), "{label}: {told:?}");
+            }
+            (Expect::AnsweredHere(wanted), Some(status)) => assert_eq!(status, *wanted, "{label}"),
+            (Expect::BadUpstream, Some(status)) => assert_eq!(status, 502, "{label}"),
+            (Expect::Reaches { .. }, Some(status)) => assert!(status < 500 || status == 501, "{label}"),
+            (_, None) => {}
+        }
+        self.rack_saw(before, &label, status, &expect);
+        self.cases += 1;
+        if let Some(twins) = &mut self.twins {
+            twins.push(Twin { label, source, request, status, expect });
+        }
     }
 
     /// Looks at one reply, and remembers what the log has to say of it.
@@ -272,6 +385,12 @@ impl Bench {
             let events = by_request.get(&told.request).map(Vec::as_slice).unwrap_or_default();
             check_log(told, events);
         }
+        for twin in self.twins.iter().flatten() {
+            let here = events.iter().map(|(_, event)| event);
+            let here: Vec<&Event> =
+                here.filter(|event| event.source_ip == Some(IpAddr::V4(twin.source))).collect();
+            check_twin(twin, &here, by_request.get(&twin.request).map(Vec::as_slice).unwrap_or_default());
+        }
         println!("{}: {} cases", self.name, self.cases);
         self.gateway.finish().await;
     }
@@ -351,9 +470,50 @@ fn check_log(told: &Told, events: &[&Event]) {
     assert_eq!(last.phase, if events.len() > 1 { Phase::Outcome } else { Phase::Single }, "{label}");
 }
 
+/// The log tells of the request over HTTP/2 what it tells of the one over HTTP/1.1: the same route above all.
+fn check_twin(twin: &Twin, events: &[&Event], first: &[&Event]) {
+    let label = &twin.label;
+    // What anybody may ask for all day, as probes do, is written down for neither version.
+    if events.is_empty() && first.is_empty() && matches!(twin.expect, Expect::AnsweredHere(200)) {
+        return;
+    }
+    let last = events.last().unwrap_or_else(|| panic!("{label}: no event from {}", twin.source));
+    let route = |events: &[&Event]| events.iter().find_map(|event| event.route.clone());
+    match &twin.expect {
+        Expect::Refused(statuses) | Expect::RefusedAndClosed(statuses) => {
+            assert_eq!(last.end, Some(End::Refused), "{label}: {last:?}");
+            let status = last.status.unwrap_or_default();
+            assert!(
+                statuses.contains(&status) || (twin.status.is_none() && status == 400),
+                "{label}: {last:?}"
+            );
+            if twin.status.is_some() {
+                assert_eq!((last.status, route(events)), (twin.status, route(first)), "{label}");
+            } else {
+                assert_eq!(route(events), None, "{label}: what was never read has no route");
+            }
+        }
+        Expect::Reaches { route: wanted, .. } => {
+            assert_eq!(
+                (route(events).as_deref(), last.status),
+                (Some(wanted.as_str()), twin.status),
+                "{label}"
+            );
+        }
+        Expect::AnsweredHere(_) | Expect::BadUpstream => {
+            assert_eq!((route(events), last.status), (route(first), twin.status), "{label}");
+        }
+    }
+}
+
 /// `GET /apps`, as the rack saw it.
 pub(crate) fn line(request: &SeenRequest) -> String {
     format!("{} {}", request.method, request.target)
+}
+
+/// Where these bytes begin.
+fn find(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes.windows(wanted.len()).position(|some| some == wanted).expect("it is there")
 }
 
 /// The beginning of some bytes, fit for a message.

@@ -22,7 +22,7 @@ impl Bench {
 /// CVE-2025-64484, CVE-2026-33433, CVE-2026-54763, CVE-2026-52845.
 #[tokio::test]
 async fn b1_claimed_identities_are_dropped() {
-    let mut bench = Bench::start("B1").await;
+    let mut bench = Bench::start_both("B1").await;
     for name in [
         "X_Gateway_User",
         "X-Gateway_User",
@@ -191,7 +191,7 @@ const FORWARDED: [&str; 34] = [
 /// [`Bench::finish`] holds every event to the address that its client bound.
 #[tokio::test]
 async fn b3_forwarded_headers_are_ignored_everywhere() {
-    let mut bench = Bench::start("B3").await;
+    let mut bench = Bench::start_both("B3").await;
     for line in FORWARDED {
         bench.ignores("B3 CVE-2026-40575", &format!("{line}\r\n")).await;
         // Nor do they make an unknown caller known, or another path of this one.
@@ -412,7 +412,7 @@ async fn b7_header_grammar_is_strict() {
 /// CVE-2026-34457: nobody is let in for looking like a health probe.
 #[tokio::test]
 async fn b9_health_probes_are_nobody() {
-    let mut bench = Bench::start("B9").await;
+    let mut bench = Bench::start_both("B9").await;
     let address = bench.gateway.addr();
     for line in [
         "User-Agent: GoogleHC/1.0",

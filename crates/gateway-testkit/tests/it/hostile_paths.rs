@@ -4,7 +4,7 @@ use gateway_convox::RouteTable;
 use gateway_testkit::TestGateway;
 use gateway_types::Class;
 
-use crate::hostile::{Bench, Expect};
+use crate::hostile::{Bench, Expect, http2, line};
 
 /// One row of the rack's table with a path that fits it.
 struct Sample {
@@ -64,7 +64,7 @@ fn body_line(method: &str) -> &'static str {
 /// CVE-2019-9901, CVE-2025-32431, CVE-2021-31920.
 #[tokio::test]
 async fn a1_dot_segments_and_doubled_slashes_are_refused() {
-    let mut bench = Bench::start("A1").await;
+    let mut bench = Bench::start_both("A1").await;
     for Sample { method, path, takes_slashes, .. } in rows() {
         let below = path.trim_start_matches('/');
         let mut forms = vec![
@@ -111,7 +111,7 @@ async fn a1_dot_segments_and_doubled_slashes_are_refused() {
 /// the same route, and the rack sees the plain one.
 #[tokio::test]
 async fn a1_one_leading_slash_too_many_is_the_same_route() {
-    let mut bench = Bench::start("A1 //").await;
+    let mut bench = Bench::start_both("A1 //").await;
     let reads = rows().into_iter().filter(|row| row.class == Class::Read && row.method == "GET");
     for Sample { route, path, .. } in reads.filter(|row| !row.path.starts_with("/auth")) {
         let answered_here = ["/racks", "/session"].contains(&path.as_str());
@@ -127,7 +127,7 @@ async fn a1_one_leading_slash_too_many_is_the_same_route() {
 /// CVE-2026-40912, CVE-2026-48020.
 #[tokio::test]
 async fn a2_encoded_dots_are_refused() {
-    let mut bench = Bench::start("A2").await;
+    let mut bench = Bench::start_both("A2").await;
     let dots = [
         "%2e%2e",
         "%2E%2E",
@@ -165,7 +165,7 @@ async fn a2_encoded_dots_are_refused() {
 /// CVE-2025-66490, CVE-2026-42272: also in the other case of the hexadecimal digits.
 #[tokio::test]
 async fn a3_encoded_separators_are_refused() {
-    let mut bench = Bench::start("A3").await;
+    let mut bench = Bench::start_both("A3").await;
     let separators = [
         "%2f",
         "%2F",
@@ -213,7 +213,7 @@ async fn a3_encoded_separators_are_refused() {
 /// CVE-2025-66490.
 #[tokio::test]
 async fn a4_control_bytes_are_refused() {
-    let mut bench = Bench::start("A4").await;
+    let mut bench = Bench::start_both("A4").await;
     let escapes = [
         "%00", "%0a", "%0A", "%0d%0a", "%09", "%7f", "%01", "%1b", "%80", "%ff", "%c3%a9", "%", "%2", "%zz",
         "%%",
@@ -245,7 +245,7 @@ async fn a4_control_bytes_are_refused() {
 /// which would answer them without a word in the log.
 #[tokio::test]
 async fn a4_bytes_that_no_target_holds_are_refused_and_recorded() {
-    let mut bench = Bench::start("A4 graphic").await;
+    let mut bench = Bench::start_both("A4 graphic").await;
     for byte in (0x21u8..0x7f).filter(|byte| !byte.is_ascii_alphanumeric()).map(char::from) {
         if matches!(byte, '%' | '/' | '?' | '-' | '_') {
             continue;
@@ -264,7 +264,7 @@ async fn a4_bytes_that_no_target_holds_are_refused_and_recorded() {
 /// CVE-2025-66490.
 #[tokio::test]
 async fn a5_path_parameters_are_refused() {
-    let mut bench = Bench::start("A5").await;
+    let mut bench = Bench::start_both("A5").await;
     for Sample { method, path, .. } in rows() {
         let below = path.trim_start_matches('/');
         let forms = [
@@ -287,7 +287,7 @@ async fn a5_path_parameters_are_refused() {
 /// CVE-2025-54576, CVE-2026-41059, CVE-2023-47106.
 #[tokio::test]
 async fn a6_only_the_path_is_matched() {
-    let mut bench = Bench::start("A6").await;
+    let mut bench = Bench::start_both("A6").await;
     for public in ["/check", "!/api/v1/health", "!/.well-known/security.txt"] {
         for protected in ["/apps", "/../apps", "/api/v1/rack-proxy/apps"] {
             let request = bench.head("GET", &format!("{public}#{protected}"), "");
@@ -317,7 +317,7 @@ async fn a6_only_the_path_is_matched() {
 /// CVE-2026-88009.
 #[tokio::test]
 async fn a7_other_forms_of_target_are_refused() {
-    let mut bench = Bench::start("A7").await;
+    let mut bench = Bench::start_both("A7").await;
     let own = bench.gateway.addr().to_string();
     let targets = [
         "http://other/api/v1/rack-proxy/apps".to_owned(),
@@ -352,7 +352,7 @@ async fn a7_other_forms_of_target_are_refused() {
 /// CVE-2026-27587, CVE-2026-48794.
 #[tokio::test]
 async fn a8_spellings_are_told_apart() {
-    let mut bench = Bench::start("A8").await;
+    let mut bench = Bench::start_both("A8").await;
     for form in [
         "!/API/Apps",
         "!/api/v1/Rack-Proxy/apps",
@@ -412,7 +412,7 @@ async fn a8_spellings_are_told_apart() {
 /// CVE-2026-53519, CVE-2026-45692.
 #[tokio::test]
 async fn a9_prefixes_and_numbers_are_exact() {
-    let mut bench = Bench::start("A9").await;
+    let mut bench = Bench::start_both("A9").await;
     for form in [
         "!/api/v1/rack-proxyx/apps",
         "!/api/v1/rack-proxy../apps",
@@ -454,7 +454,7 @@ async fn a9_prefixes_and_numbers_are_exact() {
 
 #[tokio::test]
 async fn a10_methods_are_a_closed_list_and_never_overridden() {
-    let mut bench = Bench::start("A10").await;
+    let mut bench = Bench::start_both("A10").await;
     for method in
         ["TRACE", "CONNECT", "PRI", "GETX", "M-SEARCH", "PROPFIND", "X-MALFORMED", "DEBUG", "PURGE", "QUERY"]
     {
@@ -498,7 +498,7 @@ async fn a10_methods_are_a_closed_list_and_never_overridden() {
 
 #[tokio::test]
 async fn a11_each_parameter_has_one_value() {
-    let mut bench = Bench::start("A11").await;
+    let mut bench = Bench::start_both("A11").await;
     for query in [
         "limit=1&limit=2",
         "limit=1&limit=1",
@@ -589,7 +589,7 @@ fn bad_names() -> Vec<String> {
 
 #[tokio::test]
 async fn a12_names_are_typed() {
-    let mut bench = Bench::start("A12").await;
+    let mut bench = Bench::start_both("A12").await;
     for name in bad_names() {
         for (method, path) in [
             ("GET", format!("/apps/{name}")),
@@ -619,7 +619,7 @@ async fn a12_names_are_typed() {
 /// CVE-2026-65600: whatever stands in a parameter, what goes up is a path of the same row, or nothing goes up.
 #[tokio::test]
 async fn a13_no_parameter_leads_out_of_its_route() {
-    let mut bench = Bench::start("A13").await;
+    let mut bench = Bench::start_both("A13").await;
     let table = RouteTable::builtin().unwrap();
     let nasty = [
         "..",
@@ -705,8 +705,16 @@ async fn a13_no_parameter_leads_out_of_its_route() {
             let app = seen.target.strip_prefix("/apps/").and_then(|rest| rest.strip_suffix("/processes"));
             assert!(app.is_some_and(|app| !app.contains('/')), "{value} went up as {}", seen.target);
         }
+        let reached = bench.seen_since(before).len();
+        match http2::ask(bench.source(), bench.gateway.addr(), &request).await {
+            http2::Told::Reply { status, .. } => assert_eq!(status, reply.status, "{value}"),
+            http2::Told::Ended => assert_eq!(reply.status, 400, "{value}"),
+        }
+        let seen: Vec<String> = bench.seen_since(before).iter().map(line).collect();
+        let (first, second) = seen.split_at(reached);
+        assert_eq!(first, second, "{value}");
     }
-    bench.count(tried + nasty.len());
+    bench.count(tried + 2 * nasty.len());
     bench.finish().await;
 }
 
@@ -714,7 +722,7 @@ async fn a13_no_parameter_leads_out_of_its_route() {
 #[tokio::test]
 async fn a1_to_a9_hold_where_the_whole_host_is_the_rack() {
     let builder = TestGateway::builder().env("PROXY_HOSTS", "127.0.0.1");
-    let mut bench = Bench::over("A on a rack host", builder).await;
+    let mut bench = Bench::over_both("A on a rack host", builder).await;
     for form in [
         "!/check/../apps",
         "!/./apps",

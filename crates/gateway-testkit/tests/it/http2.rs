@@ -190,7 +190,6 @@ async fn c8_malformed_heads_are_refused_and_written_down() {
         ("empty name", fields(&[], &[("", "a")])),
         ("CR LF in the path", fields(&[(":path", "/apps/myapp\r\nx: y")], &[])),
         ("space in the path", fields(&[(":path", "/apps/my app")], &[])),
-        ("fragment", fields(&[(":path", "/apps/myapp#x")], &[])),
         ("A7 absolute form", fields(&[(":path", "http://other/apps")], &[])),
         ("A7 asterisk", fields(&[(":path", "*"), (":method", "OPTIONS")], &[])),
         ("A10 lower-case method", fields(&[(":method", "get")], &[])),

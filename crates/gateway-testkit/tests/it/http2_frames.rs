@@ -36,11 +36,18 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// A head as HPACK writes it without any table and without Huffman (RFC 7541, section 6.2.2).
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields: Vec<(Vec<u8>, Vec<u8>)> =
+        fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+    field_block(&fields)
+}
+
+/// The same of any bytes.
+pub(crate) fn field_block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
         bytes.push(0);
-        text(&mut bytes, name.as_bytes());
-        text(&mut bytes, value.as_bytes());
+        text(&mut bytes, name);
+        text(&mut bytes, value);
     }
     bytes
 }
@@ -66,6 +73,7 @@ fn text(bytes: &mut Vec<u8>, text: &[u8]) {
 #[derive(Debug)]
 pub(crate) struct Came {
     pub(crate) kind: u8,
+    pub(crate) flags: u8,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -104,10 +112,10 @@ impl FrameClient {
                 if let Some(head) = self.buffer.first_chunk::<9>() {
                     let length =
                         usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-                    let kind = head[3];
+                    let (kind, flags) = (head[3], head[4]);
                     if self.buffer.len() >= 9 + length {
                         let payload = self.buffer.drain(..9 + length).skip(9).collect();
-                        return Some(Came { kind, payload });
+                        return Some(Came { kind, flags, payload });
                     }
                 }
                 self.buffer.reserve(64 * 1024);

@@ -57,6 +57,8 @@ mod services_browser;
 mod services_credentials;
 mod services_identity;
 mod services_protocols;
+mod services_reload;
+mod services_shown;
 mod services_up;
 mod sign_on;
 mod slow;

@@ -9,6 +9,10 @@ use gateway_types::Role;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+/// What the gateway signs in to the app with. No browser may ever see it.
+const CANARY: &str = "CANARY5b1d9e0c7a3f2846";
+const CREDENTIAL: &str = "credential = { kind = \"bearer\", secret = \"env:DASHBOARD_SECRET\" }\n";
+
 /// A web app that knows nothing of the gateway (`tests/peers/dashboard.mjs`). It ends when this is dropped.
 struct Dashboard {
     url: String,
@@ -34,21 +38,29 @@ impl Dashboard {
 #[tokio::test]
 async fn one_sign_in_opens_all_services_and_one_sign_out_closes_them() {
     let app = Dashboard::start().await;
-    let upstreams = format!("upstreams = [{{ url = \"{}\" }}]\nidentity = \"headers\"\n", app.url);
+    let upstreams =
+        format!("upstreams = [{{ url = \"{}\" }}]\nidentity = \"headers\"\n{CREDENTIAL}", app.url);
     let gateway = TestGateway::builder()
         .idp()
+        .env("DASHBOARD_SECRET", CANARY)
+        // Shorter than the pause in the app's event stream, and than its WebSocket rests.
+        .env("IDLE_TIMEOUT", "2s")
+        .env("SEND_TIMEOUT", "2s")
+        .env("BODY_TIMEOUT", "2s")
         .file(&format!(
             "[[service]]\nname = \"wiki\"\nhosts = [\"wiki.localhost\"]\n{upstreams}\
              [[service]]\nname = \"chart\"\nhosts = [\"chart.localhost\"]\n{upstreams}\
-             [[service]]\nname = \"dash\"\nprefix = \"/dash\"\nstrip_prefix = true\nwebsocket = true\n{upstreams}"
+             [[service]]\nname = \"dash\"\nprefix = \"/dash\"\nstrip_prefix = true\nwebsocket = true\nopenapi = \"/openapi.json\"\n\
+             upstreams = [{{ url = \"{}\" }}, {{ url = \"http://127.0.0.1:9\", weight = 0 }}]\nidentity = \"headers\"\n{CREDENTIAL}",
+            app.url
         ))
         .start()
         .await;
     let url = format!("http://localhost:{}", gateway.addr().port());
-    let pages = Journey::of("services.mjs", &url, "ops@example.com", "services", &[])
+    let pages = Journey::of("services.mjs", &url, "ops@example.com", "services", &["--canary", CANARY])
         .end(async |question, _| panic!("nobody knows {question}"))
         .await;
-    assert_eq!(pages, 5);
+    assert_eq!(pages, 7);
     // Each service saw the person under their name, and the log knows which service each request was for.
     let events = gateway.events().await;
     for action in ["service:wiki:read", "service:chart:read", "service:dash:read", "service:dash:socket"] {

@@ -314,7 +314,7 @@ async fn an_endpoint_that_fails_is_a_problem_without_its_words() {
 #[tokio::test]
 async fn a_token_is_exchanged_for_each_caller() {
     let (endpoint, count) = endpoint(1000).await;
-    let instance = Instance::saying("ok").await;
+    let instance = talkative().await;
     let gateway = with_canary(
         &[instance.url()],
         &format!(
@@ -328,7 +328,7 @@ async fn a_token_is_exchanged_for_each_caller() {
         let token = gateway.token(role);
         client
             .send(format!(
-                "GET /page HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {token}\r\n\r\n"
+                "GET /quiet HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {token}\r\n\r\n"
             ))
             .await;
         assert_eq!(client.reply().await.unwrap().status, 200);
@@ -349,7 +349,10 @@ async fn a_token_is_exchanged_for_each_caller() {
         serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap();
     assert_eq!(claims["aud"].as_str(), Some(format!("{}/token", endpoint.url()).as_str()));
     assert_eq!(claims.get("htm"), None, "it is for no request, and no service takes it for one");
-    nothing_kept(gateway, &[]).await;
+    let replies =
+        [raw(&gateway, "/error").await, raw(&gateway, "/header").await, raw(&gateway, "/echo").await];
+    assert!(replies[0].starts_with("HTTP/1.1 502"), "{}", replies[0]);
+    nothing_kept(gateway, &replies).await;
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use gateway_testkit::{RawClient, TestGateway};
+use gateway_testkit::{Database, RawClient, TestGateway};
 use gateway_types::Role;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -78,6 +79,75 @@ async fn a_person_is_named_by_address_and_a_key_signs_on_after_a_restart() {
         1
     );
     gateway.finish().await;
+}
+
+#[tokio::test]
+async fn keys_rotate_with_an_overlap_in_which_tokens_of_both_verify() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    for database in Database::BOTH {
+        let instance = Instance::saying("ok").await;
+        let file = wiki(&[instance.url()], "");
+        let mut gateway = TestGateway::builder().database(database).file(&file).start().await;
+        let issuer = format!("urn:uuid:{}", gateway.store().gateway_id());
+        let now = |gateway: &TestGateway| gateway_types::Clock::now(&*gateway.clock).micros() / 1_000_000;
+        let count = |keys: &str| {
+            let keys: serde_json::Value = serde_json::from_str(keys).unwrap();
+            keys["keys"].as_array().unwrap().len()
+        };
+        let token = async |gateway: &TestGateway| {
+            assert_eq!(get(gateway, "/page").await.status, 200);
+            instance.seen().last().unwrap().header("gateway-token").unwrap().to_owned()
+        };
+        let kid = |token: &str| token.split('.').next().unwrap().to_owned();
+        // A service that read the list once, and never again.
+        let first = token(&gateway).await;
+        let old = keys_of(&gateway).await;
+        assert_eq!(count(&old), 1);
+        let verifier = |keys: &str| Verifier::new(&issuer, "wiki", Keys::from_jwks(keys).unwrap());
+        assert!(verifier(&old).verify(&first, "GET", "/page", now(&gateway)).is_ok());
+        // A day before it is over its successor is published, and does not sign yet.
+        gateway.clock.advance(29 * DAY);
+        gateway.minute_of_services().await;
+        let both = keys_of(&gateway).await;
+        assert_eq!(count(&both), 2, "{both}");
+        let still = token(&gateway).await;
+        assert_eq!(kid(&still), kid(&first));
+        assert!(
+            verifier(&old).verify(&still, "GET", "/page", now(&gateway)).is_ok(),
+            "an old list is enough"
+        );
+        // Twenty seconds before the turn, and ten after it: both tokens are live, and the list has both keys.
+        gateway.clock.advance(DAY - Duration::from_secs(20));
+        let last = token(&gateway).await;
+        gateway.clock.advance(Duration::from_secs(30));
+        gateway.minute_of_services().await;
+        let next = token(&gateway).await;
+        assert_eq!(kid(&last), kid(&first));
+        assert_ne!(kid(&next), kid(&first), "the new key signs");
+        assert_eq!(keys_of(&gateway).await, both);
+        for token in [&last, &next] {
+            verifier(&both).verify(token, "GET", "/page", now(&gateway)).unwrap();
+        }
+        assert!(
+            verifier(&old).verify(&next, "GET", "/page", now(&gateway)).is_err(),
+            "a list from before it"
+        );
+        // Once no token of the old key can be live it is gone, also to a gateway that starts now.
+        gateway.clock.advance(Duration::from_secs(3600));
+        gateway.minute_of_services().await;
+        let new = keys_of(&gateway).await;
+        assert_eq!(count(&new), 1);
+        gateway.restart().await;
+        assert_eq!(keys_of(&gateway).await, new);
+        let after = token(&gateway).await;
+        assert_eq!(kid(&after), kid(&next));
+        verifier(&new).verify(&after, "GET", "/page", now(&gateway)).unwrap();
+        assert!(verifier(&new).verify(&last, "GET", "/page", now(&gateway)).is_err());
+        let events = gateway.events().await;
+        let told = |action: &str| events.iter().filter(|(_, event)| event.action.as_str() == action).count();
+        assert_eq!((told("gateway:signing-key:make"), told("gateway:signing-key:forget")), (2, 1));
+        gateway.finish().await;
+    }
 }
 
 #[tokio::test]

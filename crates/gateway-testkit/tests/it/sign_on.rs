@@ -38,6 +38,7 @@ fn gateway_of(service: &StubRack) -> TestGatewayBuilder {
         .file(&format!(
             "[[service]]\nname = \"wiki\"\nhosts = [\"wiki.example.com\"]\nupstreams = [{{ url = \"{url}\" }}]\n\
              [[service.route]]\nmethod = \"GET\"\npath = \"/secret\"\nclass = \"reveal\"\nstep_up = \"window\"\n\
+             [[service.route]]\nmethod = \"POST\"\npath = \"/pay\"\nrole = \"viewer\"\nstep_up = \"bound\"\n\
              [[service.route]]\nmethod = \"GET\"\npath = \"/{{path*}}\"\n\
              [[service.route]]\nmethod = \"GET\"\npath = \"/\"\n\
              [[service.route]]\nmethod = \"POST\"\npath = \"/{{path*}}\"\n\
@@ -232,6 +233,64 @@ async fn one_sign_in_opens_two_hosts_and_one_sign_out_closes_both() {
         assert!(opened.iter().all(|(_, event)| event.actor.name == "viewer@example.com"), "{opened:?}");
         gateway.finish().await;
     }
+}
+
+/// The whole of an app that knows nothing of signing in, and the whole of what makes it safe to reach.
+#[tokio::test]
+async fn a_ten_line_server_gets_sign_on_roles_limits_and_audit_from_one_declaration() {
+    let service = echo().await;
+    let gateway = TestGateway::builder()
+        .idp()
+        .env("DOMAIN", GATEWAY)
+        .env("TRUSTED_FORWARDERS", "127.0.0.0/8")
+        .env("RGW_SETTING_RATE_LIMITS", "on")
+        .file(&format!(
+            "[[service]]\nname = \"notes\"\nhosts = [\"notes.example.com\"]\nrole = \"ops\"\n\
+             requests_per_second = 1\nupstreams = [{{ url = \"{}\" }}]\n",
+            service.url()
+        ))
+        .start()
+        .await;
+    let page = "https://notes.example.com/mine?day=1";
+    // Nobody, by a script: no page of the app, and no way round it.
+    let json = [("Accept", "application/json")];
+    assert_eq!(Browser::of(&gateway).send("GET", page, &json, "").await.status, 401);
+    // Sign-on: a browser is sent to sign in and comes back to the very page. Roles: a viewer may not.
+    let mut viewer = Browser::of(&gateway);
+    let (at, refused) = viewer.sign_in_at(page, Role::Viewer).await;
+    assert_eq!((at.as_str(), refused.status), (page, 403), "{}", refused.text());
+    assert!(!refused.text().contains("GET /mine"), "{}", refused.text());
+    let mut ops = Browser::of(&gateway);
+    let (at, reply) = ops.sign_in_at(page, Role::Ops).await;
+    assert_eq!((at.as_str(), reply.status), (page, 200), "{}", reply.text());
+    assert!(reply.text().starts_with("GET /mine?day=1 HTTP/1.1\r\n"), "{}", reply.text());
+    // Limits: of one caller, told with the time to wait, and not of another.
+    let mut slowed = None;
+    for _ in 0..20 {
+        let reply = ops.get(page).await;
+        if reply.status == 429 {
+            slowed = Some(reply);
+            break;
+        }
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let slowed = slowed.expect("a limit");
+    assert!(slowed.header("retry-after").is_some_and(|wait| wait.parse::<u64>().is_ok()), "{slowed:?}");
+    let admin = format!("Bearer {}", gateway.token(Role::Admin));
+    assert_eq!(Browser::of(&gateway).send("GET", page, &[("Authorization", &admin)], "").await.status, 200);
+    // Audit: who did what, with what came of it.
+    let events = gateway.events().await;
+    let told = |name: &str, status: u16| {
+        events.iter().any(|(_, event)| {
+            event.action.as_str() == "service:notes:read"
+                && event.actor.name == name
+                && event.status == Some(status)
+        })
+    };
+    for (name, status) in [("viewer@example.com", 403), ("ops@example.com", 200)] {
+        assert!(told(name, status), "{name} {status}");
+    }
+    gateway.finish().await;
 }
 
 #[tokio::test]
@@ -484,11 +543,7 @@ async fn a_browser_that_lacks_a_factor_confirms_at_the_gateway_and_comes_back() 
     let page = "https://wiki.example.com/secret?x=1";
     let (at, refused) = browser.go(page).await;
     assert_eq!((at.as_str(), refused.status), (page, 401), "{}", refused.text());
-    let text = refused.text();
-    let (_, link) =
-        text.split_once("href=\"https://gateway.example.com/step-up/").expect("a link to confirm at");
-    let link = format!("https://gateway.example.com/step-up/{}", link.split('"').next().unwrap());
-    let link = link.replace("&#38;", "&").replace("&amp;", "&");
+    let link = confirm_link(&refused.text());
     // A script is told in a document.
     let fetch = [("Accept", "text/html"), ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Site", "same-origin")];
     let told = browser.send("GET", page, &fetch, "").await;
@@ -510,11 +565,84 @@ async fn a_browser_that_lacks_a_factor_confirms_at_the_gateway_and_comes_back() 
     let done = browser.send("POST", place, &headers, &format!("_csrf={token}&back={back}&code={code}")).await;
     assert_eq!(done.status, 200, "{}", done.text());
     assert!(done.text().contains(&format!("href=\"{page}\"")), "{}", done.text());
+    // The cookie of this host is older than the factor: another one comes by way of the gateway, unasked.
+    let before = browser.cookie("wiki.example.com", SESSION).unwrap().clone();
+    let (at, reply) = browser.go(page).await;
+    assert_eq!((at.as_str(), reply.status), (page, 200), "{}", reply.text());
+    assert_ne!(browser.cookie("wiki.example.com", SESSION), Some(&before));
     assert_eq!(browser.get(page).await.status, 200);
     // A way back that somebody made up leads nowhere.
     let forged = browser.get(&format!("{place}?back=https://evil.example&return_to=//evil.example")).await;
     assert!(!forged.text().contains("href=\"https://evil") && !forged.text().contains("href=\"//evil"));
     gateway.finish().await;
+}
+
+/// The link to confirm at, on the page of a refusal.
+fn confirm_link(page: &str) -> String {
+    let (_, link) =
+        page.split_once("href=\"https://gateway.example.com/step-up/").expect("a link to confirm at");
+    let link = link.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    format!("https://gateway.example.com/step-up/{link}")
+}
+
+/// E1, where the cookie that a step-up would renew is another host's.
+#[tokio::test]
+async fn e1_a_copied_cookie_of_a_host_does_not_gain_the_factor_that_was_given_since() {
+    let service = echo().await;
+    for database in Database::BOTH {
+        let gateway = gateway_of(&service).database(database).start().await;
+        let authenticator = Authenticator::enrol(&gateway, Role::Viewer).await;
+        let mut browser = Browser::signed_in(&gateway, Role::Viewer).await;
+        assert_eq!(browser.go("https://wiki.example.com/").await.1.status, 200);
+        let copied = browser.cookie("wiki.example.com", SESSION).unwrap().clone();
+        let mut thief = Browser::of(&gateway);
+        thief.set("wiki.example.com", SESSION, &copied);
+        let fetch =
+            [("Accept", "application/json"), ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Site", "same-origin")];
+        let form = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Origin", "https://gateway.example.com"),
+            ("Accept", "text/html"),
+        ];
+        assert_eq!(thief.send("GET", "https://wiki.example.com/a", &fetch, "").await.status, 200);
+        // The person confirms something of one moment, and something of that very request.
+        for (method, url) in
+            [("GET", "https://wiki.example.com/secret"), ("POST", "https://wiki.example.com/pay")]
+        {
+            let refused = browser.send(method, url, &fetch, "").await;
+            assert_eq!(refused.status, 401, "{}", refused.text());
+            let link = refused.json()["remedies"][0]["url"].as_str().expect("a page").to_owned();
+            gateway.clock.advance(Duration::from_secs(1));
+            let page = browser.get(&link).await;
+            assert_eq!(page.status, 200, "{link}: {}", page.text());
+            let token = hidden(&page.text(), "_csrf").unwrap();
+            let code = authenticator.next(&gateway);
+            let place = link.split('?').next().unwrap();
+            let body = format!("_csrf={token}&code={code}");
+            let done = browser.send("POST", place, &form, &body).await;
+            assert_eq!(done.status, 200, "{}", done.text());
+            // Whoever copied the cookie before has what they had, and nothing that needs the factor.
+            assert_eq!(thief.send("GET", "https://wiki.example.com/a", &fetch, "").await.status, 200);
+            for (method, url) in
+                [("GET", "https://wiki.example.com/secret"), ("POST", "https://wiki.example.com/pay")]
+            {
+                let told = thief.send(method, url, &fetch, "").await;
+                assert_eq!(told.status, 401, "{method} {url}: {}", told.text());
+                assert_eq!(told.header("content-type"), Some("application/problem+json"), "{}", told.text());
+                assert!(told.text().contains("load the page again"), "{}", told.text());
+            }
+            let away = thief.clone().get("https://wiki.example.com/").await;
+            assert_eq!(away.status, 303, "{}", away.text());
+            // The person's own page is told the same, and loading any page of the host is enough.
+            let told = browser.send(method, url, &fetch, "").await;
+            assert_eq!(told.status, 401, "{}", told.text());
+            let (at, reply) = browser.go("https://wiki.example.com/").await;
+            assert_eq!((at.as_str(), reply.status), ("https://wiki.example.com/", 200));
+            let done = browser.send(method, url, &fetch, "").await;
+            assert_eq!(done.status, 200, "{method} {url}: {}", done.text());
+        }
+        gateway.finish().await;
+    }
 }
 
 #[tokio::test]

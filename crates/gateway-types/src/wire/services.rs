@@ -47,10 +47,36 @@ pub struct Service {
     pub openapi_url: Option<String>,
     /// What can be asked of it; empty while it is not in force.
     pub operations: Vec<ServiceOperation>,
+    /// How its upstreams stand at the instance that answers, in the order of the declaration; empty while it is not
+    /// in force.
+    #[serde(default)]
+    pub upstreams: Vec<ServiceUpstream>,
     /// The whole declaration; for those only who could change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub declaration: Option<Value>,
+}
+
+/// One upstream of a service, as the instance that answers knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceUpstream {
+    /// Its address; for those only who could change the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The version that it serves; absent when it serves all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its share of requests.
+    pub weight: u32,
+    /// `healthy`, `unhealthy` (its checks fail), `ejected` (requests to it failed in a row), `draining` (its share is
+    /// 0), or `unwatched` (a TCP service's).
+    pub state: String,
+    /// Since when it is in this state; absent when nobody watches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when it is left out; for `ejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// `GET /services`.
@@ -96,6 +122,20 @@ pub struct ImportOpenapi {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportedRoutes {
     /// The routes.
+    #[schema(value_type = Vec<Object>)]
+    pub routes: Vec<Value>,
+    /// What has no route, and why.
+    pub skipped: Vec<String>,
+}
+
+/// `GET /services/{name}/openapi`: what a service's own OpenAPI document has.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceOpenapi {
+    /// What the document is called.
+    pub title: String,
+    /// Its version of itself.
+    pub version: String,
+    /// Its operations, as `[[service.route]]` takes them.
     #[schema(value_type = Vec<Object>)]
     pub routes: Vec<Value>,
     /// What has no route, and why.

@@ -3,10 +3,11 @@
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::origin::Origin;
-use gateway_app::services::{self, Listed, Source};
-use gateway_services::Service;
-use gateway_types::{Caller, LowestRole, Problem, Resource};
+use gateway_app::services::{self, Listed, Reader, Source};
+use gateway_services::{InstanceStanding, InstanceState, RawRoute, Service};
+use gateway_types::{Caller, LowestRole, Problem, Resource, Timestamp};
 
+use crate::filters;
 use crate::page::Frame;
 use crate::{Web, reply};
 
@@ -35,12 +36,44 @@ struct ServicePage {
     frame: Frame,
     service: Row,
     openapi: Option<String>,
-    upstreams: Vec<String>,
+    upstream_columns: Vec<&'static str>,
+    upstreams: Vec<UpstreamRow>,
     columns: Vec<&'static str>,
     operations: Vec<OperationRow>,
     /// The whole declaration, for those who could change it.
     declaration: Option<String>,
     commands: (String, String),
+}
+
+/// What a service's own OpenAPI document has.
+#[derive(Template)]
+#[template(path = "service_openapi.html")]
+struct DocumentPage {
+    frame: Frame,
+    service: String,
+    service_title: String,
+    /// What the document calls itself.
+    title: String,
+    version: String,
+    /// Where it is.
+    address: Option<String>,
+    columns: Vec<&'static str>,
+    routes: Vec<RawRoute>,
+    skipped: Vec<String>,
+    commands: (String, String),
+}
+
+/// How an upstream stands.
+struct UpstreamRow {
+    /// Its address; its number for those who could not change the service.
+    label: String,
+    version: String,
+    weight: u32,
+    state: &'static str,
+    tone: &'static str,
+    /// What the state means for requests.
+    note: String,
+    since: Option<Timestamp>,
 }
 
 struct Row {
@@ -98,10 +131,8 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         frame: Frame::of(web, request, &title(&listed)),
         service: row(web, request, &listed),
         openapi: service.and_then(|service| services::openapi_address(service, &request.head.origin)),
-        upstreams: match may_change {
-            true => listed.declaration.upstreams.iter().map(|upstream| upstream.url.clone()).collect(),
-            false => Vec::new(),
-        },
+        upstream_columns: vec!["Upstream", "State", "Since", "Share"],
+        upstreams: service.map(|service| upstreams(web, service, may_change)).unwrap_or_default(),
         columns: vec!["Route", "Action", "Class", "Role"],
         operations: service.map(operations).unwrap_or_default(),
         declaration: declaration.filter(|_| may_change),
@@ -110,6 +141,58 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
             format!("rack-gateway services remove {name}"),
         ),
     })
+}
+
+/// `GET /app/services/{name}/openapi`.
+pub(crate) async fn document(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let name = request.parameter("name").unwrap_or_default();
+    let document = services::document(web.app(), Reader::of(request), name).await?;
+    let table = web.app().rules.services();
+    let known = table.named(&document.service);
+    reply::html(&DocumentPage {
+        frame: Frame::of(web, request, &format!("OpenAPI of {}", document.service_title)),
+        address: known.and_then(|service| services::openapi_address(service, &request.head.origin)),
+        title: document.title,
+        version: document.version,
+        columns: vec!["Method", "Path"],
+        routes: document.imported.routes,
+        skipped: document.imported.skipped,
+        commands: (
+            format!("rack-gateway services openapi {}", document.service),
+            "rack-gateway services import-openapi openapi.json".to_owned(),
+        ),
+        service: document.service,
+        service_title: document.service_title,
+    })
+}
+
+fn upstreams(web: &Web, service: &Service, may_change: bool) -> Vec<UpstreamRow> {
+    let row = |(number, standing): (usize, InstanceStanding)| UpstreamRow {
+        label: match may_change {
+            true => standing.address.authority(),
+            false => format!("upstream {}", number + 1),
+        },
+        version: standing.address.version.unwrap_or_default(),
+        weight: standing.address.weight,
+        state: standing.state.name(),
+        tone: match standing.state {
+            InstanceState::Healthy => "ok",
+            InstanceState::Unhealthy | InstanceState::Ejected { .. } => "bad",
+            InstanceState::Draining => "warn",
+            InstanceState::Unwatched => "",
+        },
+        note: match standing.state {
+            InstanceState::Healthy => String::new(),
+            InstanceState::Unhealthy => "its health checks fail".to_owned(),
+            InstanceState::Ejected { until } => {
+                format!("requests to it failed in a row; tried again at {}", until.to_rfc3339())
+            }
+            InstanceState::Draining => "takes no new requests".to_owned(),
+            InstanceState::Unwatched => "whether it runs is found out by a tunnel".to_owned(),
+        },
+        since: standing.since,
+    };
+    services::standings(web.app(), service).into_iter().enumerate().map(row).collect()
 }
 
 /// Whether the person could change services: who then may see all of a declaration.

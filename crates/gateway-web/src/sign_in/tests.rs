@@ -80,6 +80,7 @@ async fn gateway(names: &[&str]) -> Sample {
         fetch: Arc::new(Beginner),
         issuers: Arc::new(gateway_app::access_tokens::AccessTokens::new(Arc::new(Beginner))),
         yubico: None,
+        instances: Arc::new(gateway_app::services::NoInstances),
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),

@@ -52,6 +52,62 @@ fn get_as(url: &str, path: &str, authorization: &str) -> String {
     String::from_utf8(reply).unwrap()
 }
 
+/// What curl says of a demo over TLS: its head and body, or `None` when it does not trust it.
+fn over_tls(url: &str, certificate: Option<&str>, token: &str) -> Option<String> {
+    let mut curl = Command::new("curl");
+    curl.env_clear().env("PATH", env!("PATH")).args(["-s", "-i", "--noproxy", "*", "--max-time", "20"]);
+    curl.args(["-u", &format!("convox:{token}")]);
+    if let Some(certificate) = certificate {
+        curl.args(["--cacert", certificate]);
+    }
+    let output = curl.arg(format!("{url}/api/v1/rack-proxy/apps")).output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_demo_over_tls_signs_its_own_certificate_and_leaves_localhost_to_others() {
+    let child = Command::new(env!("CARGO_BIN_EXE_rack-gateway"))
+        .args(["demo", "--tls", "--json", "--port", "0", "--admin-port", "0", "--rack-port", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut demo = Demo(child);
+    let mut line = String::new();
+    BufReader::new(demo.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (gateway, certificate) = (text(&ready["gateway_url"]), text(&ready["certificate_file"]));
+    assert!(gateway.starts_with("https://localhost:"), "{gateway}");
+    let tokens = ready["api_tokens"].as_array().unwrap();
+    let viewer = text(&tokens.iter().find(|token| token["role"] == "viewer").unwrap()["token"]);
+    let told = over_tls(&gateway, Some(&certificate), &viewer).expect("curl trusts the named certificate");
+    assert!(told.starts_with("HTTP/2 200"), "{told}");
+    // Remembered for `localhost`, it would keep browsers from everything else on this machine.
+    assert!(!told.to_ascii_lowercase().contains("strict-transport-security"), "{told}");
+    assert_eq!(over_tls(&gateway, None, &viewer), None, "nobody else vouches for it");
+    // The command line trusts it when it is named, and only then.
+    let session = text(&ready["users"][0]["session_token"]);
+    let whoami = |trusting: Option<&str>| {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rack-gateway"));
+        command.args(["whoami", "--json"]).env_clear().env("HOME", home.path());
+        command.env("RACK_GATEWAY_URL", &gateway).env("RACK_GATEWAY_TOKEN", &session);
+        if let Some(file) = trusting {
+            command.env("RACK_GATEWAY_CA_FILE", file);
+        }
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = whoami(Some(&certificate));
+    assert!(code == Some(0) && told.contains("admin@example.com"), "{code:?} {told}");
+    assert_eq!(whoami(None).0, Some(5));
+    let key = certificate.replace(".pem", ".key");
+    assert!(std::path::Path::new(&key).exists(), "{key}");
+    assert!(demo.stop(), "the demo ends well when it is told to");
+    assert!(!std::path::Path::new(&key).exists(), "the key is gone with the demo");
+}
+
 #[test]
 fn the_demo_is_ready_within_two_seconds_and_works() {
     let started = Instant::now();

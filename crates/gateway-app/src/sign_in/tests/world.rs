@@ -209,6 +209,7 @@ impl World {
             fetch: Arc::clone(&idp) as Arc<dyn Fetch>,
             issuers: Arc::new(crate::access_tokens::AccessTokens::new(Arc::clone(&idp) as Arc<dyn Fetch>)),
             yubico: None,
+            instances: Arc::new(crate::services::NoInstances),
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),

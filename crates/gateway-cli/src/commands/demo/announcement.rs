@@ -5,6 +5,7 @@ use gateway_server::Running;
 use gateway_types::Role;
 use serde::Serialize;
 
+use super::certificate::Certificate;
 use super::parties::{DataDirectory, Machine, People, Provider, Rack};
 use crate::failure::{Exit, Failure};
 
@@ -20,6 +21,9 @@ pub(super) struct Announcement<'a> {
     rack_token: &'a str,
     idp_url: &'a str,
     data_dir: String,
+    /// The certificate that the demo signed itself, to be trusted by clients; absent without `--tls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_file: Option<String>,
     database_url: &'a str,
     users: Vec<ListedUser<'a>>,
     api_tokens: Vec<ListedToken<'a>>,
@@ -52,12 +56,19 @@ impl<'a> ListedToken<'a> {
     }
 }
 
+/// Where a demo keeps what it has.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) directory: &'a DataDirectory,
+    pub(super) certificate: Option<&'a Certificate>,
+}
+
 impl<'a> Announcement<'a> {
     pub(super) fn new(
         running: &Running,
         rack: &'a Rack,
         provider: &'a Provider,
-        directory: &DataDirectory,
+        place: Place<'_>,
         config: &'a Config,
         people: &'a People,
     ) -> Result<Self, Failure> {
@@ -66,10 +77,13 @@ impl<'a> Announcement<'a> {
             .first()
             .map(std::net::SocketAddr::port)
             .ok_or_else(|| Failure::new(Exit::Failed, "the gateway listens nowhere"))?;
+        let Place { directory, certificate } = place;
+        let scheme = if certificate.is_some() { "https" } else { "http" };
         let program = std::env::current_exe().map(|path| path.display().to_string());
         Ok(Self {
             // The name and not the address: passkeys and Secure cookies want it.
-            gateway_url: format!("http://localhost:{port}"),
+            gateway_url: format!("{scheme}://localhost:{port}"),
+            certificate_file: certificate.map(|one| one.chain().display().to_string()),
             admin_url: format!("http://{}", running.admin_address),
             rack_url: &rack.url,
             rack_token: rack.token.expose(),
@@ -113,7 +127,18 @@ impl<'a> Announcement<'a> {
             &format!("{} ({})", self.data_dir, if self.is_kept { "kept" } else { "removed at the end" }),
         );
         text.push_str("\nOpen the web address and sign in as anybody, or sign the command line in:\n\n");
-        text.push_str(&format!("  {} login {}\n", quoted(&self.program), self.gateway_url));
+        text.push_str(&format!(
+            "  {} login {}{}\n",
+            quoted(&self.program),
+            self.gateway_url,
+            self.trusting("--ca-file")
+        ));
+        if let Some(file) = &self.certificate_file {
+            text.push_str(&format!(
+                "\nThe demo signed its certificate itself: a browser asks whether to go on. For other clients:\n\n  export SSL_CERT_FILE={}\n",
+                quoted(file)
+            ));
+        }
         text.push_str("\nA RACK_URL for each role, for any Convox client:\n\n");
         for token in &self.api_tokens {
             text.push_str(&format!(
@@ -138,8 +163,13 @@ impl<'a> Announcement<'a> {
     }
 
     fn rack_url_of(&self, token: &ListedToken<'_>) -> String {
-        let place = self.gateway_url.trim_start_matches("http://");
-        format!("http://convox:{}@{place}{}", token.token, Proxy::PREFIX)
+        let (scheme, place) = self.gateway_url.split_once("://").unwrap_or(("http", &self.gateway_url));
+        format!("{scheme}://convox:{}@{place}{}", token.token, Proxy::PREFIX)
+    }
+
+    /// What a command is told beside its address to trust the demo's own certificate.
+    fn trusting(&self, flag: &str) -> String {
+        self.certificate_file.as_deref().map(|file| format!(" {flag} {}", quoted(file))).unwrap_or_default()
     }
 
     /// Commands that work as they stand.
@@ -147,14 +177,14 @@ impl<'a> Announcement<'a> {
         let token = |role| self.api_tokens.iter().find(|token| token.role == role);
         let mut tries = Vec::new();
         if let Some(viewer) = token(Role::Viewer) {
-            let url = self.rack_url_of(viewer);
+            let (url, trusting) = (self.rack_url_of(viewer), self.trusting("--cacert"));
             tries.push((
                 "a viewer may list apps (with the Convox client: RACK_URL=… convox apps)",
-                format!("curl -s {url}/apps"),
+                format!("curl -s{trusting} {url}/apps"),
             ));
             tries.push((
                 "but not start a command: the refusal says who may, and the rack never hears of it",
-                format!("curl -s -X POST {url}/apps/shop/services/web/processes"),
+                format!("curl -s{trusting} -X POST {url}/apps/shop/services/web/processes"),
             ));
         }
         tries.push((

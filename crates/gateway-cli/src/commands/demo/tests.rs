@@ -12,6 +12,7 @@ fn arguments(data_dir: Option<PathBuf>) -> DemoArguments {
         idp_port: 0,
         rack_url: None,
         data_dir,
+        tls: false,
         database_url: None,
     }
 }
@@ -25,11 +26,11 @@ async fn a_second_start_keeps_people_and_makes_new_credentials() {
         let directory = DataDirectory::open(Some(kept.path())).unwrap();
         let rack = Rack::start(None, 0).await.unwrap();
         let provider = Provider::start(0).await.unwrap();
-        let config = config(&arguments(None), &rack, &provider, directory.path().to_owned()).unwrap();
+        let config = config(&arguments(None), &rack, &provider, directory.path().to_owned(), None).unwrap();
         let running = start_gateway(&config, 0).await.unwrap();
         let people = People::settle(&running.store, &config, SystemClock.now()).await.unwrap();
-        let announcement =
-            Announcement::new(&running, &rack, &provider, &directory, &config, &people).unwrap();
+        let place = Place { directory: &directory, certificate: None };
+        let announcement = Announcement::new(&running, &rack, &provider, place, &config, &people).unwrap();
         check_json(&announcement.to_json().unwrap(), &rack);
         assert!(announcement.to_text().contains("export RACK_URL=http://convox:rgw_"));
         for credential in people
@@ -100,7 +101,7 @@ async fn a_demo_listens_on_loopback_only() {
     let rack = Rack::start(None, 0).await.unwrap();
     let directory = DataDirectory::open(None).unwrap();
     let provider = Provider::start(0).await.unwrap();
-    let mut config = config(&arguments(None), &rack, &provider, directory.path().to_owned()).unwrap();
+    let mut config = config(&arguments(None), &rack, &provider, directory.path().to_owned(), None).unwrap();
     assert!(config.listener.addresses.iter().all(|address| address.ip().is_loopback()));
     assert!(config.admin_listener.ip().is_loopback());
     assert!(config.settings.mfa_step_up() && config.settings.rate_limits(), "a demo weakens nothing");

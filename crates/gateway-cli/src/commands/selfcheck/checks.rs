@@ -10,6 +10,8 @@ use super::hello;
 use super::wire::{Answer, Reply, Wire};
 use crate::failure::{Exit, Failure};
 
+mod streams;
+
 /// An address that nobody has (RFC 5737).
 const NOBODY: &str = "203.0.113.77";
 
@@ -117,8 +119,15 @@ pub(super) async fn run(
     mut progress: impl FnMut(usize, usize, &str),
 ) -> Result<Found, Failure> {
     let scan = Scan::begin(wire, key).await?;
-    let groups: [(&str, usize); 6] =
-        [("paths", 0), ("headers", 1), ("lengths", 2), ("sockets", 3), ("pages", 4), ("TLS", 5)];
+    let groups: [(&str, usize); 7] = [
+        ("paths", 0),
+        ("headers", 1),
+        ("lengths", 2),
+        ("sockets", 3),
+        ("HTTP/2", 4),
+        ("pages", 5),
+        ("TLS", 6),
+    ];
     let mut checks = vec![scan.arrives_as_it_is()];
     for (title, number) in groups {
         checks.extend(match number {
@@ -126,7 +135,8 @@ pub(super) async fn run(
             1 => scan.headers().await,
             2 => scan.lengths().await,
             3 => scan.sockets().await,
-            4 => scan.pages().await,
+            4 => scan.streams().await,
+            5 => scan.pages().await,
             _ => scan.tls().await,
         });
         progress(number + 1, groups.len(), title);

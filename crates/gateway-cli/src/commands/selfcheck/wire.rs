@@ -13,7 +13,11 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::http2::{self, Stream};
 use crate::failure::{Exit, Failure};
+
+/// HTTP/2 over TLS, as a handshake names it.
+const HTTP2: &[u8] = b"h2";
 
 /// How long one exchange may take.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(8);
@@ -27,8 +31,8 @@ const MOST_REPLY_BYTES: usize = 1024 * 1024;
 /// The longest wait that a reply may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+trait Pipe: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Pipe for S {}
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +71,8 @@ pub(super) struct Wire {
     authority: String,
     prefix: String,
     tls: Option<Arc<ClientConfig>>,
+    /// The same, for a connection that is to speak HTTP/2.
+    http2_tls: Option<Arc<ClientConfig>>,
     sent: AtomicU32,
 }
 
@@ -87,20 +93,22 @@ impl Wire {
                 break;
             }
         }
-        let tls = match url.scheme() {
-            "https" => {
-                let mut configuration = tls.configuration()?;
-                configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
-                Some(Arc::new(configuration))
+        let speaking = |protocol: &[u8]| -> Result<_, Failure> {
+            if url.scheme() != "https" {
+                return Ok(None);
             }
-            _ => None,
+            let mut configuration = tls.configuration()?;
+            configuration.alpn_protocols = vec![protocol.to_vec()];
+            Ok(Some(Arc::new(configuration)))
         };
+        let (http1_tls, http2_tls) = (speaking(b"http/1.1")?, speaking(HTTP2)?);
         Ok(Self {
             peer: peer.ok_or_else(gone)?,
             authority: address.host(),
             prefix: url.path().trim_end_matches('/').to_owned(),
             host,
-            tls,
+            tls: http1_tls,
+            http2_tls,
             sent: AtomicU32::new(0),
         })
     }
@@ -164,7 +172,33 @@ impl Wire {
         .unwrap_or(Answer::Silent)
     }
 
-    async fn secured(&self, tcp: TcpStream) -> Option<Box<dyn Stream>> {
+    /// Sends the first bytes of an HTTP/2 connection; what became of its first stream.
+    pub(super) async fn stream(&self, request: &[u8]) -> Stream {
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= MOST_REQUESTS {
+            return Stream::Silent;
+        }
+        timeout(EXCHANGE_LIMIT, async {
+            let Ok(tcp) = TcpStream::connect(self.peer).await else { return Stream::Ended };
+            let stream: Box<dyn Pipe> = match &self.http2_tls {
+                None => Box::new(tcp),
+                Some(configuration) => {
+                    let Ok(name) = ServerName::try_from(self.host.clone()) else { return Stream::Foreign };
+                    let connector = TlsConnector::from(Arc::clone(configuration));
+                    // Who does not speak it ends the handshake, or goes on without a word (RFC 7301, section 3.2).
+                    let Ok(secured) = connector.connect(name, tcp).await else { return Stream::Foreign };
+                    if secured.get_ref().1.alpn_protocol() != Some(HTTP2) {
+                        return Stream::Foreign;
+                    }
+                    Box::new(secured)
+                }
+            };
+            listen(stream, request).await
+        })
+        .await
+        .unwrap_or(Stream::Silent)
+    }
+
+    async fn secured(&self, tcp: TcpStream) -> Option<Box<dyn Pipe>> {
         match &self.tls {
             None => Some(Box::new(tcp)),
             Some(configuration) => {
@@ -190,7 +224,25 @@ impl Wire {
     }
 }
 
-async fn converse(mut stream: Box<dyn Stream>, request: &[u8], local: SocketAddr) -> Answer {
+async fn listen(mut pipe: Box<dyn Pipe>, request: &[u8]) -> Stream {
+    let _ = pipe.write_all(request).await;
+    let _ = pipe.flush().await;
+    let (mut bytes, mut has_answered) = (Vec::new(), false);
+    loop {
+        let read = pipe.read_buf(&mut bytes).await;
+        let ended = !matches!(read, Ok(1..)) || bytes.len() > MOST_REPLY_BYTES;
+        if let Some(outcome) = http2::outcome(&bytes, ended) {
+            return outcome;
+        }
+        if !has_answered && http2::has_settings(&bytes) {
+            has_answered = true;
+            let _ = pipe.write_all(&http2::SETTINGS_SEEN).await;
+            let _ = pipe.flush().await;
+        }
+    }
+}
+
+async fn converse(mut stream: Box<dyn Pipe>, request: &[u8], local: SocketAddr) -> Answer {
     // Whoever refuses early may have closed already; what it said is still read.
     let _ = stream.write_all(request).await;
     let _ = stream.flush().await;
