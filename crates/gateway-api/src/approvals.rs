@@ -6,7 +6,7 @@ use gateway_app::control::OwnRequest;
 use gateway_approvals::state::{NotAState, State};
 use gateway_store::ApprovalFilter;
 use gateway_types::wire::Listing;
-use gateway_types::wire::approvals::{Approval, DecideApproval, RequestApproval};
+use gateway_types::wire::approvals::{Approval, DecideApproval, RequestApproval, SignApproval};
 use gateway_types::{ApprovalId, Principal, Problem, Role, RoleSet};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -103,11 +103,11 @@ pub(crate) async fn request(app: &App, request: &OwnRequest) -> Answer {
 
 /// Approves somebody else's request. A passkey signs what is approved; a one-time code counts as weaker.
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", tag = "approvals", params(("id" = String, Path)),
-    request_body = DecideApproval, responses((status = 200, body = Approval)))]
+    request_body = SignApproval, responses((status = 200, body = Approval)))]
 pub(crate) async fn approve(app: &App, request: &OwnRequest) -> Answer {
-    let (id, reason) = decision(request)?;
+    let (id, given) = signature(request)?;
     let operator = app.operator(&request.caller, request.request_id);
-    reply::json(&approvals::approve(app, &operator, &request.caller, id, reason.as_deref()).await?)
+    reply::json(&approvals::approve(app, &operator, &request.caller, id, &given).await?)
 }
 
 /// Says no, also to what was approved before and is not deployed yet.
@@ -121,11 +121,11 @@ pub(crate) async fn reject(app: &App, request: &OwnRequest) -> Answer {
 
 /// Makes an approval good for as long again, once.
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/extend", tag = "approvals", params(("id" = String, Path)),
-    request_body = DecideApproval, responses((status = 200, body = Approval)))]
+    request_body = SignApproval, responses((status = 200, body = Approval)))]
 pub(crate) async fn extend(app: &App, request: &OwnRequest) -> Answer {
-    let (id, reason) = decision(request)?;
+    let (id, given) = signature(request)?;
     let operator = app.operator(&request.caller, request.request_id);
-    reply::json(&approvals::extend(app, &operator, &request.caller, id, reason.as_deref()).await?)
+    reply::json(&approvals::extend(app, &operator, &request.caller, id, &given).await?)
 }
 
 /// Takes one's own request back, also when it was approved.
@@ -135,6 +135,12 @@ pub(crate) async fn withdraw(app: &App, request: &OwnRequest) -> Answer {
     let (id, reason) = decision(request)?;
     let operator = app.operator(&request.caller, request.request_id);
     reply::json(&approvals::withdraw(app, &operator, &request.caller, id, reason.as_deref()).await?)
+}
+
+/// Which approval it is about, and what of it was looked at.
+fn signature(request: &OwnRequest) -> Result<(ApprovalId, SignApproval), Problem> {
+    no_query(request)?;
+    Ok((input::path(request, "id")?, input::json(request)?))
 }
 
 /// Which approval it is about, and the reason, where one was given.

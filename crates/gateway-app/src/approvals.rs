@@ -25,14 +25,16 @@ use gateway_approvals::evidence::{Evidence, Method};
 use gateway_approvals::state::{Move, State};
 use gateway_approvals::statement::{EnvironmentChange, Purpose};
 use gateway_audit::{Event, bounded};
-use gateway_store::{Approval, ApprovalFilter, KeptSignature, NewApproval, Page, Store, StoreError};
+use gateway_store::{
+    Approval, ApprovalChange, ApprovalFilter, KeptSignature, NewApproval, Page, Store, StoreError,
+};
 use gateway_types::wire::approvals as wire;
-use gateway_types::{ApprovalId, Caller, Principal, Problem, Resource, Timestamp};
+use gateway_types::{ApprovalId, Caller, Principal, Problem, Resource, Timestamp, UserId, WorkloadOrigin};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::elevations::is_app;
-use crate::rights::{person_behind, person_of};
+use crate::rights::person_of;
 use crate::users::by;
 use crate::{App, Notice, Operator, record};
 
@@ -48,6 +50,12 @@ pub const MOST_COMMANDS: usize = 50;
 /// The most texts that a CI system may tell, and the characters of one.
 pub const MOST_METADATA: usize = 20;
 const LONGEST_TEXT: usize = 500;
+
+/// The most open ones of one requester for one app.
+pub const MOST_OPEN: u32 = 20;
+
+/// The manifest that is built unless another one is named.
+const MANIFEST: &str = "convox.yml";
 
 /// How often a change is tried again when somebody else changed the same approval at that moment.
 const TRIES: usize = 5;
@@ -65,6 +73,8 @@ pub struct Asked {
     /// What the CI system told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// The manifest that is built.
+    pub manifest: String,
     /// Commands that may run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
@@ -153,6 +163,23 @@ pub(crate) fn is_own(principal: &Principal, row: &Approval) -> bool {
         || person_of(principal).is_some_and(|person| row.person == Some(person))
 }
 
+/// The person behind a requester, also of a machine: whoever wrote its trust rule, or broke the glass.
+async fn person_behind_any(app: &App, principal: &Principal) -> Result<Option<UserId>, ApprovalError> {
+    let Principal::Workload { name, subject, origin, .. } = principal else {
+        return Ok(person_of(principal));
+    };
+    let email = match origin {
+        WorkloadOrigin::Exchange | WorkloadOrigin::Certificate => {
+            app.store.trust_rules().by_name(name).await?.map(|rule| rule.updated_by)
+        }
+        WorkloadOrigin::BreakGlass => Some(subject.to_string()),
+    };
+    match email {
+        Some(email) => Ok(app.store.users().by_email(&email).await?.map(|user| user.id)),
+        None => Ok(None),
+    }
+}
+
 /// A page of approvals, newest first.
 ///
 /// # Errors
@@ -210,11 +237,23 @@ pub async fn request(
 ) -> Result<wire::Approval, ApprovalError> {
     let requester = requester_of(&caller.principal).ok_or(ApprovalError::NotForThis)?;
     check(&asked)?;
+    let open = ApprovalFilter {
+        app: Some(asked.app.clone()),
+        requester: Some(requester.clone()),
+        open_only: true,
+        limit: MOST_OPEN,
+        ..ApprovalFilter::default()
+    };
+    let open = app.store.approvals().list(&open).await?.items;
+    if open.len() >= usize::try_from(MOST_OPEN).unwrap_or(usize::MAX) {
+        return Err(ApprovalError::TooManyOpen);
+    }
     let environment = app.rack.environment(&caller.principal, &asked.app).await?;
     let kept = Asked {
         branch: asked.branch,
         message: asked.message,
         metadata: asked.metadata,
+        manifest: asked.manifest.unwrap_or_else(|| MANIFEST.to_owned()),
         commands: asked.commands,
         order: app.settings.approval_order(&asked.app),
         quorum: app.settings.approval_quorum(&asked.app),
@@ -229,7 +268,7 @@ pub async fn request(
         commit: asked.commit,
         requester,
         requester_name: bounded(&caller.principal.display_name()),
-        person: person_behind(caller),
+        person: person_behind_any(app, &caller.principal).await?,
         request: serde_json::to_string(&kept).map_err(|_never| ApprovalError::Unreadable)?,
         created: now,
         answer_by: now.saturating_add(ANSWER_TIME),
@@ -269,13 +308,17 @@ fn check(asked: &wire::RequestApproval) -> Result<(), ApprovalError> {
         let is_hazard = |c: char| c != '\n' && (c.is_control() || gateway_audit::text::is_hazard(c));
         text.chars().count() <= LONGEST_TEXT && !text.chars().any(is_hazard)
     };
-    let texts = asked.branch.iter().chain(&asked.message).chain(asked.metadata.values());
+    let texts =
+        asked.branch.iter().chain(&asked.message).chain(&asked.manifest).chain(asked.metadata.values());
     let names_fine = asked.metadata.keys().all(|name| !name.is_empty() && is_fine(name));
     if asked.metadata.len() > MOST_METADATA || !names_fine || !texts.into_iter().all(|text| is_fine(text)) {
         return Err(ApprovalError::BadText);
     }
     if asked.commands.len() > MOST_COMMANDS {
         return Err(ApprovalError::BadCommands { fault: format!("more than {MOST_COMMANDS}") });
+    }
+    if !asked.commands.iter().all(|command| is_fine(command)) {
+        return Err(ApprovalError::BadText);
     }
     CommandRules::parse(&asked.commands)
         .map(drop)
@@ -291,9 +334,9 @@ pub async fn approve(
     operator: &Operator<'_>,
     caller: &Caller,
     id: ApprovalId,
-    reason: Option<&str>,
+    given: &wire::SignApproval,
 ) -> Result<wire::Approval, ApprovalError> {
-    sign(app, operator, caller, id, Purpose::Approve, reason).await
+    sign(app, operator, caller, id, Purpose::Approve, given).await
 }
 
 /// Makes an approved one last as long again, from now on. Once.
@@ -305,9 +348,9 @@ pub async fn extend(
     operator: &Operator<'_>,
     caller: &Caller,
     id: ApprovalId,
-    reason: Option<&str>,
+    given: &wire::SignApproval,
 ) -> Result<wire::Approval, ApprovalError> {
-    sign(app, operator, caller, id, Purpose::Extend, reason).await
+    sign(app, operator, caller, id, Purpose::Extend, given).await
 }
 
 async fn sign(
@@ -316,48 +359,59 @@ async fn sign(
     caller: &Caller,
     id: ApprovalId,
     purpose: Purpose,
-    reason: Option<&str>,
+    given: &wire::SignApproval,
 ) -> Result<wire::Approval, ApprovalError> {
     let Principal::User { id: approver, .. } = caller.principal else {
         return Err(ApprovalError::NotAPerson);
     };
+    let reason = given.reason.as_deref();
     check_reason(reason)?;
     let mut standing = find(app, id).await?;
     signing::may_sign(&standing, approver, purpose)?;
+    // What was looked at, and nothing that came since.
+    if given.statement != standing.digest() {
+        return Err(ApprovalError::Changed);
+    }
     let signature = signing::signature(app, operator, &standing, approver, purpose, reason).await?;
-    let action = "gateway:approval:approve";
-    let mut event = of(operator, action, &standing);
+    let mut event = of(operator, "gateway:approval:approve", &standing);
     event.parameters.insert("answer".to_owned(), signature.purpose.clone());
     event.parameters.insert("method".to_owned(), signature.method.clone());
     event.parameters.insert("statement".to_owned(), signing::digest(&signature.statement));
     event.reason = reason.map(bounded);
     event.before = Some(summary(&standing));
+    let after = signed(&standing, purpose, &signature)?;
+    event.after = Some(json!({ "state": after.state.name(), "signatures": standing.signatures.len() + 1 }));
     record(&app.store, event).await?;
     for _ in 0..TRIES {
-        match put(app, &standing, purpose, signature.clone()).await {
-            Ok(signed) => {
-                if standing.state == State::Pending && signed.state == State::Approved {
-                    tell(app, &signed, true, by(operator)).await;
+        let mut change = signed(&standing, purpose, &signature)?;
+        seal::seal(&app.store, &standing.row, &mut change);
+        match app.store.approvals().change(&standing.row, change).await {
+            Ok(row) => {
+                let after = Standing::of(app, row).await?;
+                if standing.state == State::Pending && after.state == State::Approved {
+                    tell(app, &after, true, by(operator)).await;
                 }
-                return Ok(shown::shown(app, caller, &signed));
+                return Ok(shown::shown(app, caller, &after));
             }
-            Err(ApprovalError::Store(StoreError::Conflict)) => {
+            Err(StoreError::Conflict) => {
                 standing = find(app, id).await?;
                 signing::may_sign(&standing, approver, purpose)?;
+                if given.statement != standing.digest() {
+                    return Err(ApprovalError::Changed);
+                }
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(StoreError::Conflict.into())
 }
 
-/// Adds the signature, and what becomes of the approval by it.
-async fn put(
-    app: &App,
+/// What becomes of the approval by a signature.
+fn signed(
     standing: &Standing,
     purpose: Purpose,
-    signature: KeptSignature,
-) -> Result<Standing, ApprovalError> {
+    signature: &KeptSignature,
+) -> Result<ApprovalChange, ApprovalError> {
     let mut change = standing.row.change();
     match purpose {
         Purpose::Approve => {
@@ -377,9 +431,8 @@ async fn put(
             change.expires = Some(signature.expires);
         }
     }
-    change.signature = Some(signature);
-    let row = app.store.approvals().change(&standing.row, change).await?;
-    Standing::of(app, row).await
+    change.signature = Some(signature.clone());
+    Ok(change)
 }
 
 /// Says no, also to one that was approved and is being used.
@@ -437,6 +490,7 @@ async fn close(
         change.state = to;
         change.closed_by = Some(by(operator));
         change.reason = reason.map(bounded);
+        seal::seal(&app.store, &standing.row, &mut change);
         match app.store.approvals().change(&standing.row, change).await {
             Ok(row) => {
                 let standing = Standing::of(app, row).await?;
@@ -458,12 +512,17 @@ async fn close(
 /// Only the store's.
 pub async fn tidy(store: &Store, operator: &Operator<'_>) -> Result<(), ApprovalError> {
     for row in store.approvals().overdue().await? {
+        // What the gateway did not write is not made the gateway's.
+        if !seal::is_right(store, &row) {
+            continue;
+        }
         let mut event = event(operator, "gateway:approval:expire", row.id, &row.app, &row.commit);
         event.before = Some(json!({ "state": row.state.name() }));
         event.after = Some(json!({ "state": State::Expired.name() }));
         record(store, event).await?;
         let mut change = row.change();
         change.state = row.state.after(Move::Expire)?;
+        seal::seal(store, &row, &mut change);
         match store.approvals().change(&row, change).await {
             // Somebody was faster: with the next round it is looked at again.
             Ok(_) | Err(StoreError::Conflict) => {}

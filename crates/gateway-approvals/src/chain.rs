@@ -65,9 +65,9 @@ impl Uploaded {
         }
     }
 
-    /// Images of all its manifests; of a service that two of them name, the last one's, by path.
-    pub fn images(&self) -> BTreeMap<String, String> {
-        self.manifests.values().flat_map(|manifest| manifest.images.clone()).collect()
+    /// The images that a manifest of it names.
+    pub fn images(&self, manifest: &str) -> BTreeMap<String, String> {
+        self.manifests.get(manifest).map(|manifest| manifest.images.clone()).unwrap_or_default()
     }
 }
 
@@ -91,6 +91,9 @@ pub struct UnderWay {
     pub step: Once,
     /// The request that took it.
     pub request: String,
+    /// The object that it writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
 }
 
 /// What was done with an approval.
@@ -112,6 +115,15 @@ pub struct Bound {
     /// The step that is being taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under_way: Option<UnderWay>,
+}
+
+impl Bound {
+    /// Whether this object is the one that was uploaded under it, or is being uploaded.
+    pub fn holds(&self, object: &str) -> bool {
+        let uploaded = self.uploaded.as_ref().map(|uploaded| uploaded.object.as_str());
+        let under_way = self.under_way.as_ref().and_then(|under_way| under_way.object.as_deref());
+        uploaded == Some(object) || under_way == Some(object)
+    }
 }
 
 /// What a request of a deploy asks for.
@@ -151,6 +163,8 @@ pub enum Step<'a> {
         release: Option<&'a str>,
         /// What it runs; `None` = what its service runs.
         command: Option<&'a str>,
+        /// A parameter that changes how it runs and that nobody signed.
+        unsigned: Option<&'static str>,
     },
     /// To run a command in a process.
     Exec {
@@ -168,6 +182,8 @@ pub enum Step<'a> {
     Promote {
         /// Which.
         release: &'a str,
+        /// A parameter that changes what runs and that nobody signed.
+        unsigned: Option<&'static str>,
     },
 }
 
@@ -195,7 +211,7 @@ impl Step<'_> {
     /// The release that the rack has to be asked about.
     pub const fn release(&self) -> Option<&str> {
         match self {
-            Step::Promote { release } | Step::Start { release: Some(release), .. } => Some(release),
+            Step::Promote { release, .. } | Step::Start { release: Some(release), .. } => Some(release),
             Step::Look
             | Step::Upload { .. }
             | Step::Build { .. }
@@ -279,10 +295,18 @@ pub enum Broken {
         found: String,
     },
     /// A parameter that nobody signed.
-    #[error("a build under an approval takes no {name}: nobody approved it")]
+    #[error("under an approval it takes no {name}: nobody approved that")]
     Unsigned {
         /// Its name.
         name: &'static str,
+    },
+    /// Another manifest.
+    #[error("it is for the manifest {approved}, and the build names {found}")]
+    OtherManifest {
+        /// The manifest.
+        approved: String,
+        /// What the build names.
+        found: String,
     },
     /// The manifest is not in the archive, or too deep in it.
     #[error("the archive holds no manifest `{path}` that could be read")]
@@ -415,9 +439,9 @@ pub fn follow(
             }
             None => Err(Broken::NotBuilt),
         },
-        Step::Start { release: named, command } => {
+        Step::Start { release: named, command, unsigned } => {
             let named = named.ok_or(Broken::NoRelease)?;
-            is_its_release(approved, named, release)?;
+            is_as_approved(approved, is_its_release(approved, named, release)?, unsigned)?;
             match command {
                 Some(command) if is_keep_alive(command) => Ok(()),
                 Some(command) => check_command(approved, command),
@@ -429,12 +453,8 @@ pub fn follow(
             check_command(approved, command)
         }
         Step::Process { process } => is_its_process(bound, process),
-        Step::Promote { release: named } => {
-            let facts = is_its_release(approved, named, release)?;
-            if facts.rewrites_manifest {
-                return Err(Broken::RewrittenManifest);
-            }
-            check_environment(&approved.statement.environment, &facts.environment)
+        Step::Promote { release: named, unsigned } => {
+            is_as_approved(approved, is_its_release(approved, named, release)?, unsigned)
         }
     }
 }
@@ -491,6 +511,9 @@ fn build(
         return Err(Broken::Unsigned { name });
     }
     let path = path.strip_prefix("./").unwrap_or(path);
+    if path != statement.manifest {
+        return Err(Broken::OtherManifest { approved: statement.manifest.clone(), found: path.to_owned() });
+    }
     let manifest =
         uploaded.manifests.get(path).ok_or_else(|| Broken::NoManifest { path: path.to_owned() })?;
     match &manifest.fault {
@@ -515,6 +538,21 @@ fn is_its_release<'f>(
     } else {
         Err(Broken::ReleaseOfOtherBuild { release: named.to_owned(), build: build.clone() })
     }
+}
+
+/// Whether a release of the right build is also what was approved in everything else.
+fn is_as_approved(
+    approved: &Approved<'_>,
+    facts: &ReleaseFacts,
+    unsigned: Option<&'static str>,
+) -> Result<(), Broken> {
+    if let Some(name) = unsigned {
+        return Err(Broken::Unsigned { name });
+    }
+    if facts.rewrites_manifest {
+        return Err(Broken::RewrittenManifest);
+    }
+    check_environment(&approved.statement.environment, &facts.environment)
 }
 
 fn is_its_process(bound: &Bound, process: &str) -> Result<(), Broken> {
@@ -546,4 +584,4 @@ fn check_environment(approved: &[EnvironmentChange], found: &[EnvironmentChange]
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -61,6 +61,9 @@ pub struct Signature {
     /// The passkey's signature over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// Why the gateway itself does not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// An approval with all that was signed.
@@ -114,16 +117,20 @@ pub struct Report {
 impl Evidence {
     /// Checks everything that can be checked without the gateway.
     pub fn verify(&self) -> Report {
-        let (mut signed, mut approved) = (BTreeSet::new(), BTreeSet::new());
+        let (mut signed, mut approved, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut first: Option<Statement> = None;
         let mut signatures = Vec::new();
         for signature in &self.signatures {
             let checked = self.check(signature, first.as_ref());
             if let Ok(statement) = &checked {
                 first.get_or_insert_with(|| statement.clone());
-                approved.insert(&signature.approver);
-                if signature.method == Method::Passkey {
-                    signed.insert(&signature.approver);
+                // Whoever makes one last longer approves nothing.
+                if statement.purpose == Purpose::Approve {
+                    approved.insert(&signature.approver);
+                    if signature.method == Method::Passkey {
+                        signed.insert(&signature.approver);
+                        keys.extend(signature.proof.as_ref().and_then(fingerprint));
+                    }
                 }
             }
             signatures.push(Checked {
@@ -135,7 +142,8 @@ impl Evidence {
             });
         }
         Report {
-            signed: signed.len(),
+            // Names are the file's word; a key is one person's.
+            signed: signed.len().min(keys.len()),
             approved: approved.len(),
             quorum: first.as_ref().map_or(1, |statement| statement.quorum.max(1)),
             statement: first,
@@ -145,6 +153,13 @@ impl Evidence {
 
     fn check(&self, signature: &Signature, first: Option<&Statement>) -> Result<Statement, String> {
         let statement = Statement::from_json(&signature.statement).map_err(|fault| fault.to_string())?;
+        if let Some(fault) = &signature.fault {
+            return Err(fault.clone());
+        }
+        let archive = self.bound.uploaded.as_ref().map(crate::chain::Uploaded::artefact);
+        if statement.artefact.is_some() && archive != statement.artefact {
+            return Err("another archive was uploaded than was approved".to_owned());
+        }
         if statement.gateway != self.gateway || statement.approval != self.approval {
             return Err("the statement is of another approval".to_owned());
         }
@@ -215,6 +230,7 @@ mod tests {
                 made: "2026-11-22T00:00:00Z".to_owned(),
                 statement: text.clone(),
                 proof: (*method == Method::Passkey).then(|| proof::tests::signed(&text)),
+                fault: None,
             })
             .collect();
         Evidence {
@@ -223,7 +239,7 @@ mod tests {
             approval: "0199".to_owned(),
             state: "approved".to_owned(),
             signatures,
-            bound: Bound::default(),
+            bound: Bound { uploaded: Some(crate::chain::tests::uploaded()), ..Bound::default() },
         }
     }
 
@@ -263,6 +279,24 @@ mod tests {
             assert!(!report.is_signed() && !report.is_approved());
             assert_eq!(report.signatures[0].fault.as_deref(), Some(fault));
         }
+    }
+
+    #[test]
+    fn l2_one_key_counts_once_whatever_the_names() {
+        let mut twice = evidence(&[("ann", Method::Passkey), ("bob", Method::Passkey)]);
+        assert_eq!(twice.verify().signed, 2);
+        twice.signatures[1].proof = twice.signatures[0].proof.clone();
+        assert_eq!(twice.verify().signed, 1, "the same signature under another name");
+        twice.signatures[0].fault = Some("it was not written by this gateway".to_owned());
+        assert_eq!(twice.verify().approved, 1, "what the gateway does not count");
+        let mut other = evidence(&[("ann", Method::Passkey)]);
+        other.bound = Bound::default();
+        let report = other.verify();
+        assert!(!report.is_approved());
+        assert_eq!(
+            report.signatures[0].fault.as_deref(),
+            Some("another archive was uploaded than was approved")
+        );
     }
 
     #[test]

@@ -83,12 +83,14 @@ pub struct Statement {
     /// The branch, as whoever asked said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// The manifest that is built, by its path in the archive.
+    pub manifest: String,
     /// Whose requests it allows, `token:ID`, `user:ID` or `workload:RULE:SUBJECT`.
     pub requester: String,
     /// The archive, when it was uploaded before the signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artefact: Option<Artefact>,
-    /// The image of each service that names one, when the archive was uploaded before the signature.
+    /// The image of each service of that manifest that names one, when the archive was uploaded before the signature.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
     /// How the environment differs from the release that runs, sorted by key.
@@ -159,6 +161,7 @@ pub(crate) mod tests {
             app: "shop".to_owned(),
             commit: "a".repeat(40),
             branch: Some("main".to_owned()),
+            manifest: "convox.yml".to_owned(),
             requester: "token:1".to_owned(),
             artefact: Some(Artefact {
                 sha256: "b".repeat(64),
@@ -187,13 +190,14 @@ pub(crate) mod tests {
     #[test]
     fn no_member_can_be_changed_without_another_challenge() {
         let original = challenge(&statement().to_json().unwrap());
-        let changes: [fn(&mut Statement); 13] = [
+        let changes: [fn(&mut Statement); 14] = [
             |s| s.gateway.push('x'),
             |s| s.approval.push('x'),
             |s| s.purpose = Purpose::Extend,
             |s| s.app.push('x'),
             |s| s.commit.push('x'),
             |s| s.branch = None,
+            |s| s.manifest.push('x'),
             |s| s.requester.push('x'),
             |s| s.artefact = None,
             |s| s.images.clear(),

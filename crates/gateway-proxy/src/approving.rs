@@ -102,12 +102,19 @@ pub(crate) fn step_of(request: &RackRequest) -> Option<Step<'_>> {
             url: given("url"),
             commit: given("git-sha"),
             manifest: given("manifest"),
-            unsigned: unsigned(request),
+            unsigned: unsigned(request, &["build-args", "development", "external", "wildcard-domain"]),
         }),
         "convox:build:read" => Some(Step::ReadBuild { build: request.get("id")? }),
         "convox:release:read" => Some(Step::ReadRelease { release: request.get("id")? }),
-        "convox:release:promote" => Some(Step::Promote { release: request.get("id")? }),
-        "convox:process:start" => Some(Step::Start { release: given("Release"), command: given("Command") }),
+        "convox:release:promote" => {
+            let names = ["development", "idle", "min", "max", "xrds", "xignore", "xsnapshot"];
+            Some(Step::Promote { release: request.get("id")?, unsigned: unsigned(request, &names) })
+        }
+        "convox:process:start" => Some(Step::Start {
+            release: given("Release"),
+            command: given("Command"),
+            unsigned: unsigned(request, &["Use-Service-Volume", "Node-Labels", "System-Critical"]),
+        }),
         "convox:process:exec" => Some(Step::Exec {
             process: request.get("pid")?,
             command: request.get("Command").unwrap_or_default(),
@@ -117,10 +124,10 @@ pub(crate) fn step_of(request: &RackRequest) -> Option<Step<'_>> {
     }
 }
 
-/// A parameter of a build that changes what is built, and that no statement names.
-fn unsigned(request: &RackRequest) -> Option<&'static str> {
+/// The first of these parameters, which change what is built or runs and which no statement names, that is set.
+fn unsigned(request: &RackRequest, names: &[&'static str]) -> Option<&'static str> {
     let is_set = |name: &&str| request.get(name).is_some_and(|value| !value.is_empty() && value != "false");
-    ["build-args", "development", "external", "wildcard-domain"].into_iter().find(is_set)
+    names.iter().copied().find(is_set)
 }
 
 /// Completes the refusal that an approval would turn into a yes: which link does not match, and how to ask.

@@ -115,7 +115,7 @@ impl Body for RequestBody {
                             if let Some(scan) = scan {
                                 scan.feed(data.clone());
                                 // Nobody asks again once the announced length is there.
-                                if body.is_end_stream() {
+                                if body.is_end_stream() || body.size_hint().exact() == Some(0) {
                                     scan.end();
                                 }
                             }

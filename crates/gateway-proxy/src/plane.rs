@@ -20,6 +20,7 @@ use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, NamedNetworks, Problem, RequestId};
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +35,9 @@ use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
 pub const LABELLED_REPLY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many uploads are read on their way at one time: each has a thread.
+const MOST_SCANS: usize = 32;
 
 /// From where connections come, and who is believed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -129,6 +133,8 @@ pub struct DataPlane {
     pub(crate) services: Arc<ServiceUpstreams>,
     /// Open sockets; they outlive the connection that they came over.
     pub(crate) sockets: TaskTracker,
+    /// Places for uploads that are read on their way.
+    pub(crate) scans: Arc<Semaphore>,
     /// Cancelled when open sockets have to end.
     pub(crate) closing: CancellationToken,
     /// Parsed secret labels by the column's text, so that no reply parses them again.
@@ -159,6 +165,7 @@ impl DataPlane {
             limits,
             services,
             sockets: TaskTracker::new(),
+            scans: Arc::new(Semaphore::new(MOST_SCANS)),
             closing: CancellationToken::new(),
             labels,
         }))

@@ -190,8 +190,7 @@ const COLUMNS: &str = "id, app, commit_id, requester, requester_name, person, re
                        expires, extended, bound, bound_seal, closed, closed_by, reason, version FROM approvals";
 
 impl Approvals {
-    /// Keeps a request. The one that the same requester has open for the same app and commit is returned in its
-    /// place.
+    /// Keeps a request. The one that waits or is approved for the very same is returned in its place.
     ///
     /// # Errors
     /// [`StoreError::NotStorable`], or when the database cannot be written.
@@ -431,9 +430,10 @@ async fn open_twin(
 ) -> Result<Option<Approval>, StoreError> {
     let mut twin = Statement::new("SELECT ");
     twin.sql(COLUMNS).sql(" WHERE app = ").text(&new.app).sql(" AND requester = ").text(&new.requester);
-    twin.sql(" AND commit_id = ").text(&new.commit);
+    // One that is being used, or that asks for something else, is not what is asked for now.
+    twin.sql(" AND commit_id = ").text(&new.commit).sql(" AND request = ").text(&new.request);
     twin.sql(" AND ((state = 'pending' AND answer_by > ").number(now.micros());
-    twin.sql(") OR (state IN ('approved', 'deploying') AND expires > ").number(now.micros());
+    twin.sql(") OR (state = 'approved' AND expires > ").number(now.micros());
     twin.sql(")) ORDER BY id DESC LIMIT 1");
     let row = twin.query().fetch_optional(tx.connection()).await?;
     row.as_ref().map(approval).transpose()

@@ -94,8 +94,16 @@ async fn nobody_approves_their_own() {
         let made = request(&bench, &ann, COMMIT).await;
         let id = made["id"].as_str().unwrap().to_owned();
         let at = |what: &str| format!("/api/v1/approvals/{id}/{what}");
-        bench.refused(&ann, post(&at("approve")), ProblemKind::Refused).await;
-        bench.refused(&machine(&bench, &bob), post(&at("approve")), ProblemKind::Refused).await;
+        bench
+            .refused(&ann, post(&at("approve")).json(json!({ "statement": "x" })), ProblemKind::Refused)
+            .await;
+        bench
+            .refused(
+                &machine(&bench, &bob),
+                post(&at("approve")).json(json!({ "statement": "x" })),
+                ProblemKind::Refused,
+            )
+            .await;
         bench.refused(&bob, post(&at("withdraw")), ProblemKind::Refused).await;
         let body = json!({ "reason": "not on a Friday", "state": "approved" });
         bench.refused(&bob, post(&at("reject")).json(body), ProblemKind::BadParameter).await;
@@ -105,7 +113,9 @@ async fn nobody_approves_their_own() {
             (&rejected["state"], &rejected["reason"]),
             (&json!("rejected"), &json!("not on a Friday"))
         );
-        bench.refused(&bob, post(&at("approve")), ProblemKind::NotPossible).await;
+        bench
+            .refused(&bob, post(&at("approve")).json(json!({ "statement": "x" })), ProblemKind::NotPossible)
+            .await;
         let again = request(&bench, &ann, COMMIT).await;
         assert_ne!(again["id"], made["id"], "what is over stands for nothing");
         let withdraw = format!("/api/v1/approvals/{}/withdraw", again["id"].as_str().unwrap());
@@ -124,9 +134,18 @@ async fn somebody_else_approves_and_extends_once() {
         let made = request(&bench, &dee, COMMIT).await;
         let id = made["id"].as_str().unwrap().to_owned();
         let at = |what: &str| format!("/api/v1/approvals/{id}/{what}");
-        bench.refused(&dee, post(&at("approve")), ProblemKind::Refused).await;
-        bench.refused(&ann, post(&at("extend")), ProblemKind::NotPossible).await;
-        let approved = bench.read(&ann, post(&at("approve")).json(json!({ "reason": "seen" }))).await;
+        bench
+            .refused(&dee, post(&at("approve")).json(json!({ "statement": "x" })), ProblemKind::Refused)
+            .await;
+        bench
+            .refused(&ann, post(&at("extend")).json(json!({ "statement": "x" })), ProblemKind::NotPossible)
+            .await;
+        let given = json!({ "statement": made["statement"], "reason": "seen" });
+        bench
+            .refused(&ann, post(&at("approve")).json(json!({ "statement": "x" })), ProblemKind::Conflict)
+            .await;
+        bench.refused(&ann, post(&at("approve")), ProblemKind::BadParameter).await;
+        let approved = bench.read(&ann, post(&at("approve")).json(given)).await;
         assert_eq!((&approved["state"], &approved["extended"]), (&json!("approved"), &json!(false)));
         let signature = &approved["signatures"][0];
         assert_eq!(
@@ -134,9 +153,16 @@ async fn somebody_else_approves_and_extends_once() {
             (&json!("ann@example.com"), &json!("code"), &json!("seen"))
         );
         assert!(signature.get("fault").is_none() && approved["expires"].is_string(), "{approved}");
-        bench.refused(&ann, post(&at("approve")), ProblemKind::NotPossible).await;
-        assert_eq!(bench.read(&ann, post(&at("extend"))).await["extended"], true);
-        bench.refused(&ann, post(&at("extend")), ProblemKind::NotPossible).await;
+        bench
+            .refused(&ann, post(&at("approve")).json(json!({ "statement": "x" })), ProblemKind::NotPossible)
+            .await;
+        assert_eq!(
+            bench.read(&ann, post(&at("extend")).json(json!({ "statement": made["statement"] }))).await["extended"],
+            true
+        );
+        bench
+            .refused(&ann, post(&at("extend")).json(json!({ "statement": "x" })), ProblemKind::NotPossible)
+            .await;
         let evidence = bench.read(&dee, Call::get(&format!("/api/v1/approvals/{id}?evidence=true"))).await;
         let purposes: Vec<bool> = evidence["signatures"]
             .as_array()

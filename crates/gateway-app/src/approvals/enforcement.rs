@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use gateway_approvals::chain::{Broken, ReadManifest, ReleaseFacts, Step, UnderWay, Uploaded, follow};
+use gateway_approvals::chain::{Bound, Broken, ReadManifest, ReleaseFacts, Step, UnderWay, Uploaded, follow};
 use gateway_approvals::state::{Move, State};
-use gateway_store::{ApprovalFilter, StoreError};
+use gateway_store::{Approval, ApprovalFilter, StoreError};
 use gateway_types::{ApprovalId, Layer, Principal, Problem, ProblemKind};
 use serde_json::{Value, json};
 
@@ -50,22 +50,22 @@ pub async fn answer(
             "only people, API tokens and machines of a trust rule have approvals".to_owned(),
         ));
     };
-    let filter = ApprovalFilter {
-        app: Some(of_app.to_owned()),
-        requester: Some(requester),
-        limit: LOOKED_AT,
-        ..ApprovalFilter::default()
-    };
-    let rows = app.store.approvals().list(&filter).await.map_err(|error| problems::of_store(&error))?.items;
+    let rows = candidates(app, of_app, &requester).await.map_err(|error| problems::of_store(&error))?;
     let mut facts = Facts::NotAsked;
     // What is said of an approval that is open tells more than what is said of one that is over.
     let mut why: Option<(bool, String)> = None;
+    // An upload names no commit: of two it could be for, it is for neither.
+    let mut uploads: Vec<ApprovalId> = Vec::new();
     for row in rows {
         let (id, commit) = (row.id, row.commit.clone());
         let (is_open, broken) = match Standing::of(app, row).await {
             Ok(standing) => {
                 let release = facts.of(app, principal, of_app, step, &standing).await?;
                 match allowed(&standing, step, release) {
+                    Ok(()) if matches!(step, Step::Upload { .. }) => {
+                        uploads.push(id);
+                        continue;
+                    }
                     Ok(()) => return Ok(Answer::Follows(id)),
                     Err(broken) => (standing.state.is_open(), broken),
                 }
@@ -79,6 +79,15 @@ pub async fn answer(
         if why.as_ref().is_none_or(|(was_open, _)| is_open && !was_open) {
             let short: String = commit.chars().take(12).collect();
             why = Some((is_open, format!("the approval {id} of {short} does not allow it: {broken}")));
+        }
+    }
+    match *uploads {
+        [] => {}
+        [id] => return Ok(Answer::Follows(id)),
+        [one, other, ..] => {
+            return Ok(Answer::Broken(format!(
+                "two approvals of yours wait for an upload ({one}, {other}), and it names neither; withdraw one"
+            )));
         }
     }
     Ok(Answer::Broken(why.map_or_else(
@@ -129,22 +138,55 @@ impl Facts {
     }
 }
 
+/// The approvals of this requester that are open, and those that were so lately, newest first.
+async fn candidates(app: &App, of_app: &str, requester: &str) -> Result<Vec<Approval>, StoreError> {
+    let filter = |open_only| ApprovalFilter {
+        app: Some(of_app.to_owned()),
+        requester: Some(requester.to_owned()),
+        open_only,
+        limit: LOOKED_AT,
+        ..ApprovalFilter::default()
+    };
+    let mut rows = every(app, filter(true)).await?;
+    let latest = app.store.approvals().list(&filter(false)).await?.items;
+    let known: Vec<ApprovalId> = rows.iter().map(|row| row.id).collect();
+    rows.extend(latest.into_iter().filter(|row| !known.contains(&row.id)));
+    Ok(rows)
+}
+
+/// All pages.
+async fn every(app: &App, mut filter: ApprovalFilter) -> Result<Vec<Approval>, StoreError> {
+    let mut rows = Vec::new();
+    loop {
+        let page = app.store.approvals().list(&filter).await?;
+        rows.extend(page.items);
+        match page.next {
+            Some(next) => filter.cursor = Some(next),
+            None => return Ok(rows),
+        }
+    }
+}
+
 /// Whether this object belongs to an approval that is open: then nobody writes it again.
 ///
 /// # Errors
 /// Only the store's.
 pub async fn is_bound_object(app: &App, of_app: &str, object: &str) -> Result<bool, StoreError> {
+    is_held(app, of_app, object, None).await
+}
+
+/// Whether an open approval other than `but` holds this object.
+async fn is_held(app: &App, of_app: &str, object: &str, but: Option<ApprovalId>) -> Result<bool, StoreError> {
     let filter = ApprovalFilter {
         app: Some(of_app.to_owned()),
         open_only: true,
-        limit: 1000,
+        limit: 200,
         ..ApprovalFilter::default()
     };
-    let rows = app.store.approvals().list(&filter).await?.items;
-    Ok(rows.iter().any(|row| {
-        // What cannot be read counts as bound: unsure means no.
-        serde_json::from_str::<gateway_approvals::chain::Bound>(&row.bound)
-            .map_or(true, |bound| bound.uploaded.is_some_and(|uploaded| uploaded.object == object))
+    let rows = every(app, filter).await?;
+    Ok(rows.iter().filter(|row| Some(row.id) != but).any(|row| {
+        // What cannot be read counts as held: unsure means no.
+        serde_json::from_str::<Bound>(&row.bound).map_or(true, |bound| bound.holds(object))
     }))
 }
 
@@ -171,7 +213,18 @@ pub async fn take(
             return Err(refused(id, &broken));
         }
         let mut bound = standing.bound.clone();
-        bound.under_way = Some(UnderWay { step: once, request: request.clone() });
+        let object = match *step {
+            Step::Upload { object } => Some(object.to_owned()),
+            Step::Look
+            | Step::Build { .. }
+            | Step::ReadBuild { .. }
+            | Step::ReadRelease { .. }
+            | Step::Start { .. }
+            | Step::Exec { .. }
+            | Step::Process { .. }
+            | Step::Promote { .. } => None,
+        };
+        bound.under_way = Some(UnderWay { step: once, request: request.clone(), object: object.clone() });
         let state = match standing.state {
             State::Approved => State::Approved.after(Move::Begin).map_err(ApprovalError::from)?,
             // An upload before the signatures begins nothing.
@@ -184,10 +237,19 @@ pub async fn take(
         };
         let after = json!({ "state": state.name(), "step": once });
         match changed(app, operator, &standing, state, &bound, after).await {
-            Ok(_) => return Ok(()),
-            Err(ApprovalError::Store(StoreError::Conflict)) => {}
+            Ok(_) => {}
+            Err(ApprovalError::Store(StoreError::Conflict)) => continue,
             Err(error) => return Err(error.into()),
         }
+        // Each writes what it takes and then looks: of two that take one object at least one goes back.
+        if let Some(object) = object {
+            let held = is_held(app, &standing.row.app, &object, Some(id)).await;
+            if held.map_err(|error| problems::of_store(&error))? {
+                end(app, operator, id, &Ended::Failed).await?;
+                return Err(refused(id, "another upload of this object is under way"));
+            }
+        }
+        return Ok(());
     }
     Err(problems::of_store(&StoreError::Conflict))
 }
@@ -302,7 +364,7 @@ async fn changed(
     operator: &Operator<'_>,
     standing: &Standing,
     state: State,
-    bound: &gateway_approvals::chain::Bound,
+    bound: &Bound,
     after: Value,
 ) -> Result<Standing, ApprovalError> {
     let row = &standing.row;
@@ -313,7 +375,7 @@ async fn changed(
     let mut change = row.change();
     change.state = state;
     change.bound = serde_json::to_string(bound).map_err(|_never| ApprovalError::Unreadable)?;
-    change.bound_seal = seal::of_row(&app.store, row, &change.bound);
+    seal::seal(&app.store, row, &mut change);
     let changed = app.store.approvals().change(row, change).await?;
     Standing::of(app, changed).await
 }
@@ -330,6 +392,8 @@ pub fn manifests(
     archive
         .manifests
         .iter()
+        // A name that does not look like what it is, nobody can approve.
+        .filter(|(path, _)| !path.chars().any(gateway_audit::text::is_hazard))
         .map(|(path, bytes)| (path.clone(), super::shown::read_manifest(bytes, &rules, digests, commit)))
         .collect()
 }

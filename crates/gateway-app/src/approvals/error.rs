@@ -34,6 +34,12 @@ pub enum ApprovalError {
     /// One person counts once.
     #[error("you have approved it already; it takes somebody else too")]
     ApprovedBefore,
+    /// What is approved is another thing by now.
+    #[error("what would be approved changed since you looked at it; look at it again")]
+    Changed,
+    /// Too many are open.
+    #[error("you have {} open approvals of this app; withdraw one first", super::MOST_OPEN)]
+    TooManyOpen,
     /// It can be made longer once.
     #[error("it was extended once already; ask for a new approval")]
     ExtendedBefore,
@@ -108,7 +114,9 @@ impl From<ApprovalError> for Problem {
             | ApprovalError::NotYours
             | ApprovalError::PasskeyNeeded
             | ApprovalError::Forged { .. } => (ProblemKind::Refused, Layer::Authorization),
+            ApprovalError::Changed => (ProblemKind::Conflict, Layer::Authorization),
             ApprovalError::ApprovedBefore
+            | ApprovalError::TooManyOpen
             | ApprovalError::ExtendedBefore
             | ApprovalError::NotUploaded
             | ApprovalError::BadArchive { .. }

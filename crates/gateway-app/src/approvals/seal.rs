@@ -3,49 +3,96 @@
 
 use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
-use gateway_store::{Approval, KeptSignature, NewApproval, Store};
-use gateway_types::{ApprovalId, UserId};
+use gateway_approvals::state::State;
+use gateway_store::{Approval, ApprovalChange, KeptSignature, NewApproval, Store};
+use gateway_types::{ApprovalId, Timestamp, UserId};
 
 const KEY: &str = "approval-seal/v1";
 
-/// The seal of a row, over all that counts of it but its state, which signatures and time decide.
-pub(super) fn of_row(store: &Store, row: &Approval, bound: &str) -> String {
-    let person = row.person.map(|person| person.to_string());
-    let created = row.created.micros().to_string();
-    of(
-        store,
-        &[
-            "row",
-            &row.id.to_string(),
-            &row.app,
-            &row.commit,
-            &row.requester,
-            person.as_deref().unwrap_or_default(),
-            &row.request,
-            &created,
-            bound,
-        ],
-    )
+/// What of a row is not in its core, and changes.
+struct Moving<'a> {
+    state: State,
+    extended: bool,
+    version: i64,
+    bound: &'a str,
 }
 
-/// The same of a draft.
+/// Whether a row is as the gateway wrote it.
+pub(super) fn is_right(store: &Store, row: &Approval) -> bool {
+    let moving = Moving { state: row.state, extended: row.extended, version: row.version, bound: &row.bound };
+    is_same_text(&of_row(store, row, &moving), &row.bound_seal)
+}
+
+/// Seals what a row will be after this change.
+pub(super) fn seal(store: &Store, row: &Approval, change: &mut ApprovalChange) {
+    let version = row.version.saturating_add(1);
+    let moving = Moving { state: change.state, extended: change.extended, version, bound: &change.bound };
+    change.bound_seal = of_row(store, row, &moving);
+}
+
+fn of_row(store: &Store, row: &Approval, moving: &Moving<'_>) -> String {
+    let core = Core {
+        id: row.id,
+        app: &row.app,
+        commit: &row.commit,
+        requester: &row.requester,
+        person: row.person,
+        request: &row.request,
+        created: row.created,
+        answer_by: row.answer_by,
+    };
+    core.sealed(store, moving)
+}
+
+/// The seal of a draft.
 pub(super) fn of_new(store: &Store, new: &NewApproval) -> String {
-    let person = new.person.map(|person| person.to_string());
-    let created = new.created.micros().to_string();
-    of(
-        store,
-        &[
-            "row",
-            &new.id.to_string(),
-            &new.app,
-            &new.commit,
-            &new.requester,
-            person.as_deref().unwrap_or_default(),
-            &new.request,
-            &created,
-            &new.bound,
-        ],
-    )
+    let core = Core {
+        id: new.id,
+        app: &new.app,
+        commit: &new.commit,
+        requester: &new.requester,
+        person: new.person,
+        request: &new.request,
+        created: new.created,
+        answer_by: new.answer_by,
+    };
+    core.sealed(store, &Moving { state: State::Pending, extended: false, version: 1, bound: &new.bound })
+}
+
+/// What of a row never changes.
+struct Core<'a> {
+    id: ApprovalId,
+    app: &'a str,
+    commit: &'a str,
+    requester: &'a str,
+    person: Option<UserId>,
+    request: &'a str,
+    created: Timestamp,
+    answer_by: Timestamp,
+}
+
+impl Core<'_> {
+    fn sealed(&self, store: &Store, moving: &Moving<'_>) -> String {
+        let person = self.person.map(|person| person.to_string()).unwrap_or_default();
+        of(
+            store,
+            &[
+                "row",
+                &self.id.to_string(),
+                self.app,
+                self.commit,
+                self.requester,
+                &person,
+                self.request,
+                &self.created.micros().to_string(),
+                &self.answer_by.micros().to_string(),
+                moving.state.name(),
+                if moving.extended { "extended" } else { "" },
+                &moving.version.to_string(),
+                moving.bound,
+            ],
+        )
+    }
 }
 
 /// The seal of a signature.
@@ -70,6 +117,11 @@ pub(super) fn of_signature(store: &Store, approval: ApprovalId, signature: &Kept
     )
 }
 
+/// Whether a signature is as the gateway wrote it.
+pub(super) fn is_right_signature(store: &Store, approval: ApprovalId, signature: &KeptSignature) -> bool {
+    is_same_text(&of_signature(store, approval, signature), &signature.seal)
+}
+
 fn of(store: &Store, parts: &[&str]) -> String {
     let key = store.derive_key(KEY);
     let mut seal = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
@@ -82,6 +134,6 @@ fn of(store: &Store, parts: &[&str]) -> String {
 }
 
 /// Whether two seals are the same; in constant time, since one of them may be somebody's guess.
-pub(super) fn is_same(one: &str, other: &str) -> bool {
+fn is_same_text(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }

@@ -32,6 +32,8 @@ pub(super) fn shown(app: &App, caller: &Caller, standing: &Standing) -> wire::Ap
         metadata: asked.metadata.clone(),
         commands: asked.commands.clone(),
         order: order(asked.order).to_owned(),
+        manifest: asked.manifest.clone(),
+        statement: standing.digest(),
         state: standing.state.name().to_owned(),
         created: row.created.to_rfc3339(),
         answer_by: row.answer_by.to_rfc3339(),
@@ -105,6 +107,8 @@ pub(super) fn faulty(caller: &Caller, row: &Approval, fault: String) -> wire::Ap
         metadata: BTreeMap::new(),
         commands: Vec::new(),
         order: order(Order::Commit).to_owned(),
+        manifest: String::new(),
+        statement: String::new(),
         state: State::Expired.name().to_owned(),
         created: row.created.to_rfc3339(),
         answer_by: row.answer_by.to_rfc3339(),
@@ -171,7 +175,7 @@ pub(super) async fn impact(app: &App, caller: &Caller, standing: &Standing) -> O
             .bound
             .uploaded
             .as_ref()
-            .map(|uploaded| differences(&found.images, &uploaded.images()))
+            .map(|uploaded| differences(&found.images, &uploaded.images(&standing.asked.manifest)))
             .unwrap_or_default(),
         link: link.cloned(),
     })
@@ -207,6 +211,7 @@ pub(super) fn evidence(app: &App, standing: &Standing) -> Evidence {
                 made: one.kept.made.to_rfc3339(),
                 statement: one.kept.statement.clone(),
                 proof: one.proof.clone(),
+                fault: one.fault.clone(),
             })
             .collect(),
         bound: standing.bound.clone(),

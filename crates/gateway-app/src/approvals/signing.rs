@@ -143,7 +143,11 @@ pub(super) async fn signature(
     reason: Option<&str>,
 ) -> Result<KeptSignature, ApprovalError> {
     let taken = app.store.approvals().take_proof(standing.row.id, user, name(purpose)).await?;
-    let proven = taken.and_then(|taken| usable(standing, purpose, taken));
+    let proven = match taken {
+        None => None,
+        // What a passkey signed and is no more what it would sign is never taken for a mere code.
+        Some(taken) => Some(usable(standing, purpose, taken).ok_or(ApprovalError::Changed)?),
+    };
     let (method, statement, proof) = match proven {
         Some((statement, proof)) => (Method::Passkey, statement, Some(proof)),
         None if app.settings.approval_passkeys(&standing.row.app) => {

@@ -56,7 +56,7 @@ impl Standing {
     /// # Errors
     /// [`ApprovalError::Forged`], [`ApprovalError::Unreadable`], or the store's.
     pub async fn of(app: &App, row: Approval) -> Result<Self, ApprovalError> {
-        if !seal::is_same(&seal::of_row(&app.store, &row, &row.bound), &row.bound_seal) {
+        if !seal::is_right(&app.store, &row) {
             return Err(ApprovalError::Forged { fault: "its seal is not right".to_owned() });
         }
         let asked: Asked = serde_json::from_str(&row.request).map_err(|_bad| ApprovalError::Unreadable)?;
@@ -137,6 +137,11 @@ impl Standing {
         if faults.is_empty() { counted } else { format!("{counted} ({})", faults.join("; ")) }
     }
 
+    /// What is approved as it stands: the same for two people who approve the same.
+    pub fn digest(&self) -> String {
+        self.statement.to_json().map(|text| super::signing::digest(&text)).unwrap_or_default()
+    }
+
     /// As a step is compared with it.
     pub fn approved(&self) -> Approved<'_> {
         Approved {
@@ -163,9 +168,10 @@ fn statement(app: &App, row: &Approval, asked: &Asked, bound: &Bound) -> Stateme
         app: row.app.clone(),
         commit: row.commit.clone(),
         branch: asked.branch.clone(),
+        manifest: asked.manifest.clone(),
         requester: row.requester.clone(),
         artefact: uploaded.map(gateway_approvals::chain::Uploaded::artefact),
-        images: uploaded.map(gateway_approvals::chain::Uploaded::images).unwrap_or_default(),
+        images: uploaded.map(|uploaded| uploaded.images(&asked.manifest)).unwrap_or_default(),
         environment: asked.environment.clone(),
         commands: asked.commands.clone(),
         quorum: asked.quorum,
@@ -193,7 +199,7 @@ async fn check(
         Err(fault) => return Ok((None, proof, Some(fault.to_string()))),
     };
     let purpose = Some(signed.purpose);
-    if !seal::is_same(&seal::of_signature(&app.store, row.id, kept), &kept.seal) {
+    if !seal::is_right_signature(&app.store, row.id, kept) {
         return Ok((purpose, proof, Some("it was not written by this gateway".to_owned())));
     }
     let fault = match fault_of(expected, kept, &signed, proof.as_ref()) {

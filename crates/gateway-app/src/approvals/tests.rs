@@ -13,6 +13,7 @@ fn asked(commit: &str) -> wire::RequestApproval {
         commit: commit.to_owned(),
         branch: Some("main".to_owned()),
         message: Some("a fix".to_owned()),
+        manifest: None,
         commands: vec!["bin/migrate".to_owned()],
         metadata: BTreeMap::new(),
     }
@@ -23,7 +24,14 @@ async fn ask(world: &World, caller: &Caller, commit: &str) -> Result<wire::Appro
 }
 
 async fn approved(world: &World, by: &Person, id: &str) -> Result<wire::Approval, ApprovalError> {
-    approve(&world.app, &world.operator(&by.caller), &by.caller, id.parse().unwrap(), None).await
+    let id: ApprovalId = id.parse().unwrap();
+    let given = seen(world, id).await;
+    approve(&world.app, &world.operator(&by.caller), &by.caller, id, &given).await
+}
+
+/// What somebody who looks at it now says to approve.
+async fn seen(world: &World, id: ApprovalId) -> wire::SignApproval {
+    wire::SignApproval { statement: find(&world.app, id).await.unwrap().digest(), reason: None }
 }
 
 async fn set(world: &World, key: &str, value: &str) {
@@ -141,7 +149,10 @@ async fn it_is_extended_once() {
         let ann = world.person("ann", &[Role::Admin]).await;
         let made = ask(&world, &dee.caller, COMMIT).await.unwrap();
         let id: ApprovalId = made.id.parse().unwrap();
-        let longer = async || extend(&world.app, &world.operator(&ann.caller), &ann.caller, id, None).await;
+        let longer = async || {
+            let given = seen(&world, id).await;
+            extend(&world.app, &world.operator(&ann.caller), &ann.caller, id, &given).await
+        };
         refused(longer().await, ProblemKind::NotPossible, "pending cannot be extended");
         approved(&world, &ann, &made.id).await.unwrap();
         world.clock.advance(Duration::from_secs(10 * 60));
@@ -248,6 +259,82 @@ fn uploaded() -> Uploaded {
     }
 }
 
+/// What was looked at is what is approved, whatever came since.
+#[tokio::test]
+async fn l3_a_newer_archive_is_not_approved_unseen() {
+    for world in World::both().await {
+        let dee = world.person("dee", &[Role::Deployer]).await;
+        let ann = world.person("ann", &[Role::Admin]).await;
+        set(&world, "approval_order", "artefact").await;
+        let made = ask(&world, &dee.caller, COMMIT).await.unwrap();
+        let id: ApprovalId = made.id.parse().unwrap();
+        let upload = async |archive: Uploaded| {
+            let operator = world.operator(&dee.caller);
+            let step = Step::Upload { object: &archive.object };
+            enforcement::take(&world.app, &operator, &dee.caller.principal, id, &step).await.unwrap();
+            enforcement::end(&world.app, &operator, id, &Ended::Uploaded(archive.clone())).await.unwrap();
+        };
+        upload(uploaded()).await;
+        let looked_at = seen(&world, id).await;
+        upload(Uploaded { sha256: "d".repeat(64), object: "tmp/evil.tgz".to_owned(), ..uploaded() }).await;
+        let operator = world.operator(&ann.caller);
+        let unseen = approve(&world.app, &operator, &ann.caller, id, &looked_at).await;
+        refused(unseen, ProblemKind::Conflict, "changed since you looked");
+        assert_eq!(read(&world.app, &ann.caller, id).await.unwrap().state, "pending");
+    }
+}
+
+/// One object is written under one approval at a time, also before the first of the two has ended.
+#[tokio::test]
+async fn l3_one_object_is_of_one_approval() {
+    for world in World::both().await {
+        let dee = world.person("dee", &[Role::Deployer]).await;
+        let ann = world.person("ann", &[Role::Admin]).await;
+        let mut ids = Vec::new();
+        for commit in [COMMIT, &"a".repeat(40)] {
+            let made = ask(&world, &dee.caller, commit).await.unwrap();
+            approved(&world, &ann, &made.id).await.unwrap();
+            ids.push(made.id.parse::<ApprovalId>().unwrap());
+        }
+        let why = broken(says(&world, &dee.caller, UPLOAD).await);
+        assert!(why.contains("two approvals of yours wait for an upload"), "{why}");
+        let take = async |id| {
+            let operator = world.operator(&dee.caller);
+            enforcement::take(&world.app, &operator, &dee.caller.principal, id, &UPLOAD).await
+        };
+        take(ids[0]).await.unwrap();
+        assert!(enforcement::is_bound_object(&world.app, "web", "tmp/x.tgz").await.unwrap());
+        let second = take(ids[1]).await.unwrap_err();
+        assert!(second.detail.contains("another upload of this object is under way"), "{}", second.detail);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_one_is_not_answered_for_a_new_request() {
+    for world in World::both().await {
+        let dee = world.person("dee", &[Role::Deployer]).await;
+        let ann = world.person("ann", &[Role::Admin]).await;
+        let made = ask(&world, &dee.caller, COMMIT).await.unwrap();
+        approved(&world, &ann, &made.id).await.unwrap();
+        assert_eq!(ask(&world, &dee.caller, COMMIT).await.unwrap().id, made.id);
+        let other = wire::RequestApproval { commands: Vec::new(), ..asked(COMMIT) };
+        let other = request(&world.app, &world.operator(&dee.caller), &dee.caller, other).await.unwrap();
+        assert_ne!(other.id, made.id, "it asks for something else");
+        let operator = world.operator(&dee.caller);
+        let id = made.id.parse().unwrap();
+        enforcement::take(&world.app, &operator, &dee.caller.principal, id, &UPLOAD).await.unwrap();
+        assert_ne!(ask(&world, &dee.caller, COMMIT).await.unwrap().id, made.id, "it is being used");
+        let mut open = 3;
+        let full = loop {
+            match ask(&world, &dee.caller, &format!("{open:040x}")).await {
+                Ok(_) => open += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(open >= 20 && full.to_string().contains("20 open approvals"), "{open}: {full}");
+    }
+}
+
 #[tokio::test]
 async fn an_archive_is_uploaded_and_then_approved() {
     for world in World::both().await {
@@ -308,12 +395,18 @@ async fn a_forged_row_counts_for_nothing() {
         let id: ApprovalId = made.id.parse().unwrap();
         let row = world.app.store.approvals().by_id(id).await.unwrap().unwrap();
         let real = Standing::of(&world.app, row.clone()).await.unwrap();
-        // An approved row without a signature.
+        // An approved row without a signature: the seal is of another state.
         let now = world.app.clock.now();
         let mut forged = row.change();
         forged.state = State::Approved;
         forged.expires = Some(now.saturating_add(Duration::from_secs(600)));
-        let row = world.app.store.approvals().change(&row, forged).await.unwrap();
+        let unsealed = world.app.store.approvals().change(&row, forged.clone()).await.unwrap();
+        let why = broken(says(&world, &dee.caller, UPLOAD).await);
+        assert!(why.contains("was not written by this gateway, or was changed in its database"), "{why}");
+        // Even under the right seal it is approved by nobody.
+        let mut sealed = unsealed.change();
+        seal::seal(&world.app.store, &unsealed, &mut sealed);
+        let row = world.app.store.approvals().change(&unsealed, sealed).await.unwrap();
         let why = broken(says(&world, &dee.caller, UPLOAD).await);
         assert!(why.contains("0 of 1 signatures count"), "{why}");
         // With a signature that nobody sealed.
@@ -332,11 +425,13 @@ async fn a_forged_row_counts_for_nothing() {
             expires: now.saturating_add(Duration::from_secs(600)),
             seal: "0".repeat(64),
         });
+        seal::seal(&world.app.store, &row, &mut forged);
         let row = world.app.store.approvals().change(&row, forged).await.unwrap();
         let why = broken(says(&world, &dee.caller, UPLOAD).await);
         assert!(why.contains("it was not written by this gateway"), "{why}");
         let told = evidence(&world.app, id).await.unwrap().verify();
-        assert!(!told.is_signed(), "no passkey signed it");
+        assert!(!told.is_approved(), "{told:?}");
+        assert_eq!(told.signatures[0].fault.as_deref(), Some("it was not written by this gateway"));
         // What was done with it, changed.
         let mut forged = row.change();
         forged.bound = r#"{"build":"BOTHER"}"#.to_owned();

@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::statement::tests::statement;
 use crate::statement::{EnvironmentChange, KeyChange, Statement};
 
-fn uploaded() -> Uploaded {
+pub(crate) fn uploaded() -> Uploaded {
     Uploaded {
         object: "tmp/x.tgz".to_owned(),
         sha256: "b".repeat(64),
@@ -73,11 +73,11 @@ fn the_whole_chain_in_order() {
         for step in [
             Step::Look,
             Step::ReadBuild { build: "BONE" },
-            Step::Start { release: Some("R1"), command: Some("sleep 3600") },
-            Step::Start { release: Some("R1"), command: Some("bin/migrate") },
+            Step::Start { release: Some("R1"), command: Some("sleep 3600"), unsigned: None },
+            Step::Start { release: Some("R1"), command: Some("bin/migrate"), unsigned: None },
             Step::Exec { process: "p1", command: "bin/migrate" },
             Step::Process { process: "p1" },
-            Step::Promote { release: "R1" },
+            Step::Promote { release: "R1", unsigned: None },
         ] {
             assert_eq!(check(order, State::Deploying, &built, step), Ok(()), "{step:?}");
         }
@@ -125,7 +125,7 @@ fn l3_another_thing_than_was_approved() {
                     *manifest = Some("other.yml")
                 }
             },
-            "the archive holds no manifest `other.yml` that could be read".to_owned(),
+            "it is for the manifest convox.yml, and the build names other.yml".to_owned(),
         ),
         (
             |step| {
@@ -133,7 +133,7 @@ fn l3_another_thing_than_was_approved() {
                     *unsigned = Some("build-args")
                 }
             },
-            "a build under an approval takes no build-args: nobody approved it".to_owned(),
+            "under an approval it takes no build-args: nobody approved that".to_owned(),
         ),
     ];
     for (change, expected) in cases {
@@ -178,13 +178,13 @@ fn every_step_out_of_its_order_is_refused() {
     let uploaded = Bound { uploaded: Some(uploaded()), ..Bound::default() };
     let cases = [
         (&nothing, A_BUILD, "no archive was uploaded under it yet"),
-        (&nothing, Step::Promote { release: "R1" }, "nothing was built under it yet"),
+        (&nothing, Step::Promote { release: "R1", unsigned: None }, "nothing was built under it yet"),
         (&nothing, Step::ReadBuild { build: "BONE" }, "nothing was built under it yet"),
         (&uploaded, Step::Upload { object: "tmp/z.tgz" }, "its archive was uploaded already (tmp/x.tgz)"),
-        (&uploaded, Step::Promote { release: "R1" }, "nothing was built under it yet"),
+        (&uploaded, Step::Promote { release: "R1", unsigned: None }, "nothing was built under it yet"),
         (
             &uploaded,
-            Step::Start { release: Some("R1"), command: Some("bin/migrate") },
+            Step::Start { release: Some("R1"), command: Some("bin/migrate"), unsigned: None },
             "nothing was built under it yet",
         ),
     ];
@@ -198,24 +198,27 @@ fn every_step_out_of_its_order_is_refused() {
 fn l3_another_release_process_or_command() {
     let bound = Bound { release: Some("R1".to_owned()), ..built() };
     let cases = [
-        (Step::Promote { release: "R2" }, "its release is R1, not R2"),
+        (Step::Promote { release: "R2", unsigned: None }, "its release is R1, not R2"),
         (Step::ReadRelease { release: "R2" }, "its release is R1, not R2"),
         (Step::ReadBuild { build: "BTWO" }, "its build is BONE, not BTWO"),
         (
-            Step::Start { release: None, command: Some("bin/migrate") },
+            Step::Start { release: None, command: Some("bin/migrate"), unsigned: None },
             "a process must name its release (`--release`)",
         ),
-        (Step::Start { release: Some("R2"), command: Some("bin/migrate") }, "its release is R1, not R2"),
         (
-            Step::Start { release: Some("R1"), command: Some("sh") },
+            Step::Start { release: Some("R2"), command: Some("bin/migrate"), unsigned: None },
+            "its release is R1, not R2",
+        ),
+        (
+            Step::Start { release: Some("R1"), command: Some("sh"), unsigned: None },
             "the command `sh` is not among those that were approved",
         ),
         (
-            Step::Start { release: Some("R1"), command: None },
+            Step::Start { release: Some("R1"), command: None, unsigned: None },
             "the command `` is not among those that were approved",
         ),
         (
-            Step::Start { release: Some("R1"), command: Some("sleep 3600; sh") },
+            Step::Start { release: Some("R1"), command: Some("sleep 3600; sh"), unsigned: None },
             "the command `sleep 3600; sh` is not among those that were approved",
         ),
         (
@@ -239,7 +242,7 @@ fn l3_a_release_of_another_build_or_environment() {
     let statement = commit_statement();
     let approved =
         Approved { state: State::Deploying, order: Order::Commit, statement: &statement, bound: &bound };
-    let promote = Step::Promote { release: "R1" };
+    let promote = Step::Promote { release: "R1", unsigned: None };
     let other = ReleaseFacts { build: Some("BTWO".to_owned()), ..facts() };
     assert_eq!(
         follow(&approved, &promote, Some(&other)).unwrap_err().to_string(),
@@ -266,9 +269,41 @@ fn l3_a_release_of_another_build_or_environment() {
 }
 
 #[test]
+fn l3_nobody_signed_other_parameters_or_another_environment_of_a_process() {
+    let bound = built();
+    let said = |step: Step<'_>| live(&bound, step).unwrap_err();
+    let promote = Step::Promote { release: "R1", unsigned: Some("development") };
+    assert_eq!(said(promote), "under an approval it takes no development: nobody approved that");
+    let start = Step::Start { release: Some("R1"), command: Some("sleep 1"), unsigned: Some("Node-Labels") };
+    assert_eq!(said(start), "under an approval it takes no Node-Labels: nobody approved that");
+    let statement = commit_statement();
+    let approved =
+        Approved { state: State::Deploying, order: Order::Commit, statement: &statement, bound: &bound };
+    let other = ReleaseFacts { environment: Vec::new(), ..facts() };
+    let start = Step::Start { release: Some("R1"), command: Some("bin/migrate"), unsigned: None };
+    assert_eq!(
+        follow(&approved, &start, Some(&other)).unwrap_err().to_string(),
+        "the environment changes other keys than were approved: A"
+    );
+}
+
+#[test]
+fn an_object_is_held_from_the_first_byte_on() {
+    let under_way =
+        Some(UnderWay { step: Once::Upload, request: "q".to_owned(), object: Some("tmp/k.tgz".to_owned()) });
+    let bound = Bound { under_way, uploaded: Some(uploaded()), ..Bound::default() };
+    assert!(bound.holds("tmp/k.tgz") && bound.holds("tmp/x.tgz") && !bound.holds("tmp/y.tgz"));
+}
+
+#[test]
 fn l4_nothing_follows_what_is_over() {
     for state in [State::Rejected, State::Expired, State::Withdrawn] {
-        for step in [Step::Look, Step::Upload { object: "k" }, A_BUILD, Step::Promote { release: "R1" }] {
+        for step in [
+            Step::Look,
+            Step::Upload { object: "k" },
+            A_BUILD,
+            Step::Promote { release: "R1", unsigned: None },
+        ] {
             assert_eq!(
                 check(Order::Commit, state, &built(), step).unwrap_err(),
                 format!("it is {state}"),
@@ -276,7 +311,7 @@ fn l4_nothing_follows_what_is_over() {
             );
         }
     }
-    for step in [Step::Upload { object: "k" }, A_BUILD, Step::Promote { release: "R1" }] {
+    for step in [Step::Upload { object: "k" }, A_BUILD, Step::Promote { release: "R1", unsigned: None }] {
         assert_eq!(
             check(Order::Commit, State::Deployed, &built(), step).unwrap_err(),
             "it is deployed",
@@ -293,7 +328,7 @@ fn before_the_signature_an_archive_may_go_first_where_that_is_the_order() {
     let nothing = Bound::default();
     assert_eq!(check(Order::Artefact, State::Pending, &nothing, upload), Ok(()));
     assert_eq!(check(Order::Commit, State::Pending, &nothing, upload).unwrap_err(), "it is pending");
-    for step in [Step::Look, A_BUILD, Step::Promote { release: "R1" }] {
+    for step in [Step::Look, A_BUILD, Step::Promote { release: "R1", unsigned: None }] {
         assert_eq!(check(Order::Artefact, State::Pending, &built(), step).unwrap_err(), "it is pending");
     }
 }
@@ -314,8 +349,8 @@ fn an_archive_that_is_signed_by_its_digest_may_be_sent_again() {
 
 #[test]
 fn l4_a_step_that_is_under_way_is_not_taken_again() {
-    for step in [Step::Upload { object: "k" }, A_BUILD, Step::Promote { release: "R1" }] {
-        let under_way = Some(UnderWay { step: Once::Build, request: "q1".to_owned() });
+    for step in [Step::Upload { object: "k" }, A_BUILD, Step::Promote { release: "R1", unsigned: None }] {
+        let under_way = Some(UnderWay { step: Once::Build, request: "q1".to_owned(), object: None });
         let bound = Bound { under_way, ..built() };
         assert!(live(&bound, step).unwrap_err().starts_with("this step was begun by the request q1"));
     }

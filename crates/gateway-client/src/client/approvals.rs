@@ -1,7 +1,7 @@
 //! Deploy approvals.
 
 use gateway_types::wire::Listing;
-use gateway_types::wire::approvals::{Approval, DecideApproval, RequestApproval};
+use gateway_types::wire::approvals::{Approval, DecideApproval, RequestApproval, SignApproval};
 use http::Method;
 use serde_json::Value;
 use url::Url;
@@ -72,16 +72,18 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn approve_approval(&self, id: &str, reason: Option<&str>) -> Result<Approval, ClientError> {
-        self.decide_approval(self.address().api(&["approvals", id, "approve"]), reason).await
+    pub async fn approve_approval(&self, id: &str, given: &SignApproval) -> Result<Approval, ClientError> {
+        let url = self.address().api(&["approvals", id, "approve"]);
+        Ok(self.change(Method::POST, url, given, None).await?.value)
     }
 
     /// Makes one good for as long again, once.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn extend_approval(&self, id: &str, reason: Option<&str>) -> Result<Approval, ClientError> {
-        self.decide_approval(self.address().api(&["approvals", id, "extend"]), reason).await
+    pub async fn extend_approval(&self, id: &str, given: &SignApproval) -> Result<Approval, ClientError> {
+        let url = self.address().api(&["approvals", id, "extend"]);
+        Ok(self.change(Method::POST, url, given, None).await?.value)
     }
 
     /// Says no, also to what was approved before.

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bytes::{Buf as _, Bytes};
@@ -16,7 +17,13 @@ use data_encoding::HEXLOWER;
 use gateway_approvals::archive::{self, Archive, Limits};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::PollSender;
+
+/// How long reading may go on once the rack has answered.
+const LAST_BYTES: Duration = Duration::from_secs(60);
+
+const EARLY: &str = "the rack answered before all of it was sent";
 
 /// How many pieces of the body wait to be read.
 const WAITING: usize = 16;
@@ -76,13 +83,15 @@ impl Scan {
 impl Reading {
     /// What was read, once the body has ended or was dropped.
     pub(crate) async fn result(self) -> Scanned {
-        let mut scanned = self.thread.await.unwrap_or_else(|_panicked| Scanned {
-            sha256: String::new(),
-            size_bytes: 0,
-            archive: Err("it could not be read".to_owned()),
-        });
+        let unread =
+            |why: &str| Scanned { sha256: String::new(), size_bytes: 0, archive: Err(why.to_owned()) };
+        // A rack that answers before it took all of it leaves the body where it is.
+        let mut scanned = match timeout(LAST_BYTES, self.thread).await {
+            Ok(joined) => joined.unwrap_or_else(|_panicked| unread("it could not be read")),
+            Err(_slow) => unread(EARLY),
+        };
         if !self.complete.load(Ordering::Acquire) {
-            scanned.archive = Err("the rack answered before all of it was sent".to_owned());
+            scanned.archive = Err(EARLY.to_owned());
         }
         scanned
     }

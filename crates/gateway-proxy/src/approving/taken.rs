@@ -7,8 +7,9 @@ use gateway_app::App;
 use gateway_app::approvals::enforcement::{self, Ended};
 use gateway_approvals::chain::{Step, Uploaded};
 use gateway_convox::RackRequest;
-use gateway_types::{ApprovalId, Caller, Problem, RequestId};
+use gateway_types::{ApprovalId, Caller, Layer, Problem, ProblemKind, RequestId};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::scan::{self, Reading, Scan};
 use super::step_of;
@@ -18,6 +19,8 @@ use crate::plane::DataPlane;
 #[derive(Debug)]
 pub(crate) struct Taken {
     app: Arc<App>,
+    /// A place among the uploads that are read.
+    _place: Option<OwnedSemaphorePermit>,
     caller: Caller,
     request_id: RequestId,
     approval: ApprovalId,
@@ -56,7 +59,7 @@ impl Taken {
         let what = match step {
             Step::Upload { object } => What::Upload { object: object.to_owned(), reading: None },
             Step::Build { .. } => What::Build,
-            Step::Promote { release } => What::Promote { release: release.to_owned() },
+            Step::Promote { release, .. } => What::Promote { release: release.to_owned() },
             Step::Start { release: Some(release), .. } => What::Start { release: release.to_owned() },
             Step::Start { release: None, .. }
             | Step::Look
@@ -65,12 +68,25 @@ impl Taken {
             | Step::Exec { .. }
             | Step::Process { .. } => return Ok(None),
         };
+        let place = match step {
+            Step::Upload { .. } => Some(plane.scans.clone().try_acquire_owned().map_err(|_full| too_many())?),
+            _ => None,
+        };
         let app = plane.parts.app.clone();
         let operator = app.operator(caller, request_id);
         enforcement::take(&app, &operator, &caller.principal, approval, &step).await?;
         let open = step.once().is_some();
         let of_app = of_app.to_owned();
-        Ok(Some(Self { app, caller: caller.clone(), request_id, approval, of_app, what, open }))
+        Ok(Some(Self {
+            app,
+            _place: place,
+            caller: caller.clone(),
+            request_id,
+            approval,
+            of_app,
+            what,
+            open,
+        }))
     }
 
     /// Whether it goes on when the client leaves before the rack has answered. An upload does not: what was sent
@@ -169,6 +185,16 @@ impl Taken {
             "what became of a step of a deploy could not be written down"
         );
     }
+}
+
+fn too_many() -> Problem {
+    let mut problem = Problem::new(
+        ProblemKind::TooManyRequests,
+        Layer::Network,
+        "as many archives are being read as can be at one time; repeat the upload in a while",
+    );
+    problem.retry_after_seconds = Some(10);
+    problem
 }
 
 impl Drop for Taken {

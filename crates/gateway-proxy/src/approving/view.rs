@@ -9,7 +9,7 @@ use gateway_approvals::images::{Digests, ImageRules};
 use gateway_approvals::manifest::Manifest;
 use gateway_approvals::statement::{EnvironmentChange, KeyChange};
 use gateway_secrets::{EnvText, HandleKeyring};
-use gateway_types::{Principal, Problem};
+use gateway_types::{Layer, Principal, Problem, ProblemKind};
 use serde::Deserialize;
 
 use crate::asking::read_json;
@@ -61,7 +61,7 @@ fn rewrites(release: &Release) -> bool {
     if !release.manifest.contains("${") {
         return false;
     }
-    let env = EnvText::parse_stored(&release.env).unwrap_or_default();
+    let Ok(env) = EnvText::parse_stored(&release.env) else { return true };
     let values = env.entries().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let plain = Manifest::parse(release.manifest.as_bytes());
     let filled = Manifest::parse_with(release.manifest.as_bytes(), &values);
@@ -114,11 +114,27 @@ impl RackLooks {
     }
 
     /// How `to` differs from `from`, sorted by key; values as handles.
-    fn differences(&self, app: &str, from: Option<&Release>, to: Option<&Release>) -> Vec<EnvironmentChange> {
-        let read = |release: Option<&Release>| {
-            release.map(|release| EnvText::parse_stored(&release.env).unwrap_or_default()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// A problem when one of them cannot be read: then nothing can be compared with it.
+    fn differences(
+        &self,
+        app: &str,
+        from: Option<&Release>,
+        to: Option<&Release>,
+    ) -> Result<Vec<EnvironmentChange>, Problem> {
+        let read = |release: Option<&Release>| match release
+            .map(|release| EnvText::parse_stored(&release.env))
+        {
+            None => Ok(EnvText::default()),
+            Some(Ok(env)) => Ok(env),
+            Some(Err(_)) => Err(Problem::new(
+                ProblemKind::BadUpstream,
+                Layer::Network,
+                "the environment of a release cannot be read as NAME=value lines, so that nothing can be compared with it",
+            )),
         };
-        let (from, to) = (read(from), read(to));
+        let (from, to) = (read(from)?, read(to)?);
         let key = self.keyring.scope(app);
         let names: BTreeSet<&str> =
             from.entries().iter().chain(to.entries()).map(|(name, _)| name.as_str()).collect();
@@ -132,7 +148,7 @@ impl RackLooks {
             };
             Some(EnvironmentChange { key: name.to_owned(), change, handle })
         };
-        names.into_iter().filter_map(change).collect()
+        Ok(names.into_iter().filter_map(change).collect())
     }
 }
 
@@ -146,7 +162,7 @@ impl RackView for RackLooks {
         Box::pin(async move {
             let Some(release) = self.release(by, app, id).await? else { return Ok(None) };
             let active = self.active(by, app).await?;
-            let environment = self.differences(app, active.as_ref(), Some(&release));
+            let environment = self.differences(app, active.as_ref(), Some(&release))?;
             let rewrites_manifest = rewrites(&release);
             let build = Some(release.build).filter(|build| !build.is_empty());
             Ok(Some(ReleaseFacts { build, environment, rewrites_manifest }))
@@ -156,7 +172,7 @@ impl RackView for RackLooks {
     fn environment<'a>(&'a self, by: &'a Principal, app: &'a str) -> Viewing<'a, Vec<EnvironmentChange>> {
         Box::pin(async move {
             let (active, newest) = (self.active(by, app).await?, self.newest(by, app).await?);
-            Ok(self.differences(app, active.as_ref(), newest.as_ref()))
+            self.differences(app, active.as_ref(), newest.as_ref())
         })
     }
 

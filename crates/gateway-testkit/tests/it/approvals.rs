@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use gateway_audit::Phase;
+use gateway_testkit::visitor::hidden;
 use gateway_testkit::{Authenticator, Database, RawClient, Reply, Socket, SoftPasskey, TestGateway, Visitor};
 use gateway_types::{Grant, Role};
 use serde_json::{Value, json};
@@ -60,9 +61,15 @@ impl World {
 
     /// The admin's own session says yes, with a code of this moment.
     async fn decide(&self, id: &Value, verb: &str) -> Reply {
-        let path = format!("!/api/v1/approvals/{}/{verb}", id.as_str().unwrap());
+        let path = format!("!/api/v1/approvals/{}", id.as_str().unwrap());
+        let seen = self.ask_as(&self.admin, "GET", &path, &[], b"").await.json();
+        let body = match verb {
+            "approve" | "extend" => json!({ "statement": seen["statement"] }).to_string(),
+            _ => String::new(),
+        };
         let credential = format!("{}.totp.{}", self.admin, self.phone.next(&self.gateway));
-        self.ask_as(&credential, "POST", &path, &[], b"").await
+        let json = ("Content-Type", "application/json");
+        self.ask_as(&credential, "POST", &format!("{path}/{verb}"), &[json], body.as_bytes()).await
     }
 
     async fn approve(&self, id: &Value) {
@@ -160,8 +167,11 @@ async fn whole_chain(database: Database) {
         "it is for object://myapp/tmp/a.tgz",
     );
     refused(&world.build(&format!("{url}&git-sha=ffff")).await, "it is for the commit");
-    refused(&world.build(&format!("{url}&manifest=other.yml")).await, "no manifest `other.yml`");
+    refused(&world.build(&format!("{url}&manifest=other.yml")).await, "it is for the manifest convox.yml");
     refused(&world.build(&format!("{url}&development=true")).await, "takes no development");
+    let decoy =
+        world.ask("POST", &format!("!/api/v1/approvals/{}/approve", id.as_str().unwrap()), &[], b"").await;
+    assert_ne!(decoy.status, 200, "a machine never approves");
     let made = world.build(&format!("{url}&git-sha={COMMIT}")).await;
     assert_eq!(made.status, 200, "{}", made.text());
     let build = made.json()["id"].as_str().unwrap().to_owned();
@@ -210,6 +220,15 @@ async fn whole_chain(database: Database) {
     let elsewhere = world.ask("POST", "/apps/other/objects/tmp/a.tgz", &[], b"x").await;
     refused(&elsewhere, "there is no approval of other");
 
+    let archive =
+        world.gateway.rack.requests().into_iter().find(|seen| seen.target.contains("/objects/tmp/a.tgz"));
+    let file =
+        world.ask("GET", &format!("!/api/v1/approvals/{}", id.as_str().unwrap()), &[], b"").await.json();
+    assert_eq!(
+        file["artefact"]["sha256"],
+        archive.unwrap().body_sha256,
+        "what the rack took is what was hashed"
+    );
     assert_eq!(world.seen("POST", "/objects/"), 1);
     assert_eq!(world.seen("POST", "/apps/myapp/builds"), 1);
     assert_eq!(world.seen("POST", "/promote"), 1);
@@ -339,7 +358,9 @@ async fn a_passkey_signs_what_is_approved() {
         let asks = asked(&mut person, &target).await;
         let code = format!("webauthn.{}", key.inline(&asks));
         let page = format!("/app/approvals/{id}/approve");
-        let signed = person.post(&page, &[("_code", &code)]).await;
+        let statement =
+            hidden(&person.get(&format!("/app/approvals/{id}")).await.text(), "statement").unwrap();
+        let signed = person.post(&page, &[("_code", &code), ("statement", &statement)]).await;
         assert_eq!(signed.status, 303, "{}", signed.text());
         let read = world.ask("GET", &format!("!/api/v1/approvals/{id}"), &[], b"").await.json();
         assert_eq!(

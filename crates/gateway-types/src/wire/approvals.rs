@@ -32,6 +32,10 @@ pub struct Approval {
     pub commands: Vec<String>,
     /// `commit`: approved, then uploaded. `artefact`: uploaded, then approved.
     pub order: String,
+    /// The manifest that is built, by its path in the archive.
+    pub manifest: String,
+    /// Digest of what is approved, as it stands: whoever approves says that it is this.
+    pub statement: String,
     /// `pending`, `approved`, `deploying`, `deployed`, `rejected`, `expired` or `withdrawn`.
     pub state: String,
     /// When it was asked for.
@@ -170,6 +174,9 @@ pub struct RequestApproval {
     /// What the deploy is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The manifest that is built, by its path in the archive; `convox.yml` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
     /// Commands that may run in processes of the new release: exact, or `re:` and an anchored pattern.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
@@ -178,7 +185,18 @@ pub struct RequestApproval {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// `POST /approvals/{id}/approve`, `/extend`, `/reject` and `/withdraw`; the body may be left out.
+/// `POST /approvals/{id}/approve` and `/extend`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignApproval {
+    /// `statement` of the approval that was looked at: when it is another one by now, nothing is approved.
+    pub statement: String,
+    /// Why, in at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /approvals/{id}/reject` and `/withdraw`; the body may be left out.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecideApproval {

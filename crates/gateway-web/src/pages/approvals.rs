@@ -7,7 +7,9 @@ use gateway_app::approvals;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_approvals::state::State;
 use gateway_store::ApprovalFilter;
-use gateway_types::wire::approvals::{Approval, ApprovalEnvironment, ApprovalManifest, ApprovalSignature};
+use gateway_types::wire::approvals::{
+    Approval, ApprovalEnvironment, ApprovalManifest, ApprovalSignature, SignApproval,
+};
 use gateway_types::{ApprovalId, Layer, Problem, ProblemKind, Resource, Timestamp};
 
 use super::choices::{self, Choice};
@@ -286,7 +288,7 @@ fn environment(one: &Approval) -> Vec<Key> {
     one.environment.iter().map(key).collect()
 }
 
-/// The manifests of the archive, and the image of each service that names one.
+/// The manifests of the archive, and the images that the one names that is built.
 fn archive(one: &Approval) -> (Vec<Manifest>, Vec<(String, String)>) {
     let Some(archive) = &one.artefact else { return (Vec::new(), Vec::new()) };
     let manifest = |(path, manifest): (&String, &ApprovalManifest)| Manifest {
@@ -294,8 +296,8 @@ fn archive(one: &Approval) -> (Vec<Manifest>, Vec<(String, String)>) {
         sha256: manifest.sha256.clone(),
         fault: manifest.fault.clone().unwrap_or_default(),
     };
-    let images = archive.manifests.values().flat_map(|manifest| manifest.images.clone());
-    (archive.manifests.iter().map(manifest).collect(), images.collect())
+    let images = archive.manifests.get(&one.manifest).map(|built| built.images.clone()).unwrap_or_default();
+    (archive.manifests.iter().map(manifest).collect(), images.into_iter().collect())
 }
 
 fn signature(kept: &ApprovalSignature, statement: String) -> Signature {
@@ -347,7 +349,7 @@ fn offers(web: &Web, request: &OwnRequest, one: &Approval) -> Offers {
 pub(crate) async fn approve(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let operator = web.app().operator(&request.caller, request.request_id);
     let id = id(request)?;
-    approvals::approve(web.app(), &operator, &request.caller, id, reason(request)).await?;
+    approvals::approve(web.app(), &operator, &request.caller, id, &signs(request)).await?;
     Ok(done(id, "approval-approved"))
 }
 
@@ -355,7 +357,7 @@ pub(crate) async fn approve(web: &Web, request: &OwnRequest) -> Result<OwnReply,
 pub(crate) async fn extend(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let operator = web.app().operator(&request.caller, request.request_id);
     let id = id(request)?;
-    approvals::extend(web.app(), &operator, &request.caller, id, reason(request)).await?;
+    approvals::extend(web.app(), &operator, &request.caller, id, &signs(request)).await?;
     Ok(done(id, "approval-extended"))
 }
 
@@ -377,6 +379,12 @@ pub(crate) async fn withdraw(web: &Web, request: &OwnRequest) -> Result<OwnReply
 
 fn done(id: ApprovalId, code: &str) -> OwnReply {
     reply::done(&format!("{PATH}/{id}"), code)
+}
+
+/// What was on the page, and what is said about it.
+fn signs(request: &OwnRequest) -> SignApproval {
+    let statement = request.field("statement").unwrap_or_default().to_owned();
+    SignApproval { statement, reason: reason(request).map(str::to_owned) }
 }
 
 fn reason(request: &OwnRequest) -> Option<&str> {

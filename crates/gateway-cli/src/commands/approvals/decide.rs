@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use gateway_client::text::one_line;
+use gateway_types::wire::approvals::SignApproval;
 
 use super::{DecideArguments, ReasonArguments, said};
 use crate::Context;
@@ -39,11 +40,11 @@ pub(super) async fn asking(
     };
     let question = format!("{}\n{verb} {}", said::approved(&shown).trim_end(), said::subject(&shown));
     waiting(|| context.terminal.confirm(&question, Assent::of(yes)))?;
-    let reason = reason.as_deref();
+    let given = SignApproval { statement: shown.statement, reason };
     let done = remote
         .ask(async |client| match what {
-            Asking::Approve => client.approve_approval(&id, reason).await,
-            Asking::Extend => client.extend_approval(&id, reason).await,
+            Asking::Approve => client.approve_approval(&id, &given).await,
+            Asking::Extend => client.extend_approval(&id, &given).await,
         })
         .await?;
     context.output.answer(&done, || said::decided(&done))?;

@@ -33,6 +33,9 @@ pub(crate) struct RequestArguments {
     /// What the deploy is about [default: the first line of the commit's message]
     #[arg(long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
+    /// The manifest that is built, by its path in the archive [default: convox.yml]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest: Option<String>,
     /// A command that may run in processes of the new release: exactly this, or re: and a pattern for the
     /// whole command; may be repeated
     #[arg(long = "command", value_name = "COMMAND")]
@@ -137,6 +140,7 @@ fn filled(
         app: arguments.app,
         branch,
         message,
+        manifest: arguments.manifest,
         commands: arguments.commands,
         metadata,
         commit,
@@ -174,6 +178,7 @@ mod tests {
             commit: None,
             branch: None,
             message: None,
+            manifest: None,
             commands: Vec::new(),
             meta: Vec::new(),
             wait: false,

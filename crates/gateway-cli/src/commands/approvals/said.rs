@@ -175,7 +175,7 @@ mod tests {
     fn sample(more: &str) -> Approval {
         let text = format!(
             r#"{{"id":"0199","app":"shop","commit":"0123456789abcdef0123456789abcdef01234567","requester":"token:ci",
-            "own":false,"order":"commit","created":"2026-11-22T04:13:00Z","answer_by":"2026-11-23T04:13:00Z",
+            "own":false,"order":"commit","manifest":"convox.yml","statement":"d1","created":"2026-11-22T04:13:00Z","answer_by":"2026-11-23T04:13:00Z",
             "extended":false,"quorum":2,"signatures":[
               {{"by":"ann","purpose":"approve","method":"passkey","made":"2026-11-22T04:14:00Z","expires":"2026-11-22T04:29:00Z"}},
               {{"by":"ann","purpose":"approve","method":"code","made":"2026-11-22T04:14:00Z","expires":"2026-11-22T04:29:00Z"}},

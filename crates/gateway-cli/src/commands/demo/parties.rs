@@ -255,20 +255,24 @@ impl People {
         let operator = Operator::local(&name, &SystemClock, &OsEntropy);
         let until = now.saturating_add(LIFETIME);
         let mut persons = Vec::new();
-        let mut admin = None;
+        let (mut admin, mut deployer) = (None, None);
         for (email, role, _) in PEOPLE {
             let user = at_first_sight(store, &operator, email, config.users.roles_of(email)).await?;
             let (_, session) = sessions::open(store, &operator, session_of(&user, until)).await?;
             let totp = authenticator(store, &operator, user.id).await?;
             persons.push(Person { email, role, session, totp });
-            if role == Role::Admin {
-                admin = Some(user);
+            match role {
+                Role::Admin => admin = Some(user.id),
+                Role::Deployer => deployer = Some(user.id),
+                Role::Viewer | Role::Ops | Role::Auditor | Role::Cicd => {}
             }
         }
-        let creator = admin.ok_or_else(|| Failure::new(Exit::Failed, "the demo has no admin"))?.id;
+        let admin = admin.ok_or_else(|| Failure::new(Exit::Failed, "the demo has no admin"))?;
         let mut machines = Vec::new();
         for role in TOKEN_ROLES {
             let name = free_name(store, &format!("demo-{role}")).await?;
+            // What the CI token asks for, its maker cannot approve; the admin is to be able to.
+            let creator = if role == Role::Cicd { deployer.unwrap_or(admin) } else { admin };
             // No grants: everything the role may, short of class critical.
             let request = TokenRequest {
                 name: name.clone(),

@@ -18,7 +18,7 @@ const ID: &str = "0199f0c2-7c4e-7d3a-9a52-6f2d1c0b9e88";
 
 fn approval(state: &str) -> String {
     format!(
-        r#"{{"id":"{ID}","app":"shop","commit":"{COMMIT}","requester":"token:ci\u001b","own":false,"order":"commit",
+        r#"{{"id":"{ID}","app":"shop","commit":"{COMMIT}","requester":"token:ci\u001b","own":false,"order":"commit","manifest":"convox.yml","statement":"d1",
         "state":"{state}","created":"2026-11-22T04:13:00Z","answer_by":"2026-11-23T04:13:00Z","extended":false,
         "quorum":1,"signatures":[],"closed_by":"bob","more":1}}"#
     )
@@ -111,7 +111,7 @@ async fn whoever_approves_is_shown_what_and_asked() {
         run(&stub, &format!("{word} {ID} --yes --reason fine")).await.unwrap();
         let seen = stub.seen().await.remove(1);
         assert!(seen.starts_with(&format!("POST /api/v1/approvals/{ID}/{path} ")), "{seen}");
-        assert!(seen.ends_with(r#"{"reason":"fine"}"#), "{seen}");
+        assert!(seen.ends_with(r#"{"statement":"d1","reason":"fine"}"#), "{seen}");
     }
     for word in ["reject", "withdraw"] {
         let stub = Stub::answering(vec![good(&approval("rejected"))]).await;

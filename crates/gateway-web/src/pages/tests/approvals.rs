@@ -17,6 +17,7 @@ async fn asked(bench: &Bench, caller: &Caller, app: &str) -> Approval {
         commit: COMMIT.to_owned(),
         branch: Some("main".to_owned()),
         message: Some("a <b>fix</b>\nand more".to_owned()),
+        manifest: None,
         commands: vec!["bin/migrate".to_owned()],
         metadata: [
             ("link".to_owned(), "https://git.example.com/acme/shop/commit/1".to_owned()),
@@ -88,15 +89,15 @@ async fn whoever_approves_sees_what_for() {
     assert!(!own.contains(&format!("action=\"{target}/approve\"")), "nobody approves their own: {own}");
     assert!(own.contains(&format!("action=\"{target}/withdraw\"")), "{own}");
     let approve = format!("{target}/approve");
-    assert_eq!(bench.post(&deployer, &approve, &[]).await.status, 403);
-    let done = bench.post(&admin, &approve, &[("reason", "seen")]).await;
+    assert_eq!(bench.post(&deployer, &approve, &[("statement", &made.statement)]).await.status, 403);
+    let done = bench.post(&admin, &approve, &[("reason", "seen"), ("statement", &made.statement)]).await;
     assert_eq!(done.location(), format!("{target}?done=approval-approved"), "{}", done.body);
     let page = bench.get(&other, &target).await.body;
     for part in ["root@example.com", "one-time code: weaker", "seen", "1 of 1 approvals", "Extend"] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(page.contains("&#34;purpose&#34;:&#34;approve&#34;"), "the exact text is there: {page}");
-    let done = bench.post(&other, &format!("{target}/extend"), &[]).await;
+    let done = bench.post(&other, &format!("{target}/extend"), &[("statement", &made.statement)]).await;
     assert_eq!(done.location(), format!("{target}?done=approval-extended"), "{}", done.body);
     let reject = format!("{target}/reject");
     let done = bench.post(&other, &reject, &[("reason", "not on a Friday")]).await;

@@ -25,7 +25,7 @@ fn write(line: &str) -> io::Result<()> {
 fn evidence(state: &str) -> Value {
     let statement = json!({
         "version": 1, "gateway": "gw", "approval": "0199", "purpose": "approve", "app": "shop", "commit": COMMIT,
-        "requester": "token:1", "environment": [{ "key": "A\u{1b}", "change": "removed" }],
+        "manifest": "convox.yml", "requester": "token:1", "environment": [{ "key": "A\u{1b}", "change": "removed" }],
         "commands": ["bin/migrate"], "quorum": 1, "expires": "2026-11-22T00:00:00Z", "nonce": "0",
     });
     json!({
