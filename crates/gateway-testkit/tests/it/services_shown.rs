@@ -99,7 +99,7 @@ const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"Wiki <b>API</b>","
 /// A service whose document is whatever the last part of its path says, signed in to with a secret.
 async fn told_by(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> (Instance, TestGateway) {
     let instance = Instance::start(answer).await;
-    let more = "openapi = \"/docs/openapi.json\"\nreply_timeout = \"300ms\"\n\
+    let more = "openapi = \"/docs/openapi.json\"\nreply_timeout = \"3s\"\n\
                 credential = { kind = \"bearer\", secret = \"env:RGW_SERVICE_WIKI\" }\n\
                 [[service.route]]\nmethod = \"GET\"\npath = \"/docs/openapi.json\"\nrole = \"ops\"\n";
     let gateway = TestGateway::builder()

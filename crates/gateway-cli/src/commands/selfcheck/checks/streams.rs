@@ -6,9 +6,12 @@ use super::{Check, Outcome, Scan, clean, finding, unknown};
 use crate::commands::selfcheck::http2::{self, Stream};
 use crate::commands::selfcheck::wire::Answer;
 
+/// Fields of a head: names and values.
+type Fields = &'static [(&'static str, &'static str)];
+
 /// Heads of HTTP/2 that RFC 9113, section 8.2 and 8.3, calls malformed. A front end that turns them into HTTP/1.1 as
 /// they are lets a client write lines of its own.
-const STREAMS: [(&str, &str, &[(&str, &str)]); 9] = [
+const STREAMS: [(&str, &str, Fields); 9] = [
     ("C8", "a line break in a value", &[("x-selfcheck-a", "a\r\nx-selfcheck-injected: 1")]),
     ("C8", "a line break in a name", &[("x-selfcheck-a: a\r\nx-selfcheck-injected", "1")]),
     (
