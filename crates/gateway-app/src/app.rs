@@ -17,6 +17,7 @@ use crate::entitlements::Entitlements;
 use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::notify::Notices;
+use crate::reveal_times::RevealTimes;
 use crate::rules::RulesInForce;
 use crate::settings::InForce;
 use crate::step_up::Checks;
@@ -38,6 +39,8 @@ pub struct App {
     pub settings: Arc<InForce>,
     /// What people hold besides their roles.
     pub entitlements: Arc<Entitlements>,
+    /// Who reads which app's values in plaintext for a while.
+    pub reveal_times: Arc<RevealTimes>,
     /// The rack's name for people.
     pub rack_name: String,
     /// The gateway's public host name, when the configuration gives one.

@@ -208,6 +208,21 @@ pub enum Notice {
         /// Who decided.
         by: String,
     },
+    /// Values of an app were shown in plaintext, or can be read so for a while. To the person and to the admins.
+    ValuesRevealed {
+        /// The person, or whose token it was; the name of a machine that is nobody's.
+        email: String,
+        /// Who sees them.
+        by: String,
+        /// Which app's.
+        app: String,
+        /// Names of the keys, or what can be read.
+        what: String,
+        /// For how long, as people write it; `None` = once.
+        length: Option<String>,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -235,7 +250,8 @@ impl Notice {
             | Notice::GlassBroken { person: email, .. }
             | Notice::GlassEnded { person: email, .. }
             | Notice::ElevationAsked { email, .. }
-            | Notice::ElevationDecided { email, .. } => email,
+            | Notice::ElevationDecided { email, .. }
+            | Notice::ValuesRevealed { email, .. } => email,
         }
     }
 
@@ -246,7 +262,8 @@ impl Notice {
             | Notice::Removed { .. }
             | Notice::GlassBroken { .. }
             | Notice::GlassEnded { .. }
-            | Notice::ElevationAsked { .. } => true,
+            | Notice::ElevationAsked { .. }
+            | Notice::ValuesRevealed { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }

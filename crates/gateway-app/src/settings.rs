@@ -90,7 +90,8 @@ impl InForce {
             SettingValue::Switch(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => Duration::ZERO,
+            | SettingValue::Labels(_)
+            | SettingValue::KeyPatterns(_) => Duration::ZERO,
         }
     }
 
@@ -111,7 +112,8 @@ impl InForce {
             SettingValue::Switch(_)
             | SettingValue::Duration(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => 1,
+            | SettingValue::Labels(_)
+            | SettingValue::KeyPatterns(_) => 1,
         }
     }
 
@@ -127,8 +129,41 @@ impl InForce {
             SettingValue::Switch(_)
             | SettingValue::Duration(_)
             | SettingValue::Number(_)
-            | SettingValue::TimeZone(_) => BTreeSet::new(),
+            | SettingValue::TimeZone(_)
+            | SettingValue::KeyPatterns(_) => BTreeSet::new(),
         }
+    }
+
+    /// The patterns of environment keys that a setting names for `app`; none for a setting of another type.
+    pub fn env_keys(&self, key: SettingKey, app: Option<&str>) -> BTreeSet<String> {
+        match self.value(key, app) {
+            SettingValue::KeyPatterns(patterns) => patterns,
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_) => BTreeSet::new(),
+        }
+    }
+
+    /// The apps that have patterns of environment keys of their own under `key`, with them. For replies about many
+    /// apps at once.
+    pub fn env_keys_of_apps(&self, key: SettingKey) -> BTreeSet<String> {
+        let stored = self.stored.load();
+        let in_database = stored.apps.keys().filter(|(_, of)| *of == key).map(|(app, _)| app.clone());
+        let configured = self.configured.apps_with(key);
+        let apps: BTreeSet<String> = in_database.chain(configured).collect();
+        apps.iter().flat_map(|app| self.env_keys(key, Some(app))).collect()
+    }
+
+    /// Admins get a mail when values are revealed.
+    pub fn reveal_notice(&self) -> bool {
+        self.is_on(SettingKey::RevealNotice, None)
+    }
+
+    /// The longest time for which a credential may read an app's values.
+    pub fn reveal_longest(&self) -> Duration {
+        self.duration(SettingKey::RevealLongest)
     }
 
     /// Hour (0 to 23) and weekday (1 = Monday to 7 = Sunday) of a moment, in the time zone that is set.

@@ -277,7 +277,12 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::ObservePolicies
         | SettingKey::Elevations
         | SettingKey::ElevationLongest
-        | SettingKey::ElevationQuorum => return Ok(()),
+        | SettingKey::ElevationQuorum
+        | SettingKey::EnvPlain
+        | SettingKey::EnvSecret
+        | SettingKey::EnvProtected
+        | SettingKey::RevealLongest
+        | SettingKey::RevealNotice => return Ok(()),
     };
     shorten(app, kind).await
 }
@@ -364,7 +369,12 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::DestructiveActions
         | SettingKey::ExternalBuilds
         | SettingKey::ObservePolicies
-        | SettingKey::Elevations => "true or false",
+        | SettingKey::Elevations
+        | SettingKey::RevealNotice => "true or false",
+        SettingKey::RevealLongest => "a duration from 1m to 1h, such as 5m",
+        SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {
+            "environment keys separated by commas, such as DATABASE_URL,STRIPE_*"
+        }
         SettingKey::ElevationQuorum => "a whole number from 1 to 5",
         SettingKey::TimeZone => "a name of the IANA database, such as Europe/Berlin",
         SettingKey::AppLabels => "labels separated by commas: small letters, digits and dashes",

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod elevations;
+mod environments;
 mod machines;
 mod meta;
 mod people;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 pub use account::{Challenge, WINDOW};
+pub use environments::Compared;
 pub use meta::Discovery;
 pub use tokens::TokenScope;
 

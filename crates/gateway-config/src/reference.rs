@@ -250,6 +250,7 @@ fn markdown_settings(text: &mut String) {
             SettingValue::Number(_) => Kind::Integer.name(),
             SettingValue::TimeZone(_) => "the name of a time zone",
             SettingValue::Labels(_) => "labels, separated by commas",
+            SettingValue::KeyPatterns(_) => "environment keys, separated by commas",
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
     }
@@ -298,7 +299,10 @@ fn setting_value(key: SettingKey) -> String {
     match key.default_value() {
         SettingValue::Switch(on) => on.to_string(),
         SettingValue::Number(number) => number.to_string(),
-        text @ (SettingValue::Duration(_) | SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
+        text @ (SettingValue::Duration(_)
+        | SettingValue::TimeZone(_)
+        | SettingValue::Labels(_)
+        | SettingValue::KeyPatterns(_)) => {
             format!("\"{text}\"")
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::duration::{format_duration, parse_duration};
 use crate::fault::Origin;
+use crate::sections::is_env_pattern;
 
 /// One setting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,6 +50,16 @@ pub enum SettingKey {
     ElevationLongest,
     /// How many people have to approve an elevation.
     ElevationQuorum,
+    /// Environment keys that are plain, besides those of the configuration.
+    EnvPlain,
+    /// Environment keys that are secret, whatever else says that they are plain.
+    EnvSecret,
+    /// Environment keys that cannot be changed through the gateway.
+    EnvProtected,
+    /// The longest time for which a credential may read an app's values.
+    RevealLongest,
+    /// Whether admins are told when values are revealed.
+    RevealNotice,
 }
 
 /// Whether an app may have its own value.
@@ -73,6 +84,8 @@ pub enum SettingValue {
     TimeZone(String),
     /// Labels, sorted.
     Labels(BTreeSet<String>),
+    /// Patterns of environment keys, sorted.
+    KeyPatterns(BTreeSet<String>),
 }
 
 impl fmt::Display for SettingValue {
@@ -82,7 +95,7 @@ impl fmt::Display for SettingValue {
             SettingValue::Duration(duration) => f.write_str(&format_duration(*duration)),
             SettingValue::Number(number) => write!(f, "{number}"),
             SettingValue::TimeZone(name) => f.write_str(name),
-            SettingValue::Labels(labels) => {
+            SettingValue::Labels(labels) | SettingValue::KeyPatterns(labels) => {
                 f.write_str(&labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
         }
@@ -124,6 +137,14 @@ pub enum SettingFault {
         /// What was given.
         text: String,
     },
+    /// Not patterns of environment keys.
+    #[error(
+        "`{text}` are not environment keys: at most 64, separated by commas, each of letters, digits and underscores, with a `*` at one end at most"
+    )]
+    NotKeyPatterns {
+        /// What was given.
+        text: String,
+    },
     /// A duration or number outside the setting's range.
     #[error("{text} is out of range; write a value from {least} to {most}")]
     OutOfRange {
@@ -147,9 +168,13 @@ const MOST_QUORUM: u32 = 5;
 const MOST_LABELS: usize = 32;
 const LONGEST_LABEL: usize = 63;
 
+/// Patterns of environment keys in one setting, and the characters of one.
+const MOST_PATTERNS: usize = 64;
+const LONGEST_PATTERN: usize = 128;
+
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 19] = [
+    pub const ALL: [SettingKey; 24] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -169,6 +194,11 @@ impl SettingKey {
         SettingKey::Elevations,
         SettingKey::ElevationLongest,
         SettingKey::ElevationQuorum,
+        SettingKey::EnvPlain,
+        SettingKey::EnvSecret,
+        SettingKey::EnvProtected,
+        SettingKey::RevealLongest,
+        SettingKey::RevealNotice,
     ];
 
     /// The name in the file, the API and the log.
@@ -193,6 +223,11 @@ impl SettingKey {
             SettingKey::Elevations => "elevations",
             SettingKey::ElevationLongest => "elevation_longest",
             SettingKey::ElevationQuorum => "elevation_quorum",
+            SettingKey::EnvPlain => "env_plain",
+            SettingKey::EnvSecret => "env_secret",
+            SettingKey::EnvProtected => "env_protected",
+            SettingKey::RevealLongest => "reveal_longest",
+            SettingKey::RevealNotice => "reveal_notice",
         }
     }
 
@@ -235,10 +270,15 @@ impl SettingKey {
             | SettingKey::ObservePolicies
             | SettingKey::Elevations
             | SettingKey::ElevationLongest
-            | SettingKey::ElevationQuorum => SettingScope::Gateway,
-            SettingKey::DestructiveActions | SettingKey::ExternalBuilds | SettingKey::AppLabels => {
-                SettingScope::GatewayOrApp
-            }
+            | SettingKey::ElevationQuorum
+            | SettingKey::RevealLongest
+            | SettingKey::RevealNotice => SettingScope::Gateway,
+            SettingKey::DestructiveActions
+            | SettingKey::ExternalBuilds
+            | SettingKey::AppLabels
+            | SettingKey::EnvPlain
+            | SettingKey::EnvSecret
+            | SettingKey::EnvProtected => SettingScope::GatewayOrApp,
         }
     }
 
@@ -253,6 +293,10 @@ impl SettingKey {
             SettingKey::ElevationQuorum => SettingValue::Number(1),
             SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
             SettingKey::AppLabels => SettingValue::Labels(BTreeSet::new()),
+            SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {
+                SettingValue::KeyPatterns(BTreeSet::new())
+            }
+            SettingKey::RevealLongest => SettingValue::Duration(MINUTE.saturating_mul(15)),
             SettingKey::TrustedDevice => SettingValue::Duration(DAY.saturating_mul(30)),
             SettingKey::WebSessionIdle => SettingValue::Duration(MINUTE.saturating_mul(30)),
             SettingKey::WebSessionLength => SettingValue::Duration(HOUR.saturating_mul(12)),
@@ -263,7 +307,8 @@ impl SettingKey {
             | SettingKey::MfaRequired
             | SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
-            | SettingKey::ObservePolicies => SettingValue::Switch(false),
+            | SettingKey::ObservePolicies
+            | SettingKey::RevealNotice => SettingValue::Switch(false),
         }
     }
 
@@ -274,6 +319,7 @@ impl SettingKey {
             SettingKey::CliSessionIdle | SettingKey::CliSessionLength => (MINUTE, DAY.saturating_mul(90)),
             SettingKey::TrustedDevice => (HOUR, DAY.saturating_mul(90)),
             SettingKey::ProviderRefresh => (MINUTE, DAY),
+            SettingKey::RevealLongest => (MINUTE, HOUR),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
             | SettingKey::MfaRequired
@@ -286,6 +332,10 @@ impl SettingKey {
             | SettingKey::ElevationLongest
             | SettingKey::ElevationQuorum
             | SettingKey::TimeZone
+            | SettingKey::EnvPlain
+            | SettingKey::EnvSecret
+            | SettingKey::EnvProtected
+            | SettingKey::RevealNotice
             | SettingKey::AppLabels => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
@@ -344,6 +394,21 @@ impl SettingKey {
             }
             SettingKey::ElevationLongest => "The longest time that an elevation can last, from 1m to 12h.",
             SettingKey::ElevationQuorum => "How many people have to approve an elevation, from 1 to 5.",
+            SettingKey::EnvPlain => {
+                "Environment keys whose values everybody with the right to read an app may see, separated by commas; `*` may stand at one end (`FEATURE_*`). They come on top of `secrets.plain_env_keys`."
+            }
+            SettingKey::EnvSecret => {
+                "Environment keys whose values are secret although `env_plain` or `secrets.plain_env_keys` covers them, separated by commas; `*` may stand at one end."
+            }
+            SettingKey::EnvProtected => {
+                "Environment keys that nobody can set, change or remove through the gateway, separated by commas; `*` may stand at one end. A roll-back keeps their present values. An app's own list stands in the place of the gateway's."
+            }
+            SettingKey::RevealLongest => {
+                "The longest time for which `reveal --for` lets one credential read an app's values in plaintext, from 1m to 1h."
+            }
+            SettingKey::RevealNotice => {
+                "Whether the admins get a mail each time somebody reveals an app's values."
+            }
         }
     }
 
@@ -364,6 +429,7 @@ impl SettingKey {
                 Ok(_) | Err(_) => Err(SettingFault::NotATimeZone { text: text.to_owned() }),
             },
             SettingValue::Labels(_) => labels(text),
+            SettingValue::KeyPatterns(_) => key_patterns(text),
             SettingValue::Duration(_) => {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
@@ -410,6 +476,20 @@ fn labels(text: &str) -> Result<SettingValue, SettingFault> {
     }
 }
 
+fn key_patterns(text: &str) -> Result<SettingValue, SettingFault> {
+    let fault = || SettingFault::NotKeyPatterns { text: text.chars().take(200).collect() };
+    if text.trim().is_empty() {
+        return Ok(SettingValue::KeyPatterns(BTreeSet::new()));
+    }
+    let patterns: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+    if patterns.len() > MOST_PATTERNS
+        || patterns.iter().any(|pattern| pattern.len() > LONGEST_PATTERN || !is_env_pattern(pattern))
+    {
+        return Err(fault());
+    }
+    Ok(SettingValue::KeyPatterns(patterns.into_iter().map(str::to_owned).collect()))
+}
+
 /// An app's name as it stands inside a variable's name.
 pub(crate) fn variable_form(app: &str) -> String {
     app.to_ascii_uppercase().replace('-', "_")
@@ -452,6 +532,13 @@ impl Settings {
         self.app_variables.get(&(variable_form(app), key)).or_else(|| self.apps.get(&(app.to_owned(), key)))
     }
 
+    /// The apps that have a value of their own of this setting. A variable knows an app only in capitals, and such
+    /// a name is as good in [`Settings::app_own`].
+    pub fn apps_with(&self, key: SettingKey) -> impl Iterator<Item = String> {
+        let of_key = move |(app, of): &(String, SettingKey)| (*of == key).then(|| app.clone());
+        self.apps.keys().filter_map(of_key).chain(self.app_variables.keys().filter_map(of_key))
+    }
+
     /// Whether people need a second factor at all.
     pub fn mfa_step_up(&self) -> bool {
         is_on(self.gateway(SettingKey::MfaStepUp).value)
@@ -464,7 +551,8 @@ impl Settings {
             SettingValue::Switch(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
-            | SettingValue::Labels(_) => Duration::ZERO,
+            | SettingValue::Labels(_)
+            | SettingValue::KeyPatterns(_) => Duration::ZERO,
         }
     }
 

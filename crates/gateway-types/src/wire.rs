@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod break_glass;
 pub mod elevations;
+pub mod environments;
 pub mod factors;
 pub mod groups;
 pub mod me;

@@ -34,6 +34,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("elevation-approved", "The request is approved."),
     ("elevation-rejected", "The request is rejected."),
     ("elevation-ended", "The elevation is ended."),
+    ("reveal-ended", "It is over: values are hidden again."),
     ("grant-made", "The role is granted, from the next request on."),
     ("grant-removed", "The grant is taken back, from the next request on."),
     ("policy-written", "The policies are in force."),

@@ -32,6 +32,7 @@ const NAVIGATION: &[Group] = &[
         entries: &[
             entry("Home", "/app", true),
             entry("Connect", "/app/connect", true),
+            entry("Environments", "/app/reveals", true),
             entry("Services", "/app/services", false),
         ],
     },

@@ -48,7 +48,7 @@ fn from_file(located: &LocatedSetting, settings: &mut Settings, faults: &mut Vec
         (other, SettingValue::Number(_)) => {
             Err(FaultKind::WrongType { expected: "a whole number", found: other.type_name() })
         }
-        (other, SettingValue::TimeZone(_) | SettingValue::Labels(_)) => {
+        (other, SettingValue::TimeZone(_) | SettingValue::Labels(_) | SettingValue::KeyPatterns(_)) => {
             Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() })
         }
     };
@@ -140,6 +140,10 @@ fn fault_kind(fault: SettingFault) -> FaultKind {
         SettingFault::NotLabels { text } => FaultKind::Malformed {
             value: text,
             expected: "labels separated by commas: small letters, digits and dashes, at most 32",
+        },
+        SettingFault::NotKeyPatterns { text } => FaultKind::Malformed {
+            value: text,
+            expected: "environment keys separated by commas, such as DATABASE_URL,STRIPE_* (one * at the start or the end, with at least two other characters)",
         },
         SettingFault::OutOfRange { text, least, most } => FaultKind::OutOfRange { value: text, least, most },
     }
