@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gateway_audit::bounded;
+use gateway_audit::{Event, bounded};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind, Resource, Secret};
 use serde_json::json;
 
@@ -227,8 +227,9 @@ pub async fn change(
     let mut event = operator.event("gateway:env:set");
     event.resource = Resource::app(name);
     event.parameters.insert("rack_call".to_owned(), format!("POST /apps/{name}/releases"));
-    event.parameters.insert("set".to_owned(), bounded(&set.join(" ")));
-    event.parameters.insert("unset".to_owned(), bounded(&change.unset.join(" ")));
+    let unset: Vec<&str> = change.unset.iter().map(String::as_str).collect();
+    note_names(&mut event, "set", &set);
+    note_names(&mut event, "unset", &unset);
     if let Some(base) = &change.base {
         event.parameters.insert("base".to_owned(), bounded(base));
     }
@@ -240,6 +241,30 @@ pub async fn change(
     done.after = Some(json!({ "release": changed.release, "changed": bounded(&changed.keys.join(" ")) }));
     app.store.audit().queue(done);
     Ok(changed)
+}
+
+/// The most parts that a list of names is noted in, each of at most 1 KiB.
+const MOST_PARTS: usize = 10;
+
+/// Notes names in an event, completely where a leaf has room for them: `label`, `label.2`, and so on.
+pub(crate) fn note_names(event: &mut Event, label: &str, names: &[&str]) {
+    let mut parts = vec![String::new()];
+    for name in names {
+        let full = parts.last().is_some_and(|part| {
+            !part.is_empty() && part.len() + 1 + name.len() > gateway_audit::text::MAX_TEXT_BYTES
+        });
+        if full && parts.len() < MOST_PARTS {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(if part.is_empty() { "" } else { " " });
+            part.push_str(name);
+        }
+    }
+    for (number, part) in parts.iter().enumerate() {
+        let key = if number == 0 { label.to_owned() } else { format!("{label}.{}", number + 1) };
+        event.parameters.insert(key, bounded(part));
+    }
 }
 
 fn check(change: &Change) -> Result<(), EnvironmentError> {

@@ -20,7 +20,7 @@ use gateway_store::{NewReveal, Reveal, Store, StoreError};
 use gateway_types::{Caller, Principal, Problem, Resource, RevealId};
 use serde_json::json;
 
-use crate::environments::{RackEnvironment, Values, is_key, person};
+use crate::environments::{RackEnvironment, Values, is_key, note_names, person};
 use crate::users::by;
 use crate::{App, Notice, Operator, record};
 
@@ -71,7 +71,7 @@ pub async fn once(
     let values = rack.values(caller, &asked.app, asked.release.as_deref(), &asked.keys).await?;
     let names: Vec<&str> = values.values.iter().map(|(name, _)| name.as_str()).collect();
     let mut event = event(operator, ACTION, &asked.app);
-    event.parameters.insert("keys".to_owned(), bounded(&names.join(" ")));
+    note_names(&mut event, "keys", &names);
     event.parameters.insert("values".to_owned(), names.len().to_string());
     event.parameters.insert("release".to_owned(), bounded(&values.release));
     event.reason = Some(bounded(&asked.reason));

@@ -70,7 +70,9 @@ async fn an_app_has_its_own_value_until_it_is_taken_back() {
         let operator = world.operator(&ann.caller);
         let (key, web) = (SettingKey::DestructiveActions, Some("web"));
         let keys: Vec<_> = list(&world.app, web).await.unwrap().iter().map(|shown| shown.key).collect();
-        assert_eq!(keys, [SettingKey::DestructiveActions, SettingKey::ExternalBuilds, SettingKey::AppLabels]);
+        let switches = [SettingKey::DestructiveActions, SettingKey::ExternalBuilds, SettingKey::AppLabels];
+        let of_keys = [SettingKey::EnvPlain, SettingKey::EnvSecret, SettingKey::EnvProtected];
+        assert_eq!(keys, [switches, of_keys].concat());
         set(&world.app, &operator, key.name(), None, "on", Expected::Version(0)).await.unwrap();
         let inherited = value(&world, key, web).await;
         assert_eq!((inherited.own, inherited.version), (false, 0));

@@ -275,3 +275,6 @@ fn one_line(text: &str, reference: &SecretRef) -> Result<Secret<String>, SecretE
     }
     Ok(Secret::new(line.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;
