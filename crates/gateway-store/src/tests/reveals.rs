@@ -27,6 +27,7 @@ async fn a_reveal_is_over_by_the_clock_or_when_it_is_ended() {
         let (first, second) = place.open_two().await;
         let (first, second) = (first.reveals(), second.reveals());
         let one = first.create(draft(&place, "a")).await.unwrap();
+        place.clock.advance(Duration::from_millis(1));
         let other = first.create(draft(&place, "b")).await.unwrap();
         let live = second.live().await.unwrap();
         assert_eq!(live, [other.clone(), one.clone()]);
