@@ -43,6 +43,17 @@ pub(crate) fn json<T: DeserializeOwned>(request: &OwnRequest) -> Result<T, Probl
     serde_json::from_slice(&request.body).map_err(|error| not_of_its_shape(&error))
 }
 
+/// The same for a body that holds secrets: a fault repeats nothing of what was sent.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn secret_json<T: DeserializeOwned>(request: &OwnRequest) -> Result<T, Problem> {
+    json(request).map_err(|problem| match problem.kind == ProblemKind::BadParameter {
+        true => bad("the body is not what this operation takes: one JSON object, each member once, every value a text"),
+        false => problem,
+    })
+}
+
 /// The body as `T`, or the default when there is none at all.
 ///
 /// # Errors

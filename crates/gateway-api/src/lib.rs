@@ -19,6 +19,7 @@ mod audit;
 mod auth;
 mod break_glass;
 mod elevations;
+mod environments;
 mod factors;
 mod grants;
 mod groups;

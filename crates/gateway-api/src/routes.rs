@@ -109,6 +109,11 @@ routes! {
     "DELETE /settings/{key}" => settings::reset;
     "GET /apps/{app}/settings" => settings::list_of_app;
     "PUT /apps/{app}/settings" => settings::update_of_app;
+    "GET /apps/{app}/env" => environments::read;
+    "PUT /apps/{app}/env" => environments::change;
+    "POST /apps/{app}/env/reveal" => environments::reveal;
+    "GET /reveals" => environments::list_reveals;
+    "DELETE /reveals/{id}" => environments::end_reveal;
     "GET /services" => services::list;
     "GET /services/{name}" => services::read;
     "GET /services/{name}/openapi" => services::document;

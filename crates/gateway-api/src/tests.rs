@@ -110,6 +110,7 @@ impl Bench {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             entitlements: gateway_app::entitlements::Entitlements::read(&store).await.unwrap(),
+            reveal_times: gateway_app::reveal_times::RevealTimes::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::new(Rules {
                 policy: Arc::clone(&ENGINE),
@@ -193,6 +194,7 @@ impl Bench {
             facts,
             csrf: None,
             request_id: RequestId::new(Timestamp::from_micros(1), &OsEntropy),
+            rack: std::sync::Arc::new(gateway_app::environments::NoRack),
         };
         self.api.serve(request).await
     }

@@ -18,6 +18,7 @@ use crate::entitlements::Entitlements;
 use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::notify::Notices;
+use crate::reveal_times::RevealTimes;
 use crate::rules::RulesInForce;
 use crate::services::ServiceInstances;
 use crate::settings::InForce;
@@ -40,6 +41,8 @@ pub struct App {
     pub settings: Arc<InForce>,
     /// What people hold besides their roles.
     pub entitlements: Arc<Entitlements>,
+    /// Who reads which app's values in plaintext for a while.
+    pub reveal_times: Arc<RevealTimes>,
     /// The rack's name for people.
     pub rack_name: String,
     /// The gateway's public host name, when the configuration gives one.

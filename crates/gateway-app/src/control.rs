@@ -11,6 +11,7 @@ use gateway_policy::OwnRoute;
 use gateway_types::{Caller, Facts, Operation, Principal, Problem, RequestId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::environments::RackEnvironment;
 use crate::hosts::Visit;
 use crate::origin::Origin;
 
@@ -37,6 +38,8 @@ pub struct OwnRequest {
     pub csrf: Option<String>,
     /// The request, for events and problems.
     pub request_id: RequestId,
+    /// What the data plane does for the control plane at the rack.
+    pub rack: Arc<dyn RackEnvironment>,
 }
 
 /// The head of such a request.

@@ -14,6 +14,7 @@ pub struct Health {
     draining: AtomicBool,
     policy_fault: ArcSwapOption<String>,
     service_fault: ArcSwapOption<String>,
+    credential_fault: ArcSwapOption<String>,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }
@@ -51,6 +52,16 @@ impl Health {
     /// Notes why the services as declared are not in force.
     pub fn set_service_fault(&self, fault: Option<String>) {
         self.service_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// Why the rack's credential cannot be read where it is kept; `None` when it can.
+    pub fn credential_fault(&self) -> Option<String> {
+        self.credential_fault.load().as_deref().cloned()
+    }
+
+    /// Notes why the rack's credential cannot be read.
+    pub fn set_credential_fault(&self, fault: Option<String>) {
+        self.credential_fault.store(fault.map(std::sync::Arc::new));
     }
 
     /// Whether to send requests here: also when the store is away, since reads by known callers still

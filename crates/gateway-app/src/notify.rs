@@ -232,6 +232,21 @@ pub enum Notice {
         /// Who decided.
         by: String,
     },
+    /// Values of an app were shown in plaintext, or can be read so for a while. To the person and to the admins.
+    ValuesRevealed {
+        /// The person, or whose token it was; the name of a machine that is nobody's.
+        email: String,
+        /// Who sees them.
+        by: String,
+        /// Which app's.
+        app: String,
+        /// Names of the keys, or what can be read.
+        what: String,
+        /// For how long, as people write it; `None` = once.
+        length: Option<String>,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
@@ -261,7 +276,8 @@ impl Notice {
             | Notice::ElevationAsked { email, .. }
             | Notice::ElevationDecided { email, .. }
             | Notice::ApprovalAsked { email, .. }
-            | Notice::ApprovalDecided { email, .. } => email,
+            | Notice::ApprovalDecided { email, .. }
+            | Notice::ValuesRevealed { email, .. } => email,
         }
     }
 
@@ -273,7 +289,8 @@ impl Notice {
             | Notice::GlassBroken { .. }
             | Notice::GlassEnded { .. }
             | Notice::ElevationAsked { .. }
-            | Notice::ApprovalAsked { .. } => true,
+            | Notice::ApprovalAsked { .. }
+            | Notice::ValuesRevealed { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }

@@ -7,7 +7,7 @@
 //! application functions compare again.
 
 use form_urlencoded::parse;
-use gateway_types::{ApprovalId, ElevationId, Principal, SessionId, TokenId, UserId};
+use gateway_types::{ApprovalId, ElevationId, Principal, RevealId, SessionId, TokenId, UserId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -53,6 +53,8 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:approval:read" | "gateway:approval:approve" | "gateway:approval:withdraw" => {
             approval(app, &question).await
         }
+        "gateway:secret:list_reveals" => signed_in && switch(question.query, "all") == Switch::Off,
+        "gateway:secret:end_reveal" => reveal(app, &question).await,
         "gateway:audit:search" => signed_in && switch(question.query, "mine") == Switch::On,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
@@ -106,6 +108,12 @@ pub async fn app_of(app: &App, question: OwnQuestion<'_>) -> Option<String> {
 #[derive(Deserialize)]
 struct OfApp {
     app: String,
+}
+
+async fn reveal(app: &App, question: &OwnQuestion<'_>) -> bool {
+    let Some(Ok(id)) = parameter(question, "id").map(str::parse::<RevealId>) else { return false };
+    let found = app.store.reveals().by_id(id).await;
+    matches!(found, Ok(Some(found)) if crate::reveals::is_of(&found, question.principal))
 }
 
 async fn factor(app: &App, question: &OwnQuestion<'_>) -> bool {

@@ -31,6 +31,8 @@ pub fn of_store(error: &StoreError) -> Problem {
         }
         StoreError::Locked { .. }
         | StoreError::WrongSecretKey
+        | StoreError::Serving
+        | StoreError::WeakKey { .. }
         | StoreError::SecretKeyMissing
         | StoreError::Url { .. }
         | StoreError::File { .. }

@@ -97,7 +97,8 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_) => Duration::ZERO,
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => Duration::ZERO,
         }
     }
 
@@ -124,7 +125,8 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_) => 1,
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => 1,
         }
     }
 
@@ -138,7 +140,8 @@ impl InForce {
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
-            | SettingValue::Images(_) => Order::Commit,
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => Order::Commit,
         }
     }
 
@@ -166,7 +169,8 @@ impl InForce {
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
-            | SettingValue::Word(_) => Vec::new(),
+            | SettingValue::Word(_)
+            | SettingValue::KeyPatterns(_) => Vec::new(),
         }
     }
 
@@ -189,8 +193,43 @@ impl InForce {
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
             | SettingValue::Word(_)
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => BTreeSet::new(),
+        }
+    }
+
+    /// The patterns of environment keys that a setting names for `app`; none for a setting of another type.
+    pub fn env_keys(&self, key: SettingKey, app: Option<&str>) -> BTreeSet<String> {
+        match self.value(key, app) {
+            SettingValue::KeyPatterns(patterns) => patterns,
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
             | SettingValue::Images(_) => BTreeSet::new(),
         }
+    }
+
+    /// The apps that have patterns of environment keys of their own under `key`, with them. For replies about many
+    /// apps at once.
+    pub fn env_keys_of_apps(&self, key: SettingKey) -> BTreeSet<String> {
+        let stored = self.stored.load();
+        let in_database = stored.apps.keys().filter(|(_, of)| *of == key).map(|(app, _)| app.clone());
+        let configured = self.configured.apps_with(key);
+        let apps: BTreeSet<String> = in_database.chain(configured).collect();
+        apps.iter().flat_map(|app| self.env_keys(key, Some(app))).collect()
+    }
+
+    /// Admins get a mail when values are revealed.
+    pub fn reveal_notice(&self) -> bool {
+        self.is_on(SettingKey::RevealNotice, None)
+    }
+
+    /// The longest time for which a credential may read an app's values.
+    pub fn reveal_longest(&self) -> Duration {
+        self.duration(SettingKey::RevealLongest)
     }
 
     /// Hour (0 to 23) and weekday (1 = Monday to 7 = Sunday) of a moment, in the time zone that is set.

@@ -283,7 +283,12 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::ApprovalLife
         | SettingKey::ApprovalPasskeys
         | SettingKey::ServiceImages
-        | SettingKey::ImageDigests => return Ok(()),
+        | SettingKey::ImageDigests
+        | SettingKey::EnvPlain
+        | SettingKey::EnvSecret
+        | SettingKey::EnvProtected
+        | SettingKey::RevealLongest
+        | SettingKey::RevealNotice => return Ok(()),
     };
     shorten(app, kind).await
 }
@@ -374,10 +379,15 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::ObservePolicies
         | SettingKey::Elevations
         | SettingKey::ApprovalPasskeys
-        | SettingKey::ImageDigests => "true or false",
+        | SettingKey::ImageDigests
+        | SettingKey::RevealNotice => "true or false",
         SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => "a whole number from 1 to 5",
         SettingKey::ApprovalOrder => "commit or artefact",
         SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",
+        SettingKey::RevealLongest => "a duration from 1m to 1h, such as 5m",
+        SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {
+            "environment keys separated by commas, such as DATABASE_URL,STRIPE_*"
+        }
         SettingKey::TimeZone => "a name of the IANA database, such as Europe/Berlin",
         SettingKey::AppLabels => "labels separated by commas: small letters, digits and dashes",
     }

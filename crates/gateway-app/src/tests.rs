@@ -119,6 +119,7 @@ impl World {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
             entitlements: crate::entitlements::Entitlements::read(&store).await.unwrap(),
+            reveal_times: crate::reveal_times::RevealTimes::read(&store).await.unwrap(),
             store,
             rules: Arc::clone(&POLICY),
             own: OwnTable::builtin().unwrap(),

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArguments),
     /// Bring the database's schema up to date (`serve` does it too)
     Migrate(commands::migrate::MigrateArguments),
+    /// Give the gateway another APP_SECRET_KEY, while it is stopped
+    RotateKey(commands::rotate_key::RotateKeyArguments),
     /// Sign in to a gateway
     Login(commands::login::LoginArguments),
     /// End the session, at the gateway and on this machine
@@ -75,6 +77,10 @@ pub(crate) enum Command {
     Elevate(commands::elevate::ElevateArguments),
     /// Ask for approvals of deploys, decide about them, and check what was signed
     Approvals(commands::approvals::ApprovalsArguments),
+    /// Show and change the environment of an app
+    Env(commands::env::EnvArguments),
+    /// Show values of an app in plaintext, once or for a while
+    Reveal(commands::reveal::RevealArguments),
     /// Write who can do what, for a review
     Access(commands::access::AccessArguments),
     /// List, add and remove your second factors

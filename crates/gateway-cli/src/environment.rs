@@ -23,6 +23,12 @@ pub(crate) const CI_ID_TOKEN: &str = "RACK_GATEWAY_ID_TOKEN";
 /// Where sessions are kept: `keyring`, `file`, or unset for the keyring when there is one.
 pub(crate) const RACK_GATEWAY_CREDENTIALS: &str = "RACK_GATEWAY_CREDENTIALS";
 
+/// The person's editor for a whole screen, for `env edit`.
+pub(crate) const VISUAL: &str = "VISUAL";
+
+/// The person's editor.
+pub(crate) const EDITOR: &str = "EDITOR";
+
 /// Where programs keep their configuration (XDG Base Directory Specification); unset = `~/.config`.
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 

@@ -4,6 +4,7 @@ mod account;
 mod approvals;
 mod audit;
 mod elevations;
+mod environments;
 mod machines;
 mod meta;
 mod people;
@@ -21,6 +22,7 @@ use url::Url;
 
 pub use account::{Challenge, WINDOW};
 pub use approvals::ApprovalsAsked;
+pub use environments::Compared;
 pub use meta::Discovery;
 pub use tokens::TokenScope;
 

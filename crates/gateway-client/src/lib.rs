@@ -18,7 +18,9 @@ mod transport;
 mod tunnel;
 
 pub use address::{AddressFault, GatewayAddress};
-pub use client::{ApprovalsAsked, Challenge, Client, Discovery, Page, Tagged, TokenScope, WINDOW, etag};
+pub use client::{
+    ApprovalsAsked, Challenge, Client, Compared, Discovery, Page, Tagged, TokenScope, WINDOW, etag,
+};
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
 pub use refusal::{Refusal, RefusalRemedy};

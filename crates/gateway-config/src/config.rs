@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway_services::{Environment, RawService};
+use gateway_services::{Environment, RawService, SecretRef};
 use gateway_types::{NamedNetworks, Rate, Role, RoleSet, Secret};
 use ipnet::IpNet;
 use url::Url;
@@ -187,8 +187,10 @@ pub struct Rack {
     pub url: Url,
     /// User name of the rack's Basic credential.
     pub username: String,
-    /// The rack's password, which no caller ever sees.
+    /// The rack's password, which no caller ever sees; empty until Vault was asked, when it is kept there.
     pub token: Secret<String>,
+    /// Where it is kept, when it is somewhere that can change while the gateway runs.
+    pub token_from: Option<SecretRef>,
     /// How the rack's certificate is checked.
     pub tls: UpstreamTls,
     /// The rack's name for people.

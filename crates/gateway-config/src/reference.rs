@@ -252,6 +252,7 @@ fn markdown_settings(text: &mut String) {
             SettingValue::Labels(_) => "labels, separated by commas",
             SettingValue::Word(_) => "`commit` or `artefact`",
             SettingValue::Images(_) => "patterns of images, separated by blanks",
+            SettingValue::KeyPatterns(_) => "environment keys, separated by commas",
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
     }
@@ -304,7 +305,8 @@ fn setting_value(key: SettingKey) -> String {
         | SettingValue::TimeZone(_)
         | SettingValue::Labels(_)
         | SettingValue::Word(_)
-        | SettingValue::Images(_)) => format!("\"{text}\""),
+        | SettingValue::Images(_)
+        | SettingValue::KeyPatterns(_)) => format!("\"{text}\""),
     }
 }
 

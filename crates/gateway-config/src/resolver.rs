@@ -11,6 +11,7 @@ use crate::duration::{format_duration, parse_duration};
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::keys::{Fallback, Key, Kind};
 use crate::secret_ref::{self, SecretFiles};
+use gateway_services::SecretRef;
 
 /// What a secret looks like in every listing.
 const HIDDEN: &str = "(hidden)";
@@ -102,6 +103,21 @@ impl Resolver<'_> {
             }
             resolved.secret
         }))
+    }
+
+    /// A secret that is followed while the gateway runs: its value, empty when only Vault can tell it, and where it is
+    /// kept, unless that is the configuration itself. The outer `None` = a fault was noted.
+    pub(crate) fn followed_secret(
+        &mut self,
+        key: &Key,
+    ) -> Option<Option<(Secret<String>, Option<SecretRef>)>> {
+        let kept = self.optional(key, |text| Ok(SecretRef::parse(text)))?.flatten();
+        match kept {
+            Some(vault @ SecretRef::Vault { .. }) => Some(Some((Secret::new(String::new()), Some(vault)))),
+            Some(file @ SecretRef::File(_)) => Some(self.secret(key)?.map(|secret| (secret, Some(file)))),
+            // A variable of this process never changes.
+            Some(SecretRef::Env(_)) | None => Some(self.secret(key)?.map(|secret| (secret, None))),
+        }
     }
 
     /// A whole number within a range.

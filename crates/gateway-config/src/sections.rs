@@ -12,3 +12,5 @@ pub(crate) mod storage;
 pub(crate) mod tls;
 pub(crate) mod vault;
 pub(crate) mod yubico;
+
+pub(crate) use running::is_env_pattern;

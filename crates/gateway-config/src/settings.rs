@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::duration::{format_duration, parse_duration};
 use crate::fault::Origin;
+use crate::sections::is_env_pattern;
 
 /// One setting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,6 +62,16 @@ pub enum SettingKey {
     ServiceImages,
     /// Whether images must be named by digest.
     ImageDigests,
+    /// Environment keys that are plain, besides those of the configuration.
+    EnvPlain,
+    /// Environment keys that are secret, whatever else says that they are plain.
+    EnvSecret,
+    /// Environment keys that cannot be changed through the gateway.
+    EnvProtected,
+    /// The longest time for which a credential may read an app's values.
+    RevealLongest,
+    /// Whether admins are told when values are revealed.
+    RevealNotice,
 }
 
 /// Whether an app may have its own value.
@@ -89,6 +100,8 @@ pub enum SettingValue {
     Word(&'static str),
     /// Patterns of images, in the order given.
     Images(Vec<String>),
+    /// Patterns of environment keys, sorted.
+    KeyPatterns(BTreeSet<String>),
 }
 
 impl fmt::Display for SettingValue {
@@ -98,7 +111,7 @@ impl fmt::Display for SettingValue {
             SettingValue::Duration(duration) => f.write_str(&format_duration(*duration)),
             SettingValue::Number(number) => write!(f, "{number}"),
             SettingValue::TimeZone(name) => f.write_str(name),
-            SettingValue::Labels(labels) => {
+            SettingValue::Labels(labels) | SettingValue::KeyPatterns(labels) => {
                 f.write_str(&labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
             SettingValue::Word(word) => f.write_str(word),
@@ -158,6 +171,14 @@ pub enum SettingFault {
         /// What was given.
         text: String,
     },
+    /// Not patterns of environment keys.
+    #[error(
+        "`{text}` are not environment keys: at most 64, separated by commas, each of letters, digits and underscores, with a `*` at one end at most"
+    )]
+    NotKeyPatterns {
+        /// What was given.
+        text: String,
+    },
     /// A duration or number outside the setting's range.
     #[error("{text} is out of range; write a value from {least} to {most}")]
     OutOfRange {
@@ -181,9 +202,13 @@ const MOST_QUORUM: u32 = 5;
 const MOST_LABELS: usize = 32;
 const LONGEST_LABEL: usize = 63;
 
+/// Patterns of environment keys in one setting, and the characters of one.
+const MOST_PATTERNS: usize = 64;
+const LONGEST_PATTERN: usize = 128;
+
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 25] = [
+    pub const ALL: [SettingKey; 30] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -209,6 +234,11 @@ impl SettingKey {
         SettingKey::ApprovalPasskeys,
         SettingKey::ServiceImages,
         SettingKey::ImageDigests,
+        SettingKey::EnvPlain,
+        SettingKey::EnvSecret,
+        SettingKey::EnvProtected,
+        SettingKey::RevealLongest,
+        SettingKey::RevealNotice,
     ];
 
     /// The name in the file, the API and the log.
@@ -239,6 +269,11 @@ impl SettingKey {
             SettingKey::ApprovalPasskeys => "approval_passkeys",
             SettingKey::ServiceImages => "service_images",
             SettingKey::ImageDigests => "image_digests",
+            SettingKey::EnvPlain => "env_plain",
+            SettingKey::EnvSecret => "env_secret",
+            SettingKey::EnvProtected => "env_protected",
+            SettingKey::RevealLongest => "reveal_longest",
+            SettingKey::RevealNotice => "reveal_notice",
         }
     }
 
@@ -281,7 +316,9 @@ impl SettingKey {
             | SettingKey::ObservePolicies
             | SettingKey::Elevations
             | SettingKey::ElevationLongest
-            | SettingKey::ElevationQuorum => SettingScope::Gateway,
+            | SettingKey::ElevationQuorum
+            | SettingKey::RevealLongest
+            | SettingKey::RevealNotice => SettingScope::Gateway,
             SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
             | SettingKey::AppLabels
@@ -290,7 +327,10 @@ impl SettingKey {
             | SettingKey::ApprovalLife
             | SettingKey::ApprovalPasskeys
             | SettingKey::ServiceImages
-            | SettingKey::ImageDigests => SettingScope::GatewayOrApp,
+            | SettingKey::ImageDigests
+            | SettingKey::EnvPlain
+            | SettingKey::EnvSecret
+            | SettingKey::EnvProtected => SettingScope::GatewayOrApp,
         }
     }
 
@@ -308,6 +348,10 @@ impl SettingKey {
             SettingKey::ServiceImages => SettingValue::Images(Vec::new()),
             SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
             SettingKey::AppLabels => SettingValue::Labels(BTreeSet::new()),
+            SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {
+                SettingValue::KeyPatterns(BTreeSet::new())
+            }
+            SettingKey::RevealLongest => SettingValue::Duration(MINUTE.saturating_mul(15)),
             SettingKey::TrustedDevice => SettingValue::Duration(DAY.saturating_mul(30)),
             SettingKey::WebSessionIdle => SettingValue::Duration(MINUTE.saturating_mul(30)),
             SettingKey::WebSessionLength => SettingValue::Duration(HOUR.saturating_mul(12)),
@@ -320,7 +364,8 @@ impl SettingKey {
             | SettingKey::ExternalBuilds
             | SettingKey::ObservePolicies
             | SettingKey::ApprovalPasskeys
-            | SettingKey::ImageDigests => SettingValue::Switch(false),
+            | SettingKey::ImageDigests
+            | SettingKey::RevealNotice => SettingValue::Switch(false),
         }
     }
 
@@ -331,6 +376,7 @@ impl SettingKey {
             SettingKey::CliSessionIdle | SettingKey::CliSessionLength => (MINUTE, DAY.saturating_mul(90)),
             SettingKey::TrustedDevice => (HOUR, DAY.saturating_mul(90)),
             SettingKey::ProviderRefresh => (MINUTE, DAY),
+            SettingKey::RevealLongest => (MINUTE, HOUR),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
             | SettingKey::MfaRequired
@@ -349,7 +395,11 @@ impl SettingKey {
             | SettingKey::ApprovalLife
             | SettingKey::ApprovalPasskeys
             | SettingKey::ServiceImages
-            | SettingKey::ImageDigests => (MINUTE, HOUR.saturating_mul(12)),
+            | SettingKey::ImageDigests
+            | SettingKey::EnvPlain
+            | SettingKey::EnvSecret
+            | SettingKey::EnvProtected
+            | SettingKey::RevealNotice => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
 
@@ -423,6 +473,21 @@ impl SettingKey {
             SettingKey::ImageDigests => {
                 "Whether images of an approved deploy must be named by digest (@sha256:…), since a tag can be moved."
             }
+            SettingKey::EnvPlain => {
+                "Environment keys whose values everybody with the right to read an app may see, separated by commas; `*` may stand at one end (`FEATURE_*`). They come on top of `secrets.plain_env_keys`."
+            }
+            SettingKey::EnvSecret => {
+                "Environment keys whose values are secret although `env_plain` or `secrets.plain_env_keys` covers them, separated by commas; `*` may stand at one end."
+            }
+            SettingKey::EnvProtected => {
+                "Environment keys that nobody can set, change or remove through the gateway, separated by commas; `*` may stand at one end. A roll-back keeps their present values. An app's own list stands in the place of the gateway's."
+            }
+            SettingKey::RevealLongest => {
+                "The longest time for which `reveal --for` lets one credential read an app's values in plaintext, from 1m to 1h."
+            }
+            SettingKey::RevealNotice => {
+                "Whether the admins get a mail each time somebody reveals an app's values."
+            }
         }
     }
 
@@ -445,6 +510,7 @@ impl SettingKey {
             SettingValue::Labels(_) => labels(text),
             SettingValue::Word(_) => word(text, &["commit", "artefact"]),
             SettingValue::Images(_) => images(text),
+            SettingValue::KeyPatterns(_) => key_patterns(text),
             SettingValue::Duration(_) => {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
@@ -517,6 +583,20 @@ fn labels(text: &str) -> Result<SettingValue, SettingFault> {
     }
 }
 
+fn key_patterns(text: &str) -> Result<SettingValue, SettingFault> {
+    let fault = || SettingFault::NotKeyPatterns { text: text.chars().take(200).collect() };
+    if text.trim().is_empty() {
+        return Ok(SettingValue::KeyPatterns(BTreeSet::new()));
+    }
+    let patterns: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+    if patterns.len() > MOST_PATTERNS
+        || patterns.iter().any(|pattern| pattern.len() > LONGEST_PATTERN || !is_env_pattern(pattern))
+    {
+        return Err(fault());
+    }
+    Ok(SettingValue::KeyPatterns(patterns.into_iter().map(str::to_owned).collect()))
+}
+
 /// An app's name as it stands inside a variable's name.
 pub(crate) fn variable_form(app: &str) -> String {
     app.to_ascii_uppercase().replace('-', "_")
@@ -559,6 +639,13 @@ impl Settings {
         self.app_variables.get(&(variable_form(app), key)).or_else(|| self.apps.get(&(app.to_owned(), key)))
     }
 
+    /// The apps that have a value of their own of this setting. A variable knows an app only in capitals, and such
+    /// a name is as good in [`Settings::app_own`].
+    pub fn apps_with(&self, key: SettingKey) -> impl Iterator<Item = String> {
+        let of_key = move |(app, of): &(String, SettingKey)| (*of == key).then(|| app.clone());
+        self.apps.keys().filter_map(of_key).chain(self.app_variables.keys().filter_map(of_key))
+    }
+
     /// Whether people need a second factor at all.
     pub fn mfa_step_up(&self) -> bool {
         is_on(self.gateway(SettingKey::MfaStepUp).value)
@@ -573,7 +660,8 @@ impl Settings {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_) => Duration::ZERO,
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => Duration::ZERO,
         }
     }
 

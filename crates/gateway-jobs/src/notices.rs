@@ -80,7 +80,11 @@ impl MailNotices {
     /// The person first; then the admins, when it is for them, each once.
     async fn recipients(&self, notice: &Notice) -> Vec<(String, Audience)> {
         let person = notice.about();
-        let mut recipients = vec![(person.to_owned(), Audience::Person)];
+        let mut recipients = Vec::new();
+        // A machine that is nobody's has no address.
+        if person.contains('@') {
+            recipients.push((person.to_owned(), Audience::Person));
+        }
         if notice.for_admins() {
             match self.admins().await {
                 Ok(admins) => recipients.extend(

@@ -56,6 +56,9 @@ pub enum BodyError {
     },
 }
 
+/// How much of a body that can be broken off is handed over at once, in bytes.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// The body of a request to the rack.
 pub enum RequestBody {
     /// Nothing.
@@ -177,6 +180,8 @@ pub struct ReplyBody {
 enum Source {
     Empty(Empty<Bytes>),
     Whole(Full<Bytes>),
+    /// A complete body that goes out in pieces, so that it can be broken off.
+    Pieces(Bytes),
     Upstream(RackBody),
     Service(Box<ServiceReplyBody>),
 }
@@ -204,6 +209,11 @@ impl ReplyBody {
         }
     }
 
+    /// A complete body that can be broken off while it goes out.
+    pub(crate) fn pieces(bytes: Bytes) -> Self {
+        Self { source: Source::Pieces(bytes), grpc_web: None, revoked: None, broken: None, guard: None }
+    }
+
     /// The rack's body, passed on as it comes.
     pub(crate) fn upstream(body: RackBody) -> Self {
         Self { source: Source::Upstream(body), grpc_web: None, revoked: None, broken: None, guard: None }
@@ -220,9 +230,9 @@ impl ReplyBody {
         }
     }
 
-    /// Whether the rack is still at it.
+    /// Whether it goes out bit by bit, so that its end may be far off.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.source, Source::Upstream(_) | Source::Service(_))
+        matches!(self.source, Source::Pieces(_) | Source::Upstream(_) | Source::Service(_))
     }
 
     /// Writes the body as gRPC-Web.
@@ -275,6 +285,10 @@ impl Body for ReplyBody {
         let polled = match &mut this.source {
             Source::Empty(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Source::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Source::Pieces(rest) if rest.is_empty() => Poll::Ready(None),
+            Source::Pieces(rest) => {
+                Poll::Ready(Some(Ok(Frame::data(rest.split_to(rest.len().min(PIECE_BYTES))))))
+            }
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
             Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
@@ -311,6 +325,7 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Empty(_) => true,
             Source::Whole(body) => body.is_end_stream(),
+            Source::Pieces(rest) => rest.is_empty(),
             Source::Upstream(body) => body.is_end_stream(),
             Source::Service(body) => body.is_end_stream(),
         }
@@ -323,6 +338,7 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Empty(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),
+            Source::Pieces(rest) => SizeHint::with_exact(rest.len() as u64),
             Source::Upstream(body) => body.size_hint(),
             Source::Service(body) => body.size_hint(),
         }

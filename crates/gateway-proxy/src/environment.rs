@@ -5,23 +5,27 @@
 //! remembers which release it last served to that credential, and merges three ways under a lock
 //! that holds across instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod door;
+mod parameters;
+mod protected;
+mod rack;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_convox::{RackRequest, Secrecy};
-use gateway_secrets::{EnvText, HandleKey, KnownValues, contains_handle, is_handle, merge};
+use gateway_secrets::{EnvText, HandleKey, KnownValues, contains_handle, merge};
 use gateway_store::{Lease, ServedBase};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
-use http::Method;
-use http_body_util::BodyExt as _;
-use serde::Deserialize;
-use tokio::time::timeout;
 
-use crate::body::{BodyError, RequestBody, collect};
 use crate::known::Seen;
-use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
+use crate::plane::DataPlane;
+use parameters::{decoded, restore_parameters};
+pub(crate) use parameters::{remember_typed, typed_parameters};
+use protected::Post;
+use rack::{RackReader, Release};
 
 /// How long one writer may hold an app's environment. A rack answers a release in far less.
 const LEASE: Duration = Duration::from_secs(60);
@@ -32,20 +36,6 @@ pub(crate) const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a writer waits for the one before it.
 const LEASE_WAIT: Duration = Duration::from_secs(30);
-
-/// How long the rack may take to tell the present values.
-const READ_LIMIT: Duration = Duration::from_secs(10);
-
-/// How many older releases are searched for the value of a handle.
-const SEARCHED_RELEASES: usize = 50;
-
-/// A release as the rack tells it, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Release {
-    id: String,
-    #[serde(default)]
-    env: String,
-}
 
 /// A write of an app's environment that is under way.
 #[derive(Debug)]
@@ -84,7 +74,7 @@ pub(crate) fn writes(request: &RackRequest) -> bool {
 /// `UnknownHandle` when a handle stands for no value that is still there, `Conflict` when somebody
 /// else changed the same key, `UpstreamUnreachable` when the rack cannot tell the present values.
 pub(crate) async fn restore(
-    plane: &Arc<DataPlane>,
+    plane: &DataPlane,
     principal: &Principal,
     request: &mut RackRequest,
 ) -> Result<Option<Writing>, Problem> {
@@ -100,21 +90,8 @@ pub(crate) async fn restore(
     Ok(None)
 }
 
-/// The text in which handles are looked for: an app config's value comes as base64.
-fn decoded(name: &str, value: &str) -> String {
-    if name == "value" { base64_text(value).unwrap_or_else(|| value.to_owned()) } else { value.to_owned() }
-}
-
-fn base64_text(value: &str) -> Option<String> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD
-        .decode(value)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-}
-
 async fn restore_release(
-    plane: &Arc<DataPlane>,
+    plane: &DataPlane,
     principal: &Principal,
     request: &mut RackRequest,
 ) -> Result<Writing, Problem> {
@@ -124,13 +101,7 @@ async fn restore_release(
         .map_err(|error| Problem::new(ProblemKind::BadParameter, Layer::Network, format!("env: {error}")))?;
     // A roll-back names a build; a change of the environment does not.
     let restates = request.get("build").is_some();
-    let lease = plane
-        .parts
-        .store
-        .leases()
-        .acquire(&format!("environment:{app}"), LEASE, LEASE_WAIT)
-        .await
-        .map_err(|error| cannot_lock(&error))?;
+    let lease = lock(plane, &app).await?;
     let merged = merged(plane, principal, &app, posted, restates).await.and_then(|(env, base)| {
         let set = request.set("env", env.to_text());
         set.map(|()| base).map_err(|fault| super::phases::inspect::parameter_problem(&fault))
@@ -142,6 +113,13 @@ async fn restore_release(
             Err(problem)
         }
     }
+}
+
+/// Holds an app's environment, over all instances.
+async fn lock(plane: &DataPlane, app: &str) -> Result<Lease, Problem> {
+    let leases = plane.parts.store.leases();
+    let lease = leases.acquire(&format!("environment:{app}"), LEASE, LEASE_WAIT).await;
+    lease.map_err(|error| cannot_lock(&error))
 }
 
 async fn release(lease: Lease) {
@@ -165,7 +143,7 @@ fn cannot_lock(error: &gateway_store::StoreError) -> Problem {
 
 /// The environment that goes up, with handles put back and others' changes kept, and what it was based on.
 async fn merged(
-    plane: &Arc<DataPlane>,
+    plane: &DataPlane,
     principal: &Principal,
     app: &str,
     posted: EnvText,
@@ -179,7 +157,9 @@ async fn merged(
         .served(&credential_of(principal), app)
         .await
         .map_err(|error| cannot_lock(&error))?;
+    let protected = plane.protected_keys(app)?;
     if served.is_empty()
+        && protected.is_empty()
         && let Ok(without_handles) = posted.restore(|_, _| None)
     {
         return Ok((without_handles, None));
@@ -191,15 +171,24 @@ async fn merged(
     let key = plane.parts.keyring.scope(app);
     let sources: Vec<&EnvText> = bases.iter().map(|(_, env)| env).chain(&theirs).collect();
     let mine = restored(&rack, &key, posted, &sources).await?;
-    match (basis(&bases, &mine, restates), &newest) {
+    let (env, base, post) = match (basis(&bases, &mine, restates), &newest) {
         (Basis::Change((base, base_env)), Some(newest)) if base.release != newest.id => {
             let theirs = theirs.as_ref().ok_or_else(unreadable)?;
             let env = merge(base_env, theirs, &mine).map_err(|conflict| conflict_problem(&conflict.keys))?;
-            Ok((env, Some(base.clone())))
+            (env, Some(base.clone()), Post::Change)
         }
-        (Basis::Change((base, _)) | Basis::Copy((base, _)), _) => Ok((mine, Some(base.clone()))),
-        (Basis::Unknown, _) => Ok((mine, None)),
+        (Basis::Change((base, _)), _) => (mine, Some(base.clone()), Post::Change),
+        (Basis::Copy((base, _)), _) => (mine, Some(base.clone()), Post::Copy),
+        (Basis::Unknown, _) => (mine, None, Post::Whole),
+    };
+    if protected.is_empty() {
+        return Ok((env, base));
     }
+    let present = match (&newest, theirs) {
+        (Some(_), None) => return Err(unreadable()),
+        (_, present) => present.unwrap_or_default(),
+    };
+    Ok((protected::kept(&protected, &present, env, post)?, base))
 }
 
 /// A release that was served, with its environment.
@@ -223,7 +212,8 @@ enum Basis<'a> {
 /// from some base is more likely a change of another one back to what was, than no change at all.
 fn basis<'a>(bases: &'a [Base], mine: &EnvText, restates: bool) -> Basis<'a> {
     let last_is_newest = bases.first().is_some_and(|(base, _)| base.newest);
-    let distances: Vec<(&Base, usize)> = bases.iter().map(|base| (base, differing(mine, &base.1))).collect();
+    let distances: Vec<(&Base, usize)> =
+        bases.iter().map(|base| (base, mine.difference(&base.1).len())).collect();
     let copied = |&(base, distance): &(&'a Base, usize)| {
         distance == 0 && (restates || !(base.0.newest || last_is_newest))
     };
@@ -276,13 +266,6 @@ fn unreadable() -> Problem {
     )
 }
 
-/// In how many variables two environments differ.
-fn differing(one: &EnvText, other: &EnvText) -> usize {
-    let names: BTreeSet<&str> =
-        one.entries().iter().chain(other.entries()).map(|(name, _)| name.as_str()).collect();
-    one.differing(other, names).len()
-}
-
 fn conflict_problem(keys: &[String]) -> Problem {
     Problem::new(
         ProblemKind::Conflict,
@@ -326,115 +309,8 @@ fn unknown_handles(keys: &[String]) -> Problem {
     )
 }
 
-/// Handles in parameter maps and configs are looked up in what the rack holds under the same path now.
-async fn restore_parameters(
-    plane: &Arc<DataPlane>,
-    principal: &Principal,
-    request: &mut RackRequest,
-) -> Result<(), Problem> {
-    let resource = request.resource();
-    let app = resource.app_name().unwrap_or(super::phases::inspect::RACK_SCOPE).to_owned();
-    let key = plane.parts.keyring.scope(&app);
-    let rack = RackReader { plane, principal, app: &app };
-    let path = request.serialise().target;
-    let present: serde_json::Value =
-        rack.read(path.split('?').next().unwrap_or_default()).await?.unwrap_or_default();
-    let names: Vec<(String, Secrecy)> =
-        request.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.secrecy)).collect();
-    for (name, secrecy) in names {
-        match secrecy {
-            Secrecy::SecretValues => restore_map(request, &name, &present, &key)?,
-            Secrecy::Secret => restore_value(request, &name, &present, &key)?,
-            Secrecy::Plain | Secrecy::Scanned => {
-                if secrecy == Secrecy::Scanned && request.get(&name).is_some_and(contains_handle) {
-                    return Err(unknown_handles(&[name]));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn restore_map(
-    request: &mut RackRequest,
-    name: &str,
-    present: &serde_json::Value,
-    key: &HandleKey,
-) -> Result<(), Problem> {
-    let mut pairs = request.map(name).unwrap_or_default();
-    let mut unknown = Vec::new();
-    for (inner, value) in &mut pairs {
-        if !contains_handle(value) {
-            continue;
-        }
-        let held =
-            present.get(name).and_then(|map| map.get(inner.as_str())).and_then(serde_json::Value::as_str);
-        match held.filter(|held| is_handle(value) && key.handle(inner, held) == *value) {
-            Some(held) => *value = held.to_owned(),
-            None => unknown.push(inner.clone()),
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(unknown_handles(&unknown));
-    }
-    request.set_map(name, &pairs).map_err(|fault| super::phases::inspect::parameter_problem(&fault))
-}
-
-fn restore_value(
-    request: &mut RackRequest,
-    name: &str,
-    present: &serde_json::Value,
-    key: &HandleKey,
-) -> Result<(), Problem> {
-    let value = decoded(name, request.get(name).unwrap_or_default());
-    if !contains_handle(&value) {
-        return Ok(());
-    }
-    let held = present.get(name).and_then(serde_json::Value::as_str);
-    let Some(held) = held.filter(|held| is_handle(&value) && key.handle(name, held) == value) else {
-        return Err(unknown_handles(&[name.to_owned()]));
-    };
-    let held = if name == "value" {
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.encode(held)
-    } else {
-        held.to_owned()
-    };
-    request.set(name, held).map_err(|fault| super::phases::inspect::parameter_problem(&fault))
-}
-
 fn credential_of(principal: &Principal) -> String {
     principal.credential_id().unwrap_or_default()
-}
-
-/// The secret parameters of an app that a caller typed itself, each with the handle it will be shown as.
-pub(crate) fn typed_parameters(plane: &DataPlane, request: &RackRequest) -> Vec<(String, String)> {
-    let resource = request.resource();
-    let Some(app) =
-        resource.app_name().filter(|_| request.operation().action.as_str() == "convox:app:update")
-    else {
-        return Vec::new();
-    };
-    let key = plane.parts.keyring.scope(app);
-    let typed = request.map("parameters").unwrap_or_default().into_iter();
-    typed
-        .filter(|(name, value)| {
-            !value.is_empty() && !contains_handle(value) && !plane.parts.plain_keys.is_plain(name)
-        })
-        .map(|(name, value)| (key.handle(&name, &value), value))
-        .collect()
-}
-
-/// Remembers typed parameters that the rack took.
-pub(crate) fn remember_typed(
-    plane: &DataPlane,
-    principal: &Principal,
-    request: &RackRequest,
-    typed: Vec<(String, String)>,
-) {
-    if let Some(app) = request.resource().app_name().filter(|_| !typed.is_empty()) {
-        plane.own_writes.wrote(&credential_of(principal), app, typed);
-    }
 }
 
 /// Remembers what is served: the base of a later write, and the secret values that texts are scanned for.
@@ -474,10 +350,10 @@ pub(crate) async fn learn(plane: &DataPlane, caller: &Caller, request: &RackRequ
 }
 
 fn learn_values(plane: &DataPlane, app: &str, releases: &[Release], seen: Seen) -> Arc<KnownValues> {
-    let key = plane.parts.keyring.scope(app);
+    let (key, plain) = (plane.parts.keyring.scope(app), plane.plain_keys(Some(app)));
     let mut values = KnownValues::default();
     for release in releases {
-        values.insert_env(&env_of(&release.env), &key, &plane.parts.plain_keys);
+        values.insert_env(&env_of(&release.env), &key, &plain);
     }
     plane.known.learn(app, values, seen)
 }
@@ -495,75 +371,5 @@ pub(crate) async fn known_values(plane: &DataPlane, caller: &Caller, app: Option
     match rack.newest().await {
         Ok(newest) => learn_values(plane, app, newest.as_slice(), Seen::Newest),
         Err(_) => plane.known.of(app),
-    }
-}
-
-/// Reads of the gateway's own, with the caller's name on them in the rack's log.
-struct RackReader<'a> {
-    plane: &'a DataPlane,
-    principal: &'a Principal,
-    app: &'a str,
-}
-
-impl RackReader<'_> {
-    /// The newest release; `None` when there is none. v2 racks leave the environment out of lists.
-    async fn newest(&self) -> Result<Option<Release>, Problem> {
-        let list: Option<Vec<Release>> = self.read(&format!("/apps/{}/releases?limit=1", self.app)).await?;
-        match list.and_then(|list| list.into_iter().next()) {
-            Some(release) if release.env.is_empty() => self.release(&release.id).await,
-            other => Ok(other),
-        }
-    }
-
-    async fn release(&self, id: &str) -> Result<Option<Release>, Problem> {
-        self.read(&format!("/apps/{}/releases/{id}", self.app)).await
-    }
-
-    async fn older(&self) -> Result<Vec<Release>, Problem> {
-        let list: Option<Vec<Release>> =
-            self.read(&format!("/apps/{}/releases?limit={SEARCHED_RELEASES}", self.app)).await?;
-        let mut releases = Vec::new();
-        for release in list.unwrap_or_default() {
-            if release.env.is_empty() {
-                releases.extend(self.release(&release.id).await?);
-            } else {
-                releases.push(release);
-            }
-        }
-        Ok(releases)
-    }
-
-    /// Reads JSON at `target`; `None` when the rack says that it is not there.
-    async fn read<T: for<'de> Deserialize<'de>>(&self, target: &str) -> Result<Option<T>, Problem> {
-        let unreachable = || {
-            Problem::new(
-                ProblemKind::UpstreamUnreachable,
-                Layer::Network,
-                "the rack cannot tell the present values, so nothing was changed",
-            )
-        };
-        let mut request = http::Request::new(RequestBody::Empty);
-        *request.method_mut() = Method::GET;
-        let actor = super::phases::forward::actor_value(self.principal);
-        request.headers_mut().insert(super::phases::forward::ACTOR_HEADER, actor);
-        let sent = timeout(READ_LIMIT, self.plane.parts.upstream.send(request, target)).await;
-        let response = sent.map_err(|_slow| unreachable())?.map_err(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the rack could not be asked for present values"
-            );
-            unreachable()
-        })?;
-        match response.status().as_u16() {
-            200 => {
-                let body =
-                    collect(response.into_body().map_err(BodyError::Broken), LABELLED_REPLY_LIMIT_BYTES)
-                        .await
-                        .map_err(|_| unreachable())?;
-                serde_json::from_slice(&body).map(Some).map_err(|_| unreachable())
-            }
-            404 => Ok(None),
-            _ => Err(unreachable()),
-        }
     }
 }

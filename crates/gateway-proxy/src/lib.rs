@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod phases;
 pub mod pipeline;
 pub mod plane;
+mod rack_credential;
 pub mod redirect;
 pub mod refusals;
 pub mod reply;

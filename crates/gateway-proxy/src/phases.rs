@@ -12,6 +12,7 @@ pub mod forward;
 pub mod identify;
 pub mod inspect;
 pub mod limit;
+pub(crate) mod plaintext;
 pub mod record;
 pub mod reveal;
 pub(crate) mod service;

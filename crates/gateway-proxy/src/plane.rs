@@ -12,13 +12,16 @@ use gateway_app::control::ControlPlane;
 use gateway_app::entitlements::Entitlements;
 use gateway_app::factors::yubico::Yubico;
 use gateway_app::notify::Notices;
+use gateway_app::reveal_times::RevealTimes;
 use gateway_app::rules::RulesInForce;
 use gateway_app::settings::InForce;
+use gateway_config::SettingKey;
 use gateway_convox::RouteTable;
 use gateway_policy::OwnTable;
-use gateway_secrets::{HandleKeyring, Labels, PlainKeys};
+use gateway_secrets::{HandleKeyring, Labels, NamePatterns, PlainKeys};
+use gateway_services::SecretRef;
 use gateway_store::Store;
-use gateway_types::{Clock, Entropy, NamedNetworks, Problem, RequestId};
+use gateway_types::{Clock, Entropy, Layer, NamedNetworks, Problem, ProblemKind, RequestId};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +32,7 @@ use crate::known::KnownSecrets;
 use crate::limits::{LimitOptions, Limits};
 use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
+use crate::rack_credential::{self, RackCredential};
 use crate::refusals::RefusalCounter;
 use crate::services::ServiceUpstreams;
 use crate::upstream::Upstream;
@@ -84,6 +88,8 @@ pub struct DataPlaneParts {
     pub app: Arc<App>,
     /// The way to the rack.
     pub upstream: Arc<Upstream>,
+    /// Where the rack's credential is kept, when that can change while the gateway runs.
+    pub rack_credential: Option<SecretRef>,
     /// Makes handles of secret values.
     pub keyring: HandleKeyring,
     /// Environment keys that are not secret.
@@ -96,6 +102,8 @@ pub struct DataPlaneParts {
     pub settings: Arc<InForce>,
     /// What people hold besides their roles.
     pub entitlements: Arc<Entitlements>,
+    /// Who reads which app's values in plaintext for a while.
+    pub reveal_times: Arc<RevealTimes>,
     /// From where connections come, and who is believed.
     pub networks: Networks,
     /// The largest form body that is read into memory, in bytes.
@@ -128,6 +136,7 @@ pub struct DataPlane {
     pub(crate) parts: DataPlaneParts,
     pub(crate) known: KnownSecrets,
     pub(crate) own_writes: OwnWrites,
+    credential: RackCredential,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: Limits,
     pub(crate) services: Arc<ServiceUpstreams>,
@@ -161,6 +170,7 @@ impl DataPlane {
             parts,
             known: KnownSecrets::new(),
             own_writes: OwnWrites::default(),
+            credential: RackCredential::default(),
             refusals: RefusalCounter::default(),
             limits,
             services,
@@ -180,6 +190,38 @@ impl DataPlane {
 
     pub(crate) fn labels_of(&self, column: &str) -> Option<&Labels> {
         self.labels.get(column)
+    }
+
+    /// Names whose values may be shown: of an app, or of everything (`None`), where a name that is secret for some app
+    /// is shown for none.
+    pub(crate) fn plain_keys(&self, app: Option<&str>) -> PlainKeys {
+        let settings = &self.parts.settings;
+        let plain = settings.env_keys(SettingKey::EnvPlain, app);
+        let mut secret = settings.env_keys(SettingKey::EnvSecret, app);
+        if app.is_none() {
+            secret.extend(settings.env_keys_of_apps(SettingKey::EnvSecret));
+        }
+        if plain.is_empty() && secret.is_empty() {
+            return self.parts.plain_keys.clone();
+        }
+        match (NamePatterns::new(plain), NamePatterns::new(secret)) {
+            (Ok(plain), Ok(secret)) => self.parts.plain_keys.adjusted(plain, secret),
+            // A setting has no such pattern; were there one, nothing would be plain.
+            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => PlainKeys::none(),
+        }
+    }
+
+    /// Environment keys of an app that nobody changes through the gateway.
+    pub(crate) fn protected_keys(&self, app: &str) -> Result<NamePatterns, Problem> {
+        let names = self.parts.settings.env_keys(SettingKey::EnvProtected, Some(app));
+        NamePatterns::new(names).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "env_protected cannot be read");
+            Problem::new(
+                ProblemKind::Internal,
+                Layer::Authorization,
+                "the setting env_protected cannot be read, so no environment is changed",
+            )
+        })
     }
 
     pub(crate) fn new_request_id(&self) -> RequestId {
@@ -207,6 +249,17 @@ impl DataPlane {
     /// minute, and when services changed.
     pub async fn tend_services(&self) {
         self.services.tidy(&self.parts.rules).await;
+    }
+
+    /// Looks whether the rack's credential is another one now, and exchanges it. Returns why it cannot be read, while
+    /// it cannot: the last one then holds. Called at start and every two seconds.
+    pub async fn tend_rack_credential(&self) -> Option<String> {
+        rack_credential::tend(self, &self.services.secrets, &self.credential).await
+    }
+
+    /// Renews what the gateway signs in to Vault with, when that is due. Called each minute.
+    pub async fn renew_vault_token(&self) {
+        self.services.secrets.renew().await;
     }
 
     /// Closes connections to the rack that have rested for long. Called each minute.

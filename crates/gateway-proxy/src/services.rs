@@ -50,7 +50,7 @@ use credentials::{Credentials, Held};
 use health::{HealthChecks, Means};
 use pool::Pools;
 use rates::ServiceRates;
-use secrets::SecretReader;
+pub(crate) use secrets::{SecretReader, VAULT_FRESH};
 pub(crate) use token::kind_of;
 use token::{Bound, RequestTokens, Subject, roles_of};
 
@@ -181,7 +181,7 @@ pub struct ServiceUpstreams {
     pools: Arc<Pools>,
     balances: Arc<Mutex<HashMap<String, Balance>>>,
     checks: HealthChecks,
-    secrets: Arc<SecretReader>,
+    pub(crate) secrets: Arc<SecretReader>,
     credentials: Credentials,
     tokens: RequestTokens,
     pub(crate) rates: ServiceRates,

@@ -8,9 +8,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway_services::{UpstreamAddress, UpstreamProtocol, UpstreamTls};
@@ -108,11 +110,41 @@ impl UpstreamError {
 pub struct Upstream {
     authority: Authority,
     host: HeaderValue,
-    authorization: HeaderValue,
-    /// The credential as a rack might repeat it, for the scan that keeps it out of error texts.
-    spellings: Vec<Secret<String>>,
+    username: String,
+    credential: ArcSwap<Credential>,
+    /// The rack refused the credential, and nobody has looked for another one since.
+    refused: AtomicBool,
     pool: Arc<Pool>,
     connector: Connector,
+}
+
+/// How to sign in to the rack, exchanged whole.
+struct Credential {
+    authorization: HeaderValue,
+    /// It as a rack might repeat it, and the one before, for the scan that keeps them out of error texts.
+    spellings: Vec<Secret<String>>,
+}
+
+impl Credential {
+    fn new(username: &str, password: &Secret<String>) -> Result<Self, UpstreamError> {
+        let header = STANDARD.encode(format!("{username}:{}", password.expose()));
+        let mut authorization = HeaderValue::from_str(&format!("Basic {header}"))?;
+        authorization.set_sensitive(true);
+        let spellings = match password.expose().as_str() {
+            "" => Vec::new(),
+            password => spellings(password, header),
+        };
+        Ok(Self { authorization, spellings })
+    }
+}
+
+/// Whether another credential was put in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exchanged {
+    /// It is another one now.
+    Yes,
+    /// It is the same.
+    No,
 }
 
 impl fmt::Debug for Upstream {
@@ -127,16 +159,14 @@ impl Upstream {
     /// # Errors
     /// When the credential cannot be put in a header or the TLS settings cannot be used.
     pub fn new(target: RackTarget) -> Result<Self, UpstreamError> {
-        let credential = format!("{}:{}", target.username, target.password.expose());
-        let header = STANDARD.encode(&credential);
-        let mut authorization = HeaderValue::from_str(&format!("Basic {header}"))?;
-        authorization.set_sensitive(true);
+        let credential = Credential::new(&target.username, &target.password)?;
         let connector = Connector::new(&target)?;
         Ok(Self {
             host: HeaderValue::from_str(target.authority.as_str())?,
             authority: target.authority,
-            authorization,
-            spellings: spellings(target.password.expose(), header),
+            username: target.username,
+            credential: ArcSwap::from_pointee(credential),
+            refused: AtomicBool::new(false),
             pool: Arc::default(),
             connector,
         })
@@ -147,9 +177,38 @@ impl Upstream {
         &self.authority
     }
 
+    /// Signs in with this password from the next request on.
+    ///
+    /// # Errors
+    /// When it cannot be put in a header; the present one then stays.
+    pub(crate) fn sign_in_with(&self, password: &Secret<String>) -> Result<Exchanged, UpstreamError> {
+        let present = self.credential.load();
+        let mut new = Credential::new(&self.username, password)?;
+        if new.authorization == present.authorization {
+            return Ok(Exchanged::No);
+        }
+        // Of two ago no reply is under way.
+        let before = present.spellings.iter().take(SPELLINGS).cloned();
+        new.spellings.extend(before);
+        self.credential.store(Arc::new(new));
+        Ok(Exchanged::Yes)
+    }
+
+    /// Notes that the rack refused the credential.
+    pub(crate) fn note_refusal(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the rack refused it since this was asked last.
+    pub(crate) fn take_refusal(&self) -> bool {
+        self.refused.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether the rack's credential is somewhere in `text`, in a spelling that a rack might use.
     pub(crate) fn is_credential_in(&self, text: &[u8]) -> bool {
-        self.spellings
+        let credential = self.credential.load();
+        credential
+            .spellings
             .iter()
             .any(|spelling| memchr::memmem::find(text, spelling.expose().as_bytes()).is_some())
     }
@@ -195,9 +254,12 @@ impl Upstream {
     fn sign(&self, request: &mut Request<RequestBody>) {
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
-        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(AUTHORIZATION, self.credential.load().authorization.clone());
     }
 }
+
+/// The most ways in which one credential is written.
+const SPELLINGS: usize = 5;
 
 /// The shortest run of letters and digits in the password that is looked for by itself, in bytes.
 /// Shorter ones occur by chance.

@@ -7,7 +7,7 @@
 //! loose ends, so that the rack cannot read it differently; [`EnvText::parse_stored`] accepts them, so
 //! that an environment which is already in a rack can be shown, based upon and put back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use zeroize::Zeroize;
@@ -142,6 +142,36 @@ impl EnvText {
     pub fn differing<'n>(&self, other: &EnvText, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
         let (mine, theirs) = (self.by_name(), other.by_name());
         names.into_iter().filter(|name| mine.get(name) != theirs.get(name)).collect()
+    }
+
+    /// The same environment with all variables of `set`, and without those of `unset`: what is set anew stays in
+    /// its place, what is new comes last. A name that stands in both is set.
+    pub fn changed<'n>(&self, set: &EnvText, unset: impl IntoIterator<Item = &'n str>) -> EnvText {
+        let (new, unset) = (set.by_name(), unset.into_iter().collect::<HashSet<_>>());
+        let mut changed = EnvText { entries: Vec::with_capacity(self.entries.len() + set.entries.len()) };
+        for (name, value) in &self.entries {
+            match new.get(name.as_str()) {
+                Some(value) => changed.entries.push((name.clone(), (*value).to_owned())),
+                None if unset.contains(name.as_str()) => {}
+                None => changed.entries.push((name.clone(), value.clone())),
+            }
+        }
+        let mine = self.by_name();
+        let added = set.entries.iter().filter(|(name, _)| !mine.contains_key(name.as_str()));
+        changed.entries.extend(added.cloned());
+        changed
+    }
+
+    /// The variables that both do not set alike, sorted by name.
+    pub fn difference(&self, other: &EnvText) -> Vec<String> {
+        let names = self.entries.iter().chain(&other.entries).map(|(name, _)| name.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        self.differing(other, names).into_iter().map(str::to_owned).collect()
+    }
+
+    /// An environment of variables of another one.
+    pub fn of(entries: Vec<(String, String)>) -> Self {
+        Self { entries }
     }
 
     /// An environment of variables that another one already vouches for.

@@ -1,11 +1,13 @@
 //! Known secret values, and how their occurrences in free texts are masked. It must not know where the
 //! values or the texts come from.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
 use zeroize::Zeroize;
 
+use crate::encodings::encodings;
 use crate::env::{EnvText, is_hidden};
 use crate::handle::{HANDLE_PREFIX, HandleKey, is_handle};
 use crate::plain::PlainKeys;
@@ -15,7 +17,7 @@ const SHORTEST: usize = 6;
 
 /// Longer values are looked for in pieces, in bytes. It bounds what one position of a text can cost, so
 /// that no text and no value, however they are made, take more than time linear in the text.
-const LONGEST: usize = 128;
+pub(crate) const LONGEST: usize = 128;
 
 /// Secret values with their handles. `Debug` shows their number; the values are wiped when it is dropped.
 #[derive(Clone, Default)]
@@ -83,9 +85,24 @@ impl KnownValues {
 
     /// What finds the values of both sets.
     pub(crate) fn scanner<'a>(&'a self, more: &'a KnownValues) -> Scanner<'a> {
-        Scanner::new(
-            more.handles.iter().chain(&self.handles).map(|(value, handle)| (value.as_str(), handle.as_str())),
-        )
+        let all = more.handles.iter().chain(&self.handles);
+        Scanner::new(all.flat_map(|(value, handle)| {
+            pieces_of(value).map(move |piece| (Cow::Borrowed(piece), Cow::Borrowed(handle.as_str())))
+        }))
+    }
+
+    /// What finds the values as they are and in every other spelling.
+    pub(crate) fn in_all_spellings(&self) -> Scanner<'static> {
+        let mut spelt: Vec<(Cow<'static, str>, Cow<'static, str>)> = Vec::new();
+        for (value, handle) in &self.handles {
+            for spelling in encodings(value).iter().chain([value]) {
+                let long_enough = |piece: &&str| piece.len() >= SHORTEST || spelling == value;
+                for piece in pieces_of(spelling).filter(long_enough) {
+                    spelt.push((Cow::Owned(piece.to_owned()), Cow::Owned(handle.clone())));
+                }
+            }
+        }
+        Scanner::new(spelt.into_iter())
     }
 }
 
@@ -118,26 +135,33 @@ pub(crate) struct Scanner<'a> {
 }
 
 struct Pattern<'a> {
-    value: &'a str,
-    handle: &'a str,
+    value: Cow<'a, str>,
+    handle: Cow<'a, str>,
     /// The longest other value that this one begins with.
     shorter: Option<usize>,
 }
 
+impl Drop for Pattern<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(value) = &mut self.value {
+            value.zeroize();
+        }
+    }
+}
+
 impl<'a> Scanner<'a> {
-    /// Of equal values or pieces the handle that sorts first counts, so that a text always looks the same.
-    fn new(known: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let pieces = known.flat_map(|(value, handle)| pieces_of(value).map(move |piece| (piece, handle)));
-        let mut pairs: Vec<(&str, &str)> = pieces.collect();
+    /// Of equal pieces the handle that sorts first counts, so that a text always looks the same.
+    fn new(pieces: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Self {
+        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = pieces.collect();
         pairs.sort_unstable();
-        pairs.dedup_by_key(|(value, _)| *value);
+        pairs.dedup_by(|(later, _), (first, _)| later == first);
         let mut beginnings = Beginnings::default();
         let mut patterns: Vec<Pattern<'a>> = Vec::with_capacity(pairs.len());
         for (value, handle) in pairs {
             beginnings.add(value.as_bytes());
             let mut shorter = patterns.len().checked_sub(1);
             while let Some(pattern) = shorter.and_then(|position| patterns.get(position)) {
-                if value.starts_with(pattern.value) {
+                if value.starts_with(&*pattern.value) {
                     break;
                 }
                 shorter = pattern.shorter;
@@ -147,51 +171,119 @@ impl<'a> Scanner<'a> {
         Self { patterns, beginnings }
     }
 
+    /// How many pieces are looked for.
+    pub(crate) fn len(&self) -> usize {
+        self.patterns.len()
+    }
+
     /// The text with each occurrence replaced, or `None` when there is none. Occurrences that overlap are
     /// replaced together by the handle of the longest, so that no piece of a secret is left over.
     pub(crate) fn mask(&self, text: &str) -> Option<Masked> {
-        let mut found: Option<Masked> = None;
-        let mut copied = 0;
-        let mut run: Option<Run<'_>> = None;
-        for start in 0..text.len() {
-            let Some(pattern) = self.longest_at(text, start) else { continue };
-            if let Some(ended) = run.take_if(|run| !run.goes_on_with(pattern, start)) {
-                ended.write(text, &mut copied, &mut found);
-            }
-            let run = run.get_or_insert(Run { start, end: start, longest: pattern });
-            run.end = run.end.max(start + pattern.value.len());
-            if pattern.value.len() > run.longest.value.len() {
-                run.longest = pattern;
-            }
+        let (mut masking, mut out) = (Masking::default(), Vec::new());
+        for place in 0..text.len() {
+            masking.step(self, text.as_bytes(), place, &mut out);
         }
-        if let Some(last) = run {
-            last.write(text, &mut copied, &mut found);
+        masking.finish(self, text.as_bytes(), &mut out);
+        if masking.count == 0 {
+            return None;
         }
-        if let Some(masked) = &mut found {
-            masked.text.push_str(text.get(copied..).unwrap_or_default());
-        }
-        found
+        // Pieces are texts, so what is cut out of a text leaves a text.
+        let text = String::from_utf8(out)
+            .unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned());
+        Some(Masked { text, count: masking.count })
     }
 
     /// The longest value that stands at this position.
-    fn longest_at(&self, text: &str, start: usize) -> Option<&Pattern<'a>> {
-        let rest = text.as_bytes().get(start..)?;
+    fn longest_at(&self, text: &[u8], start: usize) -> Option<usize> {
+        let rest = text.get(start..)?;
         if !self.beginnings.may_begin(rest) {
             return None;
         }
         // Every value the rest begins with sorts at or before the rest, and is a beginning of the last
         // value that does. So they are that value and those it leads to.
         let after = self.patterns.partition_point(|pattern| pattern.value.as_bytes() <= rest);
-        let mut candidate = self.patterns.get(after.checked_sub(1)?)?;
+        let mut position = after.checked_sub(1)?;
+        let mut candidate = self.patterns.get(position)?;
         if rest.starts_with(candidate.value.as_bytes()) {
-            return Some(candidate);
+            return Some(position);
         }
         let alike = |(value, text): &(u8, &u8)| value == *text;
         let shared = candidate.value.bytes().zip(rest).take_while(alike).count();
         while candidate.value.len() > shared {
-            candidate = self.patterns.get(candidate.shorter?)?;
+            position = candidate.shorter?;
+            candidate = self.patterns.get(position)?;
         }
-        Some(candidate)
+        Some(position)
+    }
+}
+
+/// How far a text is masked. Places are decided one after the other, and each by the bytes from it on alone.
+#[derive(Debug, Default)]
+pub(crate) struct Masking {
+    /// Everything before this was handed out.
+    pub(crate) copied: usize,
+    /// The run that may go on.
+    pub(crate) run: Option<Run>,
+    /// How many runs were replaced.
+    pub(crate) count: usize,
+}
+
+/// Occurrences that overlap, or pieces of one value that follow each other.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    longest: usize,
+}
+
+impl Run {
+    fn goes_on_with(&self, scanner: &Scanner<'_>, found: &Pattern<'_>, place: usize) -> bool {
+        let of_same =
+            scanner.patterns.get(self.longest).is_some_and(|longest| longest.handle == found.handle);
+        let next_piece = found.value.len() >= LONGEST - 3 && of_same;
+        place < self.end || (place == self.end && next_piece)
+    }
+}
+
+impl Masking {
+    /// Decides about one place.
+    pub(crate) fn step(&mut self, scanner: &Scanner<'_>, text: &[u8], place: usize, out: &mut Vec<u8>) {
+        let found = scanner.longest_at(text, place);
+        let pattern = found.and_then(|position| scanner.patterns.get(position));
+        if let Some(run) = &mut self.run {
+            match pattern {
+                Some(pattern) if run.goes_on_with(scanner, pattern, place) => {
+                    run.end = run.end.max(place + pattern.value.len());
+                    let longest = scanner.patterns.get(run.longest).map_or(0, |longest| longest.value.len());
+                    if pattern.value.len() > longest {
+                        run.longest = found.unwrap_or(run.longest);
+                    }
+                    return;
+                }
+                Some(_) | None if place >= run.end => self.close(scanner, text, out),
+                Some(_) | None => return,
+            }
+        }
+        if let (Some(position), Some(pattern)) = (found, pattern) {
+            self.run = Some(Run { start: place, end: place + pattern.value.len(), longest: position });
+        }
+    }
+
+    fn close(&mut self, scanner: &Scanner<'_>, text: &[u8], out: &mut Vec<u8>) {
+        let Some(run) = self.run.take() else { return };
+        out.extend_from_slice(text.get(self.copied..run.start).unwrap_or_default());
+        if let Some(longest) = scanner.patterns.get(run.longest) {
+            out.extend_from_slice(longest.handle.as_bytes());
+        }
+        self.count += 1;
+        self.copied = run.end;
+    }
+
+    /// After the last place: hands out the rest.
+    pub(crate) fn finish(&mut self, scanner: &Scanner<'_>, text: &[u8], out: &mut Vec<u8>) {
+        self.close(scanner, text, out);
+        out.extend_from_slice(text.get(self.copied..).unwrap_or_default());
+        self.copied = text.len();
     }
 }
 
@@ -205,29 +297,6 @@ fn pieces_of(value: &str) -> impl Iterator<Item = &str> {
         start = (from < last).then_some(end);
         value.get(from..end)
     })
-}
-
-/// Occurrences that overlap, or pieces of one value that follow each other.
-struct Run<'a> {
-    start: usize,
-    end: usize,
-    longest: &'a Pattern<'a>,
-}
-
-impl Run<'_> {
-    fn goes_on_with(&self, pattern: &Pattern<'_>, start: usize) -> bool {
-        let next_piece = pattern.value.len() >= LONGEST - 3 && pattern.handle == self.longest.handle;
-        start < self.end || (start == self.end && next_piece)
-    }
-
-    fn write(self, text: &str, copied: &mut usize, found: &mut Option<Masked>) {
-        let masked =
-            found.get_or_insert_with(|| Masked { text: String::with_capacity(text.len()), count: 0 });
-        masked.text.push_str(text.get(*copied..self.start).unwrap_or_default());
-        masked.text.push_str(self.longest.handle);
-        masked.count += 1;
-        *copied = self.end;
-    }
 }
 
 /// A small set of hashed first bytes, with false positives.

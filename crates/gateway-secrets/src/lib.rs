@@ -20,8 +20,10 @@ pub mod merge;
 pub mod plain;
 pub mod redact;
 pub mod request_log;
+pub mod stream;
 
 mod address;
+mod encodings;
 mod json;
 mod spelling;
 
@@ -31,6 +33,7 @@ pub use handle::{HANDLE_PREFIX, HandleKey, HandleKeyring, contains_handle, is_ha
 pub use known::KnownValues;
 pub use labels::Labels;
 pub use merge::merge;
-pub use plain::PlainKeys;
+pub use plain::{NamePatterns, PlainKeys};
 pub use redact::{FoundEnv, Redacted, Redaction, redact_json};
 pub use request_log::{mask_env_for_log, mask_for_log};
+pub use stream::{Masker, StreamMasker};

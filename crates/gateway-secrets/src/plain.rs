@@ -1,5 +1,7 @@
 //! Which names have values that may be shown. Everything not named here is secret.
 
+use std::sync::Arc;
+
 use crate::error::PlainKeysError;
 
 /// Names whose values are shown unless the configuration says otherwise: ports, modes, levels and sizes.
@@ -81,10 +83,41 @@ const DEFAULT_PATTERNS: &[&str] = &[
     "vpc_id",
 ];
 
+/// Names, by patterns: a name, or a name with `*` at its beginning, its end or both; without regard to case.
+#[derive(Clone, Debug, Default)]
+pub struct NamePatterns {
+    patterns: Vec<Pattern>,
+}
+
+impl NamePatterns {
+    /// Reads patterns.
+    ///
+    /// # Errors
+    /// For a pattern that is empty, would match every name, has `*` inside, or holds a character other
+    /// than printable ASCII without `=`.
+    pub fn new(patterns: impl IntoIterator<Item = String>) -> Result<Self, PlainKeysError> {
+        Ok(Self { patterns: patterns.into_iter().map(Pattern::parse).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether some pattern is of this name.
+    pub fn matches(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(name.as_bytes()))
+    }
+
+    /// Whether no name matches.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+}
+
 /// The names whose values may be shown, without regard to case.
 #[derive(Clone, Debug)]
 pub struct PlainKeys {
-    patterns: Vec<Pattern>,
+    patterns: Arc<[Pattern]>,
+    /// Shown besides.
+    more: NamePatterns,
+    /// Never shown, whatever else says so.
+    except: NamePatterns,
 }
 
 #[derive(Clone, Debug)]
@@ -95,26 +128,38 @@ struct Pattern {
 }
 
 impl PlainKeys {
-    /// Reads patterns: a name, or a name with `*` at its beginning, its end or both.
+    /// Reads patterns, as [`NamePatterns::new`] does.
     ///
     /// # Errors
-    /// For a pattern that is empty, would match every name, has `*` inside, or holds a character other
-    /// than printable ASCII without `=`.
+    /// As [`NamePatterns::new`].
     pub fn new(patterns: impl IntoIterator<Item = String>) -> Result<Self, PlainKeysError> {
-        let patterns = patterns.into_iter().map(Pattern::parse).collect::<Result<_, _>>()?;
-        Ok(Self { patterns })
+        let NamePatterns { patterns } = NamePatterns::new(patterns)?;
+        Ok(Self { patterns: patterns.into(), more: NamePatterns::default(), except: NamePatterns::default() })
+    }
+
+    /// No name at all: everything is secret.
+    pub fn none() -> Self {
+        Self { patterns: Arc::new([]), more: NamePatterns::default(), except: NamePatterns::default() }
+    }
+
+    /// The same with names that are shown besides, and names that are never shown, whatever else says so.
+    #[must_use]
+    pub fn adjusted(&self, more: NamePatterns, except: NamePatterns) -> Self {
+        Self { patterns: Arc::clone(&self.patterns), more, except }
     }
 
     /// Whether the value of this name may be shown.
     pub fn is_plain(&self, key: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(key.as_bytes()))
+        let named = |pattern: &Pattern| pattern.matches(key.as_bytes());
+        !self.except.matches(key) && (self.more.matches(key) || self.patterns.iter().any(named))
     }
 }
 
 impl Default for PlainKeys {
     fn default() -> Self {
         let pattern = |text: &&str| Pattern::parse((*text).to_owned()).ok();
-        Self { patterns: DEFAULT_PATTERNS.iter().filter_map(pattern).collect() }
+        let patterns = DEFAULT_PATTERNS.iter().filter_map(pattern).collect();
+        Self { patterns, more: NamePatterns::default(), except: NamePatterns::default() }
     }
 }
 
@@ -173,6 +218,21 @@ mod tests {
         check("FEATURE_*", &["FEATURE_", "feature_x"], &["FEATURE", "XFEATURE_"]);
         check("*mid*", &["mid", "aMIDb", "amid", "midb"], &["mi", "m-id", ""]);
         check("*_D", &["É_D", "_d"], &["É"]);
+    }
+
+    #[test]
+    fn names_are_added_and_taken_out() {
+        let patterns =
+            |names: &[&str]| NamePatterns::new(names.iter().map(|name| (*name).to_owned())).unwrap();
+        let keys =
+            PlainKeys::default().adjusted(patterns(&["MY_*", "FLAG"]), patterns(&["my_secret", "PORT"]));
+        for plain in ["MY_KEY", "flag", "NODE_ENV"] {
+            assert!(keys.is_plain(plain), "{plain}");
+        }
+        for secret in ["MY_SECRET", "PORT", "OTHER"] {
+            assert!(!keys.is_plain(secret), "{secret}");
+        }
+        assert!(patterns(&[]).is_empty() && !patterns(&[]).matches("PORT"));
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl Probes {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
+        if let Some(fault) = self.health.credential_fault() {
+            notes.push(format!("the rack's credential cannot be read, and the last one holds: {fault}"));
+        }
         if let Some((status, clock)) = &self.certificates {
             notes.extend(status.notes(clock.now()));
         }

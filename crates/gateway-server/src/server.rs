@@ -10,10 +10,11 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_app::entitlements::Entitlements;
 use gateway_app::factors::yubico::Yubico;
 use gateway_app::health::Health;
+use gateway_app::reveal_times::RevealTimes;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::sign_in::refresh;
-use gateway_app::{App, Operator, approvals, elevations, policies, services};
+use gateway_app::{App, Operator, approvals, elevations, policies, reveals, services};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_identity::yubico::Client;
@@ -54,6 +55,9 @@ const SHARING: Duration = Duration::from_secs(1);
 
 /// How long open sockets have to be told that the gateway is stopping.
 const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the rack's credential is another one.
+const CREDENTIAL_POLL: Duration = Duration::from_secs(2);
 
 /// How often ends of break-glass uses are looked for.
 const ENDS_POLL: Duration = Duration::from_secs(5);
@@ -182,6 +186,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let tls = Tls::set_up(&config, &store, &surroundings, names.clone()).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
     let entitlements = Entitlements::read(&store).await?;
+    let reveal_times = RevealTimes::read(&store).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
     let worker = worker(&config, &store, &wake)?;
@@ -200,6 +205,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         own: own.clone(),
         settings: settings.clone(),
         entitlements: entitlements.clone(),
+        reveal_times: reveal_times.clone(),
         rack_name: config.rack.name.clone(),
         domain: config.listener.domain.clone(),
         plain_address: plain_address(&config),
@@ -235,10 +241,12 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         yubico: app.yubico.clone(),
         app: app.clone(),
         upstream,
+        rack_credential: config.rack.token_from.clone(),
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
         entitlements,
+        reveal_times,
         networks: networks(&config),
         notices: app.notices.clone(),
         control: Arc::new(OwnOperations::new(app.clone())),
@@ -258,6 +266,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     gateway_app::settings_changes::shorten_all_sessions(&app).await?;
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
+    app.health.set_credential_fault(plane.tend_rack_credential().await);
     let running = Running {
         addresses: local_addresses(&listeners),
         http_addresses: local_addresses(&http_listeners),
@@ -281,8 +290,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
     running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
-    running.each(MINUTE, tidy_elevations(app.clone()));
-    running.each(MINUTE, tidy_approvals(app.clone()));
+    running.each(MINUTE, tidy_what_is_over(app.clone()));
     if let Some(tls) = tls {
         let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
         for listener in http_listeners {
@@ -299,6 +307,13 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         move || {
             let plane = plane.clone();
             async move { plane.share_limits().await }
+        }
+    });
+    running.each(CREDENTIAL_POLL, {
+        let (plane, app) = (plane.clone(), app.clone());
+        move || {
+            let (plane, app) = (plane.clone(), app.clone());
+            async move { app.health.set_credential_fault(plane.tend_rack_credential().await) }
         }
     });
     running.each(ENDS_POLL, {
@@ -617,6 +632,7 @@ fn minute(
             plane.tidy_upstream();
             plane.tidy_limits().await;
             plane.tend_services().await;
+            plane.renew_vault_token().await;
             if let Err(error) = store.audit().checkpoint().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
             }
@@ -624,7 +640,7 @@ fn minute(
     }
 }
 
-fn tidy_elevations(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
     move || {
         let app = app.clone();
         Box::pin(async move {
@@ -635,15 +651,12 @@ fn tidy_elevations(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
                     "elevations that are over were not marked so; they give nothing all the same"
                 );
             }
-        })
-    }
-}
-
-fn tidy_approvals(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
-    move || {
-        let app = app.clone();
-        Box::pin(async move {
-            let operator = Operator::system(&*app.clock, &*app.entropy);
+            if let Err(error) = reveals::tidy(&app.store, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "times of reading values that are over were not marked so; they give nothing all the same"
+                );
+            }
             if let Err(error) = approvals::tidy(&app.store, &operator).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -666,6 +679,12 @@ async fn refresh(app: &App) {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "elevations and grants of roles could not be read again; the last ones hold, each until its end"
+        );
+    }
+    if let Err(error) = app.reveal_times.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "who may read values in plaintext could not be read again; the last times hold, each until its end"
         );
     }
     reload_services(app).await;

@@ -445,3 +445,18 @@ fn certificate_owner(name: &str) -> String {
 fn order_owner(name: &str) -> String {
     format!("acme-order:{name}")
 }
+
+/// What a row of each table is sealed for.
+pub(crate) fn owner_of_account(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(account_owner(&row.try_get::<String, _>("directory")?))
+}
+
+/// As [`owner_of_account`].
+pub(crate) fn owner_of_certificate(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(certificate_owner(&row.try_get::<String, _>("name")?))
+}
+
+/// As [`owner_of_account`].
+pub(crate) fn owner_of_order(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(order_owner(&row.try_get::<String, _>("name")?))
+}

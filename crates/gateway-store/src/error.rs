@@ -83,6 +83,17 @@ pub enum StoreError {
     /// The database was made with an `APP_SECRET_KEY`, and none is given now.
     #[error("this database was first used with an APP_SECRET_KEY, and none is set: set it to that key")]
     SecretKeyMissing,
+    /// A gateway runs on this database.
+    #[error("a gateway serves from this database: stop every instance first")]
+    Serving,
+    /// The new key is too short.
+    #[error(
+        "the new APP_SECRET_KEY has fewer than {shortest} characters; make one with `openssl rand -hex 32`"
+    )]
+    WeakKey {
+        /// The least.
+        shortest: usize,
+    },
     /// The database URL cannot be used.
     #[error("the database URL cannot be used: {problem}")]
     Url {
@@ -174,6 +185,8 @@ impl StoreError {
             | StoreError::Locked { .. }
             | StoreError::LeaseHeld { .. }
             | StoreError::WrongSecretKey
+            | StoreError::Serving
+            | StoreError::WeakKey { .. }
             | StoreError::SecretKeyMissing
             | StoreError::Url { .. }
             | StoreError::File { .. }

@@ -496,6 +496,12 @@ fn owner(kind: FactorKind, id: FactorId, user: UserId) -> String {
     format!("{}:{id}:{user}", kind.name())
 }
 
+/// The same of a whole row.
+pub(crate) fn owner_of(row: &AnyRow) -> Result<String, StoreError> {
+    let factor = factor(row)?;
+    Ok(owner(factor.kind, factor.id, factor.user))
+}
+
 fn factor(row: &AnyRow) -> Result<Factor, StoreError> {
     Ok(Factor {
         id: parsed(row, "id", "factor id")?,

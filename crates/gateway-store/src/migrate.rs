@@ -46,6 +46,8 @@ const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql")
 const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
 const APPROVALS: &str = include_str!("../migrations/20261122001700_approvals.sql");
 const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
+const REVEALS: &str = include_str!("../migrations/20261122001750_reveals.sql");
+const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -103,6 +105,8 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/20261122001710_approval_moves.sqlite.sql"),
         postgres: include_str!("../migrations/20261122001710_approval_moves.postgres.sql"),
     },
+    Migration { stamp: 20_261_122_001_750, name: "reveals", sqlite: REVEALS, postgres: REVEALS },
+    Migration { stamp: 20_261_122_001_760, name: "rotation", sqlite: ROTATION, postgres: ROTATION },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

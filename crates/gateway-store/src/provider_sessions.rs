@@ -382,3 +382,8 @@ async fn end_sessions(tx: &mut WriteTx, id: &str, now: Timestamp) -> Result<Vec<
 fn owner(id: ProviderSessionId) -> String {
     format!("provider-session:{id}")
 }
+
+/// The same of a whole row.
+pub(crate) fn owner_of(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(owner(parsed(row, "id", "id of a provider session")?))
+}

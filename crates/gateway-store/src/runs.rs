@@ -165,6 +165,22 @@ impl Presence {
     }
 }
 
+/// Whether some instance serves. On SQLite the file lock, which the caller holds, says that none does.
+pub(crate) async fn is_anybody_alive(database: &Database, location: &Location) -> Result<bool, StoreError> {
+    let Location::Postgres { url } = location else { return Ok(false) };
+    let mut connection = AnyConnection::connect(url).await?;
+    let open = sqlx::query("SELECT lock_key FROM runs WHERE ended IS NULL OR ended = 'unclean'");
+    for row in open.fetch_all(database.pool()).await? {
+        let lock_key: i64 = row.try_get(0)?;
+        if !try_lock(&mut connection, lock_key).await? {
+            return Ok(true);
+        }
+    }
+    // The locks go with the connection.
+    connection.close().await?;
+    Ok(false)
+}
+
 /// Marks the runs that died; exactly one of several instances that start at once reports each.
 async fn bury_dead(
     database: &Database,

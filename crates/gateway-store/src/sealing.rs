@@ -27,10 +27,10 @@ impl fmt::Debug for Sealer {
 impl Sealer {
     /// The sealer for this purpose.
     pub(crate) fn new(stamp: &Stamp, purpose: &str) -> Result<Self, StoreError> {
-        let key = UnboundKey::new(&AES_256_GCM, stamp.derive(purpose).expose())
+        let key = UnboundKey::new(&AES_256_GCM, stamp.derive_for_sealing(purpose).expose())
             .map_err(|_unspecified| StoreError::Crypto { doing: "the sealing key" })?;
         // A digest of another derived key: it names the key and tells nothing about it.
-        let name = sha256(stamp.derive(&format!("{purpose}/key-id")).expose());
+        let name = sha256(stamp.derive_for_sealing(&format!("{purpose}/key-id")).expose());
         let short: Vec<u8> = name.iter().copied().take(8).collect();
         Ok(Self { key: LessSafeKey::new(key), key_id: HEXLOWER.encode(&short) })
     }

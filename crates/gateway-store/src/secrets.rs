@@ -9,6 +9,7 @@ use sqlx::Row;
 
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::sealing::Sealer;
 
 /// SHA-256.
 pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
@@ -62,10 +63,35 @@ fn derive(secret: &Secret<String>, gateway: GatewayId, purpose: &str) -> Secret<
     Secret::new(key)
 }
 
+/// What the kept root is sealed with, and for.
+pub(crate) const ROOT_KEY: &str = "root-sealing/v1";
+pub(crate) const ROOT_OWNER: &str = "gateway:root";
+
 impl Stamp {
-    /// 32 bytes for this purpose.
+    /// 32 bytes for this purpose, the same ones whatever `APP_SECRET_KEY` becomes.
     pub(crate) fn derive(&self, purpose: &str) -> Secret<Vec<u8>> {
+        derive(self.root.as_ref().unwrap_or(&self.secret), self.gateway_id, purpose)
+    }
+
+    /// 32 bytes to seal with: others once `APP_SECRET_KEY` is another one.
+    pub(crate) fn derive_for_sealing(&self, purpose: &str) -> Secret<Vec<u8>> {
         derive(&self.secret, self.gateway_id, purpose)
+    }
+
+    /// The same gateway with another key.
+    pub(crate) fn with_secret(&self, secret: Secret<String>) -> Stamp {
+        let root = self.root.clone().unwrap_or_else(|| self.secret.clone());
+        Stamp { gateway_id: self.gateway_id, secret, root: Some(root), own_secret: false }
+    }
+
+    /// What is kept, sealed, when the key is exchanged.
+    pub(crate) fn root_bytes(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.root.as_ref().unwrap_or(&self.secret).expose().as_bytes().to_vec())
+    }
+
+    /// As it stands in the database.
+    pub(crate) fn key_check(&self) -> String {
+        key_check(&self.secret, self.gateway_id)
     }
 }
 
@@ -73,6 +99,8 @@ impl Stamp {
 pub(crate) struct Stamp {
     pub(crate) gateway_id: GatewayId,
     secret: Secret<String>,
+    /// What else is derived from, when the key was exchanged.
+    root: Option<Secret<String>>,
     /// The key was made here and lives in the database.
     pub(crate) own_secret: bool,
 }
@@ -111,9 +139,10 @@ pub(crate) async fn stamp(
 }
 
 async fn read(database: &Database, given: Option<&Secret<String>>) -> Result<Option<Stamp>, StoreError> {
-    let row = sqlx::query("SELECT gateway_id, key_check, own_secret_key FROM gateway WHERE id = 1")
-        .fetch_optional(database.pool())
-        .await?;
+    let row =
+        sqlx::query("SELECT gateway_id, key_check, own_secret_key, kept_root FROM gateway WHERE id = 1")
+            .fetch_optional(database.pool())
+            .await?;
     let Some(row) = row else { return Ok(None) };
     let gateway_id: GatewayId =
         row.try_get::<String, _>(0)?.parse().map_err(|_bad| StoreError::Corrupt { what: "gateway id" })?;
@@ -127,7 +156,15 @@ async fn read(database: &Database, given: Option<&Secret<String>>) -> Result<Opt
     if key_check(&secret, gateway_id) != check {
         return Err(StoreError::WrongSecretKey);
     }
-    Ok(Some(Stamp { gateway_id, secret, own_secret }))
+    let mut stamp = Stamp { gateway_id, secret, root: None, own_secret };
+    if let Some(kept) = row.try_get::<Option<String>, _>(3)? {
+        let sealer = Sealer::new(&stamp, ROOT_KEY)?;
+        let root = sealer.open(&kept, sealer.key_id(), ROOT_OWNER)?;
+        let root =
+            std::str::from_utf8(root.expose()).map_err(|_bad| StoreError::Corrupt { what: "kept root" })?;
+        stamp.root = Some(Secret::new(root.to_owned()));
+    }
+    Ok(Some(stamp))
 }
 
 /// A value that tells whether a key is the right one and nothing else about it.

@@ -117,3 +117,8 @@ impl SigningKeys {
 fn owner(id: &str) -> String {
     format!("signing-key:{id}")
 }
+
+/// The same of a whole row.
+pub(crate) fn owner_of(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(owner(&row.try_get::<String, _>("id")?))
+}

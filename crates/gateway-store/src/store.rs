@@ -34,6 +34,7 @@ use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
 use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
+use crate::reveals::Reveals;
 use crate::role_grants::RoleGrants;
 use crate::runs::Run;
 use crate::sealing::Sealer;
@@ -377,6 +378,11 @@ impl Store {
         Elevations { core: Arc::clone(&self.core) }
     }
 
+    /// Times in which one credential reads an app's values.
+    pub fn reveals(&self) -> Reveals {
+        Reveals { core: Arc::clone(&self.core) }
+    }
+
     /// Grants of roles, and who is in which group.
     pub fn role_grants(&self) -> RoleGrants {
         RoleGrants { core: Arc::clone(&self.core) }
@@ -457,7 +463,7 @@ impl Drop for Store {
 }
 
 /// Makes the SQLite file ready and takes its lock where one is needed.
-fn prepare(url: &str, serving: bool) -> Result<(Location, Option<ServeLock>), StoreError> {
+pub(crate) fn prepare(url: &str, serving: bool) -> Result<(Location, Option<ServeLock>), StoreError> {
     let location = Location::parse(url)?;
     let lock = match &location {
         Location::Sqlite { path, .. } => {

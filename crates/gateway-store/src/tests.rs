@@ -15,6 +15,8 @@ mod policies;
 mod providers;
 mod rate_counts;
 mod resolving;
+mod reveals;
+mod rotation;
 mod sign_in;
 
 use std::sync::Arc;

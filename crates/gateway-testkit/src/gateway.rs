@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use gateway_app::log;
 use gateway_audit::Event;
-use gateway_config::{Flags, Sources};
+use gateway_config::{Flags, SecretFile, SecretFiles, Sources};
 use gateway_server::{ConfigFile, Running, Surroundings};
 use gateway_sim::idp::{DevIdp, DevPerson, IdpOptions};
 use gateway_sim::{Flavour, SimOptions, SimRack};
 use gateway_store::{EventFilter, NewSession, NewToken, NewUser, Store, User};
-use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet};
+use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet, Secret};
 use tempfile::TempDir;
 
 use crate::clock::FakeClock;
@@ -203,6 +203,16 @@ impl TestGatewayBuilder {
     }
 }
 
+/// Files with secrets, as `serve` reads them.
+struct Disk;
+
+impl SecretFiles for Disk {
+    fn read(&self, path: &Path) -> Result<SecretFile, std::io::ErrorKind> {
+        let content = std::fs::read_to_string(path).map_err(|error| error.kind())?;
+        Ok(SecretFile { content: Secret::new(content), mode: 0o600 })
+    }
+}
+
 /// The configuration file with the provider in it.
 fn with_provider(file: Option<String>, idp: Option<&DevIdp>) -> Option<String> {
     let Some(idp) = idp else { return file };
@@ -256,7 +266,7 @@ impl TestGateway {
             environment: self.environment.clone(),
             flags: Flags::default(),
         };
-        let config = gateway_config::parse(sources).unwrap_or_else(|faults| panic!("{faults}"));
+        let config = gateway_config::parse_with(sources, &Disk).unwrap_or_else(|faults| panic!("{faults}"));
         let surroundings = Surroundings { clock: self.clock.clone(), entropy: Arc::new(OsEntropy) };
         let running =
             gateway_server::start(config, surroundings).await.unwrap_or_else(|error| panic!("{error:?}"));

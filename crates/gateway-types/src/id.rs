@@ -174,6 +174,10 @@ uuid_id!(
     ApprovalId
 );
 uuid_id!(
+    /// A time in which one credential reads an app's values in plaintext.
+    RevealId
+);
+uuid_id!(
     /// A grant of a role to a person or a group.
     RoleGrantId
 );

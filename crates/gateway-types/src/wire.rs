@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod audit;
 pub mod break_glass;
 pub mod elevations;
+pub mod environments;
 pub mod factors;
 pub mod groups;
 pub mod me;

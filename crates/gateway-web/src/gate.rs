@@ -45,3 +45,12 @@ fn verdict(app: &App, caller: &Caller, page: &str, own: bool, resource: &Resourc
     let facts = app.circumstances().of(&caller.principal, resource, facts);
     Some(app.policy().decide(caller, operation, resource, &facts))
 }
+
+/// Why `caller` could not do `action` on an app, had they given every factor; `None` when they could.
+pub(crate) fn refusal_at(app: &App, caller: &Caller, action: &str, name: &str) -> Option<String> {
+    match app.verdict(caller, action, &Resource::app(name), false) {
+        None => Some("The gateway has no such operation.".to_owned()),
+        Some(verdict) if verdict.is_allowed() => None,
+        Some(verdict) => Some(verdict.reason),
+    }
+}

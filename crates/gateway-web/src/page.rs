@@ -33,6 +33,7 @@ const NAVIGATION: &[Group] = &[
             entry("Home", "/app", true),
             entry("Connect", "/app/connect", true),
             entry("Approvals", "/app/approvals", false),
+            entry("Environments", "/app/reveals", true),
             entry("Services", "/app/services", false),
         ],
     },

@@ -8,6 +8,7 @@ mod choices;
 mod command;
 mod connect;
 mod elevations;
+mod environments;
 mod event;
 mod files;
 mod grants;
@@ -138,6 +139,10 @@ pages! {
     "POST /app/settings/{key}/reset" => settings::reset,
     "POST /app/apps/{app}/settings" => settings::change,
     "POST /app/apps/{app}/settings/reset" => settings::reset,
+    "GET /app/apps/{app}/env" => environments::show,
+    "POST /app/apps/{app}/env/reveal" => environments::reveal,
+    "GET /app/reveals" => environments::list,
+    "POST /app/reveals/{id}/end" => environments::end,
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,

@@ -88,6 +88,7 @@ impl Sample {
             clock: clock.clone(),
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, Settings::default()).await.unwrap(),
+            reveal_times: gateway_app::reveal_times::RevealTimes::read(&store).await.unwrap(),
             entitlements: gateway_app::entitlements::Entitlements::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
@@ -196,6 +197,7 @@ impl Sample {
             facts: Facts::default(),
             csrf: self.csrf(caller),
             request_id: RequestId::new(self.app.clock.now(), &OsEntropy),
+            rack: Arc::new(gateway_app::environments::NoRack),
         }
     }
 

@@ -43,6 +43,7 @@ fn request(app: &App, path: &str, caller: &Caller, content_type: &str, body: &st
         facts: Facts::default(),
         csrf: None,
         request_id: RequestId::new(Timestamp::from_micros(1), &OsEntropy),
+        rack: Arc::new(gateway_app::environments::NoRack),
     }
 }
 

@@ -50,6 +50,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &[u8]) -> OwnReq
         facts: Facts::default(),
         csrf: None,
         request_id: RequestId::new(Timestamp::from_micros(0), &OsEntropy),
+        rack: Arc::new(gateway_app::environments::NoRack),
     }
 }
 

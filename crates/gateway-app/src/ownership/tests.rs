@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateway_policy::{OwnRoute, OwnTable};
-use gateway_store::NewElevation;
-use gateway_types::{CredentialKind, ElevationId, LowestRole, Principal, Role, Secret};
+use gateway_store::{NewElevation, NewReveal};
+use gateway_types::{CredentialKind, ElevationId, LowestRole, Principal, RevealId, Role, Secret};
 
 use super::*;
 use crate::sessions::current;
@@ -39,8 +39,16 @@ async fn own(world: &World, principal: &Principal, route: &OwnRoute, asked: &Ask
 }
 
 /// A row's path with one's own object in it.
-fn own_path(template: &str, factor: &str, session: &str, token: &str, elevation: &str) -> String {
+fn own_path(
+    template: &str,
+    factor: &str,
+    session: &str,
+    token: &str,
+    elevation: &str,
+    reveal: &str,
+) -> String {
     let id = match template {
+        path if path.starts_with("/reveals") => reveal,
         path if path.starts_with("/elevations") => elevation,
         path if path.starts_with("/me/sessions") => session,
         path if path.starts_with("/me/factors") => factor,
@@ -64,6 +72,20 @@ async fn asked_for(world: &World, person: &Person) -> String {
     world.app.store.elevations().create(new).await.unwrap().id.to_string()
 }
 
+/// The id of a time in which this person's session reads values.
+async fn reading(world: &World, person: &Person) -> String {
+    let new = NewReveal {
+        id: RevealId::new(world.app.clock.now(), &*world.app.entropy),
+        credential: person.caller.principal.credential_id().unwrap(),
+        user: Some(person.user.id),
+        holder: person.user.email.clone(),
+        app: "web".to_owned(),
+        reason: "a look".to_owned(),
+        length: Duration::from_secs(300),
+    };
+    world.app.store.reveals().create(new).await.unwrap().id.to_string()
+}
+
 /// A row about one's own objects that this function does not know would be refused to everybody.
 #[tokio::test]
 async fn every_row_about_ones_own_is_known() {
@@ -75,6 +97,7 @@ async fn every_row_about_ones_own_is_known() {
         world.app.store.factors().create_totp(ann.user.id, "phone", &seed).await.unwrap().id.to_string();
     let (token, _) = world.machine(&ann.user, &[Role::Viewer]).await;
     let elevation = asked_for(&world, &ann).await;
+    let reveal = reading(&world, &ann).await;
     let mut unknown = BTreeSet::new();
     for operation in OwnTable::builtin().unwrap().operations() {
         let action = operation.action.as_str();
@@ -82,7 +105,7 @@ async fn every_row_about_ones_own_is_known() {
             continue;
         }
         let (method, template) = operation.route.split_once(' ').unwrap();
-        let path = own_path(template, &factor, &session, &token.id.to_string(), &elevation);
+        let path = own_path(template, &factor, &session, &token.id.to_string(), &elevation, &reveal);
         let own_table = &world.app.own;
         let at_root =
             own_table.identify(method, &path).or_else(|_| own_table.identify_at_service(method, &path));
@@ -109,7 +132,10 @@ async fn somebody_elses_is_not_ones_own() {
         let (token, machine) = world.machine(&bo.user, &[Role::Viewer]).await;
         let session = current(&web.caller).unwrap();
         let elevation = asked_for(&world, &bo).await;
+        let reveal = reading(&world, &bo).await;
         let objects = [
+            ("DELETE", format!("/api/v1/reveals/{reveal}"), false),
+            ("POST", format!("/app/reveals/{reveal}/end"), false),
             // Their own token too: what nobody may do to their own, their token may not either.
             ("POST", format!("/api/v1/elevations/{elevation}/approve"), true),
             ("POST", format!("/api/v1/elevations/{elevation}/reject"), true),

@@ -42,6 +42,18 @@ fn the_fixed_commands_are_there() {
         "rack-gateway who-can convox:app:list --app web",
         "rack-gateway convox apps",
         "rack-gateway completion zsh",
+        "rack-gateway env -a web --release R1",
+        "rack-gateway env get KEY --app web --json",
+        "rack-gateway env set A=1 B --app web -p",
+        "rack-gateway env unset A B --app web --promote",
+        "rack-gateway env edit --app web",
+        "rack-gateway env diff --app web --with other",
+        "rack-gateway env import file --replace --app web --code 123456",
+        "rack-gateway reveal --app web A B --reason x",
+        "rack-gateway reveal --app web --for 5m --reason x",
+        "rack-gateway reveal list --all",
+        "rack-gateway reveal end ID",
+        "rack-gateway rotate-key --new-file -",
         "rack-gateway --config f --json serve",
         "rack-gateway login https://g.example.com --name prod --device --ca-file ca.pem",
         "rack-gateway login --no-browser",
@@ -186,6 +198,7 @@ fn help_is_as_it_was() {
                   tokens
       config      Look at the configuration without starting anything
       migrate     Bring the database's schema up to date (`serve` does it too)
+      rotate-key  Give the gateway another APP_SECRET_KEY, while it is stopped
       login       Sign in to a gateway
       logout      End the session, at the gateway and on this machine
       whoami      Show who the gateway takes you for
@@ -200,6 +213,8 @@ fn help_is_as_it_was() {
       grants      Show and change the roles of persons and groups on single apps
       elevate     Ask for a role for a while, and decide about those that others ask for
       approvals   Ask for approvals of deploys, decide about them, and check what was signed
+      env         Show and change the environment of an app
+      reveal      Show values of an app in plaintext, once or for a while
       access      Write who can do what, for a review
       factors     List, add and remove your second factors
       sessions    List and end sessions

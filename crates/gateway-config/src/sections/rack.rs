@@ -15,7 +15,7 @@ const EXPECTED_RACK: &str = "the rack's address; write a host, host:port, or a U
 pub(crate) fn rack(resolver: &mut Resolver<'_>) -> Option<Rack> {
     let url = resolver.one(&keys::RACK_HOST, rack_url);
     let username = resolver.one(&keys::RACK_USERNAME, username);
-    let token = resolver.secret(&keys::RACK_TOKEN);
+    let token = resolver.followed_secret(&keys::RACK_TOKEN);
     let name = resolver.optional(&keys::RACK_NAME, name);
     let tls = upstream_tls(resolver, url.as_ref());
     let token = token.and_then(|token| resolver.required(&keys::RACK_TOKEN, token));
@@ -24,7 +24,8 @@ pub(crate) fn rack(resolver: &mut Resolver<'_>) -> Option<Rack> {
         resolver.warnings.push(Warning::RackWithoutTls { host: host_of(&url) });
     }
     let name = name?.unwrap_or_else(|| host_of(&url));
-    Some(Rack { url, username: username?, token: token?, tls: tls?, name })
+    let (token, token_from) = token?;
+    Some(Rack { url, username: username?, token, token_from, tls: tls?, name })
 }
 
 pub(crate) fn routes(resolver: &mut Resolver<'_>) -> Option<Routes> {

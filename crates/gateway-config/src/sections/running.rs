@@ -91,7 +91,7 @@ pub(crate) fn secrets(resolver: &mut Resolver<'_>) -> Option<Secrets> {
 }
 
 /// A pattern of nothing but `*`, or nearly so, would show every secret.
-fn is_env_pattern(text: &str) -> bool {
+pub(crate) fn is_env_pattern(text: &str) -> bool {
     let name = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
     let long_enough = name.len() >= 2 || (!name.is_empty() && name == text);
     long_enough && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -53,7 +53,8 @@ fn from_file(located: &LocatedSetting, settings: &mut Settings, faults: &mut Vec
             SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_),
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_),
         ) => Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() }),
     };
     match (parsed, app) {
@@ -151,6 +152,10 @@ fn fault_kind(fault: SettingFault) -> FaultKind {
         SettingFault::NotImages { text } => FaultKind::Malformed {
             value: text,
             expected: "patterns of images separated by blanks: SERVICE=PATTERN or *=PATTERN, at most 50",
+        },
+        SettingFault::NotKeyPatterns { text } => FaultKind::Malformed {
+            value: text,
+            expected: "environment keys separated by commas, such as DATABASE_URL,STRIPE_* (one * at the start or the end, with at least two other characters)",
         },
         SettingFault::OutOfRange { text, least, most } => FaultKind::OutOfRange { value: text, least, most },
     }

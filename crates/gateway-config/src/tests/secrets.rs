@@ -55,10 +55,16 @@ fn references_are_followed_once() {
     fails("file:/s/empty", "is set but empty");
     fails("file:/s/two-lines", "on one line without control characters");
     fails("file:/s/writable", "run `chmod o-w /s/writable`");
-    fails(
-        "vault:secret/rack#token",
-        "`vault:…` is not available in this version; write env:NAME or file:/path",
-    );
+    fails("vault:secret", "`vault:…` is not available in this version; write env:NAME or file:/path");
+}
+
+#[test]
+fn the_racks_token_may_be_kept_where_it_changes() {
+    let kept = |reference: &str| token(reference).unwrap().rack.token_from.map(|kept| kept.to_string());
+    assert_eq!(kept("vault:secret/rack#token").as_deref(), Some("vault:secret/rack#token"));
+    assert_eq!(kept("file:/s/plain").as_deref(), Some("file:/s/plain"));
+    assert_eq!(kept("the token itself"), None);
+    assert!(token("vault:secret/rack#token").unwrap().rack.token.expose().is_empty());
 }
 
 #[test]

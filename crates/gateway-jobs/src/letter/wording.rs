@@ -18,6 +18,7 @@ const CHECK: &str = "If nobody should have done this, look at the audit log.";
 const ACCOUNT: &str = "/app/account";
 const APPROVALS: &str = "/app/approvals";
 const ELEVATIONS: &str = "/app/elevations";
+const REVEALS: &str = "/app/reveals";
 const FACTORS: &str = "/app/account/factors";
 const HOME: &str = "/app";
 const TOKENS: &str = "/app/tokens";
@@ -178,6 +179,25 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             ];
             approval_decided(*approved, app, facts)
         }
+        Notice::ValuesRevealed { by, app, what, length, reason, email: _ } => {
+            let mut facts = vec![("By", by.clone()), ("App", app.clone()), ("Values", what.clone())];
+            facts.extend(length.clone().map(|length| ("For", length)));
+            facts.push(("Reason", reason.clone()));
+            values_revealed(audience, app, facts)
+        }
+    }
+}
+
+fn values_revealed(audience: Audience, app: &str, facts: Vec<(&'static str, String)>) -> Words {
+    Words {
+        subject: format!("values of {} were revealed", clean(app)),
+        intro: "Somebody sees values of an app of the rack {rack} in plaintext. Which ones, and why, is in the audit log.",
+        facts,
+        advice: match audience {
+            Audience::Person => NOT_YOU,
+            Audience::Admin => CHECK,
+        },
+        page: Some(REVEALS),
     }
 }
 

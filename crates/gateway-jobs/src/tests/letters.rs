@@ -55,6 +55,14 @@ fn all(name: &str) -> Vec<Notice> {
             ends: None,
             by: name(),
         },
+        Notice::ValuesRevealed {
+            email: email(),
+            by: name(),
+            app: name(),
+            what: name(),
+            length: Some("5m".to_owned()),
+            reason: name(),
+        },
         Notice::TokenCreated {
             token: name(),
             owner: email(),

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::identify::service_host;
 use super::inspect::{Asked, Inspected};
+use super::plaintext::Plaintext;
 use super::record::Recorded;
 use super::reveal;
 use super::service;
@@ -47,7 +48,7 @@ pub(crate) async fn forward(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
-    let (inspected, receipt) = recorded.into_parts();
+    let (inspected, receipt, plaintext) = recorded.into_parts();
     // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
         Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
@@ -57,7 +58,7 @@ pub(crate) async fn forward(
         Asked::Rack { .. } if inspected.socket => {
             Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
         }
-        Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
+        Asked::Rack { .. } => rack(plane, inspected, plaintext, outcome).await?,
         Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
             Box::pin(tunnel::open(plane, inspected, outcome, asker)).await?
         }
@@ -104,6 +105,7 @@ async fn own(
         caller: inspected.caller,
         facts: inspected.facts,
         request_id: outcome.request_id,
+        rack: plane.clone(),
     };
     let stepped_up = web_session.filter(|_| outcome.is_stepped_up());
     match plane.parts.control.serve(request).await {
@@ -197,6 +199,7 @@ fn no_such_operation() -> Problem {
 async fn rack(
     plane: &Arc<DataPlane>,
     inspected: Inspected,
+    plaintext: Option<Plaintext>,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
@@ -234,8 +237,16 @@ async fn rack(
     };
     match exchanged {
         Ok((request, response)) => {
-            let mut reply = reveal::reveal(plane, &caller, &request, response).await?;
-            if reply.body().is_streamed() {
+            let mut reply = reveal::reveal(plane, &caller, &request, response, plaintext.as_ref()).await?;
+            if let Some(plaintext) = plaintext.filter(|_| reply.body().is_streamed()) {
+                let over = plaintext.over(plane.clone(), caller.principal);
+                reply.body_mut().until(async move {
+                    tokio::select! {
+                        reason = standing.revoked() => reason,
+                        reason = over => reason,
+                    }
+                });
+            } else if reply.body().is_streamed() {
                 reply.body_mut().until(async move { standing.revoked().await });
             }
             ControlFlow::Continue(reply)

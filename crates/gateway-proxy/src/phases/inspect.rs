@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use gateway_app::control::OwnQuestion;
@@ -14,7 +14,7 @@ use gateway_app::rules::Rules;
 use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy, UpstreamBody};
 use gateway_identity::InlineFactor;
 use gateway_policy::OwnRoute;
-use gateway_secrets::{HandleKey, KnownValues, mask_env_for_log, mask_for_log};
+use gateway_secrets::{HandleKey, KnownValues, Masker, mask_env_for_log, mask_for_log};
 use gateway_services::ServiceRequest;
 use gateway_types::{
     Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind, Resource, Timestamp,
@@ -38,7 +38,7 @@ use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
 use crate::reply::Asker;
 
-/// What the digest of a rack request's values is keyed with.
+/// What the digest of a request's values is keyed with.
 const TARGET_KEY: &str = "step-up-target/v1";
 
 /// The largest body of one of the gateway's own operations, in bytes.
@@ -356,10 +356,16 @@ impl Asked {
                 }
                 let mut text = form_urlencoded::Serializer::new(String::new());
                 text.extend_pairs(form);
-                let mut digest = digest::Context::new(&digest::SHA256);
+                // Keyed too: a body may hold the new value of a secret, and what is kept must not tell a guess.
+                let key = plane.parts.store.derive_key(TARGET_KEY);
+                let mut digest = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
                 digest.update(body);
                 digest.update(text.finish().as_bytes());
-                format!("{place} sha256:{}", HEXLOWER.encode(digest.finish().as_ref()))
+                let digest = digest.sign();
+                format!(
+                    "{place} with values {}",
+                    HEXLOWER.encode(digest.as_ref().get(..16).unwrap_or_default())
+                )
             }
         }
     }
@@ -395,7 +401,7 @@ pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<St
                         Secrecy::Plain => parameter.value.clone(),
                         Secrecy::Scanned => scanned(&key, &known, parameter),
                         Secrecy::Secret if parameter.name == "env" => {
-                            mask_env_for_log(&key, &plane.parts.plain_keys, &parameter.value)
+                            mask_env_for_log(&key, &plane.plain_keys(resource.app_name()), &parameter.value)
                         }
                         Secrecy::Secret => mask_for_log(&key, &parameter.name, &parameter.value),
                         Secrecy::SecretValues => masked_map(&key, request, parameter),
@@ -419,7 +425,8 @@ fn scanned(key: &HandleKey, known: &KnownValues, parameter: &Parameter) -> Strin
     match parameter.name.as_str() {
         "build-args" => mask_assignments(key, &parameter.value),
         "url" if parameter.value.contains('@') => mask_for_log(key, "url", &parameter.value),
-        _ => known.mask(&parameter.value),
+        // The log shows no secret in whatever spelling.
+        _ => Masker::new(known).mask(&parameter.value),
     }
 }
 

@@ -7,6 +7,7 @@ use gateway_types::{Layer, Problem, ProblemKind};
 
 use super::authorize::Authorized;
 use super::inspect::{Inspected, logged_parameters};
+use super::plaintext::{self, Plaintext};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -17,11 +18,12 @@ use crate::plane::DataPlane;
 pub struct Recorded {
     authorized: Authorized,
     receipt: Option<Receipt>,
+    plaintext: Option<Plaintext>,
 }
 
 impl Recorded {
-    pub(super) fn into_parts(self) -> (Inspected, Option<Receipt>) {
-        (self.authorized.into_inspected(), self.receipt)
+    pub(super) fn into_parts(self) -> (Inspected, Option<Receipt>, Option<Plaintext>) {
+        (self.authorized.into_inspected(), self.receipt, self.plaintext)
     }
 }
 
@@ -31,8 +33,12 @@ pub(crate) async fn record(
     authorized: Authorized,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Recorded> {
+    let plaintext = match plaintext::time_of(plane, authorized.inspected()) {
+        Some(time) => Some(Box::pin(plaintext::record(plane, time, outcome)).await?),
+        None => None,
+    };
     if !authorized.inspected().asked.operation().class.needs_intent() {
-        return ControlFlow::Continue(Recorded { authorized, receipt: None });
+        return ControlFlow::Continue(Recorded { authorized, receipt: None, plaintext });
     }
     let inspected = authorized.inspected();
     if inspected.asked.holds_scanned_text() {
@@ -44,18 +50,23 @@ pub(crate) async fn record(
     match Box::pin(plane.parts.store.audit().append(outcome.intent_event())).await {
         Ok(receipt) => {
             outcome.recorded(receipt.index);
-            ControlFlow::Continue(Recorded { authorized, receipt: Some(receipt) })
+            ControlFlow::Continue(Recorded { authorized, receipt: Some(receipt), plaintext })
         }
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "an intent could not be recorded; the request is refused"
             );
-            refuse(Problem::new(
-                ProblemKind::CannotRecord,
-                Layer::Audit,
-                "the audit log cannot be written, so nothing that has an effect may pass",
-            ))
+            refuse(cannot_record())
         }
     }
+}
+
+/// The refusal of what could not be recorded.
+pub(super) fn cannot_record() -> Problem {
+    Problem::new(
+        ProblemKind::CannotRecord,
+        Layer::Audit,
+        "the audit log cannot be written, so nothing that has an effect may pass",
+    )
 }

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use gateway_convox::RackRequest;
-use gateway_secrets::{Redaction, redact_json};
+use gateway_secrets::{Masker, Redaction, redact_json};
 use gateway_types::{Caller, Layer, Problem, ProblemKind};
-use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
 
 use super::inspect::RACK_SCOPE;
+use super::plaintext::Plaintext;
 use crate::body::{BodyError, ReplyBody, collect};
 use crate::environment;
 use crate::flow::{Flow, refuse};
@@ -26,18 +27,22 @@ pub(crate) async fn reveal(
     caller: &Caller,
     request: &RackRequest,
     response: Response<RackBody>,
+    plaintext: Option<&Plaintext>,
 ) -> Flow<Response<ReplyBody>> {
     let status = response.status();
     match status.as_u16() {
-        401 => refuse(bad_upstream(
-            "the rack refused the gateway's own credential; whoever runs the gateway must look at RACK_TOKEN",
-        )),
+        401 => {
+            plane.parts.upstream.note_refusal();
+            refuse(bad_upstream(
+                "the rack refused the gateway's own credential; whoever runs the gateway must look at RACK_TOKEN",
+            ))
+        }
         100..=199 | 300..=399 => {
             refuse(bad_upstream("the rack answered with a redirect or an upgrade that was not asked for"))
         }
         400.. => Box::pin(error_reply(plane, request, response)).await,
         _ if request.row().secrets.is_empty() => ControlFlow::Continue(stream(request, response)),
-        _ => Box::pin(labelled(plane, caller, request, response)).await,
+        _ => Box::pin(labelled(plane, caller, request, response, plaintext)).await,
     }
 }
 
@@ -86,7 +91,7 @@ async fn error_reply(
         return refuse(bad_upstream("the rack's error text cannot be shown"));
     };
     let resource = request.resource();
-    let masked = plane.known.of(resource.app_name().unwrap_or(RACK_SCOPE)).mask(text);
+    let masked = Masker::new(&plane.known.of(resource.app_name().unwrap_or(RACK_SCOPE))).mask(text);
     let mut reply = Response::new(ReplyBody::whole(masked));
     *reply.status_mut() = head.status;
     copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
@@ -98,6 +103,7 @@ async fn labelled(
     caller: &Caller,
     request: &RackRequest,
     response: Response<RackBody>,
+    plaintext: Option<&Plaintext>,
 ) -> Flow<Response<ReplyBody>> {
     let (head, body) = response.into_parts();
     let coding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
@@ -109,11 +115,31 @@ async fn labelled(
     let Ok(body) = collect(body.map_err(BodyError::Broken), LABELLED_REPLY_LIMIT_BYTES).await else {
         return refuse(bad_upstream("the rack's reply ended early or is too large"));
     };
-    let body = if says_nothing(&body) { body } else { redacted(plane, caller, request, body).await? };
-    let mut reply = Response::new(ReplyBody::whole(body));
+    // The time may have ended while the rack was asked.
+    let body = if says_nothing(&body) {
+        ReplyBody::whole(body)
+    } else if plaintext.is_some_and(|plaintext| plaintext.is_open(plane, &caller.principal)) {
+        ReplyBody::pieces(as_it_is(plane, caller, request, body).await?)
+    } else {
+        ReplyBody::whole(redacted(plane, caller, request, body).await?)
+    };
+    let mut reply = Response::new(body);
     *reply.status_mut() = head.status;
     copy(&head.headers, reply.headers_mut(), CONTENT_TYPE);
+    if reply.body().is_streamed() {
+        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     ControlFlow::Continue(reply)
+}
+
+/// A reply with its values, for whoever may read them now. The rack's own credential is nobody's.
+async fn as_it_is(plane: &DataPlane, caller: &Caller, request: &RackRequest, body: Bytes) -> Flow<Bytes> {
+    environment::learn(plane, caller, request, &body).await;
+    if plane.parts.upstream.is_credential_in(&body) {
+        tracing::error!("a reply of the rack held the rack's own credential; it was not passed on");
+        return refuse(bad_upstream("the rack's reply holds the rack's own credential and is not passed on"));
+    }
+    ControlFlow::Continue(body)
 }
 
 /// An app's parameters that the caller wrote itself a while ago are shown as it wrote them.
@@ -144,6 +170,7 @@ async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, bod
         true => environment::known_values(plane, caller, resource.app_name()).await,
         false => plane.known.of(scope),
     };
+    let plain = plane.plain_keys(resource.app_name());
     let redaction = Redaction {
         labels,
         keyring: &plane.parts.keyring,
@@ -151,7 +178,7 @@ async fn redacted(plane: &DataPlane, caller: &Caller, request: &RackRequest, bod
         item_scope_field: (resource.app_name().is_none()
             && request.operation().action.as_str() == "convox:app:list")
             .then_some("name"),
-        plain: &plane.parts.plain_keys,
+        plain: &plain,
         known: &known,
     };
     match redact_json(&body, &redaction) {

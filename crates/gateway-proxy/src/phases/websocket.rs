@@ -73,7 +73,7 @@ pub(crate) async fn open(
         // An answer that cannot be passed on is told in the socket, where the client shows the reason.
         asker.put_back(socket);
         let response = response.map(RackBody::alone);
-        return reveal::reveal(plane, &inspected.caller, request, response).await;
+        return reveal::reveal(plane, &inspected.caller, request, response, None).await;
     }
     if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
         let problem =

@@ -15,8 +15,11 @@ use tokio::time::Instant;
 /// How long the content of a file is taken as it was read.
 const FILE_FRESH: Duration = Duration::from_secs(1);
 
+/// The longest time between two renewals of the token for Vault.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
 /// How long an answer of Vault is taken as it was.
-const VAULT_FRESH: Duration = Duration::from_secs(60);
+pub(crate) const VAULT_FRESH: Duration = Duration::from_secs(60);
 
 /// The largest file of a secret, in bytes.
 const FILE_LIMIT_BYTES: u64 = 256 * 1024;
@@ -97,11 +100,13 @@ pub(crate) struct SecretReader {
     vault: Option<VaultAccess>,
     fetch: Arc<dyn Fetch>,
     seen: Mutex<HashMap<SecretRef, (Instant, Secret<String>)>>,
+    /// When the token for Vault is to be renewed; `None` = at once.
+    renewal: Mutex<Option<Instant>>,
 }
 
 impl SecretReader {
     pub(crate) fn new(environment: Environment, vault: Option<VaultAccess>, fetch: Arc<dyn Fetch>) -> Self {
-        Self { environment, vault, fetch, seen: Mutex::default() }
+        Self { environment, vault, fetch, seen: Mutex::default(), renewal: Mutex::default() }
     }
 
     /// The secret behind a reference.
@@ -162,7 +167,8 @@ impl SecretReader {
         seen.insert(reference.clone(), (Instant::now(), secret));
     }
 
-    async fn follow(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+    /// What stands behind a reference at this moment, whatever was seen before.
+    pub(crate) async fn follow(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
         match reference {
             SecretRef::Env(name) => Err(SecretError::Unset { name: name.clone() }),
             SecretRef::File(path) => one_line(content_of(path).await?.expose(), reference),
@@ -173,6 +179,53 @@ impl SecretReader {
                 one_line(value.and_then(serde_json::Value::as_str).ok_or_else(missing)?, reference)
             }
         }
+    }
+
+    /// Renews the token for Vault when half of its time is over. One in a file is renewed by whoever writes the file,
+    /// and one that Vault does not renew (a root token, one with a fixed end) is used as long as it is good.
+    ///
+    /// Source: Vault's documentation of the token auth method, "Renew a token (self)".
+    pub(crate) async fn renew(&self) {
+        let Some(VaultAccess { token: VaultToken::Value(token), .. }) = &self.vault else { return };
+        let due = *self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if due.is_some_and(|due| Instant::now() < due) {
+            return;
+        }
+        let next = match self.renewed(token).await {
+            Ok(Some(lease)) => lease.div_f64(2.0).clamp(VAULT_FRESH, LONGEST_LEASE),
+            Ok(None) => LONGEST_LEASE,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the token for Vault could not be renewed; it is tried again"
+                );
+                VAULT_FRESH
+            }
+        };
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + next);
+    }
+
+    /// For how long Vault lets the token live from now on; `None` when it does not renew it.
+    async fn renewed(&self, token: &Secret<String>) -> Result<Option<Duration>, SecretError> {
+        let vault = self.vault.as_ref().ok_or(SecretError::NoVault)?;
+        let mut request = Request::post(format!("{}/v1/auth/token/renew-self", vault.address))
+            .header("x-vault-token", token.expose())
+            .header("x-vault-request", "true")
+            .header("content-type", "application/json");
+        if let Some(namespace) = &vault.namespace {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        let answer = self.fetch.fetch(request.body(b"{}".to_vec())?).await?;
+        match answer.status().as_u16() {
+            200 => {}
+            // Not one that can be renewed.
+            400 | 403 => return Ok(None),
+            status => return Err(SecretError::VaultRefused { status, place: "the token".to_owned() }),
+        }
+        let place = || SecretError::Malformed { place: "the answer to the renewal".to_owned() };
+        let answer: serde_json::Value = serde_json::from_slice(answer.body()).map_err(|_| place())?;
+        let lease = answer.pointer("/auth/lease_duration").and_then(serde_json::Value::as_u64);
+        Ok(lease.filter(|seconds| *seconds > 0).map(Duration::from_secs))
     }
 
     /// Source: Vault's documentation of the KV secrets engine, version 2, "Read secret version".
@@ -222,3 +275,6 @@ fn one_line(text: &str, reference: &SecretRef) -> Result<Secret<String>, SecretE
     }
     Ok(Secret::new(line.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn changes_keep_the_order() {
+    let check = |env: &str, set: &str, unset: &[&str], expected: &str| {
+        let parse = |text: &str| EnvText::parse(&text.replace(' ', "\n")).unwrap();
+        let changed = parse(env).changed(&parse(set), unset.iter().copied());
+        assert_eq!(changed.to_text().replace('\n', " "), expected);
+        let names: Vec<&str> =
+            expected.split(' ').filter_map(|pair| pair.split_once('=')).map(|pair| pair.0).collect();
+        assert_eq!(changed.entries().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+    };
+    check("A=1 B=2 C=3", "B=9 D=4", &["A"], "B=9 C=3 D=4");
+    check("A=1", "A=2", &["A", "X"], "A=2");
+    check("A=1", "", &[], "A=1");
+    let (one, other) = (EnvText::parse("A=1\nB=2\nD=1").unwrap(), EnvText::parse("D=1\nC=3\nB=3").unwrap());
+    assert_eq!(one.difference(&other), ["A", "B", "C"]);
+}

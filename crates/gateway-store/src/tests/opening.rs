@@ -73,6 +73,8 @@ async fn migrations_apply_once() {
             "proven",
             "approvals",
             "approval_moves",
+            "reveals",
+            "rotation",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

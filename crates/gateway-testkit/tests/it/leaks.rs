@@ -211,6 +211,7 @@ struct Written {
     image: String,
     shell: String,
     misplaced: String,
+    own_api: String,
 }
 
 impl Written {
@@ -225,11 +226,13 @@ impl Written {
             image: canary("image"),
             shell: canary("shell"),
             misplaced: canary("misplaced"),
+            own_api: canary("ownapi"),
         }
     }
 
     async fn write(&self, asking: &mut Asking<'_>, token: &str) {
-        let Self { env, registry, certificate, config, parameter, process, image, shell, misplaced } = self;
+        let Self { env, registry, certificate, config, parameter, process, image, shell, misplaced, own_api } =
+            self;
         let encoded = |text: &str| STANDARD.encode(text).replace('=', "%3D").replace('+', "%2B");
         let form = format!("env=DATABASE_PASSWORD%3D{env}%0APLAIN%3Dvalue");
         assert_eq!(asking.form("POST", "/apps/myapp/releases", token, &form).await, 200);
@@ -271,6 +274,17 @@ impl Written {
         ] {
             asking.ask("GET", target, token, &[], b"").await;
         }
+        // Through the gateway's own API: taken, refused, and not read at all.
+        let json = [("Content-Type", "application/json")];
+        for (body, status) in [
+            (format!("{{\"set\":{{\"API_KEY\":\"{own_api}\"}}}}"), 200),
+            (format!("{{\"set\":{{\"API_KEY\":\"{own_api}\\n\"}}}}"), 400),
+            (format!("{{\"set\":{{\"API_KEY\":[\"{own_api}\"]}}}}"), 400),
+        ] {
+            let put = asking.ask("PUT", "!/api/v1/apps/myapp/env", token, &json, body.as_bytes()).await;
+            assert_eq!(put, status, "{body}");
+        }
+        asking.ask("GET", "!/api/v1/apps/myapp/env", token, &[], b"").await;
         self.misplace(asking, token, misplaced).await;
     }
 
@@ -409,6 +423,7 @@ async fn check_whole_gateway(database: Database) {
         planted("the resource's password", "dbpa55@resource", true),
         planted("a misplaced secret", &written.misplaced, false),
         planted("a variable", &written.env, true),
+        planted("a variable of the gateway's own API", &written.own_api, true),
         planted("a registry's password", &written.registry, true),
         planted("a certificate's key", &written.certificate, true),
         planted("a config's value", &written.config, true),

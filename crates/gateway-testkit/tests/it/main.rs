@@ -46,6 +46,7 @@ mod rack_tls;
 mod rates;
 mod replay;
 mod rights;
+mod secrets;
 mod service_changes;
 mod service_kit;
 mod service_sockets;

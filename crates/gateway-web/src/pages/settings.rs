@@ -87,14 +87,19 @@ impl ValueForm {
             shown: match shown.value {
                 SettingValue::Switch(true) => "on".to_owned(),
                 SettingValue::Switch(false) => "off".to_owned(),
-                SettingValue::Labels(ref labels) if labels.is_empty() => "none".to_owned(),
+                SettingValue::Labels(ref names) | SettingValue::KeyPatterns(ref names)
+                    if names.is_empty() =>
+                {
+                    "none".to_owned()
+                }
                 SettingValue::Images(ref images) if images.is_empty() => "any".to_owned(),
                 SettingValue::Duration(_)
                 | SettingValue::Number(_)
                 | SettingValue::TimeZone(_)
                 | SettingValue::Labels(_)
                 | SettingValue::Word(_)
-                | SettingValue::Images(_) => value,
+                | SettingValue::Images(_)
+                | SettingValue::KeyPatterns(_) => value,
             },
         }
     }
@@ -168,17 +173,23 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
         default: match key.default_value() {
             SettingValue::Switch(true) => "on".to_owned(),
             SettingValue::Switch(false) => "off".to_owned(),
-            SettingValue::Labels(labels) if labels.is_empty() => "none".to_owned(),
+            SettingValue::Labels(names) | SettingValue::KeyPatterns(names) if names.is_empty() => {
+                "none".to_owned()
+            }
             SettingValue::Images(images) if images.is_empty() => "any".to_owned(),
             other @ (SettingValue::Duration(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_)) => other.to_string(),
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_)) => other.to_string(),
         },
         is_switch: matches!(key.default_value(), SettingValue::Switch(_)),
-        is_required: !matches!(key.default_value(), SettingValue::Labels(_) | SettingValue::Images(_)),
+        is_required: !matches!(
+            key.default_value(),
+            SettingValue::Labels(_) | SettingValue::Images(_) | SettingValue::KeyPatterns(_)
+        ),
         for_apps: key.scope() == SettingScope::GatewayOrApp,
         values,
     }

@@ -71,6 +71,7 @@ async fn gateway(names: &[&str]) -> Sample {
         own: app.own.clone(),
         settings: app.settings.clone(),
         entitlements: app.entitlements.clone(),
+        reveal_times: app.reveal_times.clone(),
         rack_name: app.rack_name.clone(),
         domain: None,
         plain_address: None,

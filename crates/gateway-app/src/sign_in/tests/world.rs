@@ -193,6 +193,7 @@ impl World {
             entropy: Arc::new(OsEntropy),
             settings: InForce::read(&store, configured).await.unwrap(),
             entitlements: crate::entitlements::Entitlements::read(&store).await.unwrap(),
+            reveal_times: crate::reveal_times::RevealTimes::read(&store).await.unwrap(),
             store,
             rules: Arc::new(RulesInForce::of_policy(PolicyEngine::new(operations, &[]).unwrap())),
             own,

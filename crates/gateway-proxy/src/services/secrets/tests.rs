@@ -1,0 +1,65 @@
+use gateway_identity::oidc::Answer;
+use http::Response;
+
+use super::*;
+
+/// A Vault that answers each request with the next of these.
+#[derive(Debug)]
+struct Vault {
+    answers: Mutex<Vec<(u16, &'static str)>>,
+    seen: Mutex<Vec<String>>,
+}
+
+impl Fetch for Vault {
+    fn fetch(&self, request: Request<Vec<u8>>) -> Answer<'_> {
+        let token = request.headers()["x-vault-token"].to_str().unwrap().to_owned();
+        self.seen.lock().unwrap().push(format!("{} {} {token}", request.method(), request.uri().path()));
+        let (status, body) = self.answers.lock().unwrap().remove(0);
+        let answer = Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+fn reader(token: VaultToken, answers: &[(u16, &'static str)]) -> (SecretReader, Arc<Vault>) {
+    let vault = Arc::new(Vault { answers: Mutex::new(answers.to_vec()), seen: Mutex::default() });
+    let access = VaultAccess { address: "http://vault".to_owned(), token, namespace: None };
+    (SecretReader::new(Environment::default(), Some(access), vault.clone()), vault)
+}
+
+/// In how many seconds the token is renewed next, roughly.
+fn next(reader: &SecretReader) -> u64 {
+    let due = reader.renewal.lock().unwrap().expect("a next time");
+    due.duration_since(Instant::now()).as_secs() + 1
+}
+
+#[tokio::test]
+async fn the_token_for_vault_is_renewed_at_half_of_its_time() {
+    let answers = [
+        (200, "{\"auth\":{\"lease_duration\":1000}}"),
+        (503, "{}"),
+        (400, "{\"errors\":[\"not renewable\"]}"),
+    ];
+    let (reader, vault) = reader(VaultToken::Value(Secret::new("t".to_owned())), &answers);
+    let asked = || vault.seen.lock().unwrap().len();
+    let let_it_be_due = || *reader.renewal.lock().unwrap() = Some(Instant::now());
+    reader.renew().await;
+    assert_eq!(*vault.seen.lock().unwrap(), ["POST /v1/auth/token/renew-self t"]);
+    assert!((490..=500).contains(&next(&reader)), "{}", next(&reader));
+    reader.renew().await;
+    assert_eq!(asked(), 1, "not before half of its time is over");
+    // Vault was away: soon again. Then it does not renew: not often.
+    let_it_be_due();
+    reader.renew().await;
+    assert!((50..=60).contains(&next(&reader)), "{}", next(&reader));
+    let_it_be_due();
+    reader.renew().await;
+    assert_eq!(asked(), 3);
+    assert!((3590..=3600).contains(&next(&reader)), "{}", next(&reader));
+}
+
+#[tokio::test]
+async fn a_token_in_a_file_is_renewed_by_whoever_writes_it() {
+    let (reader, vault) = reader(VaultToken::File("/nowhere".into()), &[]);
+    reader.renew().await;
+    assert!(vault.seen.lock().unwrap().is_empty());
+}
