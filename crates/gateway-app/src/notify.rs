@@ -208,15 +208,25 @@ pub enum Notice {
         /// Who decided.
         by: String,
     },
+    /// Parameters of the rack were changed. To whoever changed them and to the admins.
+    RackParametersChanged {
+        /// The person's address; `None` = no person is behind it whom a mail reaches.
+        email: Option<String>,
+        /// Who changed them.
+        by: String,
+        /// The names of those that are others now. Their values are nobody's to mail.
+        names: Vec<String>,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
 pub const BACKUP_CODES_LOW: u32 = 3;
 
 impl Notice {
-    /// The address of the person it is about.
-    pub fn about(&self) -> &str {
+    /// The address of the person it is about; `None` = it is for the admins alone.
+    pub fn about(&self) -> Option<&str> {
         match self {
+            Notice::RackParametersChanged { email, .. } => email.as_deref(),
             Notice::Invited { email, .. }
             | Notice::RolesChanged { email, .. }
             | Notice::Locked { email, .. }
@@ -235,7 +245,7 @@ impl Notice {
             | Notice::GlassBroken { person: email, .. }
             | Notice::GlassEnded { person: email, .. }
             | Notice::ElevationAsked { email, .. }
-            | Notice::ElevationDecided { email, .. } => email,
+            | Notice::ElevationDecided { email, .. } => Some(email),
         }
     }
 
@@ -246,7 +256,8 @@ impl Notice {
             | Notice::Removed { .. }
             | Notice::GlassBroken { .. }
             | Notice::GlassEnded { .. }
-            | Notice::ElevationAsked { .. } => true,
+            | Notice::ElevationAsked { .. }
+            | Notice::RackParametersChanged { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }

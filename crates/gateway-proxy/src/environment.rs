@@ -498,6 +498,18 @@ pub(crate) async fn known_values(plane: &DataPlane, caller: &Caller, app: Option
     }
 }
 
+/// What the rack has at `target` now; `None` when it says that there is nothing.
+///
+/// # Errors
+/// `UpstreamUnreachable` when the rack cannot tell.
+pub(crate) async fn read_present(
+    plane: &DataPlane,
+    principal: &Principal,
+    target: &str,
+) -> Result<Option<serde_json::Value>, Problem> {
+    RackReader { plane, principal, app: super::phases::inspect::RACK_SCOPE }.read(target).await
+}
+
 /// Reads of the gateway's own, with the caller's name on them in the rack's log.
 struct RackReader<'a> {
     plane: &'a DataPlane,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use gateway_app::control::{Arrived, OwnHead, OwnReply, OwnRequest};
-use gateway_app::{cookies, csrf};
+use gateway_app::{Notice, cookies, csrf};
 use gateway_audit::Receipt;
 use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
 use gateway_services::Kind;
@@ -45,7 +45,7 @@ pub(crate) async fn forward(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
-    let (inspected, receipt) = recorded.into_parts();
+    let (inspected, receipt, notice) = recorded.into_parts();
     // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
         Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
@@ -55,7 +55,7 @@ pub(crate) async fn forward(
         Asked::Rack { .. } if inspected.socket => {
             Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
         }
-        Asked::Rack { .. } => rack(plane, inspected, outcome).await?,
+        Asked::Rack { .. } => rack(plane, inspected, notice, outcome).await?,
         Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
             Box::pin(tunnel::open(plane, inspected, outcome, asker)).await?
         }
@@ -195,6 +195,7 @@ fn no_such_operation() -> Problem {
 async fn rack(
     plane: &Arc<DataPlane>,
     inspected: Inspected,
+    notice: Option<Notice>,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
@@ -202,6 +203,7 @@ async fn rack(
     let Asked::Rack { mut request, body } = asked else { return refuse(no_such_operation()) };
     set_actor(&mut request, &caller.principal)?;
     let writes_environment = environment::writes(&request);
+    let is_told = notice.is_some();
     let exchange = Exchange {
         plane: plane.clone(),
         caller: caller.clone(),
@@ -209,10 +211,17 @@ async fn rack(
         headers: head.headers,
         body,
         counter: outcome.counter_in(),
+        notice,
     };
     let exchanged = if writes_environment {
         // A client that leaves must not free the environment while the rack is still at its write.
         tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
+    } else if is_told {
+        // Nobody keeps others from being told by leaving before the rack has answered.
+        tokio::select! {
+            exchanged = tokio::spawn(exchange.run()) => exchanged.unwrap_or_else(|_panicked| Err(Failure::Lost)),
+            reason = standing.revoked() => Err(Failure::Revoked(reason)),
+        }
     } else {
         tokio::select! {
             exchanged = exchange.run() => exchanged,
@@ -237,7 +246,7 @@ async fn rack(
         Err(Failure::Lost) => refuse(Problem::new(
             ProblemKind::UpstreamUnreachable,
             Layer::Network,
-            "the rack did not answer in time; whether the environment was changed is not known, so read it before you repeat",
+            "the rack did not answer in time; whether the change was made is not known, so read what is there before you repeat",
         )),
     }
 }
@@ -250,6 +259,8 @@ struct Exchange {
     headers: HeaderMap,
     body: Option<ClientBody>,
     counter: Arc<AtomicU64>,
+    /// What people are told once the rack took it.
+    notice: Option<Notice>,
 }
 
 /// Why an exchange came to nothing.
@@ -258,7 +269,7 @@ enum Failure {
     Upstream(UpstreamError),
     /// The caller lost the right to it meanwhile.
     Revoked(String),
-    /// The rack did not answer a write of an environment in time, or the exchange broke.
+    /// The rack did not answer a write in time, or the exchange broke.
     Lost,
 }
 
@@ -287,6 +298,9 @@ impl Exchange {
         };
         if sent.as_ref().is_ok_and(|response| response.status().is_success()) {
             environment::remember_typed(&self.plane, &self.caller.principal, &self.request, typed);
+            if let Some(notice) = self.notice.take() {
+                self.plane.parts.notices.notify(notice).await;
+            }
         }
         sent.map(|response| (self.request, response)).map_err(Failure::Upstream)
     }
