@@ -31,6 +31,7 @@ pub fn of_store(error: &StoreError) -> Problem {
         }
         StoreError::Locked { .. }
         | StoreError::WrongSecretKey
+        | StoreError::OtherRack
         | StoreError::SecretKeyMissing
         | StoreError::Url { .. }
         | StoreError::File { .. }
