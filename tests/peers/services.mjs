@@ -3,13 +3,14 @@
 //
 //   node services.mjs --gateway URL --email ADDRESS --shots DIRECTORY
 //
-// Last line on standard output: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on
+// Last line on standard output: {"done": true, "pages": N, "paths": [those of the gateway's own at a service's host]}. Any failure is an exit code that is not 0 and a reason on
 // standard error.
 
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import path from "node:path";
 import { chromium } from "playwright-core";
+import { lookAt } from "./looks.mjs";
 
 const { values: options } = parseArgs({
   options: { gateway: { type: "string" }, email: { type: "string" }, shots: { type: "string" } },
@@ -33,6 +34,7 @@ const page = await context.newPage();
 page.setDefaultTimeout(30_000);
 mkdirSync(options.shots, { recursive: true });
 let pages = 0;
+const paths = [];
 async function shot(name) {
   pages += 1;
   await page.screenshot({ path: path.join(options.shots, `${name}.png`) });
@@ -47,6 +49,14 @@ try {
   await page.waitForURL(`${wiki}/home?page=7`);
   check((await page.textContent("#who")) === options.email, `the wiki thinks that ${await page.textContent("#who")} calls`);
   await shot("wiki");
+
+  // The gateway's own page at the service's host.
+  const place = "/.rack-gateway/sign-out";
+  const shown = await page.goto(`${wiki}${place}`);
+  check(shown.status() === 200, `${place} answers ${shown.status()}`);
+  await lookAt(page, "host-sign-out", options.shots);
+  pages += 1;
+  paths.push(place);
 
   // The second host asks nobody anything.
   await page.goto(`${chart}/home`);
@@ -81,4 +91,4 @@ try {
 } finally {
   await browser.close();
 }
-process.stdout.write(`${JSON.stringify({ done: true, pages })}\n`);
+process.stdout.write(`${JSON.stringify({ done: true, pages, paths })}\n`);
