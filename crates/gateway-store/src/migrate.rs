@@ -45,6 +45,7 @@ const PROVIDERS: &str = include_str!("../migrations/20261122001400_providers.sql
 const MACHINES: &str = include_str!("../migrations/20261122001500_machines.sql");
 const ENTITLEMENTS: &str = include_str!("../migrations/20261122001600_entitlements.sql");
 const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
+const RACK: &str = include_str!("../migrations/20261122001750_rack.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -95,6 +96,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: ENTITLEMENTS,
     },
     Migration { stamp: 20_261_122_001_650, name: "proven", sqlite: PROVEN, postgres: PROVEN },
+    Migration { stamp: 20_261_122_001_750, name: "rack", sqlite: RACK, postgres: RACK },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -1,9 +1,8 @@
 //! The pages in a real browser: headless Chromium, driven by `tests/peers/browser.mjs`.
 
 use gateway_sim::idp::DevPerson;
-use gateway_store::NewUser;
 use gateway_testkit::{Authenticator, Database, Journey, Looked, RawClient, TestGateway};
-use gateway_types::{Role, RoleSet};
+use gateway_types::Role;
 use serde_json::{Value, json};
 
 const APP: &str = "/apps/myapp";
@@ -62,12 +61,6 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
         .idp_of(people.to_vec())
         .start()
         .await;
-    let auditor = NewUser {
-        email: "auditor@example.com".to_owned(),
-        name: "Auditor".to_owned(),
-        roles: RoleSet::of(Role::Auditor),
-    };
-    gateway.store().users().create(auditor).await.unwrap();
     let url = format!("http://localhost:{}", gateway.addr().port());
     let mut all = vec!["--refused", "stranger@example.org", "--auditor", "auditor@example.com"];
     all.extend_from_slice(options);
