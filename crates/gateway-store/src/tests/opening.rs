@@ -109,6 +109,7 @@ async fn migrations_apply_once() {
             "machines",
             "entitlements",
             "proven",
+            "rack",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

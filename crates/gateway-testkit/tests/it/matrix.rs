@@ -209,7 +209,7 @@ pub(super) fn golden() -> BTreeMap<String, BTreeMap<String, String>> {
         .collect()
 }
 
-fn engine() -> PolicyEngine {
+pub(super) fn engine() -> PolicyEngine {
     let mut operations = RouteTable::builtin().unwrap().operations();
     operations.extend(OwnTable::builtin().unwrap().operations());
     PolicyEngine::new(operations, &[]).unwrap()
