@@ -1,15 +1,17 @@
 // A person with a browser (Debian's Chromium, driven by playwright-core): signs in, sets up an authenticator, makes a
-// token, confirms a refused command, signs out. Looks at every page in both themes and at phone width, and asks axe.
+// token, lets a device in, confirms a refused command, signs out; then an auditor reads what it was. Looks at every page
+// in both themes and at phone width, and asks axe.
 //
 //   node browser.mjs --gateway URL --email ADDRESS --shots DIRECTORY [--without-javascript] [--refused ADDRESS]
-//                    [--provider dev|certified] [--insecure] [--only-sign-in]
+//                    [--auditor ADDRESS] [--provider dev|certified] [--insecure] [--only-sign-in]
 //
 // It asks its parent for what a browser cannot know, one line of JSON each on standard output, and reads the answer, one
 // line on standard input:
 //   {"ask": "code", "secret": "BASE32"}   -> the six digits that an authenticator with this secret shows now
 //   {"ask": "challenge"}                  -> the address at which a refused command can be confirmed
 //   {"ask": "repeat"}                     -> "ok" when the refused command passed now
-// Last line: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on standard error.
+//   {"ask": "device"}                     -> the code that a device shows which asks to be let in
+// Last line: {"done": true, "pages": N, "paths": [those that were looked at]}. Any failure is an exit code that is not 0 and a reason on standard error.
 
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
@@ -21,6 +23,7 @@ const { values: options } = parseArgs({
     gateway: { type: "string" },
     email: { type: "string" },
     refused: { type: "string" },
+    auditor: { type: "string" },
     shots: { type: "string" },
     provider: { type: "string", default: "dev" },
     "without-javascript": { type: "boolean", default: false },
@@ -52,10 +55,12 @@ page.on("requestfailed", (request) => {
 });
 
 let pages = 0;
+const paths = new Set();
 
 async function look(name) {
   if (options["only-sign-in"]) return;
   pages += 1;
+  paths.add(new URL(page.url()).pathname);
   await lookAt(page, name, javaScriptEnabled ? options.shots : undefined);
 }
 
@@ -167,6 +172,15 @@ async function run() {
   await visit("/app/tokens", "tokens");
   check(!(await page.content()).includes(token), "the token is shown once");
 
+  // Another secret for it, which takes a factor for this very action.
+  await page.locator('summary:has-text("Change")').first().click();
+  await page.locator('form[action$="/rotate"] input[name="_code"]').first().fill(await code(secret));
+  await page.locator('form[action$="/rotate"] button:has-text("Rotate")').first().click();
+  await page.locator("pre.secret code").waitFor();
+  const rotated = (await page.locator("pre.secret code").textContent()).trim();
+  check(rotated.startsWith("rgw_") && rotated !== token, "another secret is shown");
+  await look("token-rotated");
+
   // People.
   await visit("/app/users", "users");
   await page.fill('form[action="/app/users"] input[name="email"]', "new.person@example.com");
@@ -178,6 +192,31 @@ async function run() {
   await page.locator('a:has-text("new.person@example.com")').first().click();
   await page.waitForLoadState();
   await look("user");
+  await visit(`${new URL(page.url()).pathname}/sessions`, "user-sessions");
+
+  // Codes for emergencies.
+  await visit("/app/break-glass", "break-glass-none");
+  await page.locator('summary:has-text("Make codes")').click();
+  await page.fill('form[action="/app/break-glass"] input[name="_code"]', await code(secret));
+  await page.locator('form[action="/app/break-glass"] button:has-text("Make codes")').click();
+  await page.locator("ol.codes li").first().waitFor();
+  check((await page.locator("ol.codes li").count()) === 5, "five codes are shown");
+  await look("break-glass-codes");
+
+  // A device without a browser is let in.
+  const userCode = await ask({ ask: "device" });
+  await visit("/device", "device-code");
+  await page.fill('input[name="user_code"]', "BCDF-GHJK");
+  await page.locator('button:has-text("Show the device")').click();
+  await page.locator('[role="alert"]').waitFor();
+  await look("device-unknown");
+  await page.fill('input[name="user_code"]', userCode);
+  await page.locator('button:has-text("Show the device")').click();
+  await page.locator('button:has-text("Sign this device in")').waitFor();
+  await look("device");
+  await page.locator('button:has-text("Sign this device in")').click();
+  await page.locator('.notice[role="status"]').waitFor();
+  await look("device-let-in");
   for (const [place, name] of [
     ["/app/roles", "roles"],
     ["/app/groups", "groups"],
@@ -203,7 +242,11 @@ async function run() {
   await look("audit");
 
   // A command that was refused for want of a factor is confirmed here.
-  await page.goto(await ask({ ask: "challenge" }));
+  const challenge = await ask({ ask: "challenge" });
+  const token64 = encodeURIComponent(btoa(challenge.split("/").pop()));
+  const listener = encodeURIComponent("http://localhost:49152");
+  await visit(`/login/u2f?token=${token64}&callback_url=${listener}`, "step-up-console");
+  await page.goto(challenge);
   await look("step-up");
   await page.fill('input[name="code"]', await code(secret));
   await page.locator('button:has-text("Confirm")').click();
@@ -220,12 +263,24 @@ async function run() {
   await context.addCookies([last]);
   await page.goto(new URL("/app", options.gateway).href);
   check(page.url().includes("/auth/login"), "the old cookie opens nothing");
+  await context.clearCookies();
+  if (!options.auditor) return;
+
+  // Somebody who reads the log, and asks of a request why it was decided so.
+  await signIn(options.auditor);
+  await visit("/app/audit?q=token", "audit-of-all");
+  await page.locator('main a[href^="/app/audit/"]').first().click();
+  await page.waitForLoadState();
+  await look("audit-event");
+  await page.locator('main a[href^="/app/why/"]').first().click();
+  await page.waitForLoadState();
+  await look("why");
 }
 
 try {
   await run();
   check(complaints.length === 0, `the browser complains: ${complaints.join("; ")}`);
-  say({ done: true, pages });
+  say({ done: true, pages, paths: [...paths] });
 } catch (error) {
   const where = `${page.url()}: ${(await page.locator("main").innerText().catch(() => "")).slice(0, 600)}`;
   process.stderr.write(`${error.stack}\nat ${where}\n`);

@@ -48,8 +48,10 @@ async function plugIn(transport) {
 const pullOut = (authenticatorId) => devtools.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId });
 
 let pages = 0;
+const paths = new Set();
 async function look(name) {
   pages += 1;
+  paths.add(new URL(page.url()).pathname);
   await lookAt(page, name, options.shots);
 }
 
@@ -172,7 +174,7 @@ async function run() {
 try {
   await run();
   check(complaints.length === 0, `the browser complains: ${complaints.join("; ")}`);
-  say({ done: true, pages });
+  say({ done: true, pages, paths: [...paths] });
 } catch (error) {
   const where = `${page.url()}: ${(await page.locator("main").innerText().catch(() => "")).slice(0, 600)}`;
   process.stderr.write(`${error.stack}\nat ${where}\n${complaints.join("\n")}\n`);

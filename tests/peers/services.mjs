@@ -3,7 +3,7 @@
 //
 //   node services.mjs --gateway URL --email ADDRESS --shots DIRECTORY --canary SECRET
 //
-// Last line on standard output: {"done": true, "pages": N}. Any failure is an exit code that is not 0 and a reason on
+// Last line on standard output: {"done": true, "pages": N, "paths": [those of the gateway's own at a service's host]}. Any failure is an exit code that is not 0 and a reason on
 // standard error.
 
 import { mkdirSync } from "node:fs";
@@ -48,6 +48,7 @@ context.on("response", (response) => {
   told.push(Promise.all([response.url(), head, body]));
 });
 let pages = 0;
+const paths = [];
 async function shot(name) {
   pages += 1;
   await page.screenshot({ path: path.join(options.shots, `${name}.png`) });
@@ -62,6 +63,14 @@ try {
   await page.waitForURL(`${wiki}/home?page=7`);
   check((await page.textContent("#who")) === options.email, `the wiki thinks that ${await page.textContent("#who")} calls`);
   await shot("wiki");
+
+  // The gateway's own page at the service's host.
+  const place = "/.rack-gateway/sign-out";
+  const shown = await page.goto(`${wiki}${place}`);
+  check(shown.status() === 200, `${place} answers ${shown.status()}`);
+  await lookAt(page, "host-sign-out", options.shots);
+  pages += 1;
+  paths.push(place);
 
   // The second host asks nobody anything.
   await page.goto(`${chart}/home`);
@@ -142,4 +151,4 @@ try {
 } finally {
   await browser.close();
 }
-process.stdout.write(`${JSON.stringify({ done: true, pages })}\n`);
+process.stdout.write(`${JSON.stringify({ done: true, pages, paths })}\n`);

@@ -247,15 +247,25 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// Parameters of the rack were changed. To whoever changed them and to the admins.
+    RackParametersChanged {
+        /// The person's address; `None` = no person is behind it whom a mail reaches.
+        email: Option<String>,
+        /// Who changed them.
+        by: String,
+        /// The names of those that are others now. Their values are nobody's to mail.
+        names: Vec<String>,
+    },
 }
 
 /// From how many unused backup codes on, counting down, a person is told that they run out.
 pub const BACKUP_CODES_LOW: u32 = 3;
 
 impl Notice {
-    /// The address of the person it is about.
-    pub fn about(&self) -> &str {
+    /// The address of the person it is about; `None` = it is for the admins alone.
+    pub fn about(&self) -> Option<&str> {
         match self {
+            Notice::RackParametersChanged { email, .. } => email.as_deref(),
             Notice::Invited { email, .. }
             | Notice::RolesChanged { email, .. }
             | Notice::Locked { email, .. }
@@ -277,7 +287,7 @@ impl Notice {
             | Notice::ElevationDecided { email, .. }
             | Notice::ApprovalAsked { email, .. }
             | Notice::ApprovalDecided { email, .. }
-            | Notice::ValuesRevealed { email, .. } => email,
+            | Notice::ValuesRevealed { email, .. } => Some(email),
         }
     }
 
@@ -290,7 +300,8 @@ impl Notice {
             | Notice::GlassEnded { .. }
             | Notice::ElevationAsked { .. }
             | Notice::ApprovalAsked { .. }
-            | Notice::ValuesRevealed { .. } => true,
+            | Notice::ValuesRevealed { .. }
+            | Notice::RackParametersChanged { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }
             | Notice::Locked { .. }

@@ -6,6 +6,24 @@ use gateway_types::RoleSet;
 use crate::error::AppError;
 use crate::{Operator, record};
 
+/// A person, and whether this was the first sight of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// They were made by this call.
+    First(User),
+    /// They were there already.
+    Again(User),
+}
+
+impl Sight {
+    /// The person.
+    pub fn into_user(self) -> User {
+        match self {
+            Sight::First(user) | Sight::Again(user) => user,
+        }
+    }
+}
+
 /// The person with this address. Somebody whom the configuration's lists name (`listed`) is made at
 /// first sight; a row that exists is never touched.
 ///
@@ -16,10 +34,10 @@ pub async fn at_first_sight(
     operator: &Operator<'_>,
     email: &str,
     listed: RoleSet,
-) -> Result<User, AppError> {
+) -> Result<Sight, AppError> {
     let email = canonical_email(email);
     if let Some(user) = store.users().by_email(&email).await? {
-        return Ok(user);
+        return Ok(Sight::Again(user));
     }
     if listed.is_empty() {
         return Err(AppError::UnknownPerson { email });
@@ -31,10 +49,11 @@ pub async fn at_first_sight(
     record(store, event).await?;
     let new = NewUser { email: email.clone(), name: email.clone(), roles: listed };
     match store.users().create(new).await {
-        Ok(user) => Ok(user),
+        Ok(user) => Ok(Sight::First(user)),
         // Another instance saw the person at the same moment.
         Err(StoreError::Exists) => {
-            store.users().by_email(&email).await?.ok_or(AppError::UnknownPerson { email })
+            let user = store.users().by_email(&email).await?;
+            Ok(Sight::Again(user.ok_or(AppError::UnknownPerson { email })?))
         }
         Err(error) => Err(error.into()),
     }

@@ -33,6 +33,7 @@ pub fn of_store(error: &StoreError) -> Problem {
         | StoreError::WrongSecretKey
         | StoreError::Serving
         | StoreError::WeakKey { .. }
+        | StoreError::OtherRack
         | StoreError::SecretKeyMissing
         | StoreError::Url { .. }
         | StoreError::File { .. }

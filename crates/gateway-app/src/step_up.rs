@@ -8,8 +8,10 @@
 //! what it opens belongs to the session that was refused, not to the one that confirms.
 
 mod copied;
+mod few;
 mod lock;
 mod prove;
+mod young;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,15 +19,19 @@ use std::time::Duration;
 use gateway_identity::{Assertion, InlineFactor, TotpSecret};
 use gateway_store::{
     Asker, FactorKind, NewChallenge, OpenWindow, RightCode, Spent, Store, StoreError, Try, TryLimit,
+    UsedFactor,
 };
 use gateway_types::{
-    Caller, ChallengeId, FactorId, Layer, Operation, Principal, Problem, ProblemKind, Resource, SessionId,
-    StepUp, Timestamp, UserId,
+    Caller, ChallengeId, FactorId, Layer, Operation, Principal, Problem, ProblemKind, Remedy, RemedyKind,
+    Resource, SessionId, Timestamp, UserId,
 };
 
 pub use copied::{Copied, tell_of_copy};
+pub use few::tell_of_few_codes;
 pub use lock::{Lock, tell_of_lock};
 pub use prove::{Proven, prove};
+use young::is_young;
+pub use young::{YOUNG, was_enrolled_lately};
 
 use crate::factors::BACKUP_KEY;
 use crate::factors::passkeys::{self, Asked, Checked, Purpose};
@@ -109,14 +115,12 @@ pub async fn spend(
     let code = match right_code(checks, &giver, factor).await? {
         Found::Code(code) => code,
         Found::Before => {
-            was_right(store, user, session).await;
+            is_no_guess(store, user, session).await;
             return Ok(Spending::Before);
         }
         Found::Not(spending) => {
-            if spending == Spending::Unknown
-                && let Err(error) = step_ups.unchecked(user, session).await
-            {
-                stays_counted(&error);
+            if spending == Spending::Unknown {
+                is_no_guess(store, user, session).await;
             }
             return Ok(spending);
         }
@@ -127,7 +131,7 @@ pub async fn spend(
             Ok(Spending::Fresh(window))
         }
         Spent::Before(_) => {
-            was_right(store, user, session).await;
+            is_no_guess(store, user, session).await;
             Ok(Spending::Before)
         }
         Spent::Refused => Ok(not_spent(&code)),
@@ -225,6 +229,14 @@ async fn was_right(store: &Store, user: UserId, session: SessionId) {
     }
 }
 
+/// What was right once, or cannot be found out, is no guess; nor does it free the session of what was wrong, or an old
+/// answer that is sent again would.
+async fn is_no_guess(store: &Store, user: UserId, session: SessionId) {
+    if let Err(error) = store.step_ups().unchecked(user, session).await {
+        stays_counted(&error);
+    }
+}
+
 /// A count that stays too high only makes the limit stricter for a while.
 pub(crate) fn stays_counted(error: &StoreError) {
     let error = error as &dyn std::error::Error;
@@ -261,6 +273,23 @@ pub fn unchecked() -> Problem {
     Problem::new(ProblemKind::CannotRecord, Layer::Mfa, detail)
 }
 
+/// What a factor is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asks {
+    /// For the window of the session.
+    Window,
+    /// For this very action, once.
+    Action,
+}
+
+impl Asks {
+    /// What these remedies ask for. A policy may ask more than the table does, so it is the verdict that says.
+    pub fn of(remedies: &[Remedy]) -> Self {
+        let bound = remedies.iter().any(|remedy| remedy.kind == RemedyKind::StepUpBound);
+        if bound { Asks::Action } else { Asks::Window }
+    }
+}
+
 /// What a refused request was for, as its challenge keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
@@ -270,6 +299,8 @@ pub struct Refused<'a> {
     pub resource: &'a Resource,
     /// Method and path, and for a body a digest of it.
     pub target: &'a str,
+    /// What the refusal asks for: a factor for this very action, or one that opens the window.
+    pub asks: Asks,
     /// From which address.
     pub source_ip: IpAddr,
 }
@@ -290,7 +321,7 @@ pub async fn open_challenge(
         action: refused.operation.action.as_str().to_owned(),
         resource: refused.resource.to_string(),
         target: gateway_audit::bounded(refused.target),
-        bound: refused.operation.step_up == StepUp::Bound,
+        bound: refused.asks == Asks::Action,
         ip: Some(refused.source_ip),
     };
     store.challenges().open(&new).await
@@ -319,6 +350,8 @@ pub struct Challenge {
     pub expires: Timestamp,
     /// It was confirmed, and waits to be used.
     pub confirmed: bool,
+    /// It is of the session that looks at it, which can then do more than before.
+    pub own: bool,
     /// How long the window is open once it was confirmed.
     pub window: Duration,
     /// With the id [`WINDOW`]: what the session that asks was refused and nobody confirmed yet, newest first.
@@ -340,7 +373,8 @@ pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge
     if id == WINDOW {
         let device = device_of(session).await?;
         let waiting = app.store.challenges().waiting(session).await.map_err(|error| unreachable(&error))?;
-        let waiting = waiting.into_iter().map(|found| shown(found, device.clone(), window)).collect();
+        let waiting =
+            waiting.into_iter().map(|found| shown(found, session, device.clone(), window)).collect();
         return Ok(Challenge {
             waiting,
             id: WINDOW.to_owned(),
@@ -353,16 +387,18 @@ pub async fn challenge(app: &App, caller: &Caller, id: &str) -> Result<Challenge
             created: now,
             expires: now.saturating_add(gateway_store::challenges::CHALLENGE_LIFE),
             confirmed: false,
+            own: true,
             window,
         });
     }
     let found = find(app, user, id).await?;
     let device = device_of(found.session).await?;
-    Ok(shown(found, device, window))
+    Ok(shown(found, session, device, window))
 }
 
-fn shown(found: gateway_store::Challenge, device: String, window: Duration) -> Challenge {
+fn shown(found: gateway_store::Challenge, asker: SessionId, device: String, window: Duration) -> Challenge {
     Challenge {
+        own: found.session == asker,
         device,
         waiting: Vec::new(),
         id: found.id.to_string(),
@@ -435,15 +471,23 @@ pub async fn confirm(
     let spent = spend(&checks, &giving, factor).await.map_err(|error| unreachable(&error))?;
     drop(turn);
     match spent {
-        Spending::Fresh(window) => match found {
-            None => Ok(()),
-            Some(challenge) => app
-                .store
-                .challenges()
-                .confirm(user, challenge.id, &window.factor.to_string())
-                .await
-                .map_err(|error| gone_or_unreachable(&error)),
-        },
+        Spending::Fresh(window) => {
+            if window.factor == UsedFactor::BackupCode {
+                tell_of_few_codes(&app.store, &*app.notices, user, &caller.principal.display_name()).await;
+            }
+            match found {
+                None => Ok(()),
+                Some(challenge) if challenge.bound && is_young(app, user, window.factor).await? => {
+                    Err(wrong_code(YOUNG))
+                }
+                Some(challenge) => app
+                    .store
+                    .challenges()
+                    .confirm(user, challenge.id, &window.factor.to_string())
+                    .await
+                    .map_err(|error| gone_or_unreachable(&error)),
+            }
+        }
         Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => {
             let window = app.settings.step_up_window();
             let standing = app.store.step_ups().standing(user, session, window).await;

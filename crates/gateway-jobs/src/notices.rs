@@ -80,15 +80,17 @@ impl MailNotices {
     /// The person first; then the admins, when it is for them, each once.
     async fn recipients(&self, notice: &Notice) -> Vec<(String, Audience)> {
         let person = notice.about();
-        let mut recipients = Vec::new();
         // A machine that is nobody's has no address.
-        if person.contains('@') {
-            recipients.push((person.to_owned(), Audience::Person));
-        }
+        let person = person.filter(|person| person.contains('@'));
+        let mut recipients: Vec<_> =
+            person.into_iter().map(|person| (person.to_owned(), Audience::Person)).collect();
         if notice.for_admins() {
             match self.admins().await {
                 Ok(admins) => recipients.extend(
-                    admins.into_iter().filter(|admin| admin != person).map(|admin| (admin, Audience::Admin)),
+                    admins
+                        .into_iter()
+                        .filter(|admin| person != Some(admin))
+                        .map(|admin| (admin, Audience::Admin)),
                 ),
                 Err(error) => not_told(&NotTold::Store(error)),
             }

@@ -96,7 +96,12 @@ impl Place {
 }
 
 fn mail_job(notice: Notice, audience: Audience) -> MailJob {
-    MailJob { to: notice.about().to_owned(), audience, at: Timestamp::from_micros(START), notice }
+    MailJob {
+        to: notice.about().unwrap_or("admin@example.com").to_owned(),
+        audience,
+        at: Timestamp::from_micros(START),
+        notice,
+    }
 }
 
 fn some_job() -> Job {

@@ -20,6 +20,7 @@ use gateway_secrets::{EnvText, HandleKey, KnownValues, contains_handle, merge};
 use gateway_store::{Lease, ServedBase};
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
 
+use crate::asking::read_json;
 use crate::known::Seen;
 use crate::plane::DataPlane;
 use parameters::{decoded, restore_parameters};
@@ -372,4 +373,16 @@ pub(crate) async fn known_values(plane: &DataPlane, caller: &Caller, app: Option
         Ok(newest) => learn_values(plane, app, newest.as_slice(), Seen::Newest),
         Err(_) => plane.known.of(app),
     }
+}
+
+/// What the rack has at `target` now; `None` when it says that there is nothing.
+///
+/// # Errors
+/// `UpstreamUnreachable` when the rack cannot tell.
+pub(crate) async fn read_present(
+    plane: &DataPlane,
+    principal: &Principal,
+    target: &str,
+) -> Result<Option<serde_json::Value>, Problem> {
+    read_json(&plane.parts.upstream, principal, target).await
 }

@@ -25,6 +25,7 @@ mod forwarded;
 mod guarded;
 mod known;
 mod own_writes;
+mod rack_parameters;
 mod services;
 mod sign_on;
 

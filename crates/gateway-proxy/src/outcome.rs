@@ -13,9 +13,11 @@ use gateway_types::{
     ActionName, ApprovalId, Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind,
     RequestId, Resource, Timestamp, Verdict,
 };
+use serde_json::Value;
 
 use crate::limits::Held;
 use crate::plane::DataPlane;
+use crate::rack_parameters::Difference;
 
 /// Whether the request leaves events at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +48,8 @@ pub struct OutcomeGuard {
     verdict: Option<VerdictRecord>,
     step_up: Option<String>,
     approval: Option<String>,
+    /// What is before and after a change of which that is known.
+    change: Option<(Value, Value)>,
     intent: Option<u64>,
     status: Option<u16>,
     bytes_in: Arc<AtomicU64>,
@@ -76,6 +80,7 @@ impl OutcomeGuard {
             verdict: None,
             step_up: None,
             approval: None,
+            change: None,
             intent: None,
             status: None,
             bytes_in: Arc::default(),
@@ -137,6 +142,11 @@ impl OutcomeGuard {
     /// A second factor was spent on this very request.
     pub(crate) fn stepped_up(&mut self, factor: String) {
         self.step_up = Some(factor);
+    }
+
+    /// What the change that this request makes is.
+    pub(crate) fn changes(&mut self, difference: &Difference) {
+        self.change = Some((difference.before.clone(), difference.after.clone()));
     }
 
     pub(crate) fn recorded(&mut self, intent: u64) {
@@ -214,6 +224,7 @@ impl OutcomeGuard {
             event.verdict = self.verdict.clone();
             event.step_up = self.step_up.clone();
             event.approval = self.approval.clone();
+            (event.before, event.after) = self.change.clone().unzip();
         }
         event.layer = self.layer;
         event

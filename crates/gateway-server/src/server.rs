@@ -15,6 +15,7 @@ use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::sign_in::refresh;
 use gateway_app::{App, Operator, approvals, elevations, policies, reveals, services};
+use gateway_audit::{Actor, Event, EventId};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_identity::yubico::Client;
@@ -26,9 +27,9 @@ use gateway_proxy::{
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
-use gateway_store::{Access, Store, StoreError, StoreOptions};
+use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions};
 use gateway_tls::Terminator;
-use gateway_types::{Clock, Entropy};
+use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -78,6 +79,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What becomes of a database that another rack's gateway used.
+    pub adoption: Adoption,
 }
 
 /// A gateway that runs.
@@ -456,15 +459,38 @@ fn rack_target(config: &Config) -> Result<RackTarget, StartError> {
 }
 
 async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<Store>, StoreError> {
-    Store::open(StoreOptions {
+    let options = StoreOptions {
         url: config.database_url.clone(),
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
         max_connections: STORE_CONNECTIONS,
         access: Access::Serve,
         app_secret_key: config.app_secret_key.clone(),
-    })
-    .await
+    };
+    let rack = host_and_port(&config.rack.url);
+    let store = Store::open_for(options, RackClaim { rack, adoption: surroundings.adoption }).await?;
+    if store.is_adopted() {
+        adopted(&store, config, surroundings).await?;
+    }
+    Ok(store)
+}
+
+/// The one spelling of where a rack is.
+fn host_and_port(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    format!("{host}:{}", url.port_or_known_default().unwrap_or_default())
+}
+
+/// Writes down that the database was another rack's until now.
+async fn adopted(store: &Store, config: &Config, surroundings: &Surroundings) -> Result<(), StoreError> {
+    let rack = host_and_port(&config.rack.url);
+    tracing::warn!(%rack, "the database was another rack's and is this one's from now on");
+    let (clock, entropy) = (&*surroundings.clock, &*surroundings.entropy);
+    let id = EventId::new(clock.now(), entropy);
+    let action = ActionName::new("gateway:database:adopt");
+    let mut event = Event::new(clock.now(), id, action, Resource::gateway(), Actor::system());
+    event.parameters.insert("rack".to_owned(), rack);
+    store.audit().append(event).await.map(drop)
 }
 
 async fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {

@@ -89,15 +89,17 @@ impl Challenges {
         let id = ChallengeId::new(now, &*self.core.entropy);
         let mut tx = self.core.database.begin().await?;
         sqlx::query(
-            // One of a window that was confirmed has done its work: a window that ended needs another.
+            // One of a window that was confirmed has done its work: a window that ended needs another. One that asks for
+            // something else is of policies that are others now.
             "DELETE FROM step_up_challenges WHERE expires <= $1 OR \
              (session_id = $2 AND action = $3 AND target = $4 AND \
-              (used IS NOT NULL OR (bound = 0 AND confirmed IS NOT NULL)))",
+              (used IS NOT NULL OR bound <> $5 OR (bound = 0 AND confirmed IS NOT NULL)))",
         )
         .bind(now.micros())
         .bind(new.session.to_string())
         .bind(new.action.clone())
         .bind(new.target.clone())
+        .bind(i64::from(new.bound))
         .execute(tx.connection())
         .await?;
         sqlx::query(

@@ -69,7 +69,8 @@ impl Changes {
 
 /// Watches for changes of others until it is dropped.
 pub(crate) async fn watch(database: Database, changes: std::sync::Arc<Changes>, listen_url: Option<String>) {
-    let mut poll = tokio::time::interval(POLL_INTERVAL);
+    // Not at once: a tick would break off the first attempt to listen, and the next one comes with the next poll.
+    let mut poll = tokio::time::interval_at(Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ears = Ears { url: listen_url, listener: None, next_try: Instant::now() };
     let mut reachable = true;

@@ -192,7 +192,7 @@ impl Devices {
     /// session came of.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is over or was decided.
+    /// [`StoreError::Conflict`] when it is over or was decided, or the session that decides has ended meanwhile.
     pub async fn decide(
         &self,
         id: DeviceSignInId,
@@ -208,7 +208,8 @@ impl Devices {
         let decided = sqlx::query(
             "UPDATE device_sign_ins SET state = $1, user_id = $2, decided = $3, \
              provider_session = (SELECT provider_session FROM sessions WHERE sessions.id = $5) \
-             WHERE id = $4 AND state = 'pending' AND expires > $3",
+             WHERE id = $4 AND state = 'pending' AND expires > $3 \
+             AND $5 IN (SELECT id FROM sessions WHERE revoked IS NULL)",
         )
         .bind(state.name())
         .bind(user.to_string())

@@ -80,6 +80,11 @@ pub enum StoreError {
         "APP_SECRET_KEY is not the one this database was first used with: give that key, or another database"
     )]
     WrongSecretKey,
+    /// The database belongs to the gateway of another rack.
+    #[error(
+        "this database was first used before another rack than RACK_HOST: its people, tokens and log are that one's"
+    )]
+    OtherRack,
     /// The database was made with an `APP_SECRET_KEY`, and none is given now.
     #[error("this database was first used with an APP_SECRET_KEY, and none is set: set it to that key")]
     SecretKeyMissing,
@@ -187,6 +192,7 @@ impl StoreError {
             | StoreError::WrongSecretKey
             | StoreError::Serving
             | StoreError::WeakKey { .. }
+            | StoreError::OtherRack
             | StoreError::SecretKeyMissing
             | StoreError::Url { .. }
             | StoreError::File { .. }

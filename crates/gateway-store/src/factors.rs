@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::database::WriteTx;
 use crate::error::StoreError;
+use crate::provider_sessions::end_all_of;
 use crate::row::{moment, optional_moment, parsed, storable};
 use crate::sealing::Sealer;
 use crate::sessions::end_others;
@@ -417,7 +418,8 @@ impl Factors {
         Ok(remaining)
     }
 
-    /// Takes all second factors and backup codes from a person, and ends all their sessions.
+    /// Takes all second factors and backup codes from a person, and ends all their sessions, with what could still
+    /// become one: whoever waited for that would enrol the first factor.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such person.
@@ -437,8 +439,10 @@ impl Factors {
             .bind(user.to_string())
             .execute(tx.connection())
             .await?;
+        let now = self.core.clock.now();
+        end_all_of(&mut tx, user, now).await?;
         sqlx::query("UPDATE sessions SET revoked = $1 WHERE user_id = $2 AND revoked IS NULL")
-            .bind(self.core.clock.now().micros())
+            .bind(now.micros())
             .bind(user.to_string())
             .execute(tx.connection())
             .await?;

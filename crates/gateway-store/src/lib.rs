@@ -97,7 +97,7 @@ pub use settings::{Setting, SettingScope, Settings};
 pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use signing_keys::{SigningKey, SigningKeys};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
-pub use store::{Access, Store, StoreOptions};
+pub use store::{Access, Adoption, RackClaim, Store, StoreOptions};
 pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
 pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
 pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};

@@ -48,6 +48,7 @@ const APPROVALS: &str = include_str!("../migrations/20261122001700_approvals.sql
 const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 const REVEALS: &str = include_str!("../migrations/20261122001750_reveals.sql");
 const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql");
+const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -107,6 +108,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { stamp: 20_261_122_001_750, name: "reveals", sqlite: REVEALS, postgres: REVEALS },
     Migration { stamp: 20_261_122_001_760, name: "rotation", sqlite: ROTATION, postgres: ROTATION },
+    Migration { stamp: 20_261_122_001_770, name: "rack", sqlite: RACK, postgres: RACK },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

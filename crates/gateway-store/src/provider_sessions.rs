@@ -357,6 +357,51 @@ pub(crate) async fn end_all_of(tx: &mut WriteTx, user: UserId, now: Timestamp) -
     .bind(user.to_string())
     .execute(tx.connection())
     .await?;
+    end_waiting(tx, user).await
+}
+
+/// The same short of what the session `kept` came of.
+pub(crate) async fn end_all_but(
+    tx: &mut WriteTx,
+    user: UserId,
+    kept: SessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE provider_sessions SET ended = COALESCE(ended, $1), sealed = NULL, refresh_at = NULL \
+         WHERE user_id = $2 AND id NOT IN \
+         (SELECT provider_session FROM sessions WHERE id = $3 AND provider_session IS NOT NULL)",
+    )
+    .bind(now.micros())
+    .bind(user.to_string())
+    .bind(kept.to_string())
+    .execute(tx.connection())
+    .await?;
+    end_waiting(tx, user).await
+}
+
+/// Devices that a person let in and that did not come for their session yet, and codes of command lines that nobody
+/// took, become none.
+async fn end_waiting(tx: &mut WriteTx, user: UserId) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE device_sign_ins SET state = 'denied' WHERE user_id = $1 AND state = 'approved'",
+        "DELETE FROM cli_codes WHERE user_id = $1 AND used IS NULL",
+    ] {
+        sqlx::query(statement).bind(user.to_string()).execute(tx.connection()).await?;
+    }
+    Ok(())
+}
+
+/// The same of what came of one session's session at the provider.
+pub(crate) async fn end_waiting_of(tx: &mut WriteTx, session: SessionId) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE device_sign_ins SET state = 'denied' WHERE state = 'approved' \
+         AND provider_session = (SELECT provider_session FROM sessions WHERE id = $1)",
+        "DELETE FROM cli_codes WHERE used IS NULL \
+         AND provider_session = (SELECT provider_session FROM sessions WHERE id = $1)",
+    ] {
+        sqlx::query(statement).bind(session.to_string()).execute(tx.connection()).await?;
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use sqlx::Row;
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::sealing::Sealer;
+use crate::store::{Adoption, RackClaim};
 
 /// SHA-256.
 pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
@@ -136,6 +137,32 @@ pub(crate) async fn stamp(
     .await?;
     drop(turn);
     read(database, given.as_ref()).await?.ok_or(StoreError::Corrupt { what: "gateway stamp" })
+}
+
+/// Stamps the database with the rack of this gateway, or checks that it is the one of the stamp; true when it was
+/// another one's and was adopted.
+pub(crate) async fn claim(database: &Database, claim: &RackClaim) -> Result<bool, StoreError> {
+    let rack = sha256_hex(claim.rack.as_bytes());
+    let turn = database.write_turn().await;
+    // Of two instances that start at once one stamps; the other then checks itself against it.
+    let own = sqlx::query("UPDATE gateway SET rack = $1 WHERE id = 1 AND (rack IS NULL OR rack = $1)")
+        .bind(rack.clone())
+        .execute(database.pool())
+        .await?;
+    if own.rows_affected() == 1 {
+        return Ok(false);
+    }
+    match claim.adoption {
+        Adoption::Refuse => Err(StoreError::OtherRack),
+        Adoption::Adopt => {
+            sqlx::query("UPDATE gateway SET rack = $1 WHERE id = 1")
+                .bind(rack)
+                .execute(database.pool())
+                .await?;
+            drop(turn);
+            Ok(true)
+        }
+    }
 }
 
 async fn read(database: &Database, given: Option<&Secret<String>>) -> Result<Option<Stamp>, StoreError> {

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::database::WriteTx;
 use crate::error::StoreError;
-use crate::provider_sessions::end_all_of;
+use crate::provider_sessions::{end_all_but, end_all_of, end_waiting_of};
 use crate::row::{moment, optional_moment, optional_parsed, parsed, storable};
 use crate::secrets::{credential_digest, digest_text, random_text};
 use crate::sign_ins::micros;
@@ -239,7 +239,7 @@ impl Sessions {
         Ok(secret)
     }
 
-    /// Ends a session. Ending it again changes nothing.
+    /// Ends a session, and what it let in that has no session yet. Ending it again changes nothing more.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -254,6 +254,7 @@ impl Sessions {
             tx.rollback().await?;
             return Err(StoreError::NotFound);
         }
+        end_waiting_of(&mut tx, id).await?;
         self.core.changes.commit(tx, version).await
     }
 
@@ -286,7 +287,7 @@ impl Sessions {
         Ok(shortened.rows_affected())
     }
 
-    /// Ends all sessions of a person but one; returns how many were live.
+    /// Ends all sessions of a person but one, with what could still become one; returns how many were live.
     ///
     /// # Errors
     /// Only when the database cannot be written.
@@ -319,7 +320,7 @@ impl Sessions {
     }
 }
 
-/// Ends all sessions of a person but one, in a change that is under way.
+/// Ends all sessions of a person but one, with what could still become one, in a change that is under way.
 pub(crate) async fn end_others(
     tx: &mut WriteTx,
     user: UserId,
@@ -335,6 +336,7 @@ pub(crate) async fn end_others(
     .bind(kept.to_string())
     .execute(tx.connection())
     .await?;
+    end_all_but(tx, user, kept, now).await?;
     Ok(ended.rows_affected())
 }
 

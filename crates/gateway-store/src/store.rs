@@ -81,6 +81,24 @@ pub struct StoreOptions {
     pub app_secret_key: Option<Secret<String>>,
 }
 
+/// What becomes of a database that another rack's gateway used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Adoption {
+    /// It is refused: its people, tokens and log are about something else.
+    Refuse,
+    /// It is taken over: the rack moved to another address, or the operator says so.
+    Adopt,
+}
+
+/// Before which rack the gateway stands that opens the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RackClaim {
+    /// The rack's host and port, in their one spelling.
+    pub rack: String,
+    /// What becomes of a database of another one.
+    pub adoption: Adoption,
+}
+
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the URL: it may hold a password.
@@ -112,6 +130,7 @@ pub struct Store {
     provider_sealer: Arc<Sealer>,
     signing_sealer: Arc<Sealer>,
     certificate_sealer: Arc<Sealer>,
+    adopted: bool,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
     tasks: Vec<JoinHandle<()>>,
@@ -132,12 +151,28 @@ impl Store {
     /// or [`StoreError::SecretKeyMissing`] for a database of another key, and whatever keeps the
     /// database from being used.
     pub async fn open(options: StoreOptions) -> Result<Arc<Store>, StoreError> {
+        Self::open_with(options, None).await
+    }
+
+    /// The same for the gateway of one rack: the first one stamps the database with its rack.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`StoreError::OtherRack`]; nothing is then written to the log.
+    pub async fn open_for(options: StoreOptions, claim: RackClaim) -> Result<Arc<Store>, StoreError> {
+        Self::open_with(options, Some(claim)).await
+    }
+
+    async fn open_with(options: StoreOptions, claim: Option<RackClaim>) -> Result<Arc<Store>, StoreError> {
         let serving = options.access == Access::Serve;
         let (location, lock) = prepare(&options.url, serving)?;
         let database = Database::connect(&location, options.max_connections).await?;
         let now = options.clock.now();
         migrate::run(&database, now.micros()).await?;
         let stamp = secrets::stamp(&database, options.app_secret_key, now, &*options.entropy).await?;
+        let adopted = match &claim {
+            Some(claim) => secrets::claim(&database, claim).await?,
+            None => false,
+        };
         let changes = Arc::new(Changes::new(database.version().await?));
         let (callers, touches) =
             Callers::new(database.clone(), Arc::clone(&changes), options.max_connections);
@@ -176,6 +211,7 @@ impl Store {
             provider_sealer,
             signing_sealer,
             certificate_sealer,
+            adopted,
             run: None,
             lock: Mutex::new(lock),
             tasks,
@@ -225,6 +261,11 @@ impl Store {
     /// The id stamped into the database.
     pub const fn gateway_id(&self) -> GatewayId {
         self.stamp.gateway_id
+    }
+
+    /// Whether the database was another rack's until it was opened this time.
+    pub const fn is_adopted(&self) -> bool {
+        self.adopted
     }
 
     /// Whether no `APP_SECRET_KEY` was given and the database keeps one of its own: whoever can read

@@ -13,6 +13,7 @@ use crate::database::WriteTx;
 use crate::error::StoreError;
 use crate::row::{moment, optional_parsed, parsed, storable};
 use crate::secrets::{random_text, sha256_hex};
+use crate::sign_ins::micros;
 use crate::statement::Statement;
 use crate::store::Core;
 
@@ -101,7 +102,8 @@ impl TrustedDevices {
         if inserted.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok((device, secret)) }
     }
 
-    /// Whether this secret is of a device that this person trusts, of this kind of browser; notes the use.
+    /// Whether this secret is of a device that this person trusts, of this kind of browser; notes the use. It was trusted
+    /// for as long as was usual then, and is trusted no longer than `life`, which is usual now.
     ///
     /// # Errors
     /// Only when the database cannot be written; then it is not trusted.
@@ -109,19 +111,27 @@ impl TrustedDevices {
     /// # Security
     /// The kind of browser is no secret; that it must be the same only makes a stolen cookie a little harder to
     /// use, and a copied profile visible.
-    pub async fn is_trusted(&self, user: UserId, secret: &str, name: &str) -> Result<bool, StoreError> {
+    pub async fn is_trusted(
+        &self,
+        user: UserId,
+        secret: &str,
+        name: &str,
+        life: Duration,
+    ) -> Result<bool, StoreError> {
         if storable("the device", name).is_err() {
             return Ok(false);
         }
+        let now = self.core.clock.now();
         let _turn = self.core.database.write_turn().await;
         let used = sqlx::query(
             "UPDATE trusted_devices SET last_used = $1 \
-             WHERE user_id = $2 AND digest = $3 AND name = $4 AND expires > $1",
+             WHERE user_id = $2 AND digest = $3 AND name = $4 AND expires > $1 AND created > $5",
         )
-        .bind(self.core.clock.now().micros())
+        .bind(now.micros())
         .bind(user.to_string())
         .bind(sha256_hex(secret.as_bytes()))
         .bind(name.to_owned())
+        .bind(now.micros().saturating_sub(micros(life)))
         .execute(self.core.database.pool())
         .await?;
         Ok(used.rows_affected() == 1)

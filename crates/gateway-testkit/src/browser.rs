@@ -1,5 +1,6 @@
 //! Headless Chromium with a person before it, driven by `tests/peers/browser.mjs`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,6 +21,15 @@ pub fn peers() -> PathBuf {
 /// Where the screenshots are left, for people to look at.
 fn shots(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp/screenshots").join(name)
+}
+
+/// What a journey looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Looked {
+    /// How many pages, each in both themes and at two widths.
+    pub pages: u64,
+    /// At which paths of the gateway.
+    pub paths: BTreeSet<String>,
 }
 
 /// A real browser with a person before it.
@@ -51,8 +61,8 @@ impl Journey {
         Self { child }
     }
 
-    /// Answers what the browser asks until it is done; how many pages it looked at.
-    pub async fn end(mut self, mut answer: impl AsyncFnMut(&str, &Value) -> String) -> u64 {
+    /// Answers what the browser asks until it is done; what it looked at.
+    pub async fn end(mut self, mut answer: impl AsyncFnMut(&str, &Value) -> String) -> Looked {
         let mut questions = BufReader::new(self.child.stdout.take().expect("its output")).lines();
         let mut answers = self.child.stdin.take().expect("its input");
         let mut complaints = self.child.stderr.take().expect("its complaints");
@@ -61,12 +71,14 @@ impl Journey {
             let _ended = complaints.read_to_string(&mut text).await;
             text
         });
-        let mut pages = None;
+        let mut looked = None;
         let talk = async {
             while let Some(line) = questions.next_line().await.expect("a line") {
                 let said: Value = serde_json::from_str(&line).expect("a line of JSON");
                 if said["done"] == true {
-                    pages = said["pages"].as_u64();
+                    let paths = said["paths"].as_array().into_iter().flatten();
+                    let paths = paths.filter_map(|path| path.as_str().map(str::to_owned)).collect();
+                    looked = said["pages"].as_u64().map(|pages| Looked { pages, paths });
                     continue;
                 }
                 let question = said["ask"].as_str().expect("a question").to_owned();
@@ -78,6 +90,6 @@ impl Journey {
         let status = self.child.wait().await.expect("its end");
         let complaints = complaining.await.expect("its complaints");
         assert!(status.success(), "{complaints}");
-        pages.unwrap_or_else(|| panic!("the journey did not end well: {complaints}"))
+        looked.unwrap_or_else(|| panic!("the journey did not end well: {complaints}"))
     }
 }

@@ -12,7 +12,7 @@ use gateway_config::{Flags, SecretFile, SecretFiles, Sources};
 use gateway_server::{ConfigFile, Running, Surroundings};
 use gateway_sim::idp::{DevIdp, DevPerson, IdpOptions};
 use gateway_sim::{Flavour, SimOptions, SimRack};
-use gateway_store::{EventFilter, NewSession, NewToken, NewUser, Store, User};
+use gateway_store::{Adoption, EventFilter, NewSession, NewToken, NewUser, Store, User};
 use gateway_types::{Clock, CredentialKind, Grant, OsEntropy, Role, RoleSet, Secret};
 use tempfile::TempDir;
 
@@ -267,7 +267,11 @@ impl TestGateway {
             flags: Flags::default(),
         };
         let config = gateway_config::parse_with(sources, &Disk).unwrap_or_else(|faults| panic!("{faults}"));
-        let surroundings = Surroundings { clock: self.clock.clone(), entropy: Arc::new(OsEntropy) };
+        let surroundings = Surroundings {
+            clock: self.clock.clone(),
+            entropy: Arc::new(OsEntropy),
+            adoption: Adoption::Refuse,
+        };
         let running =
             gateway_server::start(config, surroundings).await.unwrap_or_else(|error| panic!("{error:?}"));
         self.running = Some(running);

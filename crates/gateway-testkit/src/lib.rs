@@ -21,7 +21,7 @@ pub mod stub;
 pub mod visitor;
 
 pub use authenticator::Authenticator;
-pub use browser::Journey;
+pub use browser::{Journey, Looked};
 pub use clock::FakeClock;
 pub use eventually::eventually;
 pub use gateway::{Database, TestGateway, TestGatewayBuilder};

@@ -26,6 +26,8 @@ pub struct SoftPasskey {
     pub verifies: bool,
     /// The origin that its browser says the page is of.
     pub origin: String,
+    /// What its browser says that it did, such as `webauthn.get`; `None` = what it did.
+    pub kind: Option<&'static str>,
 }
 
 impl SoftPasskey {
@@ -33,7 +35,7 @@ impl SoftPasskey {
     pub fn new(origin: &str) -> Self {
         let id = uuid_bytes();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
-        Self { key, id, counter: 1, step: 1, verifies: true, origin: origin.to_owned() }
+        Self { key, id, counter: 1, step: 1, verifies: true, origin: origin.to_owned(), kind: None }
     }
 
     /// What `navigator.credentials.create` answers, as JSON.
@@ -90,6 +92,7 @@ impl SoftPasskey {
     }
 
     fn client_data(&self, kind: &str, options: &Value) -> String {
+        let kind = self.kind.unwrap_or(kind);
         json!({ "type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": false })
             .to_string()
     }

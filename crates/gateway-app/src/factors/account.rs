@@ -6,13 +6,13 @@
 
 use gateway_identity::TotpCode;
 use gateway_store::{Factor, FactorKind, Remaining, Try};
-use gateway_types::{Caller, FactorId, Principal, Secret, SessionId, UserId};
+use gateway_types::{Caller, FactorId, Principal, Secret, SessionId, Timestamp, UserId};
 
 use super::{
     ENROL_WITHIN, Enrolment, FactorError, check_name, confirm_totp, enrol_totp, event, new_backup_codes,
     person, record_of, unknown,
 };
-use crate::step_up::{TRIES, TRIES_OF_PERSON};
+use crate::step_up::{Lock, TRIES, TRIES_OF_PERSON, tell_of_lock};
 use crate::{App, Notice, Operator, record};
 
 /// What a person can confirm with.
@@ -88,7 +88,7 @@ pub async fn finish(
     let code: TotpCode = code.trim().parse().map_err(|_not| FactorError::NotACode)?;
     let step_ups = app.store.step_ups();
     if let Try::TooMany(until) = step_ups.begin_try(user, session, TRIES, TRIES_OF_PERSON).await? {
-        return Err(FactorError::TooManyTries { until, now: app.clock.now() });
+        return Err(locked(app, operator, caller, until).await);
     }
     let is_first = standing(app, user).await?.confirmed() == 0;
     let factor = confirm_totp(&app.store, operator, user, id, &code).await?;
@@ -101,6 +101,28 @@ pub async fn finish(
     let email = person(&app.store, user).await?.email;
     app.notices.notify(Notice::FactorEnrolled { email, factor: factor.name.clone() }).await;
     Ok(Enrolled { factor, backup_codes })
+}
+
+/// Too many codes of the person who asks were wrong: they are told, once, and no more are looked at.
+pub(super) async fn locked(
+    app: &App,
+    operator: &Operator<'_>,
+    caller: &Caller,
+    until: Timestamp,
+) -> FactorError {
+    let (user, session) = match asking(caller) {
+        Ok(asking) => asking,
+        Err(error) => return error,
+    };
+    let lock = Lock {
+        user,
+        email: &caller.principal.display_name(),
+        session: Some(session),
+        until,
+        source_ip: Some(caller.source_ip),
+    };
+    tell_of_lock(&app.store, &*app.notices, operator, lock).await;
+    FactorError::TooManyTries { until, now: app.clock.now() }
 }
 
 /// Gives an authenticator of the person who asks another name.

@@ -8,7 +8,7 @@ use gateway_store::{FactorKind, NewKey, RightCode, Store, StoreError};
 use gateway_types::{Caller, Entropy, SessionId, UserId};
 use http::{Method, Request};
 
-use super::account::{Enrolled, asking};
+use super::account::{Enrolled, asking, locked};
 use super::{FactorError, check_name, passkeys};
 use crate::step_up::{TRIES, TRIES_OF_PERSON, stays_counted};
 use crate::{App, Operator};
@@ -92,7 +92,7 @@ pub async fn enrol(
     let step_ups = app.store.step_ups();
     let tries = step_ups.begin_try(user, session, TRIES, TRIES_OF_PERSON).await?;
     if let gateway_store::Try::TooMany(until) = tries {
-        return Err(FactorError::TooManyTries { until, now: app.clock.now() });
+        return Err(locked(app, operator, caller, until).await);
     }
     let counters = match yubico.validate(&otp).await {
         Ok(counters) => counters,

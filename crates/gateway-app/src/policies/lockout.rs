@@ -11,7 +11,7 @@ use super::PolicyChangeError;
 use crate::{App, explain};
 
 /// What it takes to sign in, before anybody is known.
-const TO_SIGN_IN: [&str; 2] = ["gateway:auth:login", "gateway:auth:token"];
+const TO_SIGN_IN: [&str; 3] = ["gateway:auth:login", "gateway:auth:factor", "gateway:auth:token"];
 
 /// What it takes to take a set back, once signed in and with every factor given.
 const TO_UNDO: [&str; 4] =

@@ -189,6 +189,13 @@ async fn a_check_tells_faults_with_their_place_and_changes_nothing() {
     assert!(faults("A", Some(NO_RESTARTS)).await[0].message.contains("id has"));
     let trap = faults("trap", Some(r#"@id("x") forbid (principal, action, resource);"#)).await;
     assert!(trap[0].message.contains("undo"), "{trap:?}");
+    // Each of what it takes to sign in, a factor at sign-in among it.
+    for action in ["login", "factor", "token"] {
+        let text =
+            format!("@id(\"x\") forbid (principal, action == Action::\"gateway:auth:{action}\", resource);");
+        let trap = faults("trap", Some(&text)).await;
+        assert!(trap[0].message.contains("undo"), "{action}: {trap:?}");
+    }
     assert_eq!(world.app.policy().version(), version);
 }
 

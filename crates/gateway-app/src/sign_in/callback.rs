@@ -9,7 +9,7 @@ use std::fmt;
 use gateway_config::SettingKey;
 use gateway_identity::oidc::{Callback, Kept, Provider, SignedIn, callback_error};
 use gateway_store::{NewCliCode, NewProviderSession, SessionSource, SignInFault, User};
-use gateway_types::{Channel, CredentialKind, ProviderSessionId, Secret, UserId};
+use gateway_types::{Channel, CredentialKind, ProviderSessionId, Secret, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -179,6 +179,7 @@ async fn signed_in(
         subject: identity.subject,
         redirect_uri: kept.redirect_uri.clone(),
         purpose: kept.purpose.clone(),
+        since: app.clock.now(),
     };
     if factor::is_needed(app, &user, visitor).await? {
         return factor::ask(app, &came, visitor).await;
@@ -196,6 +197,13 @@ pub(super) struct Came {
     subject: String,
     pub(super) redirect_uri: String,
     pub(super) purpose: Purpose,
+    /// When the provider vouched for them. What waits for a factor waits from here on, however often it is asked for.
+    #[serde(default = "long_ago")]
+    pub(super) since: Timestamp,
+}
+
+const fn long_ago() -> Timestamp {
+    Timestamp::from_micros(0)
 }
 
 /// Gives them what they came for: a web session, or a code for their command line.
@@ -215,7 +223,9 @@ pub(super) async fn complete(
                 client: client_name(visitor.client),
             };
             let kind = CredentialKind::WebSession;
-            let opening = session::Opening { kind, device: &device, ip: visitor.source_ip, source };
+            let operator = &events::known(operator, user);
+            let ip = visitor.source_ip;
+            let opening = session::Opening { operator, kind, device: &device, ip, source };
             let (_session, secret) = session::open(app, user, opening).await?;
             Ok(Finished::Web { secret, return_to: return_to.clone() })
         }

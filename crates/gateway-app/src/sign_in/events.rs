@@ -13,6 +13,9 @@ pub(crate) const LOGIN: &str = "gateway:auth:login";
 /// The action of a command line's or device's session.
 pub(crate) const TOKEN: &str = "gateway:auth:token";
 
+/// The action of a sign-in with a device or from an address that is new for its person.
+pub(crate) const NEW_DEVICE: &str = "gateway:auth:new_device";
+
 /// The context of an event of somebody who is not signed in yet.
 pub(crate) fn stranger<'a>(app: &'a App, channel: Channel, visitor: &Visitor<'_>) -> Operator<'a> {
     Operator {

@@ -10,7 +10,7 @@ use std::fmt;
 
 use gateway_config::SettingKey;
 use gateway_identity::InlineFactor;
-use gateway_store::{Admission, Asker, NewSignIn, SignInFault, User};
+use gateway_store::{Admission, Asker, NewSignIn, SIGN_IN_TIME, SignInFault, User};
 use gateway_types::{Channel, Problem, Secret};
 
 use super::callback::{Came, complete};
@@ -60,7 +60,8 @@ pub(super) async fn is_needed(app: &App, user: &User, visitor: &Visitor<'_>) -> 
     }
     let Some(secret) = visitor.trusted else { return Ok(true) };
     let name = device_name(visitor.device);
-    Ok(!app.store.trusted_devices().is_trusted(user.id, secret, &name).await?)
+    let life = app.settings.duration(SettingKey::TrustedDevice);
+    Ok(!app.store.trusted_devices().is_trusted(user.id, secret, &name, life).await?)
 }
 
 /// Keeps what waits for the factor, and says where the form is.
@@ -95,7 +96,7 @@ pub async fn ask_passkey(
     let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
     let state = state_of(id);
     let kept = app.store.sign_ins().peek(&state, browser).await.map_err(SignInError::from)?;
-    let came = came(kept)?;
+    let came = came(app, kept)?;
     let user = app.store.users().by_id(came.user).await.map_err(SignInError::from)?;
     match user {
         None => Err(SignInError::NotInvited.into()),
@@ -112,14 +113,17 @@ fn state_of(id: &str) -> String {
     format!("factor:{id}")
 }
 
-fn came(kept: Result<Secret<Vec<u8>>, SignInFault>) -> Result<Came, SignInError> {
+fn came(app: &App, kept: Result<Secret<Vec<u8>>, SignInFault>) -> Result<Came, SignInError> {
     let kept = match kept {
         Ok(kept) => kept,
         Err(SignInFault::Unknown | SignInFault::OtherBrowser) => return Err(SignInError::NotBegunHere),
         Err(SignInFault::Expired) => return Err(SignInError::Expired),
         Err(SignInFault::Used) => return Err(SignInError::Used),
     };
-    serde_json::from_slice(kept.expose()).map_err(|_unreadable| SignInError::Kept)
+    let came: Came = serde_json::from_slice(kept.expose()).map_err(|_unreadable| SignInError::Kept)?;
+    // Each form that comes back is kept anew; the whole of it lasts no longer for that.
+    let waited = app.clock.now().checked_since(came.since).unwrap_or_default();
+    if waited > SIGN_IN_TIME { Err(SignInError::Expired) } else { Ok(came) }
 }
 
 /// Gives the factor for the sign-in that waits at `id`. With `trust` the browser needs none for a while.
@@ -135,7 +139,7 @@ pub async fn give_factor(
 ) -> Result<FactorGiven, SignInError> {
     let browser = visitor.browser_secret().ok_or(SignInError::NotBegunHere)?;
     let state = state_of(id);
-    let came = came(app.store.sign_ins().take(&state, browser).await?)?;
+    let came = came(app, app.store.sign_ins().take(&state, browser).await?)?;
     let operator = events::stranger(app, Channel::Web, &visitor);
     let user = app.store.users().by_id(came.user).await?.ok_or(SignInError::NotInvited)?;
     if user.locked {
@@ -152,6 +156,9 @@ pub async fn give_factor(
     };
     let now = app.clock.now();
     match step_up::prove(&app.checks(), user.id, &state, factor).await? {
+        Proven::Right if matches!(factor, InlineFactor::Backup(_)) => {
+            step_up::tell_of_few_codes(&app.store, &*app.notices, user.id, &user.email).await;
+        }
         Proven::Right => {}
         Proven::Wrong => {
             refused("the second factor is wrong, or was used before").await;

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use gateway_store::{NewSession, Session, SessionSource, StoreError, User};
 use gateway_types::{Caller, CredentialKind, Principal, RequestId, Secret};
 
-use super::{SignInError, place, provider_of};
+use super::{SignInError, events, place, provider_of};
 use crate::notify::Notice;
 use crate::origin::Origin;
-use crate::{App, record};
+use crate::{App, Operator, record};
 
 /// A session to be opened, after its event.
 pub(super) struct Opening<'a> {
+    /// Whoever signs in, in the log.
+    pub(super) operator: &'a Operator<'a>,
     pub(super) kind: CredentialKind,
     /// What people call the device.
     pub(super) device: &'a str,
@@ -26,7 +28,7 @@ pub(super) async fn open(
     user: &User,
     opening: Opening<'_>,
 ) -> Result<(Session, Secret<String>), SignInError> {
-    let Opening { kind, device, ip, source } = opening;
+    let Opening { operator, kind, device, ip, source } = opening;
     let (idle_limit, longest) = app.settings.session_limits(kind);
     let known = app.store.identities().knows_place(user.id, device, &ip.to_string()).await?;
     let new = NewSession {
@@ -43,16 +45,28 @@ pub(super) async fn open(
         other => other.into(),
     })?;
     if !known {
-        app.notices
-            .notify(Notice::NewSignIn {
-                email: user.email.clone(),
-                device: device.to_owned(),
-                ip: Some(ip),
-                at: app.clock.now(),
-            })
-            .await;
+        tell_of_device(app, user, operator, device, ip).await;
     }
     Ok(opened)
+}
+
+/// Tells the person, and the log, of a device or an address that is new for them. The session is open: what goes wrong
+/// is logged.
+async fn tell_of_device(app: &App, user: &User, operator: &Operator<'_>, device: &str, ip: IpAddr) {
+    let (id, address) = (user.id.to_string(), ip.to_string());
+    let about = [("user", id.as_str()), ("device", device), ("ip", address.as_str())];
+    let event = events::event(operator, events::NEW_DEVICE, &about);
+    if let Err(error) = record(&app.store, event).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "a new device was not recorded");
+    }
+    app.notices
+        .notify(Notice::NewSignIn {
+            email: user.email.clone(),
+            device: device.to_owned(),
+            ip: Some(ip),
+            at: app.clock.now(),
+        })
+        .await;
 }
 
 /// Ends the caller's own session, everywhere, from the next request on; the name of the provider it came of.

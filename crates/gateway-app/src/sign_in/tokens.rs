@@ -253,7 +253,8 @@ async fn open(
     record(&app.store, events::event(&operator, events::TOKEN, &about)).await?;
     let kind = CredentialKind::CliSession;
     let source = SessionSource { provider_session: of, client: client_name(visitor.client) };
-    let opening = session::Opening { kind, device, ip: visitor.source_ip, source };
+    let ip = visitor.source_ip;
+    let opening = session::Opening { operator: &operator, kind, device, ip, source };
     let (session, secret) = session::open(app, &user, opening).await?;
     let lasts = session.expires.checked_since(session.created).unwrap_or_default();
     let issued = Issued { secret, expires_in: lasts.as_secs(), email: user.email };

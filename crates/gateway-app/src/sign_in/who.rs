@@ -10,6 +10,8 @@ use gateway_store::{NewIdentityLink, NewUser, RolesFrom, StoreError, User};
 use gateway_types::{Role, RoleSet};
 
 use super::{SignInError, events, roles};
+use crate::notify::Notice;
+use crate::people::Sight;
 use crate::{App, Operator, people, record};
 
 /// The person that this identity is, linked or made where the rules say so.
@@ -110,8 +112,11 @@ async fn first_seen(
 ) -> Result<(User, RolesFrom), SignInError> {
     let listed = app.users.roles_of(&identity.email);
     if !listed.is_empty() {
-        let user = people::at_first_sight(&app.store, operator, &identity.email, listed).await?;
-        return Ok((unlocked(user)?, RolesFrom::People));
+        let sight = people::at_first_sight(&app.store, operator, &identity.email, listed).await?;
+        if let Sight::First(user) = &sight {
+            tell_of(app, user, "the configuration").await;
+        }
+        return Ok((unlocked(sight.into_user())?, RolesFrom::People));
     }
     if unlisted == Unlisted::Refused {
         return Err(SignInError::NotInvited);
@@ -124,7 +129,10 @@ async fn first_seen(
     record(&app.store, event).await?;
     let name = identity.name.clone().unwrap_or_else(|| identity.email.clone());
     match app.store.users().create(NewUser { email: identity.email.clone(), name, roles }).await {
-        Ok(user) => Ok((user, RolesFrom::Groups)),
+        Ok(user) => {
+            tell_of(app, &user, "the identity provider").await;
+            Ok((user, RolesFrom::Groups))
+        }
         // The same person came in two tabs, or an admin invited them at this moment: theirs is the row.
         Err(StoreError::Exists) => {
             let user = app.store.users().by_email(&identity.email).await?;
@@ -132,6 +140,12 @@ async fn first_seen(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Tells the person, and the admins, of whoever has access without an invitation of anybody's.
+async fn tell_of(app: &App, user: &User, by: &str) {
+    let invited = Notice::Invited { email: user.email.clone(), roles: user.roles, by: by.to_owned() };
+    app.notices.notify(invited).await;
 }
 
 async fn link(

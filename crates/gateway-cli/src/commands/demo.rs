@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Args;
 use gateway_config::{Config, Flags, LogFormat, load_embedded, variables};
 use gateway_server::{Running, StartError, start};
+use gateway_store::Adoption;
 use gateway_types::{Clock as _, SystemClock};
 
 use crate::commands::serve::surroundings;
@@ -184,7 +185,7 @@ async fn start_gateway(config: &Config, port: u16) -> Result<Running, Failure> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match start(config.clone(), surroundings()).await {
+        match start(config.clone(), surroundings(Adoption::Adopt)).await {
             Err(StartError::Listen { .. }) if port == 0 && attempts < PORT_ATTEMPTS => {}
             started => return started.problem("the demo cannot start"),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use gateway_config::{Flags, load};
 use gateway_server::{ConfigFile, Surroundings, start};
+use gateway_store::Adoption;
 use gateway_types::{OsEntropy, SystemClock};
 
 use crate::failure::{Exit, Failure};
@@ -22,6 +23,9 @@ pub(crate) struct ServeArguments {
     /// Port of the second listener (/healthz, /readyz) [env: ADMIN_PORT] [default: 9443]
     #[arg(long)]
     pub(crate) admin_port: Option<u16>,
+    /// Take over a database that was used before another rack: this one, moved to another address
+    #[arg(long)]
+    pub(crate) adopt_database: bool,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
@@ -33,7 +37,8 @@ pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<
     let config = load(context.config.clone(), flags.clone())?;
     program_log::start(config.log.format, &config.log.filter)?;
     let mut signals = StopSignals::listen()?;
-    let running = start(config, surroundings()).await?;
+    let adoption = if arguments.adopt_database { Adoption::Adopt } else { Adoption::Refuse };
+    let running = start(config, surroundings(adoption)).await?;
     let named = context.config.clone();
     running.follow(ConfigFile {
         path: gateway_config::file_path(named.as_deref()),
@@ -56,6 +61,6 @@ pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<
 }
 
 /// The world as it is.
-pub(crate) fn surroundings() -> Surroundings {
-    Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) }
+pub(crate) fn surroundings(adoption: Adoption) -> Surroundings {
+    Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy), adoption }
 }

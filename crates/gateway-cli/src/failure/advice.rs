@@ -123,6 +123,9 @@ fn store(error: &StoreError) -> Option<&'static str> {
             Some("name a directory that this user can write with --data-dir or DATA_DIR")
         }
         StoreError::Url { .. } => Some("write sqlite:///path/to/file or postgres://user:password@host/name"),
+        StoreError::OtherRack => Some(
+            "give the RACK_HOST or the DATABASE_URL that belong together; if the rack moved to this address, start once with `rack-gateway serve --adopt-database`",
+        ),
         StoreError::NotRecorded { .. } => {
             Some("nothing was changed; repeat it when the database can be written")
         }

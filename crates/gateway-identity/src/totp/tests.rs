@@ -44,7 +44,7 @@ fn the_vectors_of_rfc_4226() {
 }
 
 #[test]
-fn a_code_is_good_one_step_early_and_late_and_no_more() {
+fn g1_a_code_is_good_one_step_early_and_late_and_no_more() {
     let secret = rfc();
     let code: TotpCode = shown(&secret, 3000).parse().unwrap();
     for (now, good) in [
@@ -65,7 +65,7 @@ fn a_code_is_good_one_step_early_and_late_and_no_more() {
 }
 
 #[test]
-fn nothing_but_six_ascii_digits_is_a_code() {
+fn g1_nothing_but_six_ascii_digits_is_a_code() {
     for good in ["000000", "012345", "999999"] {
         assert_eq!(good.parse::<TotpCode>().unwrap().digits().expose(), good);
     }

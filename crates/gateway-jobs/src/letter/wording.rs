@@ -15,6 +15,7 @@ const UNEXPECTED: &str = "If you did not expect this, ask an admin.";
 /// For admins.
 const CHECK: &str = "If nobody should have done this, look at the audit log.";
 
+const AUDIT: &str = "/app/audit";
 const ACCOUNT: &str = "/app/account";
 const APPROVALS: &str = "/app/approvals";
 const ELEVATIONS: &str = "/app/elevations";
@@ -185,6 +186,9 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             facts.push(("Reason", reason.clone()));
             values_revealed(audience, app, facts)
         }
+        Notice::RackParametersChanged { by, names, email: _ } => {
+            parameters_changed(audience, vec![("Parameters", names.join(", ")), ("Changed by", by.clone())])
+        }
     }
 }
 
@@ -198,6 +202,19 @@ fn values_revealed(audience: Audience, app: &str, facts: Vec<(&'static str, Stri
             Audience::Admin => CHECK,
         },
         page: Some(REVEALS),
+    }
+}
+
+fn parameters_changed(audience: Audience, facts: Vec<(&'static str, String)>) -> Words {
+    Words {
+        subject: "parameters of the rack were changed".to_owned(),
+        intro: "Parameters of the rack {rack} were changed through Rack Gateway. The audit log has the difference, with handles in place of the values.",
+        facts,
+        advice: match audience {
+            Audience::Person => NOT_YOU,
+            Audience::Admin => CHECK,
+        },
+        page: Some(AUDIT),
     }
 }
 

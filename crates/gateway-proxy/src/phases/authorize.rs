@@ -66,7 +66,7 @@ pub(crate) async fn authorize(
     }
     let mut problem = refusal(verdict);
     let page = if problem.kind == ProblemKind::StepUpRequired {
-        Box::pin(step_up::confirmation_page(plane, &inspected)).await
+        Box::pin(step_up::confirmation_page(plane, &inspected, &problem.remedies)).await
     } else {
         None
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use gateway_app::control::{Arrived, OwnHead, OwnReply, OwnRequest};
-use gateway_app::{cookies, csrf};
+use gateway_app::{Notice, cookies, csrf};
 use gateway_audit::Receipt;
 use gateway_convox::{RackRequest, UpstreamBody, UpstreamRequest};
 use gateway_services::Kind;
@@ -21,8 +21,7 @@ use tokio::time::timeout;
 
 use super::identify::service_host;
 use super::inspect::{Asked, Inspected};
-use super::plaintext::Plaintext;
-use super::record::Recorded;
+use super::record::{Effects, Recorded};
 use super::reveal;
 use super::service;
 use super::standing::Standing;
@@ -48,7 +47,7 @@ pub(crate) async fn forward(
     outcome: &mut OutcomeGuard,
     asker: &mut Asker,
 ) -> Flow<Response<ReplyBody>> {
-    let (inspected, receipt, plaintext) = recorded.into_parts();
+    let (inspected, receipt, effects) = recorded.into_parts();
     // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
         Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
@@ -58,7 +57,7 @@ pub(crate) async fn forward(
         Asked::Rack { .. } if inspected.socket => {
             Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
         }
-        Asked::Rack { .. } => rack(plane, inspected, plaintext, outcome).await?,
+        Asked::Rack { .. } => rack(plane, inspected, effects, outcome).await?,
         Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
             Box::pin(tunnel::open(plane, inspected, outcome, asker)).await?
         }
@@ -199,7 +198,7 @@ fn no_such_operation() -> Problem {
 async fn rack(
     plane: &Arc<DataPlane>,
     inspected: Inspected,
-    plaintext: Option<Plaintext>,
+    Effects { plaintext, notice }: Effects,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
@@ -217,7 +216,9 @@ async fn rack(
     };
     // A client that leaves must not free the environment while the rack is still at its write, nor leave a step of a
     // deploy without an end.
-    let outlives = environment::writes(&request) || taken.as_ref().is_some_and(Taken::outlives_its_client);
+    let is_told = notice.is_some();
+    let outlives =
+        is_told || environment::writes(&request) || taken.as_ref().is_some_and(Taken::outlives_its_client);
     let exchange = Exchange {
         taken,
         plane: plane.clone(),
@@ -226,9 +227,16 @@ async fn rack(
         headers: head.headers,
         body,
         counter: outcome.counter_in(),
+        notice,
     };
     let exchanged = if outlives {
         tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
+    } else if is_told {
+        // Nobody keeps others from being told by leaving before the rack has answered.
+        tokio::select! {
+            exchanged = tokio::spawn(exchange.run()) => exchanged.unwrap_or_else(|_panicked| Err(Failure::Lost)),
+            reason = standing.revoked() => Err(Failure::Revoked(reason)),
+        }
     } else {
         tokio::select! {
             exchanged = exchange.run() => exchanged,
@@ -276,6 +284,8 @@ struct Exchange {
     headers: HeaderMap,
     body: Option<ClientBody>,
     counter: Arc<AtomicU64>,
+    /// What people are told once the rack took it.
+    notice: Option<Notice>,
 }
 
 /// Why an exchange came to nothing.
@@ -284,7 +294,7 @@ enum Failure {
     Upstream(UpstreamError),
     /// The caller lost the right to it meanwhile.
     Revoked(String),
-    /// The rack did not answer a write of an environment in time, or the exchange broke.
+    /// The rack did not answer a write in time, or the exchange broke.
     Lost,
 }
 
@@ -314,6 +324,9 @@ impl Exchange {
         };
         if sent.as_ref().is_ok_and(|response| response.status().is_success()) {
             environment::remember_typed(&self.plane, &self.caller.principal, &self.request, typed);
+            if let Some(notice) = self.notice.take() {
+                self.plane.parts.notices.notify(notice).await;
+            }
         }
         let response = match (self.taken, sent) {
             (None, sent) => sent.map_err(Failure::Upstream)?,

@@ -389,9 +389,7 @@ pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<St
         Asked::Rack { request, .. } => {
             let resource = request.resource();
             let scope = resource.app_name().unwrap_or(RACK_SCOPE);
-            // Handles of the log have a scope of their own: else a refused request with a guess in it would tell,
-            // by its event, whether the guess is the value behind a handle in a reply.
-            let key = plane.parts.keyring.scope(&format!("log/{scope}"));
+            let key = log_key(plane, scope);
             let known = plane.known.of(scope);
             request
                 .parameters()
@@ -411,6 +409,12 @@ pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<St
                 .collect()
         }
     }
+}
+
+/// What makes handles for the log. They have a scope of their own: else a refused request with a guess in it would
+/// tell, by its event, whether the guess is the value behind a handle in a reply.
+pub(crate) fn log_key(plane: &DataPlane, scope: &str) -> HandleKey {
+    plane.parts.keyring.scope(&format!("log/{scope}"))
 }
 
 fn is_plain(parameter: &Parameter) -> bool {

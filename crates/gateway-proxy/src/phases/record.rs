@@ -2,28 +2,39 @@
 
 use std::ops::ControlFlow;
 
+use gateway_app::Notice;
 use gateway_audit::Receipt;
 use gateway_types::{Layer, Problem, ProblemKind};
 
 use super::authorize::Authorized;
-use super::inspect::{Inspected, logged_parameters};
+use super::inspect::{Asked, Inspected, logged_parameters};
 use super::plaintext::{self, Plaintext};
 use crate::environment;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::DataPlane;
+use crate::rack_parameters;
 
 /// A request whose intent is durable, or whose class needs none.
 #[derive(Debug)]
 pub struct Recorded {
     authorized: Authorized,
     receipt: Option<Receipt>,
-    plaintext: Option<Plaintext>,
+    effects: Effects,
+}
+
+/// What comes with a request that is carried out.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// The caller may read values as they are.
+    pub(super) plaintext: Option<Plaintext>,
+    /// What people are told once it was done.
+    pub(super) notice: Option<Notice>,
 }
 
 impl Recorded {
-    pub(super) fn into_parts(self) -> (Inspected, Option<Receipt>, Option<Plaintext>) {
-        (self.authorized.into_inspected(), self.receipt, self.plaintext)
+    pub(super) fn into_parts(self) -> (Inspected, Option<Receipt>, Effects) {
+        (self.authorized.into_inspected(), self.receipt, self.effects)
     }
 }
 
@@ -38,7 +49,11 @@ pub(crate) async fn record(
         None => None,
     };
     if !authorized.inspected().asked.operation().class.needs_intent() {
-        return ControlFlow::Continue(Recorded { authorized, receipt: None, plaintext });
+        return ControlFlow::Continue(Recorded {
+            authorized,
+            receipt: None,
+            effects: Effects { plaintext, notice: None },
+        });
     }
     let inspected = authorized.inspected();
     if inspected.asked.holds_scanned_text() {
@@ -47,10 +62,15 @@ pub(crate) async fn record(
             .await;
         outcome.inspected(inspected.asked.operation(), logged_parameters(plane, &inspected.asked));
     }
+    let notice = changes(plane, inspected, outcome).await?;
     match Box::pin(plane.parts.store.audit().append(outcome.intent_event())).await {
         Ok(receipt) => {
             outcome.recorded(receipt.index);
-            ControlFlow::Continue(Recorded { authorized, receipt: Some(receipt), plaintext })
+            ControlFlow::Continue(Recorded {
+                authorized,
+                receipt: Some(receipt),
+                effects: Effects { plaintext, notice },
+            })
         }
         Err(error) => {
             tracing::error!(
@@ -69,4 +89,22 @@ pub(super) fn cannot_record() -> Problem {
         Layer::Audit,
         "the audit log cannot be written, so nothing that has an effect may pass",
     )
+}
+
+/// Adds to the intent what is other after the change than before it; what people are told of it.
+async fn changes(
+    plane: &DataPlane,
+    inspected: &Inspected,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Option<Notice>> {
+    let Asked::Rack { request, .. } = &inspected.asked else { return ControlFlow::Continue(None) };
+    let principal = &inspected.caller.principal;
+    match Box::pin(rack_parameters::difference(plane, principal, request)).await {
+        Ok(None) => ControlFlow::Continue(None),
+        Ok(Some(difference)) => {
+            outcome.changes(&difference);
+            ControlFlow::Continue(difference.notice(principal))
+        }
+        Err(problem) => refuse(problem),
+    }
 }

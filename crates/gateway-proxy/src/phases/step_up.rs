@@ -9,12 +9,12 @@ use std::ops::ControlFlow;
 
 use gateway_app::Operator;
 use gateway_app::factors::passkeys::Purpose;
-use gateway_app::step_up::{self as app, Checks, Giving, Refused, Spending};
+use gateway_app::step_up::{self as app, Asks, Checks, Giving, Refused, Spending};
 use gateway_audit::Actor;
 use gateway_identity::InlineFactor;
-use gateway_store::{Asker, FactorStanding, OpenWindow};
+use gateway_store::{Asker, FactorStanding, OpenWindow, UsedFactor};
 use gateway_types::{
-    Channel, FactorId, Facts, Layer, Principal, Problem, ProblemKind, RemedyKind, SessionId, StepUp,
+    Channel, FactorId, Facts, Layer, Principal, Problem, ProblemKind, Remedy, RemedyKind, SessionId, StepUp,
     Timestamp, UserId, Verdict,
 };
 
@@ -208,13 +208,18 @@ async fn confirmed_elsewhere(
 
 /// The page at which a person can confirm what was just refused; `None` for pages, whose form is asked
 /// for the code itself, and when the challenge cannot be kept: the refusal stands with one remedy less.
-pub(crate) async fn confirmation_page(plane: &DataPlane, inspected: &Inspected) -> Option<String> {
+pub(crate) async fn confirmation_page(
+    plane: &DataPlane,
+    inspected: &Inspected,
+    remedies: &[Remedy],
+) -> Option<String> {
+    let asks = Asks::of(remedies);
     let Principal::User { id, session, .. } = inspected.caller.principal else { return None };
     if inspected.caller.channel == Channel::Web || !inspected.facts.mfa_enrolled {
         return None;
     }
     // What streams is not known here, so nobody can be shown what they would confirm.
-    if inspected.asked.operation().step_up == StepUp::Bound && inspected.asked.is_streamed() {
+    if asks == Asks::Action && inspected.asked.is_streamed() {
         return None;
     }
     let target = inspected.asked.target(plane, &inspected.head);
@@ -222,6 +227,7 @@ pub(crate) async fn confirmation_page(plane: &DataPlane, inspected: &Inspected) 
         operation: inspected.asked.operation(),
         resource: &inspected.asked.resource(),
         target: &target,
+        asks,
         source_ip: inspected.caller.source_ip,
     };
     match app::open_challenge(&plane.parts.store, id, session, refused).await {
@@ -285,6 +291,14 @@ async fn tell_of_copy(plane: &DataPlane, user: UserId, factor: FactorId, inspect
     app::tell_of_copy(&parts.store, &*parts.notices, &operator(plane, inspected), copied).await;
 }
 
+/// The person is told that their backup codes run out, when this was one of the last.
+async fn tell_of_few_codes(plane: &DataPlane, user: UserId, spent: UsedFactor, inspected: &Inspected) {
+    if spent == UsedFactor::BackupCode {
+        let email = inspected.caller.principal.display_name();
+        app::tell_of_few_codes(&plane.parts.store, &*plane.parts.notices, user, &email).await;
+    }
+}
+
 /// The person is told, once, that no more of their codes are looked at.
 async fn tell_of_lock(
     plane: &DataPlane,
@@ -319,8 +333,18 @@ async fn spend(
     let giving = Giving { user, session, by: Asker::Session(session), purpose: Purpose::Request(&target) };
     match app::spend(&checks, &giving, factor).await {
         Ok(Spending::Fresh(window)) => {
-            inspected.facts = confirmed(&inspected.facts);
             outcome.stepped_up(window.factor.to_string());
+            tell_of_few_codes(plane, user, window.factor, inspected).await;
+            let length = plane.parts.settings.step_up_window();
+            let store = &plane.parts.store;
+            match app::was_enrolled_lately(store, user, window.factor, now, length).await {
+                Ok(false) => inspected.facts = confirmed(&inspected.facts),
+                Ok(true) => inspected.facts.mfa_window = true,
+                Err(error) => return refuse(app::unreachable(&error)),
+            }
+            if !allowed(inspected, &inspected.facts) {
+                return ControlFlow::Continue(Confirmation::Failed(CodeFault::YOUNG));
+            }
             settle(plane, session, inspected).await;
             ControlFlow::Continue(Confirmation::Learnt)
         }

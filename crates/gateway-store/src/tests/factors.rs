@@ -52,7 +52,7 @@ async fn spend_at_once(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_fifty_uses_of_a_code_at_once_on_two_instances_one_succeeds() {
+async fn g5_of_fifty_uses_of_a_code_at_once_on_two_instances_one_succeeds() {
     for place in Place::both() {
         let (first, second) = place.open_two().await;
         let user = person(&first).await;

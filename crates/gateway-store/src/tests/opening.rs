@@ -5,7 +5,7 @@ use gateway_audit::Phase;
 use gateway_types::Secret;
 
 use super::{Place, event, verified};
-use crate::{Access, Store, StoreError};
+use crate::{Access, Adoption, RackClaim, Store, StoreError};
 
 #[tokio::test]
 async fn a_database_keeps_its_gateway_and_its_key() {
@@ -27,6 +27,44 @@ async fn a_database_keeps_its_gateway_and_its_key() {
         let mut none = place.options(Access::Serve);
         none.app_secret_key = None;
         assert!(matches!(Store::open(none).await, Err(StoreError::SecretKeyMissing)));
+    }
+}
+
+/// With no key on either side it is the rack alone that tells one gateway's database from another's.
+#[tokio::test]
+async fn a_database_keeps_its_rack_until_it_is_adopted() {
+    for place in Place::both() {
+        let mut options = place.options(Access::Serve);
+        options.app_secret_key = None;
+        let open = async |rack: &str, adoption: Adoption| {
+            let claim = RackClaim { rack: rack.to_owned(), adoption };
+            Store::open_for(options.clone(), claim).await
+        };
+        // One that a tool made is nobody's yet.
+        let mut tool = options.clone();
+        tool.access = Access::Tool;
+        Store::open(tool.clone()).await.unwrap().close().await;
+        let first = open("rack.example.com:443", Adoption::Refuse).await.unwrap();
+        assert!(!first.is_adopted());
+        let (id, size) = (first.gateway_id(), first.audit().head().await.unwrap().size);
+        first.close().await;
+        let other = open("other.example.com:443", Adoption::Refuse).await;
+        assert!(matches!(other, Err(StoreError::OtherRack)), "{other:?}");
+        let again = open("rack.example.com:443", Adoption::Adopt).await.unwrap();
+        assert!(!again.is_adopted(), "it is its own");
+        assert_eq!(
+            again.audit().head().await.unwrap().size,
+            size + 2,
+            "its stop and its start, and nothing of whoever was refused"
+        );
+        again.close().await;
+        let moved = open("other.example.com:443", Adoption::Adopt).await.unwrap();
+        assert!(moved.is_adopted() && moved.gateway_id() == id);
+        moved.close().await;
+        let late = open("rack.example.com:443", Adoption::Refuse).await;
+        assert!(matches!(late, Err(StoreError::OtherRack)), "{late:?}");
+        // Tools on the server's machine name no rack.
+        Store::open(tool).await.unwrap().close().await;
     }
 }
 
@@ -75,6 +113,7 @@ async fn migrations_apply_once() {
             "approval_moves",
             "reveals",
             "rotation",
+            "rack",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use gateway_types::{Clock, CredentialKind, ProviderSessionId, Role, Secret, SessionId, UserId};
+use gateway_types::{Clock, CredentialKind, OsEntropy, ProviderSessionId, Role, Secret, SessionId, UserId};
 
 use super::{Place, add_session, add_user};
+use crate::secrets::random_text;
 use crate::{
-    Access, Ending, NewCliCode, NewProviderSession, NewSession, SessionSource, Store, StoreError, TakenCode,
-    Try, TryLimit,
+    Access, DeviceDecision, Ending, NewCliCode, NewDevice, NewProviderSession, NewSession, Poll,
+    SessionSource, Store, StoreError, TakenCode, Try, TryLimit,
 };
 
 const ISSUER: &str = "https://idp.test";
@@ -117,17 +118,20 @@ async fn e2_with_all_sessions_end_what_could_become_one_and_trusted_devices() {
     const LIFE: Duration = Duration::from_secs(3600);
     for place in Place::both() {
         let store = place.open(Access::Serve).await;
-        for end in ["all", "lock"] {
+        for end in ["all", "lock", "reset"] {
             let email = format!("{end}@example.com");
             let ann = add_user(&store, &email, &[Role::Ops]).await.id;
             let of = provider_session(&store, ann, end, None).await;
             let session = try_session(&store, &place, ann, of).await.unwrap();
             store.trusted_devices().trust(ann, "Firefox on Linux", None, LIFE).await.unwrap();
+            let waiting = Waiting::of(&store, ann, session, of).await;
             match end {
+                "reset" => store.factors().reset(ann).await.unwrap(),
                 "all" => assert_eq!(store.sessions().revoke_all(ann).await.unwrap(), 1),
                 _ => drop(store.users().lock(ann).await.unwrap()),
             }
             assert!(!is_live(&store, session).await);
+            waiting.ended(&store).await;
             assert!(store.trusted_devices().list(ann).await.unwrap().is_empty());
             let late = try_session(&store, &place, ann, of).await;
             assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
@@ -136,6 +140,98 @@ async fn e2_with_all_sessions_end_what_could_become_one_and_trusted_devices() {
                 Some("corp")
             );
         }
+    }
+}
+
+/// A device that was let in, and a code for a command line: both could still become a session.
+struct Waiting {
+    device: Secret<String>,
+    code: Secret<String>,
+}
+
+impl Waiting {
+    async fn of(store: &Store, user: UserId, by: SessionId, of: ProviderSessionId) -> Self {
+        let device = approved(store, user, by).await;
+        let code = NewCliCode {
+            user,
+            code_challenge: "c".to_owned(),
+            redirect_uri: "http://127.0.0.1:1/".to_owned(),
+            device: "laptop".to_owned(),
+            provider_session: Some(of),
+        };
+        Self { device, code: store.cli_codes().create(&code).await.unwrap() }
+    }
+
+    async fn ended(self, store: &Store) {
+        assert_eq!(store.devices().poll(self.device.expose()).await.unwrap(), Poll::Denied);
+        let code = store.cli_codes().take(self.code.expose()).await.unwrap();
+        assert!(!matches!(code, TakenCode::Taken(_)), "{code:?}");
+    }
+}
+
+/// A device that was let in with this session.
+async fn approved(store: &Store, user: UserId, by: SessionId) -> Secret<String> {
+    let user_code = random_text(&OsEntropy).expose().clone();
+    let new =
+        NewDevice { user_code: user_code.clone(), device: "tv".to_owned(), ip: "192.0.2.1".parse().unwrap() };
+    let device = store.devices().create(&new).await.unwrap().unwrap();
+    let id = store.devices().waiting(&user_code).await.unwrap().unwrap().id;
+    store.devices().decide(id, user, by, DeviceDecision::Approve).await.unwrap();
+    device
+}
+
+#[tokio::test]
+async fn e2_what_a_session_let_in_ends_with_it() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Ops]).await.id;
+        let of = provider_session(&store, ann, "ann", None).await;
+        let kept_of = provider_session(&store, ann, "ann", None).await;
+        let kept = try_session(&store, &place, ann, kept_of).await.unwrap();
+        let taken = async || try_session(&store, &place, ann, of).await.unwrap();
+        // One session.
+        let session = taken().await;
+        let waiting = Waiting::of(&store, ann, session, of).await;
+        let own = approved(&store, ann, kept).await;
+        store.sessions().revoke(session).await.unwrap();
+        waiting.ended(&store).await;
+        assert!(matches!(store.devices().poll(own.expose()).await.unwrap(), Poll::Approved { .. }));
+        // It lets nothing in any more, though its request was under way.
+        let new = NewDevice {
+            user_code: "LATE".to_owned(),
+            device: "tv".to_owned(),
+            ip: "192.0.2.1".parse().unwrap(),
+        };
+        store.devices().create(&new).await.unwrap().unwrap();
+        let id = store.devices().waiting("LATE").await.unwrap().unwrap().id;
+        let late = store.devices().decide(id, ann, session, DeviceDecision::Approve).await;
+        assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
+        // All others, by their person, and with the last factor.
+        for end in ["others", "factor"] {
+            let of = provider_session(&store, ann, "ann", None).await;
+            let session = try_session(&store, &place, ann, of).await.unwrap();
+            let waiting = Waiting::of(&store, ann, session, of).await;
+            match end {
+                "others" => assert_eq!(store.sessions().revoke_others(ann, kept).await.unwrap(), 1),
+                _ => {
+                    let seed = Secret::new(vec![7; 20]);
+                    let factor = store.factors().create_totp(ann, "phone", &seed).await.unwrap();
+                    store.factors().confirm(ann, factor.id, None).await.unwrap();
+                    store.factors().remove_from(ann, factor.id, kept).await.unwrap();
+                }
+            }
+            waiting.ended(&store).await;
+            let late = try_session(&store, &place, ann, of).await;
+            assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
+        }
+        // The session that was kept goes on, and lets in what it wants.
+        let device = approved(&store, ann, kept).await;
+        let Poll::Approved { provider_session, .. } = store.devices().poll(device.expose()).await.unwrap()
+        else {
+            panic!("it was let in")
+        };
+        assert_eq!(provider_session, Some(kept_of));
+        assert!(is_live(&store, try_session(&store, &place, ann, kept_of).await.unwrap()).await);
     }
 }
 
@@ -275,7 +371,7 @@ async fn g5_a_trusted_device_is_one_persons_one_browsers_and_ends() {
         let devices = store.trusted_devices();
         let (device, secret) = devices.trust(ann, "Firefox on Linux", None, LIFE).await.unwrap();
         let is = async |user, secret: &str, name: &str| {
-            store.trusted_devices().is_trusted(user, secret, name).await.unwrap()
+            store.trusted_devices().is_trusted(user, secret, name, LIFE).await.unwrap()
         };
         assert!(is(ann, secret.expose(), "Firefox on Linux").await);
         assert!(!is(bob, secret.expose(), "Firefox on Linux").await, "another person");
@@ -286,7 +382,16 @@ async fn g5_a_trusted_device_is_one_persons_one_browsers_and_ends() {
         devices.remove(ann, device.id).await.unwrap();
         assert!(!is(ann, secret.expose(), "Firefox on Linux").await, "removed");
         let (_, secret) = devices.trust(ann, "Firefox on Linux", None, LIFE).await.unwrap();
-        place.clock.advance(LIFE);
+        // A shorter life holds for those that are trusted already, a longer one for new ones.
+        let within = async |life| {
+            let devices = store.trusted_devices();
+            devices.is_trusted(ann, secret.expose(), "Firefox on Linux", life).await.unwrap()
+        };
+        place.clock.advance(Duration::from_secs(2 * 3600));
+        assert!(!within(Duration::from_secs(3600)).await, "set to an hour");
+        assert!(within(Duration::from_secs(3 * 3600)).await);
+        place.clock.advance(LIFE - Duration::from_secs(2 * 3600));
+        assert!(!within(LIFE * 2).await, "it was trusted for so long and no longer");
         assert!(!is(ann, secret.expose(), "Firefox on Linux").await, "over");
         // There are never more than so many, and all go with the factors.
         for n in 0..30 {

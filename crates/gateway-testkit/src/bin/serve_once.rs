@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use gateway_config::Flags;
 use gateway_server::Surroundings;
+use gateway_store::Adoption;
 use gateway_types::{OsEntropy, SystemClock};
 
 #[tokio::main]
@@ -20,7 +21,12 @@ async fn main() {
         .with_env_filter(config.log.filter.as_str())
         .with_writer(std::io::stderr)
         .init();
-    let surroundings = Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) };
+    let surroundings = Surroundings {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(OsEntropy),
+        // Each run of a test of crashes has a simulated rack of its own.
+        adoption: Adoption::Adopt,
+    };
     let running =
         gateway_server::start(config, surroundings).await.unwrap_or_else(|error| panic!("{error:?}"));
     let places = serde_json::json!({

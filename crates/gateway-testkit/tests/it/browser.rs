@@ -1,11 +1,42 @@
 //! The pages in a real browser: headless Chromium, driven by `tests/peers/browser.mjs`.
 
 use gateway_sim::idp::DevPerson;
-use gateway_testkit::{Authenticator, Database, Journey, RawClient, TestGateway};
+use gateway_testkit::{Authenticator, Database, Journey, Looked, RawClient, TestGateway};
 use gateway_types::Role;
 use serde_json::{Value, json};
 
 const APP: &str = "/apps/myapp";
+
+/// The pages at which the journey of a first admin does not look, and why.
+const NOT_LOOKED_AT: [(&str, &str); 8] = [
+    ("/", "it leads to /app"),
+    ("/auth/factor/{id}", "the journey with passkeys looks at it"),
+    ("/auth/handoff", "it leads on to a service's host"),
+    ("/.rack-gateway/callback", "it leads on to the page that was wanted"),
+    ("/.rack-gateway/static/{file}", "it is no page"),
+    ("/.rack-gateway/sign-out", "the journey with services looks at it"),
+    ("/app/static/{file}", "it is no page"),
+    ("/app/services/{name}", "there is no service in this journey"),
+];
+
+/// Whether this path is one of the page.
+fn is_of(path: &str, page: &str) -> bool {
+    let (path, page): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), page.split('/').collect());
+    path.len() == page.len()
+        && path.iter().zip(&page).all(|(path, page)| path == page || page.starts_with('{'))
+}
+
+/// Every page there is was looked at in both themes, at both widths and by axe, or is one of those that say why not.
+fn looked_at_every_page(looked: &Looked) {
+    let pages = include_str!("../../../gateway-policy/data/pages.tsv");
+    let missing: Vec<&str> = pages
+        .lines()
+        .filter_map(|line| line.strip_prefix("GET\t")?.split('\t').next())
+        .filter(|page| !looked.paths.iter().any(|path| is_of(path, page)))
+        .collect();
+    let known: Vec<&str> = NOT_LOOKED_AT.iter().map(|(page, _reason)| *page).collect();
+    assert_eq!(missing, known, "a new page needs a step in tests/peers/browser.mjs, or a reason here");
+}
 
 /// The unmodified client's command that needs a factor for this very action: it is refused, and the
 /// refusal names the page at which it can be confirmed.
@@ -21,6 +52,7 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
     let people = [
         DevPerson::new("first@example.com", "First Admin", &[]),
         DevPerson::new("stranger@example.org", "Stranger", &[]),
+        DevPerson::new("auditor@example.com", "Auditor", &[]),
     ];
     let gateway = TestGateway::builder()
         .database(database)
@@ -30,14 +62,21 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
         .start()
         .await;
     let url = format!("http://localhost:{}", gateway.addr().port());
-    let mut all = vec!["--refused", "stranger@example.org"];
+    let mut all = vec!["--refused", "stranger@example.org", "--auditor", "auditor@example.com"];
     all.extend_from_slice(options);
     let mut session = None;
-    let pages = Journey::begin(&url, "first@example.com", name, &all)
+    let looked = Journey::begin(&url, "first@example.com", name, &all)
         .end(async |question, said| match question {
             "code" => {
                 let secret = said["secret"].as_str().expect("a secret");
                 Authenticator::of(secret).next(&gateway)
+            }
+            "device" => {
+                let body = b"client_id=rack-gateway-cli&device=build%20server";
+                let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+                let mut client = RawClient::connect(gateway.addr()).await;
+                let begun = client.ask("POST", "!/auth/device", "", &headers, body).await;
+                begun.json()["user_code"].as_str().unwrap_or_else(|| panic!("{}", begun.text())).to_owned()
             }
             "challenge" => {
                 let user = gateway.store().users().by_email("first@example.com").await.unwrap().unwrap();
@@ -55,7 +94,8 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
             other => panic!("nobody knows {other}"),
         })
         .await;
-    assert!(pages >= 25, "{pages} pages");
+    assert!(looked.pages >= 40, "{} pages", looked.pages);
+    looked_at_every_page(&looked);
     // The stranger was refused, the first admin was made by the list, and the log knows both.
     let events = gateway.events().await;
     let signed_in: Vec<Value> = events
@@ -92,7 +132,7 @@ async fn a_person_with_passkeys() {
         .await;
     let url = format!("http://localhost:{}", gateway.addr().port());
     let mut session = None;
-    let pages = Journey::of("passkeys.mjs", &url, "first@example.com", "passkeys", &[])
+    let looked = Journey::of("passkeys.mjs", &url, "first@example.com", "passkeys", &[])
         .end(async |question, _said| match question {
             "challenge" => {
                 let user = gateway.store().users().by_email("first@example.com").await.unwrap().unwrap();
@@ -110,6 +150,7 @@ async fn a_person_with_passkeys() {
             other => panic!("nobody knows {other}"),
         })
         .await;
-    assert!(pages >= 8, "{pages} pages");
+    assert!(looked.pages >= 8, "{} pages", looked.pages);
+    assert!(looked.paths.iter().any(|path| is_of(path, "/auth/factor/{id}")), "{looked:?}");
     gateway.finish().await;
 }

@@ -266,6 +266,59 @@ async fn what_was_refused_is_confirmed_in_the_browser_that_the_client_opens() {
     }
 }
 
+/// The client repeats a GET, so it is told at the very refusal to ask for the factor; whoever is no such client is told
+/// as any other.
+#[tokio::test]
+async fn a_get_that_needs_a_factor_is_asked_for_at_once() {
+    let gateway = TestGateway::builder().idp().start().await;
+    let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+    let session = gateway.session(Role::Ops).await;
+    let mut person = Visitor::signed_in(&gateway, Role::Ops).await;
+    let files = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/files?file=%2Ftmp%2Fx";
+    let get = async |credential: &str, headers: &[(&str, &str)]| {
+        RawClient::connect(gateway.addr()).await.ask("GET", files, credential, headers, b"").await
+    };
+    let console = [("Session", "")];
+    let plain = get(&session, &[]).await;
+    assert!(challenge(&plain).starts_with("Bearer error=\"insufficient_user_authentication\""), "{plain:?}");
+    let refused = get(&session, &console).await;
+    assert_eq!(challenge(&refused), "Session path=\"/session\" token=\"true\"");
+    // A code that is wrong was an answer already: the client is not sent round once more.
+    let wrong = format!("{session}.totp.{}", phone.wrong(&gateway));
+    assert!(challenge(&get(&wrong, &console).await).starts_with("Bearer "));
+    // A factor to give is what the page asks for, and whoever has none has nothing to give there.
+    let without = gateway.session(Role::Deployer).await;
+    assert!(challenge(&get(&without, &console).await).starts_with("Bearer "));
+    assert!(gateway.rack.requests().is_empty());
+
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let asked = client.ask("GET", "/session", &session, &console, b"").await;
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    let page = format!("/step-up/{}", asked.text());
+    let confirmed = person.post(&page, &[("code", &phone.next(&gateway))]).await;
+    assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+    let reply = get(&session, &console).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    gateway.finish().await;
+}
+
+/// G2: what is guessed in console mode is told of as on every other way.
+#[tokio::test]
+async fn g2_a_lock_in_console_mode_is_told_of_once() {
+    let gateway = TestGateway::start().await;
+    let phone = Authenticator::enrol(&gateway, Role::Ops).await;
+    let wrong = format!("{}.totp.{}", gateway.session(Role::Ops).await, phone.wrong(&gateway));
+    for number in 0..7 {
+        let mut client = RawClient::connect(gateway.addr()).await;
+        let reply = client.ask("POST", "/session", &wrong, &[("Session", "")], b"").await;
+        assert_eq!(reply.status, if number < 5 { 403 } else { 429 }, "{}", reply.text());
+    }
+    let events = gateway.events().await;
+    let locks = events.iter().filter(|(_, event)| event.action.as_str() == "gateway:factor:lock");
+    assert_eq!(locks.count(), 1);
+    gateway.finish().await;
+}
+
 /// D1: the page leads to the client's own listener on this machine, and to nowhere else.
 #[tokio::test]
 async fn d1_the_page_of_console_mode_leads_nowhere_else() {
@@ -330,7 +383,7 @@ async fn tokens_are_not_asked() {
 
 /// Where everybody must have a second factor, whoever has none can enrol one and leave.
 #[tokio::test]
-async fn where_factors_are_required_nobody_looks_without_one() {
+async fn g6_where_factors_are_required_nobody_looks_without_one() {
     for database in Database::BOTH {
         let gateway = TestGateway::builder()
             .database(database)

@@ -1,6 +1,8 @@
 //! The five layers, each broken alone; people who are removed; gateways that are not each other's.
 
-use gateway_sim::SimOptions;
+use gateway_server::{Running, StartError};
+use gateway_sim::{SimOptions, SimRack};
+use gateway_store::{Adoption, EventFilter, StoreError};
 use gateway_testkit::{Authenticator, Database, RawClient, Reply, TestGateway, Visitor};
 use gateway_types::Role;
 
@@ -140,30 +142,53 @@ async fn nothing_of_one_gateway_is_good_at_another() {
     assert_eq!(sent_away.status, 303, "{}", sent_away.text());
     assert!(sent_away.header("location").unwrap().starts_with("/auth/login"));
     assert!(two.rack.requests().is_empty(), "{:?}", two.rack.requests());
-    // The database of one does not open with the other's key.
-    let directory = tempfile::tempdir().unwrap();
-    let environment = [
-        ("RACK_HOST", two.rack.url()),
-        ("RACK_TOKEN", two.rack.password().to_owned()),
-        ("DATABASE_URL", one.database_url.clone()),
-        ("DATA_DIR", directory.path().display().to_string()),
-        ("LISTENER_ADDRESSES", "127.0.0.1".to_owned()),
-        ("PORT", "0".to_owned()),
-        ("ADMIN_PORT", "0".to_owned()),
-        ("APP_SECRET_KEY", "the other gateway's key, which is long enough".to_owned()),
-    ];
-    let sources = gateway_config::Sources {
-        file: None,
-        environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        flags: gateway_config::Flags::default(),
+    // The database of one opens neither with the other's key, nor, with the right one, before the other's rack.
+    let database = one.database_url.clone();
+    let start = async |rack: &SimRack, key: &str, adoption: Adoption| {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = [
+            ("RACK_HOST", rack.url()),
+            ("RACK_TOKEN", rack.password().to_owned()),
+            ("DATABASE_URL", database.clone()),
+            ("DATA_DIR", directory.path().display().to_string()),
+            ("LISTENER_ADDRESSES", "127.0.0.1".to_owned()),
+            ("PORT", "0".to_owned()),
+            ("ADMIN_PORT", "0".to_owned()),
+            ("APP_SECRET_KEY", key.to_owned()),
+        ];
+        let sources = gateway_config::Sources {
+            file: None,
+            environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            flags: gateway_config::Flags::default(),
+        };
+        let config = gateway_config::parse(sources).unwrap();
+        let surroundings = gateway_server::Surroundings {
+            clock: two.clock.clone(),
+            entropy: std::sync::Arc::new(gateway_types::OsEntropy),
+            adoption,
+        };
+        gateway_server::start(config, surroundings).await
     };
-    let config = gateway_config::parse(sources).unwrap();
-    let surroundings = gateway_server::Surroundings {
-        clock: two.clock.clone(),
-        entropy: std::sync::Arc::new(gateway_types::OsEntropy),
+    let is_other_rack = |started: Result<Running, StartError>| {
+        assert!(matches!(started, Err(StartError::Store(StoreError::OtherRack))), "{started:?}");
     };
-    let refused = gateway_server::start(config, surroundings).await.unwrap_err();
-    assert!(matches!(refused, gateway_server::StartError::Store(_)), "{refused:?}");
+    let other_key = "the other gateway's key, which is long enough";
+    let refused = start(&two.rack, other_key, Adoption::Refuse).await;
+    assert!(matches!(refused, Err(StartError::Store(StoreError::WrongSecretKey))), "{refused:?}");
+    let own_key = "a test key of at least thirty-two characters";
+    let before = one.events().await.len();
+    is_other_rack(start(&two.rack, own_key, Adoption::Refuse).await);
+    assert_eq!(one.events().await.len(), before, "whoever is refused writes nothing");
+    let rack = one.rack.clone();
     one.finish().await;
+    // Unless it is told to: then it is the other one's, and the log has it.
+    start(&two.rack, own_key, Adoption::Adopt).await.unwrap().stop().await;
+    is_other_rack(start(&rack, own_key, Adoption::Refuse).await);
+    let moved = start(&two.rack, own_key, Adoption::Refuse).await.unwrap();
+    let filter = EventFilter::default();
+    let events = moved.store.events().page(&filter, None, 1000).await.unwrap().items;
+    let adopted = events.iter().filter(|(_, event)| event.action.as_str() == "gateway:database:adopt");
+    assert_eq!(adopted.count(), 1);
+    moved.stop().await;
     two.finish().await;
 }

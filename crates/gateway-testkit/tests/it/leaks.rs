@@ -12,8 +12,8 @@ use gateway_convox::RouteTable;
 use gateway_framing::websocket::Opcode;
 use gateway_sim::{Fault, SimOptions, SimRack};
 use gateway_store::EventFilter;
-use gateway_testkit::{Database, RawClient, Socket, StubConnection, StubRack};
-use gateway_types::Role;
+use gateway_testkit::{Database, RawClient, Socket, StubConnection, StubRack, TestGateway};
+use gateway_types::{Grant, Role};
 
 use super::child::Child;
 use super::matrix;
@@ -152,13 +152,14 @@ impl Asking<'_> {
 }
 
 /// Everything the database holds, as bytes that can be searched.
-fn database(child_url: &str, directory: &Path) -> Vec<(String, Vec<u8>)> {
+/// It holds this text.
+fn database(child_url: &str, directory: &Path, told: &str) -> Vec<(String, Vec<u8>)> {
     if child_url.starts_with("sqlite") {
         let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.is_file() && path.file_name().unwrap() != "log");
         let read: Vec<_> =
             files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect();
-        assert!(read.iter().any(|(_, bytes)| find(bytes, b"convox:registry:add").is_some()), "no leaves");
+        assert!(read.iter().any(|(_, bytes)| find(bytes, told.as_bytes()).is_some()), "no leaves");
         return read;
     }
     let query = |text: &str| gateway_testdb::sql(child_url, text).unwrap();
@@ -178,8 +179,49 @@ fn database(child_url: &str, directory: &Path) -> Vec<(String, Vec<u8>)> {
             (format!("{table}.{column}"), query(&format!("SELECT {value} FROM \"{table}\"")).into_bytes())
         })
         .collect();
-    assert!(read.iter().any(|(_, bytes)| find(bytes, b"convox:registry:add").is_some()), "no leaves");
+    assert!(read.iter().any(|(_, bytes)| find(bytes, told.as_bytes()).is_some()), "no leaves");
     read
+}
+
+/// Where something begins that looks like a credential of the gateway's.
+fn looks_like_a_credential(text: &[u8]) -> Option<usize> {
+    let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    ["rgw_", "rgs_", "rgx_", "rgj_"].iter().find_map(|prefix| {
+        memchr::memmem::find_iter(text, prefix)
+            .find(|at| text.get(at + 4..at + 47).is_some_and(|secret| secret.iter().all(is_base64url)))
+    })
+}
+
+/// F5: of a token and a session nothing is at rest but digests: in no table of either database, and in no event, also
+/// of those that were presented where they do not belong.
+#[tokio::test]
+async fn f5_no_credential_is_at_rest() {
+    for kind in Database::BOTH {
+        let gateway = TestGateway::builder().database(kind).start().await;
+        let token = gateway.new_token(Role::Ops, vec![Grant::everything()]).await;
+        let session = gateway.session(Role::Ops).await;
+        assert!(looks_like_a_credential(format!("x {token}").as_bytes()).is_some());
+        for credential in [&token, &session] {
+            let mut client = RawClient::connect(gateway.addr()).await;
+            assert_eq!(client.ask("GET", "/apps", credential, &[], b"").await.status, 200);
+            assert_eq!(client.ask("GET", &format!("/apps?q={credential}"), "", &[], b"").await.status, 400);
+            let mut client = RawClient::connect(gateway.addr()).await;
+            let cookie = format!("__Host-rgw={credential}");
+            client.ask("GET", "!/app", "", &[("Cookie", &cookie)], b"").await;
+        }
+        let events = format!("{:?}", gateway.events().await);
+        let file = gateway.database_url.trim_start_matches("sqlite://");
+        let directory = Path::new(file).parent().unwrap();
+        let mut kept = database(&gateway.database_url, directory, "convox:app:list");
+        kept.push(("the events".to_owned(), events.into_bytes()));
+        for (place, text) in &kept {
+            let found = looks_like_a_credential(text).map(|at| String::from_utf8_lossy(&text[at..at + 47]));
+            assert_eq!(found, None, "in {place}");
+        }
+        let planted = [planted("the token", &token, false), planted("the session", &session, false)];
+        Haystack { replies: Vec::new(), kept }.search(&planted);
+        gateway.finish().await;
+    }
 }
 
 async fn events(child: &Child) -> Vec<u8> {
@@ -406,7 +448,7 @@ async fn check_whole_gateway(database: Database) {
         let (log, directory) = child.stop();
         assert!(log.contains("TRACE"), "the log is as talkative as can be");
         haystack.kept.push(("the log".to_owned(), log.into_bytes()));
-        haystack.kept.extend(self::database(&url, directory.path()));
+        haystack.kept.extend(self::database(&url, directory.path(), "convox:registry:add"));
     }
     let seen = rack.requests();
     assert!(seen.iter().any(|seen| find(&seen.body, written.env.as_bytes()).is_some()), "it was written");

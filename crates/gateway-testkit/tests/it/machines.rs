@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::BASE64URL_NOPAD;
+use gateway_app::workloads::Kind;
 use gateway_audit::{End, Event};
 use gateway_store::{NewTrustRule, TrustRule};
 use gateway_testkit::stub::StubRack;
@@ -309,6 +310,142 @@ async fn f4_each_job_that_is_another_is_refused_with_its_own_reason() {
     let why = |event: &Event| event.reason.clone().unwrap_or_default();
     let refused = events.iter().filter(|(_, event)| event.end == Some(End::Refused));
     assert!(refused.map(|(_, event)| why(event)).any(|why| why.contains("event_name is `pull_request`")));
+    gateway.finish().await;
+}
+
+/// A job of another CI system: what its tokens say by that system's documents, and what a rule asks for.
+struct Job {
+    kind: Kind,
+    /// Besides who issued it, for whom, and when.
+    says: Value,
+    /// The claims that the rule names; with them come those that it names by itself.
+    rule: &'static [(&'static str, &'static str)],
+    /// What makes it another job: the project, the branch, a fork.
+    others: Vec<(&'static str, Value)>,
+}
+
+/// Sources: "ID token payload" of GitLab, "OIDC tokens" of CircleCI, "OIDC with Buildkite".
+fn jobs() -> [Job; 3] {
+    let gitlab = json!({
+        "sub": "project_path:acme/shop:ref_type:branch:ref:main", "jti": "235b3a54-b797-45c7-ae9a-f72d7bc6ef5b",
+        "namespace_id": "72", "namespace_path": "acme", "project_id": "20", "project_path": "acme/shop",
+        "user_id": "1", "user_login": "sample-user", "user_email": "sample-user@example.com",
+        "pipeline_id": "574", "pipeline_source": "push", "job_id": "302", "ref": "main", "ref_type": "branch",
+        "ref_path": "refs/heads/main", "ref_protected": "true", "environment": "prod",
+        "environment_protected": "true", "runner_id": 1, "runner_environment": "self-hosted",
+        "sha": "714a629c0b401fdce83e847fc9589983fc6f46bc", "project_visibility": "private",
+        "ci_config_ref_uri": "gitlab.example.com/acme/shop//.gitlab-ci.yml@refs/heads/main",
+    });
+    let circleci = json!({
+        "sub": "org/2b4a1c39/project/66ed5f0a/user/9a1c",
+        "oidc.circleci.com/project-id": "66ed5f0a", "oidc.circleci.com/context-ids": ["c0ffee"],
+        "oidc.circleci.com/vcs-origin": "github.com/acme/shop",
+        "oidc.circleci.com/vcs-ref": "refs/heads/main", "oidc.circleci.com/ssh-rerun": false,
+    });
+    let buildkite = json!({
+        "sub": "organization:acme:pipeline:shop:ref:refs/heads/main:commit:9f3182061f1e:step:deploy",
+        "organization_slug": "acme", "organization_id": "0184990a-477b", "pipeline_slug": "shop",
+        "pipeline_id": "0184990a-4782", "build_number": 1, "build_branch": "main",
+        "build_commit": "9f3182061f1e", "step_key": "deploy", "job_id": "0184990a-477f",
+        "agent_id": "0184990a-4782-42b5", "build_source": "webhook", "runner_environment": "self-hosted",
+    });
+    [
+        Job {
+            kind: Kind::Gitlab,
+            says: gitlab,
+            rule: &[("project_id", "20"), ("project_path", "acme/shop"), ("ref_path", "refs/heads/main")],
+            others: vec![
+                ("project_id", json!("21")),
+                ("project_path", json!("mallory/shop")),
+                ("ref_path", json!("refs/heads/feature")),
+                ("ref_protected", json!("false")),
+                // A merge request, which may come from a fork.
+                ("pipeline_source", json!("merge_request_event")),
+            ],
+        },
+        Job {
+            kind: Kind::Circleci,
+            says: circleci,
+            rule: &[
+                ("oidc.circleci.com/project-id", "66ed5f0a"),
+                ("oidc.circleci.com/vcs-origin", "github.com/acme/shop"),
+                ("oidc.circleci.com/vcs-ref", "refs/heads/main"),
+            ],
+            others: vec![
+                ("oidc.circleci.com/project-id", json!("77ed5f0a")),
+                ("oidc.circleci.com/vcs-origin", json!("github.com/mallory/shop")),
+                ("oidc.circleci.com/vcs-ref", json!("refs/heads/feature")),
+                ("oidc.circleci.com/vcs-ref", json!("refs/pull/7")),
+                ("oidc.circleci.com/ssh-rerun", json!(true)),
+            ],
+        },
+        Job {
+            kind: Kind::Buildkite,
+            says: buildkite,
+            rule: &[
+                ("pipeline_id", "0184990a-4782"),
+                ("organization_id", "0184990a-477b"),
+                ("build_branch", "main"),
+            ],
+            others: vec![
+                ("pipeline_id", json!("0184990a-4783")),
+                ("organization_id", json!("0184990a-477c")),
+                ("build_branch", json!("feature")),
+                // With "Prefix third-party fork branch names".
+                ("build_branch", json!("mallory:main")),
+            ],
+        },
+    ]
+}
+
+#[tokio::test]
+async fn f4_jobs_of_other_systems_are_held_to_project_branch_and_source() {
+    let gateway = TestGateway::start().await;
+    let mut number = 0;
+    for Job { kind, says, rule, others } in jobs() {
+        let issuer = Issuer::start().await;
+        let named = rule.iter().map(|(claim, value)| ((*claim).to_owned(), vec![(*value).to_owned()]));
+        let new = NewTrustRule {
+            kind: kind.name().to_owned(),
+            claims: kind.completed(named.collect()),
+            ..issuer.rule(kind.name())
+        };
+        gateway.store().trust_rules().set(new, None, "tester").await.unwrap();
+        let mut token = async |changed: Option<&(&str, Value)>| {
+            number += 1;
+            let now = gateway.clock.now().micros() / 1_000_000;
+            let mut claims = says.clone();
+            claims["iss"] = json!(issuer.url());
+            claims["aud"] = json!(format!("rack-gateway:{}", gateway.store().gateway_id()));
+            // Each is another token, be it by its number or by its text.
+            claims["iat"] = json!(now - number);
+            claims["exp"] = json!(now + 300);
+            if says.get("jti").is_some() {
+                claims["jti"] = json!(format!("job {number}"));
+            }
+            if let Some((claim, value)) = changed {
+                assert!(claims.get(*claim).is_some(), "{claim} is no claim of {kind:?}");
+                claims[*claim] = value.clone();
+            }
+            exchange(&gateway, &issuer.sign(&claims.to_string())).await
+        };
+        let good = token(None).await;
+        assert_eq!(good.status, 200, "{kind:?}: {}", good.text());
+        let secret = good.json()["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(status(&gateway, "GET", APP, &secret).await, 200);
+        for other in &others {
+            let reply = token(Some(other)).await;
+            let told = reply.json();
+            assert_eq!(
+                (reply.status, &told["reason"]),
+                (400, &json!("claims")),
+                "{kind:?} {other:?}: {told}"
+            );
+            let mismatches = told["mismatches"].as_array().cloned().unwrap_or_default();
+            let named = mismatches.iter().any(|one| one["claim"] == other.0);
+            assert!(named, "{kind:?} {other:?}: {told}");
+        }
+    }
     gateway.finish().await;
 }
 

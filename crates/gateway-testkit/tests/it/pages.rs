@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use gateway_store::{NewToken, NewUser};
 use gateway_testkit::visitor::hidden;
 use gateway_testkit::{Authenticator, Database, RawClient, TestGateway, Visitor, eventually};
-use gateway_types::{Grant, Role};
+use gateway_types::{Grant, Role, RoleSet};
 
 const COOKIE: &str = "__Host-rgw";
 
@@ -197,7 +198,8 @@ async fn e2_a_locked_person_is_out_everywhere() {
     })
     .await;
     socket.until_end().await;
-    assert!(started.elapsed() < Duration::from_secs(15), "within seconds, also on a busy machine");
+    let elapsed = started.elapsed();
+    assert!(elapsed <= Duration::from_secs(5), "what is open ends within five seconds, not {elapsed:?}");
     other.finish().await;
     gateway.finish().await;
 }
@@ -245,6 +247,26 @@ async fn d2_a_callback_belongs_to_the_browser_that_began() {
     gateway.finish().await;
 }
 
+/// Where an operation of the gateway's own is: at a root of its own, or below the API.
+fn rooted(path: &str) -> String {
+    let roots = [
+        "/auth",
+        "/device",
+        "/step-up",
+        "/login",
+        "/problems",
+        "/.well-known",
+        "/openapi.json",
+        "/log",
+        "/zone/enrol",
+        "/zone/renew",
+        "/zone/bundle",
+        "/app/",
+    ];
+    let is_rooted = path == "/" || roots.iter().any(|root| path.starts_with(root));
+    if is_rooted { path.to_owned() } else { format!("/api/v1{path}") }
+}
+
 /// Nobody reaches an operation of the gateway's own without signing in.
 #[tokio::test]
 async fn l1_own_operations_want_a_credential() {
@@ -253,24 +275,7 @@ async fn l1_own_operations_want_a_credential() {
     let mut asked = 0;
     for operation in table.operations() {
         let (method, path) = operation.route.split_once(' ').unwrap();
-        let path = path.replace("{path*}", "x").replace(['{', '}'], "");
-        let rooted = [
-            "/auth",
-            "/device",
-            "/step-up",
-            "/login",
-            "/problems",
-            "/.well-known",
-            "/openapi.json",
-            "/log",
-            "/zone/enrol",
-            "/zone/renew",
-            "/zone/bundle",
-            "/app",
-        ]
-        .iter()
-        .any(|root| path.starts_with(root));
-        let path = if rooted || path == "/" { path } else { format!("/api/v1{path}") };
+        let path = rooted(&path.replace("{path*}", "x").replace(['{', '}'], ""));
         let mut client = RawClient::connect(gateway.addr()).await;
         let reply = client.ask(method, &format!("!{path}"), "", &[], b"").await;
         if operation.class == gateway_types::Class::Open {
@@ -285,6 +290,131 @@ async fn l1_own_operations_want_a_credential() {
         }
     }
     assert!(asked >= 40, "{asked} operations are served and want a credential");
+    gateway.finish().await;
+}
+
+/// A path of this route on which nothing is: values that look right and name nothing.
+fn about_nothing(path: &str) -> String {
+    let mut filled = String::new();
+    for segment in path.split('/').skip(1) {
+        let name = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        filled.push('/');
+        filled.push_str(match name {
+            None => segment,
+            Some("index") => "987654321",
+            Some("id" | "sid" | "request_id") => "01890000-0000-7000-8000-000000000000",
+            Some(_) => "nothing",
+        });
+    }
+    filled
+}
+
+/// What a cell of the table makes of a request without a factor, with settings at their defaults.
+fn expected(cell: &str) -> (&'static [u16], &'static str) {
+    match cell.split(['+', '|']).next().unwrap() {
+        "yes" => (&[], ""),
+        "step_up" | "bound" => (&[401], "mfa"),
+        "role" | "people" | "critical" | "approval" | "setting" => (&[403], "authorization"),
+        other => panic!("`{other}` is no cell that this test knows"),
+    }
+}
+
+/// L1: what the table says of the gateway's own operations is what happens over HTTP, for each role, with a session of
+/// a command line and with a token.
+#[tokio::test]
+async fn l1_own_operations_refuse_as_the_table_says() {
+    let gateway = TestGateway::start().await;
+    let both = NewUser {
+        email: "both@example.com".to_owned(),
+        name: "Both".to_owned(),
+        roles: RoleSet::of(Role::Admin).with(Role::Auditor),
+    };
+    let creator = gateway.store().users().create(both).await.unwrap().id;
+    let mut askers = Vec::new();
+    for role in Role::ALL {
+        // As the table says: made by an admin who is an auditor too, for everything short of what is critical.
+        let new = NewToken {
+            name: format!("{role} for tests"),
+            roles: RoleSet::of(role),
+            grants: vec![Grant::everything()],
+            creator,
+            expires: None,
+            networks: Vec::new(),
+        };
+        let (_, token) = gateway.store().tokens().create(new).await.unwrap();
+        askers.push((format!("t-{role}"), token.expose().clone()));
+        // There are no people with the role for machines.
+        if role != Role::Cicd {
+            Authenticator::enrol(&gateway, role).await;
+            askers.push((role.to_string(), gateway.session(role).await));
+        }
+    }
+    let cells = super::matrix::golden();
+    let (mut refused, mut let_through, mut unserved) = (0, 0, Vec::new());
+    let table = gateway_policy::OwnTable::builtin().unwrap();
+    for operation in table.operations() {
+        let (method, path) = operation.route.split_once(' ').unwrap();
+        let path = format!("!{}", rooted(&about_nothing(path)));
+        let mut client = RawClient::connect(gateway.addr()).await;
+        let nobody = client.ask(method, &path, "", &[], b"").await;
+        if nobody.status == 404 || operation.class == gateway_types::Class::Open {
+            unserved.extend((nobody.status == 404).then(|| operation.route.to_string()));
+            continue;
+        }
+        for (column, credential) in &askers {
+            let cell = &cells[&*operation.route][column];
+            if cell.starts_with("own:") {
+                continue;
+            }
+            let (statuses, layer) = expected(cell);
+            let mut client = RawClient::connect(gateway.addr()).await;
+            let reply = client.ask(method, &path, credential, &[], b"").await;
+            let context = format!("{method} {path} as {column}, {cell}: {} {}", reply.status, reply.text());
+            if statuses.is_empty() {
+                assert!(!matches!(reply.status, 401 | 403), "{context}");
+                let_through += 1;
+            } else {
+                assert!(statuses.contains(&reply.status), "{context}");
+                assert_eq!(reply.json()["layer"], layer, "{context}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 400 && let_through > 100, "{refused} refused, {let_through} let through");
+    eprintln!("not served: {unserved:?}");
+    gateway.finish().await;
+}
+
+/// L1: the same for pages, with the cookie of each role.
+#[tokio::test]
+async fn l1_pages_refuse_as_the_table_says() {
+    let gateway = TestGateway::builder().idp().start().await;
+    let cells = super::matrix::golden();
+    let pages = include_str!("../../../gateway-policy/data/pages.tsv");
+    let (mut refused, mut let_through) = (0, 0);
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Cicd) {
+        Authenticator::enrol(&gateway, role).await;
+        let mut person = Visitor::signed_in(&gateway, role).await;
+        for line in pages.lines().filter(|line| line.starts_with("GET\t")) {
+            let [_, page, operation] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let cells = &cells[operation];
+            let cell = &cells[&role.to_string()];
+            if cells["nobody"] == "yes" || cell.starts_with("own:") {
+                continue;
+            }
+            let (statuses, _) = expected(cell);
+            let reply = person.get(&about_nothing(page)).await;
+            let context = format!("{page} as {role}, {cell}: {} {}", reply.status, reply.text());
+            if statuses.is_empty() {
+                assert!(matches!(reply.status, 200 | 404), "{context}");
+                let_through += 1;
+            } else {
+                assert!(statuses.contains(&reply.status), "{context}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 20 && let_through > 20, "{refused} refused, {let_through} let through");
     gateway.finish().await;
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64URL_NOPAD;
 use gateway_testkit::visitor::hidden;
 use gateway_testkit::{Authenticator, Database, RawClient, Reply, SoftPasskey, TestGateway, Visitor};
 use gateway_types::Role;
@@ -174,8 +175,22 @@ async fn g4_wrong_answers_of_a_passkey_are_refused() {
     gateway.clock.advance(Duration::from_secs(5 * 60));
     let asks = asked(&mut person, window, None).await;
     assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 200);
+    let used = key.counter - 1;
+    // What was signed to make a key is no answer, though all else of it is right.
+    key.kind = Some("webauthn.create");
+    let asks = asked(&mut person, window, None).await;
+    assert_eq!(confirm(&mut person, window, &key.inline(&asks)).await.status, 401, "made, not used");
+    key.kind = None;
+    // A key of somebody else's, enrolled and verified, answers for nobody but them.
+    let mut viewer = Visitor::of(&gateway).at_localhost();
+    assert_eq!(viewer.sign_in("viewer@example.com").await.status, 303);
+    let mut other = enrolled(&mut viewer).await;
+    let asks = asked(&mut person, window, None).await;
+    assert_eq!(confirm(&mut person, window, &other.inline(&asks)).await.status, 401, "another person's key");
+    let asks = asked(&mut viewer, window, None).await;
+    assert_eq!(confirm(&mut viewer, window, &other.inline(&asks)).await.status, 200);
     // The counter went back, or stands still: there is a copy.
-    for counter in [1, key.counter - 1] {
+    for counter in [1, used] {
         key.counter = counter;
         let asks = asked(&mut person, window, None).await;
         let refused = confirm(&mut person, window, &key.inline(&asks)).await;
@@ -241,6 +256,47 @@ async fn g4_keys_are_enrolled_once_with_a_challenge_of_their_own() {
     }
 }
 
+/// G4: what a key says of itself when it is made is read strictly: another act, or an attestation that is cut, goes on
+/// after its end, or claims a signature that it has not, makes no key.
+#[tokio::test]
+async fn g4_malformed_attestations_make_no_key() {
+    let gateway = gateway(Database::Sqlite).await;
+    let mut person = admin(&gateway).await;
+    let mut key = SoftPasskey::new(&person.origin());
+    key.kind = Some("webauthn.get");
+    let answer = key.create(&options(&mut person, "laptop").await);
+    assert_eq!(end(&mut person, "laptop", &answer).await.status, 400, "used, not made");
+    key.kind = None;
+    let packed = |bytes: &[u8]| {
+        // {"fmt": "packed", "attStmt": {"alg": -7, "sig": h'00'}, …} in place of {"fmt": "none", "attStmt": {}, …}.
+        let rest = bytes.strip_prefix(b"\xa3\x63fmt\x64none\x67attStmt\xa0").expect("as the key makes it");
+        let mut packed = b"\xa3\x63fmt\x66packed\x67attStmt\xa2\x63alg\x26\x63sig\x41\x00".to_vec();
+        packed.extend_from_slice(rest);
+        packed
+    };
+    type Spoil<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let spoilt: [(&str, Spoil<'_>); 5] = [
+        ("cut", &|bytes| bytes[..bytes.len() - 1].to_vec()),
+        ("half", &|bytes| bytes[..bytes.len() / 2].to_vec()),
+        ("bytes after its end", &|bytes| [bytes, b"\x00\x01"].concat()),
+        ("empty", &|_| Vec::new()),
+        ("a signature that is none", &packed),
+    ];
+    for (what, spoil) in spoilt {
+        let mut answer = key.create(&options(&mut person, "laptop").await);
+        let object = answer["response"]["attestationObject"].as_str().expect("an attestation");
+        let bytes = BASE64URL_NOPAD.decode(object.as_bytes()).expect("base64url");
+        answer["response"]["attestationObject"] = BASE64URL_NOPAD.encode(&spoil(&bytes)).into();
+        let refused = end(&mut person, "laptop", &answer).await;
+        assert_eq!(refused.status, 400, "{what}: {}", refused.text());
+    }
+    let factors = gateway.store().factors().list(gateway.person(Role::Admin).id).await.unwrap();
+    assert!(factors.is_empty(), "{factors:?}");
+    let answer = key.create(&options(&mut person, "laptop").await);
+    assert_eq!(end(&mut person, "laptop", &answer).await.status, 200, "the same key, said rightly");
+    gateway.finish().await;
+}
+
 /// The same answer twice opens nothing twice, and nothing at all once the window that it opened is over.
 #[tokio::test]
 async fn g4_an_answer_is_no_proof_when_its_window_is_over() {
@@ -262,6 +318,33 @@ async fn g4_an_answer_is_no_proof_when_its_window_is_over() {
         assert_eq!(confirm(&mut person, window, &answer).await.status, 401, "its window is over");
         gateway.finish().await;
     }
+}
+
+/// An answer that opened the window once and is sent again is no guess, and no proof either: what was wrong stays
+/// counted, and the waits go on to grow.
+#[tokio::test]
+async fn g2_an_old_answer_does_not_shorten_the_wait() {
+    let gateway = TestGateway::builder().env("RGW_SETTING_STEP_UP_WINDOW", "1h").idp().start().await;
+    let mut person = admin(&gateway).await;
+    let mut key = enrolled(&mut person).await;
+    let window = "/step-up/window";
+    let asks = asked(&mut person, window, None).await;
+    let answer = key.inline(&asks);
+    assert_eq!(confirm(&mut person, window, &answer).await.status, 200);
+    let mut waits = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..5 {
+            assert_eq!(person.post(window, &[("code", "000000")]).await.status, 401);
+        }
+        let locked = person.post(window, &[("code", "000000")]).await;
+        assert_eq!(locked.status, 429, "{}", locked.text());
+        let wait: u64 = locked.header("retry-after").unwrap().parse().unwrap();
+        waits.push(wait);
+        gateway.clock.advance(Duration::from_secs(wait));
+        assert_eq!(confirm(&mut person, window, &answer).await.status, 200, "sent again, its window is open");
+    }
+    assert!(waits[0] <= 301 && waits[1] >= 600, "{waits:?}");
+    gateway.finish().await;
 }
 
 /// A sign-in that waits for its factor: where its form is.

@@ -1,5 +1,6 @@
 //! Nobody becomes more than they are, and what nobody wrote down does not exist.
 
+use gateway_audit::{End, Event};
 use gateway_testkit::{Authenticator, RawClient, Reply, TestGateway};
 use gateway_types::Role;
 use serde_json::{Value, json};
@@ -74,5 +75,11 @@ async fn l7_what_the_rack_grows_is_refused_until_somebody_writes_it_down() {
         assert!(matches!(reply.status, 404 | 405), "{method} {path}: {}", reply.text());
     }
     assert!(gateway.rack.requests().is_empty(), "the rack saw none of it");
+    // The log is the alert: what is new is there as what nobody knows, refused, with its path.
+    let unknown = |(_, event): &(u64, Event)| {
+        event.action.as_str() == "gateway:request:unknown" && event.end == Some(End::Refused)
+    };
+    let events = gateway.events().await;
+    assert!(events.iter().any(unknown), "{events:?}");
     gateway.finish().await;
 }

@@ -57,10 +57,11 @@ async fn one_sign_in_opens_all_services_and_one_sign_out_closes_them() {
         .start()
         .await;
     let url = format!("http://localhost:{}", gateway.addr().port());
-    let pages = Journey::of("services.mjs", &url, "ops@example.com", "services", &["--canary", CANARY])
+    let looked = Journey::of("services.mjs", &url, "ops@example.com", "services", &["--canary", CANARY])
         .end(async |question, _| panic!("nobody knows {question}"))
         .await;
-    assert_eq!(pages, 7);
+    assert_eq!(looked.pages, 8);
+    assert!(looked.paths.contains("/.rack-gateway/sign-out"), "{looked:?}");
     // Each service saw the person under their name, and the log knows which service each request was for.
     let events = gateway.events().await;
     for action in ["service:wiki:read", "service:chart:read", "service:dash:read", "service:dash:socket"] {

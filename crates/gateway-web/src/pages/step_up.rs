@@ -95,7 +95,7 @@ pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply,
     let operator = web.app().operator(&request.caller, request.request_id);
     match step_up::confirm(web.app(), &operator, &request.caller, &challenge.id, &factor).await {
         Ok(()) => {
-            let renewed = if challenge.id == WINDOW { renewed_cookie(web, request).await } else { None };
+            let renewed = if challenge.own { renewed_cookie(web, request).await } else { None };
             let confirmed = Challenge { confirmed: true, ..challenge };
             let page = reply::html(&page(web, request, confirmed, String::new()).await?)?;
             Ok(match renewed {

@@ -2,18 +2,21 @@
 
 use std::net::IpAddr;
 
-use gateway_app::step_up::{Refused, open_challenge};
-use gateway_types::{Caller, Principal, Resource};
+use gateway_app::step_up::{Asks, Refused, open_challenge};
+use gateway_types::{Caller, Principal, Resource, StepUp};
 
 use crate::sample::{HOSTILE, Sample, session};
 
 async fn challenge(sample: &Sample, of: &Caller, action: &str, target: &str, from: &str) -> String {
     let Principal::User { id, session, .. } = &of.principal else { panic!("not a person") };
     let policy = sample.app.policy();
+    let operation = policy.operation(action).unwrap();
+    let asks = if operation.step_up == StepUp::Bound { Asks::Action } else { Asks::Window };
     let refused = Refused {
-        operation: policy.operation(action).unwrap(),
+        operation,
         resource: &Resource::app("web"),
         target,
+        asks,
         source_ip: from.parse::<IpAddr>().unwrap(),
     };
     let id = open_challenge(&sample.app.store, *id, *session, refused).await.unwrap();
@@ -78,6 +81,26 @@ async fn a_code_confirms() {
     let page = sample.checked(&caller, &at, &reply);
     assert!(page.contains("Confirmed for this action, once.") && !page.contains("name=\"code\""), "{page}");
     assert_eq!(sample.post(&caller, &at, &[("code", code.expose())]).await.status, 409);
+}
+
+/// E1: whoever can do more than before has another cookie: also when it was a challenge of the very session that asks.
+#[tokio::test]
+async fn a_challenge_of_ones_own_session_changes_the_cookie() {
+    let sample = Sample::new().await;
+    let caller = sample.person("ada@example.com", "admin").await;
+    let secret = sample.enrolled(&caller).await;
+    let elsewhere = sample.person("ada@example.com", "admin").await;
+    for (of, changes) in [(&caller, true), (&elsewhere, false)] {
+        let at = challenge(&sample, of, "convox:app:update", "PUT /apps/web", "203.0.113.7").await;
+        let code = sample.code(&secret);
+        let reply = sample.post(&caller, &at, &[("code", code.expose())]).await;
+        assert_eq!(reply.status, 200);
+        let sets = reply.headers.iter().any(|(name, value)| {
+            name == http::header::SET_COOKIE && value.to_str().unwrap().starts_with("__Host-rgw=")
+        });
+        assert_eq!(sets, changes);
+        sample.clock.advance(std::time::Duration::from_secs(30));
+    }
 }
 
 /// The window of the session that asks.

@@ -92,6 +92,22 @@ async fn d12_a_refused_or_late_device_gets_nothing() {
     .await;
 }
 
+/// Whoever let a device in before their factors were reset does not come back with it, as the first to enrol one.
+#[tokio::test]
+async fn e2_a_device_that_was_let_in_is_out_after_a_reset() {
+    on_both(async |world| {
+        let caller = person(&world).await;
+        let device = started(&world).await;
+        decide(&world.app, &caller, &device.user_code, DeviceDecision::Approve, id()).await.unwrap();
+        let user = world.app.store.users().by_email("admin@example.com").await.unwrap().unwrap();
+        world.app.store.factors().reset(user.id).await.unwrap();
+        world.clock.advance(Duration::from_secs(5));
+        let late = poll(&world, device.device_code.expose()).await.unwrap_err();
+        assert!(matches!(late, TokenFault::AccessDenied | TokenFault::InvalidGrant), "{late:?}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn d12_polling_too_often_is_told_and_slows_down() {
     on_both(async |world| {

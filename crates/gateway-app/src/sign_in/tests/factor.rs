@@ -6,12 +6,12 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use gateway_config::{Flags, Sources};
 use gateway_identity::{InlineFactor, TotpCode, TotpSecret};
-use gateway_types::{Clock, Role, Secret, UserId};
+use gateway_types::{Clock, OsEntropy, Role, Secret, UserId};
 
 use super::super::{FactorGiven, Finished, SignInError, begin_web, finish, give_factor};
 use super::world::{Browser, Place, World, account, here};
 use crate::notify::Notice;
-use crate::sessions;
+use crate::{Operator, factors, sessions};
 
 async fn world(place: Place) -> (World, UserId, Secret<Vec<u8>>) {
     let environment = BTreeMap::from(
@@ -144,6 +144,50 @@ async fn g5_a_trusted_browser_is_excused_from_the_sign_in_and_nothing_else() {
         let operator = world.app.operator(&caller, request);
         sessions::forget_device(&world.app, &operator, &caller, devices[0].id).await.unwrap();
         id(&begin(&world, &mut browser).await);
+    }
+}
+
+/// A form that comes back empty or wrong begins no new ten minutes.
+#[tokio::test]
+async fn g6_a_sign_in_waits_ten_minutes_for_its_factor_in_all() {
+    let (world, ann, secret) = world(Place::Sqlite).await;
+    let mut browser = Browser::new();
+    let mut waiting = id(&begin(&world, &mut browser).await);
+    for _ in 0..2 {
+        let empty = give_factor(&world.app, &waiting, None, false, browser.visitor()).await.unwrap();
+        let FactorGiven::Again { location } = empty else { panic!("{empty:?}") };
+        location.strip_prefix("/auth/factor/").unwrap().clone_into(&mut waiting);
+        world.clock.advance(Duration::from_secs(6 * 60));
+    }
+    let late =
+        give_factor(&world.app, &waiting, Some(&code(&world, &secret)), false, browser.visitor()).await;
+    assert!(matches!(late, Err(SignInError::Expired)), "{late:?}");
+    assert_eq!(live(&world, ann).await, 0);
+}
+
+#[tokio::test]
+async fn g5_backup_codes_that_run_out_at_sign_in_are_told_of() {
+    let (world, ann, _secret) = world(Place::Sqlite).await;
+    let operator = Operator::local("tester", &*world.clock, &OsEntropy);
+    let codes = factors::new_backup_codes(&world.app.store, &operator, ann).await.unwrap();
+    world.told.0.lock().unwrap().clear();
+    for (number, code) in codes.iter().enumerate() {
+        let mut browser = Browser::new();
+        let waiting = id(&begin(&world, &mut browser).await);
+        let code = InlineFactor::typed(code.expose());
+        let done = give_factor(&world.app, &waiting, code.as_ref(), false, browser.visitor()).await;
+        assert!(matches!(done, Ok(FactorGiven::Done { .. })), "{done:?}");
+        let told = std::mem::take(&mut *world.told.0.lock().unwrap());
+        let left: Vec<u32> = told
+            .iter()
+            .filter_map(|notice| {
+                let Notice::BackupCodesLow { left, email } = notice else { return None };
+                assert_eq!(email, "ann@example.com");
+                Some(*left)
+            })
+            .collect();
+        let expected: &[u32] = [&[3], &[2], &[1], &[0]].get(number.wrapping_sub(6)).map_or(&[], |left| *left);
+        assert_eq!(left, expected, "after {} codes", number + 1);
     }
 }
 

@@ -14,14 +14,30 @@ use crate::notify::Notice;
 #[tokio::test]
 async fn listed_invited_and_own_people_come_in_and_nobody_else() {
     on_both(async |world| {
+        // Who comes by the configuration or the provider's word is told of as whoever was invited, once.
+        let invited = || -> Vec<(String, String)> {
+            let told = std::mem::take(&mut *world.told.0.lock().unwrap());
+            let invited = |notice| {
+                if let Notice::Invited { email, by, .. } = notice { Some((email, by)) } else { None }
+            };
+            told.into_iter().filter_map(invited).collect()
+        };
+        let one = |email: &str, by: &str| vec![(email.to_owned(), by.to_owned())];
         let admin = world.sign_in(account("a1", "Admin@Example.com")).await.unwrap();
+        assert_eq!(invited(), one("admin@example.com", "the configuration"));
+        world.sign_in(account("a1", "Admin@Example.com")).await.unwrap();
+        assert_eq!(invited(), []);
         assert_eq!((email(&admin), roles(&admin).as_str()), ("admin@example.com", "admin"));
         world.invite("ann@example.com", &[Role::Ops]).await;
         let ann = world.sign_in(account("a2", "ann@example.com")).await.unwrap();
         assert_eq!(roles(&ann), "ops");
         // An address in the organisation's own domain.
+        assert_eq!(invited(), [], "an admin's invitation is told of when it is made");
         let new = world.sign_in(account("n1", "new@example.com")).await.unwrap();
         assert_eq!(roles(&new), "viewer");
+        assert_eq!(invited(), one("new@example.com", "the identity provider"));
+        world.sign_in(account("n1", "new@example.com")).await.unwrap();
+        assert_eq!(invited(), []);
         // Listed, but the organisation's provider is for its own people.
         let listed = world.sign_in(account("l1", "listed@elsewhere.test")).await;
         assert!(matches!(listed, Err(SignInError::DomainNotAllowed)), "{listed:?}");
@@ -31,6 +47,7 @@ async fn listed_invited_and_own_people_come_in_and_nobody_else() {
         assert_eq!((roles(&world.caller(&secret).await).as_str(), page.as_str()), ("viewer", "/app/audit"));
         let stranger = world.sign_in_at("public", browser, account("s1", "stranger@example.com")).await;
         assert!(matches!(stranger, Err(SignInError::NotInvited)), "{stranger:?}");
+        assert_eq!(invited(), one("listed@elsewhere.test", "the configuration"), "and of no stranger");
         assert!(world.app.store.users().by_email("stranger@example.com").await.unwrap().is_none());
         assert!(world.refusals().await[0].contains("ask an admin to invite you"));
     })
@@ -246,9 +263,25 @@ async fn a_new_device_or_address_is_told() {
         std::mem::take(&mut *world.told.0.lock().unwrap())
     };
     let first = told("Firefox", "192.0.2.1").await;
-    assert!(matches!(&first[..], [Notice::NewSignIn { device, .. }] if device == "Firefox"), "{first:?}");
+    assert!(
+        matches!(&first[..], [Notice::Invited { .. }, Notice::NewSignIn { device, .. }] if device == "Firefox"),
+        "{first:?}"
+    );
     assert!(told("Firefox", "192.0.2.1").await.is_empty());
     assert_eq!(told("Chromium", "192.0.2.1").await.len(), 1);
     assert_eq!(told("Firefox", "192.0.2.9").await.len(), 1);
     assert!(told("Chromium", "192.0.2.9").await.is_empty());
+    // The log has the same, once for each, and names who it was.
+    let admin = world.app.store.users().by_email("admin@example.com").await.unwrap().unwrap();
+    let events = world.events("gateway:auth:new_device").await;
+    let mut places: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| (event.parameters["device"].as_str(), event.parameters["ip"].as_str()))
+        .collect();
+    places.sort_unstable();
+    assert_eq!(places, [("Chromium", "192.0.2.1"), ("Firefox", "192.0.2.1"), ("Firefox", "192.0.2.9")]);
+    for event in events {
+        assert_eq!(event.parameters["user"], admin.id.to_string());
+        assert_eq!(event.actor.name, "admin@example.com");
+    }
 }

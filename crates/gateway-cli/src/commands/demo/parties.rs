@@ -257,7 +257,8 @@ impl People {
         let mut persons = Vec::new();
         let (mut admin, mut deployer) = (None, None);
         for (email, role, _) in PEOPLE {
-            let user = at_first_sight(store, &operator, email, config.users.roles_of(email)).await?;
+            let user =
+                at_first_sight(store, &operator, email, config.users.roles_of(email)).await?.into_user();
             let (_, session) = sessions::open(store, &operator, session_of(&user, until)).await?;
             let totp = authenticator(store, &operator, user.id).await?;
             persons.push(Person { email, role, session, totp });

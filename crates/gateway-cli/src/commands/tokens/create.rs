@@ -195,7 +195,7 @@ async fn creator(
     if listed.is_empty() {
         return Err(AppError::UnknownPerson { email }.into());
     }
-    Ok(at_first_sight(&local.store, &local.operator(), &email, listed).await?)
+    Ok(at_first_sight(&local.store, &local.operator(), &email, listed).await?.into_user())
 }
 
 fn nobody_named(faults: ConfigFaults) -> Failure {

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials() {
+    fn f8_credentials_are_read_strictly() {
         let check = |value: &str, expected: &str| check(&[("authorization", value)], expected);
         check("Bearer rgw_x", "rgw_x");
         check("bearer rgw_x", "rgw_x");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_comes_from_one_place() {
+    fn g1_a_factor_comes_from_one_place() {
         let bare = ("authorization", "Bearer rgs_x");
         let with = ("authorization", "Bearer rgs_x.totp.123456");
         let header = ("x-mfa-totp", "123456");

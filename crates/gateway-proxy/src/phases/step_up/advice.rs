@@ -19,6 +19,12 @@ impl CodeFault {
     pub(crate) const COPIED: Self =
         Self { reason: "second factor refused: the passkey's counter went back", sentence: step_up::COPIED };
 
+    /// It is right, and too young for what is bound.
+    pub(crate) const YOUNG: Self = Self {
+        reason: "second factor refused: it was enrolled too short a while ago for a bound action",
+        sentence: step_up::YOUNG,
+    };
+
     /// It is not one of this person's, or not one of this moment.
     pub(crate) const fn wrong(factor: &InlineFactor) -> Self {
         Self { reason: "second factor refused: wrong code", sentence: step_up::told(factor).wrong }

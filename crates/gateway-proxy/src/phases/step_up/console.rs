@@ -23,7 +23,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Response};
 
 use super::super::inspect::Inspected;
-use super::tell_of_copy;
+use super::{tell_of_copy, tell_of_few_codes, tell_of_lock};
 use crate::body::ReplyBody;
 use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
@@ -154,10 +154,14 @@ pub(crate) async fn step_up(
         match spent {
             Ok(Spending::Fresh(opened)) => {
                 outcome.stepped_up(opened.factor.to_string());
+                tell_of_few_codes(plane, user, opened.factor, inspected).await;
                 window = Some(opened);
             }
             Ok(Spending::Before) => window = open_window(plane, user, session).await?,
-            Ok(Spending::TooMany(until)) => return refuse(app::too_many(until, checks.now)),
+            Ok(Spending::TooMany(until)) => {
+                tell_of_lock(plane, user, session, until, inspected).await;
+                return refuse(app::too_many(until, checks.now));
+            }
             Ok(Spending::Unknown) => return refuse(app::unchecked()),
             Ok(Spending::Copied(factor)) => tell_of_copy(plane, user, factor, inspected).await,
             Ok(Spending::Wrong | Spending::Spent) => {}

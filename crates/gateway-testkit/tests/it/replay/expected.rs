@@ -275,6 +275,11 @@ pub(super) const OWN_READS: &[OwnRead] = &[
         request: "GET /apps/*/releases/*",
         reason: "a written environment is merged with the one it was based on",
     },
+    OwnRead {
+        recording: "*",
+        request: "GET /system",
+        reason: "the log gets the difference that a write of the rack's parameters makes",
+    },
 ];
 
 /// A secret that was planted in the recordings. It comes back in no reply, not even in bulk data.
