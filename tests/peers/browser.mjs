@@ -217,7 +217,13 @@ async function run() {
   await page.locator('button:has-text("Sign this device in")').click();
   await page.locator('.notice[role="status"]').waitFor();
   await look("device-let-in");
+  // A deploy that waits for its approval.
+  const approval = await ask({ ask: "approval" });
   for (const [place, name] of [
+    ["/app/approvals", "approvals"],
+    [`/app/approvals/${approval}`, "approval"],
+    ["/app/apps/myapp/env", "environment"],
+    ["/app/reveals", "reveals"],
     ["/app/roles", "roles"],
     ["/app/groups", "groups"],
     ["/app/grants", "grants"],

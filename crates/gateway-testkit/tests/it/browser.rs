@@ -2,13 +2,13 @@
 
 use gateway_sim::idp::DevPerson;
 use gateway_testkit::{Authenticator, Database, Journey, Looked, RawClient, TestGateway};
-use gateway_types::Role;
+use gateway_types::{Grant, Role};
 use serde_json::{Value, json};
 
 const APP: &str = "/apps/myapp";
 
 /// The pages at which the journey of a first admin does not look, and why.
-const NOT_LOOKED_AT: [(&str, &str); 8] = [
+const NOT_LOOKED_AT: [(&str, &str); 9] = [
     ("/", "it leads to /app"),
     ("/auth/factor/{id}", "the journey with passkeys looks at it"),
     ("/auth/handoff", "it leads on to a service's host"),
@@ -17,6 +17,7 @@ const NOT_LOOKED_AT: [(&str, &str); 8] = [
     ("/.rack-gateway/sign-out", "the journey with services looks at it"),
     ("/app/static/{file}", "it is no page"),
     ("/app/services/{name}", "there is no service in this journey"),
+    ("/app/services/{name}/openapi", "there is no service in this journey"),
 ];
 
 /// Whether this path is one of the page.
@@ -70,6 +71,19 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
             "code" => {
                 let secret = said["secret"].as_str().expect("a secret");
                 Authenticator::of(secret).next(&gateway)
+            }
+            "approval" => {
+                let token = gateway.new_token_of(Role::Deployer, Role::Cicd, vec![Grant::everything()]).await;
+                let body = json!({
+                    "app": "myapp", "commit": "0123456789abcdef0123456789abcdef01234567", "branch": "main",
+                    "message": "Faster checkout", "commands": ["bin/migrate"],
+                    "metadata": { "link": "https://git.example.com/acme/shop/pull/7", "actor": "ann" },
+                });
+                let headers = [("Content-Type", "application/json")];
+                let mut client = RawClient::connect(gateway.addr()).await;
+                let body = body.to_string();
+                let asked = client.ask("POST", "!/api/v1/approvals", &token, &headers, body.as_bytes()).await;
+                asked.json()["id"].as_str().unwrap_or_else(|| panic!("{}", asked.text())).to_owned()
             }
             "device" => {
                 let body = b"client_id=rack-gateway-cli&device=build%20server";

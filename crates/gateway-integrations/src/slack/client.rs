@@ -1,0 +1,122 @@
+//! Sending messages and changing them.
+
+use gateway_types::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::channels::Channel;
+use super::message::Message;
+use crate::http::{CallFault, Credential, Endpoint, EndpointFault, Failure, Http};
+
+/// The longest of Slack's error codes that is repeated.
+const CODE_CHARACTERS: usize = 60;
+
+/// A workspace, with an app's bot token (scope `chat:write`).
+#[derive(Clone, Debug)]
+pub struct Slack {
+    endpoint: Endpoint,
+}
+
+/// Where a message is, to change it or to answer in its thread. To be kept with the approval.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Posted {
+    /// The channel's id.
+    pub channel: String,
+    /// The message's id in it.
+    pub ts: String,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    ok: bool,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
+    #[serde(default)]
+    ts: Option<String>,
+}
+
+impl Slack {
+    /// `api` is [`super::API`].
+    ///
+    /// # Errors
+    /// When the address is not https (plain http is for loopback), or the token cannot be sent.
+    pub fn new(api: Url, token: Secret<String>) -> Result<Self, EndpointFault> {
+        Endpoint::new(api, token, Credential::Bearer, &[]).map(|endpoint| Self { endpoint })
+    }
+
+    /// Sends a message (`chat.postMessage`). Not idempotent: after a lost answer a second try sends it twice.
+    ///
+    /// # Errors
+    /// When Slack does not take it; [`Failure::retry`] says whether to try again.
+    pub async fn post(
+        &self,
+        http: &dyn Http,
+        channel: &Channel,
+        message: &Message,
+    ) -> Result<Posted, Failure> {
+        self.send(http, "chat.postMessage", message, json!({"channel": channel.as_str()})).await
+    }
+
+    /// Answers in a message's thread (`chat.postMessage` with `thread_ts`).
+    ///
+    /// # Errors
+    /// When Slack does not take it; [`Failure::retry`] says whether to try again.
+    pub async fn reply(&self, http: &dyn Http, to: &Posted, message: &Message) -> Result<Posted, Failure> {
+        let place = json!({"channel": to.channel, "thread_ts": to.ts});
+        self.send(http, "chat.postMessage", message, place).await
+    }
+
+    /// Puts another text in a message's place (`chat.update`).
+    ///
+    /// # Errors
+    /// When Slack does not take it; [`Failure::retry`] says whether to try again.
+    pub async fn update(&self, http: &dyn Http, at: &Posted, message: &Message) -> Result<Posted, Failure> {
+        self.send(http, "chat.update", message, json!({"channel": at.channel, "ts": at.ts})).await
+    }
+
+    async fn send(
+        &self,
+        http: &dyn Http,
+        method: &'static str,
+        message: &Message,
+        mut body: Value,
+    ) -> Result<Posted, Failure> {
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("text".to_owned(), message.text.clone().into());
+            fields.insert("blocks".to_owned(), message.blocks.clone().into());
+            fields.insert("parse".to_owned(), "none".into());
+            fields.insert("link_names".to_owned(), false.into());
+            if method == "chat.postMessage" {
+                fields.insert("unfurl_links".to_owned(), false.into());
+                fields.insert("unfurl_media".to_owned(), false.into());
+            }
+        }
+        let reply: Reply = self.endpoint.post(http, self.endpoint.at(&[method]), &body).await?.document()?;
+        match (reply.ok, reply.channel, reply.ts) {
+            (true, Some(channel), Some(ts)) => Ok(Posted { channel, ts }),
+            (true, Some(_) | None, Some(_) | None) => {
+                Err(self.refused(method, "no channel and ts in the answer"))
+            }
+            (false, Some(_) | None, Some(_) | None) => {
+                Err(self.refused(method, reply.error.as_deref().unwrap_or("no reason given")))
+            }
+        }
+    }
+
+    fn refused(&self, method: &str, code: &str) -> Failure {
+        let retry = matches!(
+            code,
+            "ratelimited"
+                | "rate_limited"
+                | "internal_error"
+                | "fatal_error"
+                | "service_unavailable"
+                | "request_timeout"
+        );
+        let code: String = code.chars().filter(|symbol| !symbol.is_control()).take(CODE_CHARACTERS).collect();
+        CallFault::Refused { host: self.endpoint.host(), path: format!("/{method}"), code, retry }.into()
+    }
+}
