@@ -210,6 +210,10 @@ fn navigation(web: &Web, caller: &Caller, path: &str) -> Vec<Section> {
 
 /// The longest path of the navigation that `path` is or stands below.
 fn nearest(path: &str) -> Option<&'static str> {
+    // The pages of apps are found through that of their environments.
+    if path.starts_with("/app/apps/") {
+        return Some("/app/reveals");
+    }
     let hrefs = NAVIGATION.iter().flat_map(|group| group.entries.iter().map(|entry| entry.href));
     hrefs
         .filter(|href| path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
