@@ -33,7 +33,7 @@ pub(super) fn shown(app: &App, caller: &Caller, standing: &Standing) -> wire::Ap
         commands: asked.commands.clone(),
         order: order(asked.order).to_owned(),
         manifest: asked.manifest.clone(),
-        statement: standing.digest(),
+        statement: standing.digest().to_owned(),
         state: standing.state.name().to_owned(),
         created: row.created.to_rfc3339(),
         answer_by: row.answer_by.to_rfc3339(),

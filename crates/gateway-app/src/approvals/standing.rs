@@ -48,6 +48,8 @@ pub struct Standing {
     pub fault: Option<String>,
     /// What is signed, with an empty expiry and nonce.
     pub statement: Statement,
+    /// Its digest.
+    digest: String,
 }
 
 impl Standing {
@@ -62,6 +64,7 @@ impl Standing {
         let asked: Asked = serde_json::from_str(&row.request).map_err(|_bad| ApprovalError::Unreadable)?;
         let bound: Bound = serde_json::from_str(&row.bound).map_err(|_bad| ApprovalError::Unreadable)?;
         let statement = statement(app, &row, &asked, &bound);
+        let text = statement.to_json().map_err(|_never| ApprovalError::Unreadable)?;
         let mut signatures = Vec::new();
         for kept in app.store.approvals().signatures(row.id).await? {
             let (purpose, proof, fault) = check(app, &row, &statement, &kept).await?;
@@ -77,6 +80,7 @@ impl Standing {
             bound,
             signatures,
             statement,
+            digest: super::signing::digest(&text),
         };
         standing.settle();
         Ok(standing)
@@ -138,8 +142,8 @@ impl Standing {
     }
 
     /// What is approved as it stands: the same for two people who approve the same.
-    pub fn digest(&self) -> String {
-        self.statement.to_json().map(|text| super::signing::digest(&text)).unwrap_or_default()
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// As a step is compared with it.

@@ -31,7 +31,7 @@ async fn approved(world: &World, by: &Person, id: &str) -> Result<wire::Approval
 
 /// What somebody who looks at it now says to approve.
 async fn seen(world: &World, id: ApprovalId) -> wire::SignApproval {
-    wire::SignApproval { statement: find(&world.app, id).await.unwrap().digest(), reason: None }
+    wire::SignApproval { statement: find(&world.app, id).await.unwrap().digest().to_owned(), reason: None }
 }
 
 async fn set(world: &World, key: &str, value: &str) {

@@ -68,9 +68,10 @@ impl Taken {
             | Step::Exec { .. }
             | Step::Process { .. } => return Ok(None),
         };
-        let place = match step {
-            Step::Upload { .. } => Some(plane.scans.clone().try_acquire_owned().map_err(|_full| too_many())?),
-            _ => None,
+        let place = if matches!(step, Step::Upload { .. }) {
+            Some(plane.scans.clone().try_acquire_owned().map_err(|_full| too_many())?)
+        } else {
+            None
         };
         let app = plane.parts.app.clone();
         let operator = app.operator(caller, request_id);

@@ -171,6 +171,10 @@ impl RackView for RackLooks {
 
     fn environment<'a>(&'a self, by: &'a Principal, app: &'a str) -> Viewing<'a, Vec<EnvironmentChange>> {
         Box::pin(async move {
+            if self.read::<App>(by, &format!("/apps/{app}")).await?.is_none() {
+                let detail = format!("the rack has no app {app}");
+                return Err(Problem::new(ProblemKind::NotFound, Layer::Authorization, detail));
+            }
             let (active, newest) = (self.active(by, app).await?, self.newest(by, app).await?);
             self.differences(app, active.as_ref(), newest.as_ref())
         })

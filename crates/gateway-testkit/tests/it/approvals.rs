@@ -216,6 +216,11 @@ async fn whole_chain(database: Database) {
     refused(&world.upload("c.tgz").await, "it is deployed");
     let watched = world.ask("GET", &format!("/apps/myapp/builds/{build}"), &[], b"").await;
     assert_eq!(watched.status, 200, "whoever has deployed may look");
+    // An app that the rack does not have has no approvals.
+    let body = json!({ "app": "nothing", "commit": COMMIT }).to_string();
+    let json = ("Content-Type", "application/json");
+    let unknown = world.ask("POST", "!/api/v1/approvals", &[json], body.as_bytes()).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
     // L4: another app.
     let elsewhere = world.ask("POST", "/apps/other/objects/tmp/a.tgz", &[], b"x").await;
     refused(&elsewhere, "there is no approval of other");
