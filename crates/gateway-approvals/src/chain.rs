@@ -384,7 +384,7 @@ pub enum Broken {
     RewrittenManifest,
     /// Somebody does it at this moment, or it is not known what became of it.
     #[error(
-        "this step was begun by the request {request}, and it is not known to have failed; ask for a new approval"
+        "this step was begun by the request {request}, and it is not known to have failed; withdraw this approval and ask for a new one"
     )]
     UnderWay {
         /// That request.
