@@ -1,0 +1,12 @@
+//! Speaks to one DNS server about one zone, over TCP: dynamic updates (RFC 2136) and zone transfers (RFC 5936), both
+//! signed with TSIG (RFC 8945), and plain queries.
+//!
+//! The certificates of the gateway (DNS-01) and the DNS shim both write through it. It knows nothing of either. Start
+//! reading at [`DnsClient`].
+
+mod client;
+mod error;
+mod wire;
+
+pub use client::{Change, DnsClient, TsigAlgorithm, TsigKey, query};
+pub use error::{DnsError, KeyError};
