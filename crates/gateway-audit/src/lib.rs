@@ -3,18 +3,20 @@
 //!
 //! Nothing here does I/O of its own, reads a clock or draws random bytes: the store keeps the bytes,
 //! the callers pass time, ids and nonces. Start reading at [`event`] (what is recorded), then
-//! [`encoding`] (the bytes), [`merkle`] (what makes them checkable), [`checkpoint`] (what is signed)
-//! and [`verify`] (what anyone can check). Design: DESIGN section 7.
+//! [`encoding`] (the bytes), [`merkle`] (what makes them checkable), [`checkpoint`] (what is signed), [`tiles`] (how it is
+//! handed out) and [`verify`] (what anyone can check). Design: DESIGN section 7.
 
 pub mod checkpoint;
 pub mod encoding;
 pub mod event;
 pub mod export;
+pub mod keys;
 pub mod merkle;
 pub mod note;
 pub mod receipt;
 pub mod render;
 pub mod text;
+pub mod tiles;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, origin_of};
@@ -22,11 +24,13 @@ pub use encoding::{DecodeError, EncodeError, Leaf, MAX_LEAF_BYTES, Nonce};
 pub use event::{Actor, ActorKind, End, Event, Phase, PreviousShutdown, VerdictRecord};
 pub use export::{ExportError, ExportHeader, ExportWriter, verify_export};
 pub use gateway_types::EventId;
+pub use keys::{ChainError, KeyChain, LogKey};
 pub use merkle::{
     Frontier, Hash, Head, NodeSource, ProofError, consistency_proof, digest, empty_root, inclusion_proof,
     leaf_hash, node_hash, verify_consistency, verify_inclusion,
 };
-pub use note::{NoteError, NoteSigner, NoteVerifier};
+pub use note::{NoteError, NoteSigner, NoteVerifier, cosign};
 pub use receipt::{Receipt, ReceiptError};
 pub use text::{bounded, bounded_bytes};
+pub use tiles::{TileId, TilePath, Tiles};
 pub use verify::{Fault, LogVerifier, Report};

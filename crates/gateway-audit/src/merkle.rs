@@ -50,6 +50,11 @@ impl Hash {
         HEXLOWER.encode(&self.0)
     }
 
+    /// Reads lower-case hexadecimal, as [`Hash::to_hex`] writes it.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        Self::from_slice(&HEXLOWER.decode(text.as_bytes()).ok()?)
+    }
+
     /// Standard base64 with padding.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)

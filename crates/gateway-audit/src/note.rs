@@ -136,6 +136,21 @@ impl NoteSigner {
     }
 }
 
+/// The note of a checkpoint that two keys of one log sign: what the old one hands over to the new one with.
+///
+/// # Security
+/// As [`NoteSigner::sign`].
+pub fn cosign(old: &NoteSigner, new: &NoteSigner, checkpoint: &Checkpoint) -> String {
+    let mut note = old.sign(checkpoint);
+    let second = new.sign(checkpoint);
+    // Both notes have the same text, so only the signature line of the second is wanted.
+    if let Some(line) = second.lines().last() {
+        note.push_str(line);
+        note.push('\n');
+    }
+    note
+}
+
 /// Checks notes of one name and key. Prints and parses as a `vkey`: `NAME+KEYID+BASE64`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NoteVerifier {

@@ -5,14 +5,17 @@ mod approvals;
 mod audit;
 mod elevations;
 mod environments;
+mod log;
 mod machines;
 mod meta;
 mod people;
 mod policy;
+mod recordings;
 mod selfcheck;
 mod services;
 mod settings;
 mod tokens;
+mod zone;
 
 use gateway_types::Secret;
 use http::Method;
@@ -24,6 +27,7 @@ pub use account::{Challenge, WINDOW};
 pub use approvals::ApprovalsAsked;
 pub use environments::Compared;
 pub use meta::Discovery;
+pub use recordings::RecordingSearch;
 pub use tokens::TokenScope;
 
 use crate::address::GatewayAddress;

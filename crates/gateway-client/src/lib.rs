@@ -19,7 +19,8 @@ mod tunnel;
 
 pub use address::{AddressFault, GatewayAddress};
 pub use client::{
-    ApprovalsAsked, Challenge, Client, Compared, Discovery, Page, Tagged, TokenScope, WINDOW, etag,
+    ApprovalsAsked, Challenge, Client, Compared, Discovery, Page, RecordingSearch, Tagged, TokenScope,
+    WINDOW, etag,
 };
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};

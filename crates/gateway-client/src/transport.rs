@@ -4,8 +4,9 @@
 //! Redirects are never followed, so a credential goes to the gateway's own origin and nowhere else (M4).
 //! Plain HTTP is spoken on this machine only, and there past every proxy.
 
+use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -36,6 +37,10 @@ const MOST_REPLY_BYTES: usize = 16 * 1024 * 1024;
 /// The largest problem.
 const MOST_PROBLEM_BYTES: usize = 256 * 1024;
 
+/// How many receipts are kept until somebody takes them.
+const MOST_RECEIPTS: usize = 64;
+
+const RECEIPT: HeaderName = HeaderName::from_static("audit-receipt");
 const TOTP: HeaderName = HeaderName::from_static("x-mfa-totp");
 const PROBLEM: &str = "application/problem+json";
 
@@ -94,6 +99,8 @@ struct Shared {
     address: GatewayAddress,
     credential: Option<Secret<String>>,
     http: reqwest::Client,
+    /// Receipts of the log that came with replies.
+    receipts: Mutex<VecDeque<String>>,
 }
 
 impl Transport {
@@ -118,7 +125,10 @@ impl Transport {
             builder = builder.https_only(true);
         }
         let http = builder.build().map_err(ClientError::Setup)?;
-        Ok(Self { shared: Arc::new(Shared { address, credential, http }), factor: None })
+        Ok(Self {
+            shared: Arc::new(Shared { address, credential, http, receipts: Mutex::default() }),
+            factor: None,
+        })
     }
 
     pub(crate) fn with_factor(&self, factor: SecondFactor) -> Self {
@@ -211,11 +221,27 @@ impl Transport {
             Body::Json(json) => request.header(CONTENT_TYPE, "application/json").body(json),
             Body::Form(form) => request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form),
         };
-        request.send().await.map_err(|source| ClientError::Unreachable {
+        let response = request.send().await.map_err(|source| ClientError::Unreachable {
             gateway: address.to_string(),
             // The address is said already, and a query is nobody's business.
             source: source.without_url(),
-        })
+        })?;
+        self.keep_receipt(response.headers());
+        Ok(response)
+    }
+
+    /// Keeps a receipt, also of a refusal that was recorded.
+    fn keep_receipt(&self, headers: &HeaderMap) {
+        let Some(receipt) = headers.get(RECEIPT).and_then(|value| value.to_str().ok()) else { return };
+        let mut receipts = self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        if receipts.len() == MOST_RECEIPTS {
+            receipts.pop_front();
+        }
+        receipts.push_back(receipt.to_owned());
+    }
+
+    pub(crate) fn take_receipts(&self) -> Vec<String> {
+        self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }
 
     /// The headers that say who asks: a one-time code in its own, a backup code behind the credential.

@@ -46,11 +46,17 @@ impl Frontier {
 
     /// Appends a leaf, given its [`leaf_hash`](super::leaf_hash).
     pub fn push(&mut self, leaf: Hash) {
+        self.push_noting(leaf, |_height, _root| {});
+    }
+
+    /// The same, telling height and root of each perfect subtree that this leaf completes, lowest first.
+    pub fn push_noting(&mut self, leaf: Hash, mut completed: impl FnMut(u32, &Hash)) {
         let mut peak = leaf;
         // Each low bit set in the size is a perfect subtree of the same height waiting for its right half.
-        for _ in 0..self.size.trailing_ones() {
+        for height in 1..=self.size.trailing_ones() {
             if let Some(left) = self.hashes.pop() {
                 peak = node_hash(&left, &peak);
+                completed(height, &peak);
             }
         }
         self.hashes.push(peak);

@@ -4,7 +4,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use crate::error::{BadReply, ClientError};
+use crate::error::ClientError;
 use crate::transport::{Call, Credential};
 
 /// What a client needs to know before it signs in.
@@ -33,17 +33,5 @@ impl Client {
         call.credential = Credential::Never;
         let reply = self.transport.send(call).await?;
         self.transport.document(&reply.body)
-    }
-
-    /// The signed checkpoint of the audit log's present head (a C2SP signed note).
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn checkpoint(&self) -> Result<String, ClientError> {
-        let reply =
-            self.transport.send(Call::new(Method::GET, self.address().at(&["log", "checkpoint"]))).await?;
-        String::from_utf8(reply.body.into()).map_err(|_| {
-            self.transport.bad(BadReply::NotTheDocument { detail: "it is not UTF-8".to_owned() })
-        })
     }
 }

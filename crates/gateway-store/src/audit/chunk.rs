@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use gateway_audit::{Frontier, Hash, Head};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::nodes;
 use super::pending::Pending;
 use crate::database::{Database, Engine};
 use crate::error::StoreError;
-use crate::statement::Statement;
 
 /// How many columns a leaf's row has.
 const LEAF_COLUMNS: usize = 11;
@@ -18,6 +18,23 @@ const LEAF_COLUMNS: usize = 11;
 pub(super) struct Written {
     pub(super) indices: Vec<Option<u64>>,
     pub(super) head: Head,
+    /// The generation of the key that signs this head.
+    pub(super) key: i64,
+}
+
+/// The head as it is stored.
+pub(crate) struct StoredHead {
+    /// Size and root.
+    pub(crate) head: Head,
+    /// The generation of the key that signs it.
+    pub(crate) key: i64,
+}
+
+/// The head, locked.
+pub(super) struct LockedHead {
+    pub(super) frontier: Frontier,
+    /// The generation of the key that signs it.
+    pub(super) key: i64,
 }
 
 /// A count of leaves as a column has it.
@@ -31,14 +48,15 @@ pub(crate) fn from_column(size: i64) -> Result<u64, StoreError> {
 }
 
 /// The head as committed.
-pub(crate) async fn read_head(database: &Database) -> Result<Head, StoreError> {
-    let row = sqlx::query("SELECT size, root FROM audit_head WHERE id = 1")
+pub(crate) async fn read_head(database: &Database) -> Result<StoredHead, StoreError> {
+    let row = sqlx::query("SELECT size, root, key_generation FROM audit_head WHERE id = 1")
         .fetch_optional(database.pool())
         .await?
         .ok_or(StoreError::Corrupt { what: "tree head" })?;
     let root =
         Hash::from_slice(&row.try_get::<Vec<u8>, _>(1)?).ok_or(StoreError::Corrupt { what: "tree head" })?;
-    Ok(Head { size: from_column(row.try_get(0)?)?, root })
+    let head = Head { size: from_column(row.try_get(0)?)?, root };
+    Ok(StoredHead { head, key: row.try_get(2)? })
 }
 
 /// Makes the head of an empty log where there is none, and checks that it has as many leaves as it says.
@@ -52,7 +70,7 @@ pub(super) async fn prepare_head(database: &Database) -> Result<Head, StoreError
     .bind(empty.to_bytes())
     .execute(tx.connection())
     .await?;
-    let frontier = lock_head(tx.connection()).await?;
+    let frontier = lock_head(tx.connection()).await?.frontier;
     let row =
         sqlx::query("SELECT COALESCE(max(idx) + 1, 0) FROM audit_leaves").fetch_one(tx.connection()).await?;
     if from_column(row.try_get(0)?)? != frontier.size() {
@@ -71,27 +89,30 @@ pub(super) async fn write(
     perhaps_written: bool,
 ) -> Result<Written, StoreError> {
     let mut tx = database.begin().await?;
-    let mut frontier = lock_head(tx.connection()).await?;
+    let LockedHead { mut frontier, key } = lock_head(tx.connection()).await?;
     let found = frontier.head();
     if found.size < after.size || (found.size == after.size && found.root != after.root) {
         return Err(StoreError::LogWentBack { written: after.size, found: found.size });
     }
     let written =
-        if perhaps_written { written_before(tx.connection(), events).await? } else { HashSet::new() };
+        if perhaps_written { written_before(tx.connection(), after.size).await? } else { HashSet::new() };
     let mut indices = Vec::with_capacity(events.len());
     let mut rows = Vec::with_capacity(events.len());
+    let mut completed = Vec::new();
     for event in events {
         if written.contains(&event.leaf.hash) {
             indices.push(None);
             continue;
         }
         let index = frontier.size();
-        frontier.push(event.leaf.hash);
+        frontier
+            .push_noting(event.leaf.hash, |height, root| nodes::note(&mut completed, index, height, root));
         indices.push(Some(index));
         rows.push((to_column(index)?, event));
     }
     insert_leaves(tx.connection(), database.engine(), &rows).await?;
     insert_blobs(tx.connection(), &rows).await?;
+    nodes::insert(tx.connection(), &completed).await?;
     let head = frontier.head();
     sqlx::query("UPDATE audit_head SET size = $1, root = $2, frontier = $3 WHERE id = 1")
         .bind(to_column(head.size)?)
@@ -100,35 +121,46 @@ pub(super) async fn write(
         .execute(tx.connection())
         .await?;
     tx.commit().await?;
-    Ok(Written { indices, head })
+    Ok(Written { indices, head, key })
 }
 
 /// Takes the lock that keeps one order: a row lock on PostgreSQL, the write lock on SQLite, where
 /// this must be the transaction's first statement.
-async fn lock_head(connection: &mut AnyConnection) -> Result<Frontier, StoreError> {
+pub(super) async fn lock_head(connection: &mut AnyConnection) -> Result<LockedHead, StoreError> {
     let corrupt = || StoreError::Corrupt { what: "tree head" };
-    let row = sqlx::query("UPDATE audit_head SET size = size WHERE id = 1 RETURNING size, root, frontier")
-        .fetch_optional(connection)
-        .await?
-        .ok_or_else(corrupt)?;
+    let row = sqlx::query(
+        "UPDATE audit_head SET size = size WHERE id = 1 RETURNING size, root, frontier, key_generation",
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or_else(corrupt)?;
     let frontier = Frontier::from_bytes(&row.try_get::<Vec<u8>, _>(2)?).map_err(|_bad| corrupt())?;
     let size_agrees = from_column(row.try_get(0)?)? == frontier.size();
     let root_agrees = row.try_get::<Vec<u8>, _>(1)? == frontier.root().as_bytes();
-    if size_agrees && root_agrees { Ok(frontier) } else { Err(corrupt()) }
+    if !size_agrees || !root_agrees {
+        return Err(corrupt());
+    }
+    Ok(LockedHead { frontier, key: row.try_get(3)? })
 }
 
-async fn written_before(
-    connection: &mut AnyConnection,
-    events: &[Pending],
-) -> Result<HashSet<Hash>, StoreError> {
-    let mut statement = Statement::new("SELECT hash FROM audit_leaves WHERE hash IN (");
-    for (position, event) in events.iter().enumerate() {
-        statement.sql(if position == 0 { "" } else { ", " });
-        statement.bytes(event.leaf.hash.as_bytes().to_vec());
-    }
-    statement.sql(")");
+/// The same in a transaction of its own, behind whatever is still being written.
+pub(super) async fn written_since(database: &Database, since: u64) -> Result<HashSet<Hash>, StoreError> {
+    let mut tx = database.begin().await?;
+    lock_head(tx.connection()).await?;
+    let written = written_before(tx.connection(), since).await?;
+    tx.rollback().await?;
+    Ok(written)
+}
+
+/// What was written since the log had `since` leaves, by whomever: events of an attempt whose answer was lost
+/// are among them.
+async fn written_before(connection: &mut AnyConnection, since: u64) -> Result<HashSet<Hash>, StoreError> {
+    let rows = sqlx::query("SELECT hash FROM audit_leaves WHERE idx >= $1")
+        .bind(to_column(since)?)
+        .fetch_all(connection)
+        .await?;
     let mut written = HashSet::new();
-    for row in statement.query().fetch_all(connection).await? {
+    for row in rows {
         written.extend(Hash::from_slice(&row.try_get::<Vec<u8>, _>(0)?));
     }
     Ok(written)

@@ -44,6 +44,11 @@ impl Pending {
         let mut nonce = [0u8; 16];
         entropy.fill(&mut nonce);
         let leaf = event.to_leaf(nonce).map_err(|source| StoreError::Encode { source })?;
+        Ok(Self::of_leaf(event, leaf, urgency))
+    }
+
+    /// The same, when the leaf is made already.
+    pub(super) fn of_leaf(event: &Event, leaf: Leaf, urgency: Urgency) -> Pending {
         let columns = Columns {
             time: event.time.micros(),
             request_id: event.request_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -54,7 +59,7 @@ impl Pending {
             phase: event.phase.name(),
             decision: decision(event),
         };
-        Ok(Pending { leaf, columns, urgency })
+        Pending { leaf, columns, urgency }
     }
 }
 
