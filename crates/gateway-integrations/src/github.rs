@@ -7,6 +7,7 @@
 //! Source: GitHub REST API, version 2022-11-28, <https://docs.github.com/en/rest>.
 
 mod actions;
+mod app;
 mod authors;
 mod branch;
 mod checks;
@@ -25,6 +26,7 @@ use gateway_types::Secret;
 use url::Url;
 
 pub use self::actions::{ActionsFault, DeploymentRule, Review, Run};
+pub use self::app::InstallationToken;
 pub use self::authors::Approver;
 pub use self::demands::{BranchDemand, Checks, Demand, Demands, Place, PullDemand, PullState};
 pub use self::evidence::{BranchSeen, CheckKind, CheckSeen, Evidence, PullSeen, ReviewSeen, SignatureSeen};

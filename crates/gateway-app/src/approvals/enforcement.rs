@@ -202,6 +202,10 @@ pub async fn take(
     step: &Step<'_>,
 ) -> Result<(), Problem> {
     let Some(once) = step.once() else { return Ok(()) };
+    if matches!(step, Step::Promote { .. }) {
+        // Reviews are withdrawn and branches move: what was true at the signature is looked at again.
+        super::commit::check(app, operator, &find(app, id).await?, None).await?;
+    }
     let request = operator.request_id.map(|request| request.to_string()).unwrap_or_default();
     for _ in 0..TRIES {
         let standing = find(app, id).await?;
@@ -375,6 +379,7 @@ async fn changed(
     let mut change = row.change();
     change.state = state;
     change.bound = serde_json::to_string(bound).map_err(|_never| ApprovalError::Unreadable)?;
+    super::tell_others(app, row, &mut change);
     seal::seal(&app.store, row, &mut change);
     let changed = app.store.approvals().change(row, change).await?;
     Standing::of(app, changed).await

@@ -43,6 +43,9 @@ pub enum ApprovalError {
     /// It can be made longer once.
     #[error("it was extended once already; ask for a new approval")]
     ExtendedBefore,
+    /// One person counts once.
+    #[error("you have made it last longer already; it takes somebody else too")]
+    ExtendedByYou,
     /// Somebody else's.
     #[error("only whoever asked for it can take it back")]
     NotYours,
@@ -60,6 +63,31 @@ pub enum ApprovalError {
         "deploys of this app are approved with a passkey, which signs what is approved; a one-time code does not (the setting approval_passkeys)"
     )]
     PasskeyNeeded,
+    /// GitHub does not show what the app's settings demand.
+    #[error("GitHub does not show what deploys of this app demand of commits of {repository}: {fault}{}", see(url.as_deref()))]
+    Evidence {
+        /// The repository.
+        repository: String,
+        /// Which demand is not met, and what to do.
+        fault: String,
+        /// Where people see it.
+        url: Option<String>,
+    },
+    /// The app is bound to a repository that nobody can be asked about.
+    #[error(
+        "this app is deployed from {repository} (the setting github_repository), and the gateway has no way to ask GitHub: \
+         give it GITHUB_TOKEN or a GitHub App (integrations.github)"
+    )]
+    NoGitHub {
+        /// The repository.
+        repository: String,
+    },
+    /// A setting that says what is demanded cannot be read.
+    #[error("the setting {setting} of this app cannot be used; write it anew")]
+    BadDemand {
+        /// Which.
+        setting: &'static str,
+    },
     /// What is in the database was not written by this gateway.
     #[error("this approval was not written by this gateway, or was changed in its database: {fault}")]
     Forged {
@@ -95,6 +123,11 @@ pub enum ApprovalError {
     },
 }
 
+/// Where to look, as the end of a sentence.
+fn see(url: Option<&str>) -> String {
+    url.map(|url| format!(" (see {url})")).unwrap_or_default()
+}
+
 impl From<Problem> for ApprovalError {
     fn from(problem: Problem) -> Self {
         ApprovalError::Rack(Box::new(problem))
@@ -113,11 +146,15 @@ impl From<ApprovalError> for Problem {
             | ApprovalError::Oneself
             | ApprovalError::NotYours
             | ApprovalError::PasskeyNeeded
+            | ApprovalError::Evidence { .. }
+            | ApprovalError::NoGitHub { .. }
+            | ApprovalError::BadDemand { .. }
             | ApprovalError::Forged { .. } => (ProblemKind::Refused, Layer::Authorization),
             ApprovalError::Changed => (ProblemKind::Conflict, Layer::Authorization),
             ApprovalError::ApprovedBefore
             | ApprovalError::TooManyOpen
             | ApprovalError::ExtendedBefore
+            | ApprovalError::ExtendedByYou
             | ApprovalError::NotUploaded
             | ApprovalError::BadArchive { .. }
             | ApprovalError::Unreadable

@@ -123,6 +123,11 @@ pub(super) fn may_sign(standing: &Standing, user: UserId, purpose: Purpose) -> R
         }
         Purpose::Extend => match standing.state {
             State::Approved | State::Deploying if standing.row.extended => Err(ApprovalError::ExtendedBefore),
+            State::Approved | State::Deploying
+                if standing.extensions().iter().any(|(signer, _)| *signer == user) =>
+            {
+                Err(ApprovalError::ExtendedByYou)
+            }
             State::Approved | State::Deploying => Ok(()),
             state @ (State::Pending
             | State::Deployed

@@ -98,6 +98,14 @@ impl Standing {
         ends.into_iter().collect()
     }
 
+    /// Who made it last longer, each with the end that they signed.
+    pub(super) fn extensions(&self) -> Vec<(UserId, Timestamp)> {
+        let counts = |one: &&Checked| one.fault.is_none() && one.purpose == Some(Purpose::Extend);
+        let ends: BTreeMap<UserId, Timestamp> =
+            self.signatures.iter().filter(counts).map(|one| (one.kept.user, one.kept.expires)).collect();
+        ends.into_iter().collect()
+    }
+
     /// Where it stands by the clock and by the signatures that count, whatever the row says.
     fn settle(&mut self) {
         let now = self.now;
@@ -108,16 +116,10 @@ impl Standing {
                 }
             }
             State::Approved | State::Deploying | State::Deployed => {
-                let mut ends: Vec<Timestamp> = self.counting().into_iter().map(|(_, ends)| ends).collect();
-                ends.sort_unstable_by(|one, other| other.cmp(one));
+                let ends: Vec<Timestamp> = self.counting().into_iter().map(|(_, ends)| ends).collect();
                 let quorum = usize::try_from(self.asked.quorum.max(1)).unwrap_or(usize::MAX);
-                let signed = ends.get(quorum.saturating_sub(1)).copied();
-                let extended = self
-                    .signatures
-                    .iter()
-                    .filter(|one| one.fault.is_none() && one.purpose == Some(Purpose::Extend))
-                    .map(|one| one.kept.expires)
-                    .max();
+                let signed = quorums_end(ends.iter().copied(), quorum);
+                let extended = quorums_end(self.extensions().into_iter().map(|(_, ends)| ends), quorum);
                 self.expires = signed.map(|signed| extended.map_or(signed, |later| later.max(signed)));
                 if signed.is_none() {
                     self.fault = Some(self.why_too_few(ends.len()));
@@ -155,6 +157,14 @@ impl Standing {
             bound: &self.bound,
         }
     }
+}
+
+/// Until when as many as it takes have signed; `None` while they are too few. One person's longer word never stands for
+/// the others'.
+pub(super) fn quorums_end(ends: impl Iterator<Item = Timestamp>, quorum: usize) -> Option<Timestamp> {
+    let mut ends: Vec<Timestamp> = ends.collect();
+    ends.sort_unstable_by(|one, other| other.cmp(one));
+    ends.get(quorum.saturating_sub(1)).copied()
 }
 
 /// What is signed of this row, with an empty expiry and nonce.

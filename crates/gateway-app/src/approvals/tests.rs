@@ -81,7 +81,7 @@ async fn it_is_asked_for_approved_by_another_used_and_over_by_itself() {
         assert!(broken(says(&world, &other, UPLOAD).await).starts_with("there is no approval"));
         world.clock.advance(Duration::from_secs(15 * 60));
         assert!(broken(says(&world, &machine, UPLOAD).await).ends_with("it is expired"));
-        tidy(&world.app.store, &Operator::system(&*world.app.clock, &*world.app.entropy)).await.unwrap();
+        tidy(&world.app, &Operator::system(&*world.app.clock, &*world.app.entropy)).await.unwrap();
         let (action, _, after) = world.last().await;
         assert_eq!((action.as_str(), &after["state"]), ("gateway:approval:expire", &json!("expired")));
     }
@@ -162,6 +162,34 @@ async fn it_is_extended_once() {
         refused(longer().await, ProblemKind::NotPossible, "extended once");
         world.clock.advance(Duration::from_secs(5 * 60));
         assert!(broken(says(&world, &dee.caller, UPLOAD).await).ends_with("it is expired"));
+    }
+}
+
+/// What two people had to allow, one of them does not make last longer.
+#[tokio::test]
+async fn a_quorum_is_extended_by_a_quorum() {
+    for world in World::both().await {
+        let dee = world.person("dee", &[Role::Deployer]).await;
+        let ann = world.person("ann", &[Role::Admin]).await;
+        let bo = world.person("bo", &[Role::Admin]).await;
+        set(&world, "approval_quorum", "2").await;
+        let made = ask(&world, &dee.caller, COMMIT).await.unwrap();
+        let id: ApprovalId = made.id.parse().unwrap();
+        approved(&world, &ann, &made.id).await.unwrap();
+        let before = approved(&world, &bo, &made.id).await.unwrap();
+        let longer = async |by: &Person| {
+            let given = seen(&world, id).await;
+            extend(&world.app, &world.operator(&by.caller), &by.caller, id, &given).await
+        };
+        world.clock.advance(Duration::from_secs(10 * 60));
+        let by_one = longer(&ann).await.unwrap();
+        assert_eq!((by_one.expires, by_one.extended), (before.expires.clone(), false), "one is not enough");
+        refused(longer(&ann).await, ProblemKind::NotPossible, "it takes somebody else too");
+        let by_two = longer(&bo).await.unwrap();
+        assert!(by_two.extended && by_two.expires > before.expires, "{by_two:?}");
+        world.clock.advance(Duration::from_secs(10 * 60));
+        assert!(matches!(says(&world, &dee.caller, UPLOAD).await, Answer::Follows(_)));
+        refused(longer(&ann).await, ProblemKind::NotPossible, "extended once");
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Written {
 #[derive(Serialize)]
 struct NewStatus<'a> {
     state: CommitState,
-    target_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_url: Option<&'a str>,
     description: String,
     context: String,
 }
@@ -67,12 +68,12 @@ impl GitHub {
         commit: &Commit,
         app: &str,
         status: (CommitState, &str),
-        approval_page: &Url,
+        approval_page: Option<&Url>,
     ) -> Result<(), Failure> {
         let (state, description) = status;
         let body = NewStatus {
             state,
-            target_url: approval_page.as_str(),
+            target_url: approval_page.map(Url::as_str),
             description: cut(description, DESCRIPTION_CHARACTERS),
             context: format!("{OWN_CONTEXT}{app}"),
         };

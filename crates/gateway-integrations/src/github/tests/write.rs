@@ -23,7 +23,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn set_status(world: &Scripted, description: &str) -> Result<(), Failure> {
     let page = "https://gw.example.com/app/approvals/1".parse().unwrap();
     let status = (CommitState::Pending, description);
-    wait(github().commit_status(world, &shop(), &commit(), "shop", status, &page))
+    wait(github().commit_status(world, &shop(), &commit(), "shop", status, Some(&page)))
 }
 
 #[test]
