@@ -17,6 +17,10 @@ lint:
 test *options:
     ./scripts/test {{options}}
 
+# Lints Dockerfile, Compose file, chart, unit, alerts and workflows; `just package --program target/debug/rack-gateway`
+package *options:
+    ./scripts/package {{options}}
+
 # Fuzz targets, each for some seconds; `just fuzz 600 redactor` runs one of them longer
 fuzz *arguments:
     ./scripts/fuzz {{arguments}}

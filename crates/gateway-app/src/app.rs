@@ -17,12 +17,14 @@ use crate::circumstances::Circumstances;
 use crate::entitlements::Entitlements;
 use crate::factors::yubico::Yubico;
 use crate::health::Health;
+use crate::integrations::Integrations;
 use crate::notify::Notices;
 use crate::reveal_times::RevealTimes;
 use crate::rules::RulesInForce;
 use crate::services::ServiceInstances;
 use crate::settings::InForce;
 use crate::step_up::Checks;
+use crate::zone::ZoneInForce;
 
 /// The application: what the API and the web pages both call, with what it needs for that.
 #[derive(Debug)]
@@ -69,8 +71,12 @@ pub struct App {
     pub health: Arc<Health>,
     /// What policy calls networks.
     pub networks: NamedNetworks,
+    /// The trust zone.
+    pub zone: Arc<ZoneInForce>,
     /// What approvals ask the rack.
     pub rack: Arc<dyn RackView>,
+    /// Who else is asked about deploys, and told of them.
+    pub integrations: Integrations,
 }
 
 impl App {
@@ -82,6 +88,14 @@ impl App {
     /// What second factors are checked with, at this moment.
     pub fn checks(&self) -> Checks<'_> {
         Checks { store: &self.store, now: self.clock.now(), yubico: self.yubico.as_deref() }
+    }
+
+    /// `iss` of request tokens.
+    pub fn token_issuer(&self) -> String {
+        match &self.domain {
+            Some(domain) => format!("https://{domain}"),
+            None => format!("urn:uuid:{}", self.store.gateway_id()),
+        }
     }
 
     /// The context of a change that `caller` asked for in this request.

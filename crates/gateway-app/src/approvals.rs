@@ -4,8 +4,10 @@
 //! is what holds for whoever asks. What a row of the database says counts only as far as its seals and signatures
 //! are right ([`standing`]); how a request of the data plane is compared with it is in [`enforcement`].
 
+mod commit;
 pub mod enforcement;
 mod error;
+pub mod reports;
 mod seal;
 mod shown;
 pub mod signing;
@@ -25,9 +27,7 @@ use gateway_approvals::evidence::{Evidence, Method};
 use gateway_approvals::state::{Move, State};
 use gateway_approvals::statement::{EnvironmentChange, Purpose};
 use gateway_audit::{Event, bounded};
-use gateway_store::{
-    Approval, ApprovalChange, ApprovalFilter, KeptSignature, NewApproval, Page, Store, StoreError,
-};
+use gateway_store::{Approval, ApprovalChange, ApprovalFilter, KeptSignature, NewApproval, Page, StoreError};
 use gateway_types::wire::approvals as wire;
 use gateway_types::{ApprovalId, Caller, Principal, Problem, Resource, Timestamp, UserId, WorkloadOrigin};
 use serde::{Deserialize, Serialize};
@@ -211,6 +211,7 @@ pub async fn list(
 pub async fn read(app: &App, caller: &Caller, id: ApprovalId) -> Result<wire::Approval, ApprovalError> {
     let standing = find(app, id).await?;
     let mut shown = shown::shown(app, caller, &standing);
+    shown.findings = commit::findings(app, caller, &standing).await?;
     if standing.state.is_open() {
         shown.impact = shown::impact(app, caller, &standing).await;
     }
@@ -284,6 +285,9 @@ pub async fn request(
     let is_new = row.id == id;
     let standing = Standing::of(app, row).await?;
     if is_new {
+        for job in reports::jobs(app, id, &standing.row.app, State::Pending) {
+            app.store.jobs().enqueue(job).await?;
+        }
         app.notices
             .notify(Notice::ApprovalAsked {
                 email: caller.principal.display_name(),
@@ -372,8 +376,13 @@ async fn sign(
     if given.statement != standing.digest() {
         return Err(ApprovalError::Changed);
     }
+    // Before the signature is taken: what a passkey signed is not used up by a red check.
+    let evidence = commit::check(app, operator, &standing, Some(approver)).await?;
     let signature = signing::signature(app, operator, &standing, approver, purpose, reason).await?;
     let mut event = of(operator, "gateway:approval:approve", &standing);
+    if let Some(evidence) = &evidence {
+        event.parameters.insert("evidence".to_owned(), bounded(evidence));
+    }
     event.parameters.insert("answer".to_owned(), signature.purpose.clone());
     event.parameters.insert("method".to_owned(), signature.method.clone());
     event.parameters.insert("statement".to_owned(), signing::digest(&signature.statement));
@@ -384,6 +393,7 @@ async fn sign(
     record(&app.store, event).await?;
     for _ in 0..TRIES {
         let mut change = signed(&standing, purpose, &signature)?;
+        tell_others(app, &standing.row, &mut change);
         seal::seal(&app.store, &standing.row, &mut change);
         match app.store.approvals().change(&standing.row, change).await {
             Ok(row) => {
@@ -413,22 +423,23 @@ fn signed(
     signature: &KeptSignature,
 ) -> Result<ApprovalChange, ApprovalError> {
     let mut change = standing.row.change();
+    let quorum = usize::try_from(standing.asked.quorum.max(1)).unwrap_or(usize::MAX);
+    let with_this = |others: Vec<(UserId, Timestamp)>| {
+        let others = others.into_iter().filter(|(user, _)| *user != signature.user).map(|(_, ends)| ends);
+        standing::quorums_end(others.chain([signature.expires]), quorum)
+    };
     match purpose {
         Purpose::Approve => {
-            let others = standing.counting();
-            let mut ends: Vec<Timestamp> =
-                others.iter().filter(|(user, _)| *user != signature.user).map(|(_, ends)| *ends).collect();
-            ends.push(signature.expires);
-            ends.sort_unstable_by(|one, other| other.cmp(one));
-            let quorum = usize::try_from(standing.asked.quorum.max(1)).unwrap_or(usize::MAX);
-            if let Some(expires) = ends.get(quorum.saturating_sub(1)) {
+            if let Some(expires) = with_this(standing.counting()) {
                 change.state = standing.row.state.after(Move::Approve)?;
-                change.expires = Some(*expires);
+                change.expires = Some(expires);
             }
         }
         Purpose::Extend => {
-            change.extended = true;
-            change.expires = Some(signature.expires);
+            if let Some(expires) = with_this(standing.extensions()) {
+                change.extended = true;
+                change.expires = Some(expires);
+            }
         }
     }
     change.signature = Some(signature.clone());
@@ -490,6 +501,7 @@ async fn close(
         change.state = to;
         change.closed_by = Some(by(operator));
         change.reason = reason.map(bounded);
+        tell_others(app, &standing.row, &mut change);
         seal::seal(&app.store, &standing.row, &mut change);
         match app.store.approvals().change(&standing.row, change).await {
             Ok(row) => {
@@ -510,7 +522,8 @@ async fn close(
 ///
 /// # Errors
 /// Only the store's.
-pub async fn tidy(store: &Store, operator: &Operator<'_>) -> Result<(), ApprovalError> {
+pub async fn tidy(app: &App, operator: &Operator<'_>) -> Result<(), ApprovalError> {
+    let store = &app.store;
     for row in store.approvals().overdue().await? {
         // What the gateway did not write is not made the gateway's.
         if !seal::is_right(store, &row) {
@@ -522,6 +535,7 @@ pub async fn tidy(store: &Store, operator: &Operator<'_>) -> Result<(), Approval
         record(store, event).await?;
         let mut change = row.change();
         change.state = row.state.after(Move::Expire)?;
+        tell_others(app, &row, &mut change);
         seal::seal(store, &row, &mut change);
         match store.approvals().change(&row, change).await {
             // Somebody was faster: with the next round it is looked at again.
@@ -530,6 +544,13 @@ pub async fn tidy(store: &Store, operator: &Operator<'_>) -> Result<(), Approval
         }
     }
     Ok(())
+}
+
+/// With the jobs that tell others where it stands from now on.
+fn tell_others(app: &App, row: &Approval, change: &mut ApprovalChange) {
+    if change.state != row.state {
+        change.jobs = reports::jobs(app, row.id, &row.app, change.state);
+    }
 }
 
 async fn find(app: &App, id: ApprovalId) -> Result<Standing, ApprovalError> {

@@ -9,14 +9,13 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use gateway_audit::{Event, Hash, inclusion_proof};
-use gateway_store::events::MOST_HASHES;
+use gateway_audit::{Event, Hash};
 use gateway_store::{EventFilter, Page};
 use gateway_types::wire::audit::{AuditFilter, AuditFormat, AuditPhase, AuditVerdict};
 use gateway_types::{Caller, Decision, Timestamp};
 use serde_json::json;
 
-use crate::{App, Operator, record};
+use crate::{App, Operator, record, tree};
 
 pub use error::AuditError;
 
@@ -46,8 +45,8 @@ pub struct Entry {
     pub leaf: Vec<u8>,
     /// Their stored hash.
     pub hash: Hash,
-    /// The proof, when the log is small enough to make it here.
-    pub inclusion: Option<Inclusion>,
+    /// The proof that it is in the log.
+    pub inclusion: Inclusion,
 }
 
 /// That an entry is in the tree of a checkpoint.
@@ -136,7 +135,7 @@ pub async fn search(
     Ok(page)
 }
 
-/// One entry, with its hash and, in logs of up to 65,536 entries, the proof that it is in the log.
+/// One entry, with its hash and the proof that it is in the log.
 ///
 /// # Errors
 /// [`AuditError::NoSuchEntry`], or the store's.
@@ -151,15 +150,11 @@ pub async fn read(app: &App, index: u64) -> Result<Entry, AuditError> {
     Ok(Entry { index, event, leaf: row.bytes, hash: row.hash, inclusion })
 }
 
-async fn inclusion(app: &App, index: u64) -> Result<Option<Inclusion>, AuditError> {
+async fn inclusion(app: &App, index: u64) -> Result<Inclusion, AuditError> {
     let checkpoint = app.store.audit().checkpoint().await?;
-    let head = app.store.audit().verifier().verify(&checkpoint)?.head();
-    if head.size > MOST_HASHES {
-        return Ok(None);
-    }
-    let hashes = app.store.events().hashes(0, head.size).await?;
-    let path = inclusion_proof(&hashes, index, head.size)?;
-    Ok(Some(Inclusion { size: head.size, root: head.root, path, checkpoint }))
+    let head = app.store.audit().keys().await?.verify(&checkpoint)?.head();
+    let proof = tree::inclusion(&app.store, index, Some(head.size)).await?;
+    Ok(Inclusion { size: head.size, root: head.root, path: proof.path, checkpoint })
 }
 
 /// Writes events, newest first, of those before `before`; at most `limit` and [`MOST_EXPORTED`]. That

@@ -55,6 +55,9 @@ pub struct OwnHead {
     pub origin: Origin,
     /// All headers short of credentials: `Authorization`, the session cookie and factors are taken out.
     pub headers: HeaderMap,
+    /// The certificate whose key the client proved to have, DER; only at operations that are open to all, which are
+    /// told of no other credential.
+    pub client_certificate: Option<Vec<u8>>,
     /// How it came; `None` when nobody looked.
     pub arrived: Option<Arrived>,
 }

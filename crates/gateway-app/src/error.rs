@@ -68,7 +68,7 @@ pub enum AppError {
     Log(#[from] Fault),
     /// A stored checkpoint does not verify.
     #[error("a stored checkpoint does not verify")]
-    Checkpoint(#[from] gateway_audit::NoteError),
+    Checkpoint(#[from] gateway_audit::ChainError),
     /// No signing key could be made.
     #[error("no signing key could be made")]
     SigningKey,

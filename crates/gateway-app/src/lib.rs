@@ -23,6 +23,7 @@ pub mod factors;
 pub mod groups;
 pub mod health;
 pub mod hosts;
+pub mod integrations;
 pub mod jobs;
 pub mod log;
 pub mod me;
@@ -33,6 +34,7 @@ pub mod people;
 pub mod policies;
 pub mod problems;
 pub mod reading;
+pub mod recordings;
 pub mod reveal_times;
 pub mod reveals;
 pub mod rights;
@@ -50,8 +52,10 @@ pub mod step_up;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+pub mod tree;
 pub mod users;
 pub mod workloads;
+pub mod zone;
 
 pub use app::App;
 pub use error::{AppError, PeopleError};

@@ -17,12 +17,12 @@ const PAGE: u64 = 2000;
 /// [`AppError::Log`] naming the first bad index; [`AppError::Checkpoint`] when a checkpoint was not
 /// signed by this gateway.
 pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Report, AppError> {
-    let verifier = store.audit().verifier();
+    let keys = store.audit().keys().await?;
     let mut log = LogVerifier::new(&origin_of(store.gateway_id()));
     // Checkpoints before the head: a log only grows, so whatever was signed by now the head must
     // cover, and one that it does not cover tells that the log was rolled back.
     for stored in store.events().checkpoints(u32::MAX).await? {
-        log.checkpoint(&verifier.verify(&stored.note)?)?;
+        log.checkpoint(&keys.verify(&stored.note)?)?;
     }
     let head = store.audit().head().await?;
     let mut next = 0;
@@ -46,8 +46,8 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result
 /// The store's, or [`AppError::Write`].
 pub async fn export(store: &Store, out: impl Write) -> Result<u64, AppError> {
     let note = store.audit().checkpoint().await?;
+    let checkpoint = store.audit().keys().await?.verify(&note)?;
     let verifier = store.audit().verifier();
-    let checkpoint = verifier.verify(&note)?;
     let head = gateway_audit::Head { size: checkpoint.size, root: checkpoint.root };
     let mut writer = ExportWriter::new(out, &ExportHeader::new(store.gateway_id(), &verifier, &head))?;
     let mut next = 0;

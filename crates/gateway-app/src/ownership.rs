@@ -53,12 +53,21 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:approval:read" | "gateway:approval:approve" | "gateway:approval:withdraw" => {
             approval(app, &question).await
         }
+        "gateway:recording:list" => person_or_token(question.principal) && switch(question.query, "all") == Switch::Off,
         "gateway:secret:list_reveals" => signed_in && switch(question.query, "all") == Switch::Off,
         "gateway:secret:end_reveal" => reveal(app, &question).await,
         "gateway:audit:search" => signed_in && switch(question.query, "mine") == Switch::On,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
         _ => false,
+    }
+}
+
+/// Whether sessions are somebody's: a person's, or of a token of theirs.
+fn person_or_token(principal: &Principal) -> bool {
+    match principal {
+        Principal::User { .. } | Principal::ApiToken { .. } => true,
+        Principal::Anonymous | Principal::AccessToken { .. } | Principal::Workload { .. } => false,
     }
 }
 

@@ -17,6 +17,7 @@ pub fn of_store(error: &StoreError) -> Problem {
         | StoreError::TimedOut { .. }
         | StoreError::Overloaded { .. }
         | StoreError::NotRecorded { .. }
+        | StoreError::Spool { .. }
         | StoreError::AuditClosed
         | StoreError::LogWentBack { .. } => {
             tracing::error!(error = error as &dyn std::error::Error, "the store could not be used");

@@ -19,6 +19,28 @@ pub struct InForce {
     stored: ArcSwap<Stored>,
 }
 
+/// How sessions are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordingMode {
+    /// Without a recording there is no session.
+    Strict,
+    /// A session goes on without one, and the log says so.
+    BestEffort,
+    /// They are not.
+    Off,
+}
+
+impl RecordingMode {
+    /// The word of the setting.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RecordingMode::Strict => "strict",
+            RecordingMode::BestEffort => "best_effort",
+            RecordingMode::Off => "off",
+        }
+    }
+}
+
 /// What the database says.
 #[derive(Debug, Default)]
 struct Stored {
@@ -98,7 +120,8 @@ impl InForce {
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_) => Duration::ZERO,
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => Duration::ZERO,
         }
     }
 
@@ -126,7 +149,8 @@ impl InForce {
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_) => 1,
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => 1,
         }
     }
 
@@ -141,7 +165,8 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_) => Order::Commit,
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => Order::Commit,
         }
     }
 
@@ -170,13 +195,50 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::KeyPatterns(_) => Vec::new(),
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => Vec::new(),
         }
     }
 
     /// Images of an approved deploy of `app` are named by digest.
     pub fn image_digests(&self, app: &str) -> bool {
         self.is_on(SettingKey::ImageDigests, Some(app))
+    }
+
+    /// A text of its own form; empty for a setting that is none.
+    pub fn text(&self, key: SettingKey, app: &str) -> String {
+        match self.value(key, Some(app)) {
+            SettingValue::Text(text) => text,
+            SettingValue::Word(word) => word.to_owned(),
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => String::new(),
+        }
+    }
+
+    /// Whether a switch is on for `app`.
+    pub fn switch(&self, key: SettingKey, app: &str) -> bool {
+        self.is_on(key, Some(app))
+    }
+
+    /// How many reviews a commit of `app` needs.
+    pub fn github_reviews(&self, app: &str) -> u32 {
+        match self.value(SettingKey::GithubReviews, Some(app)) {
+            SettingValue::Number(number) => number,
+            // No number is ever anything else; if it were, more would be asked for, not less.
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => 1,
+        }
     }
 
     /// What the operator's own policies forbid is recorded and not refused.
@@ -194,7 +256,8 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_) => BTreeSet::new(),
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => BTreeSet::new(),
         }
     }
 
@@ -208,7 +271,8 @@ impl InForce {
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
-            | SettingValue::Images(_) => BTreeSet::new(),
+            | SettingValue::Images(_)
+            | SettingValue::Text(_) => BTreeSet::new(),
         }
     }
 
@@ -230,6 +294,34 @@ impl InForce {
     /// The longest time for which a credential may read an app's values.
     pub fn reveal_longest(&self) -> Duration {
         self.duration(SettingKey::RevealLongest)
+    }
+
+    /// How sessions in `app`, or in the rack, are recorded.
+    pub fn recording(&self, app: Option<&str>) -> RecordingMode {
+        match self.value(SettingKey::Recording, app) {
+            SettingValue::Word("off") => RecordingMode::Off,
+            SettingValue::Word("best_effort") => RecordingMode::BestEffort,
+            // What is not understood is as strict as can be.
+            SettingValue::Word(_)
+            | SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => RecordingMode::Strict,
+        }
+    }
+
+    /// What is typed into sessions in `app` is recorded.
+    pub fn record_input(&self, app: Option<&str>) -> bool {
+        self.is_on(SettingKey::RecordInput, app)
+    }
+
+    /// How long recordings are kept.
+    pub fn recording_retention(&self) -> Duration {
+        self.duration(SettingKey::RecordingRetention)
     }
 
     /// Hour (0 to 23) and weekday (1 = Monday to 7 = Sunday) of a moment, in the time zone that is set.

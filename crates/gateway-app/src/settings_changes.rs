@@ -284,11 +284,27 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::ApprovalPasskeys
         | SettingKey::ServiceImages
         | SettingKey::ImageDigests
+        | SettingKey::GithubRepository
+        | SettingKey::GithubBranch
+        | SettingKey::GithubPlace
+        | SettingKey::GithubReviews
+        | SettingKey::GithubNotAuthor
+        | SettingKey::GithubPeople
+        | SettingKey::GithubChecks
+        | SettingKey::GithubSigned
+        | SettingKey::GithubStatus
+        | SettingKey::GithubComment
+        | SettingKey::GithubEnvironments
+        | SettingKey::CircleciProject
+        | SettingKey::CircleciJob
         | SettingKey::EnvPlain
         | SettingKey::EnvSecret
         | SettingKey::EnvProtected
         | SettingKey::RevealLongest
-        | SettingKey::RevealNotice => return Ok(()),
+        | SettingKey::RevealNotice
+        | SettingKey::Recording
+        | SettingKey::RecordInput
+        | SettingKey::RecordingRetention => return Ok(()),
     };
     shorten(app, kind).await
 }
@@ -380,9 +396,27 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::Elevations
         | SettingKey::ApprovalPasskeys
         | SettingKey::ImageDigests
-        | SettingKey::RevealNotice => "true or false",
+        | SettingKey::GithubNotAuthor
+        | SettingKey::GithubSigned
+        | SettingKey::GithubStatus
+        | SettingKey::GithubComment
+        | SettingKey::RevealNotice
+        | SettingKey::RecordInput => "true or false",
+        SettingKey::Recording => "strict, best_effort or off",
+        SettingKey::RecordingRetention => "a duration from 24h to 87600h, such as 9600h",
         SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => "a whole number from 1 to 5",
         SettingKey::ApprovalOrder => "commit or artefact",
+        SettingKey::GithubRepository => "owner/name, such as acme/shop",
+        SettingKey::GithubBranch => "the name of a branch, such as main",
+        SettingKey::GithubPlace => {
+            "branch_or_pull_request, branch, branch_head, pull_request or open_pull_request"
+        }
+        SettingKey::GithubReviews => "a whole number from 0 to 5",
+        SettingKey::GithubEnvironments => "names of environments separated by commas, such as production",
+        SettingKey::CircleciProject => "gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
+        SettingKey::CircleciJob => "the name of an approval job",
+        SettingKey::GithubPeople => "EMAIL=LOGIN separated by commas, such as ann@example.com=ann",
+        SettingKey::GithubChecks => "names separated by commas, or * for all and -NAME for all but one",
         SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",
         SettingKey::RevealLongest => "a duration from 1m to 1h, such as 5m",
         SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Migrate(commands::migrate::MigrateArguments),
     /// Give the gateway another APP_SECRET_KEY, while it is stopped
     RotateKey(commands::rotate_key::RotateKeyArguments),
+    /// Let another key sign the audit log from now on, handed over by the one in force
+    RotateLogKey(commands::rotate_log_key::RotateLogKeyArguments),
     /// Sign in to a gateway
     Login(commands::login::LoginArguments),
     /// End the session, at the gateway and on this machine
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     /// Show who the gateway takes you for
     Whoami,
     /// Show the current rack, and check that its log still holds what was seen of it
-    Rack,
+    Rack(commands::racks::RackArguments),
     /// List the racks that are known on this machine
     Racks,
     /// Make another rack the current one
@@ -85,8 +87,10 @@ pub(crate) enum Command {
     Access(commands::access::AccessArguments),
     /// List, add and remove your second factors
     Factors(commands::factors::FactorsArguments),
-    /// List and end sessions
+    /// List and end sessions: sign-ins, and what goes on in the rack
     Sessions(commands::sessions::SessionsArguments),
+    /// List, replay, export, search and check recordings of sessions in the rack
+    Recordings(commands::recordings::RecordingsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
     /// List, show, check and change the services behind the gateway
@@ -99,6 +103,10 @@ pub(crate) enum Command {
     Ci(commands::ci::CiArguments),
     /// Get in with offline codes when nobody can sign in; make, try and review them
     Breakglass(commands::breakglass::BreakglassArguments),
+    /// Make, show and change the trust zone, in which services refuse everybody but the gateway
+    Zone(commands::zone::ZoneArguments),
+    /// Stand before a service in the trust zone: end TLS, let in exactly who may, check request tokens
+    Sidecar(commands::sidecar::SidecarArguments),
     /// Verify, follow and export the audit log
     Audit(commands::audit::AuditArguments),
     /// Show what decided about a request: the layer, the rules and the facts

@@ -10,7 +10,7 @@ mod vault;
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use book::{Book, Checkpoint, Rack};
+pub(crate) use book::{Book, Checkpoint, Promise, Rack};
 pub(crate) use vault::{Kept, Vault};
 
 use private::PrivateDirectory;
@@ -97,6 +97,18 @@ impl Racks {
     /// When the file is not safe or not understood.
     pub(crate) fn book(&self) -> Result<Book, RacksError> {
         Book::read(&self.directory)
+    }
+
+    /// Writes what tells of a log that does not hold, unless the same was written before; returns where.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn keep_evidence(&self, name: &str, content: &[u8]) -> Result<PathBuf, RacksError> {
+        let locked = self.directory.lock()?;
+        if self.directory.read(name)?.is_none() {
+            locked.write(name, content)?;
+        }
+        Ok(self.directory.file(name))
     }
 
     /// Changes the racks; nobody else does at the same time.

@@ -9,11 +9,14 @@ use std::path::PathBuf;
 
 use gateway_client::{Client, ClientError, GatewayAddress, SecondFactor, TlsOptions};
 use gateway_types::Secret;
+use tokio::sync::OnceCell;
 
 use crate::Context;
+use crate::environment::ClientEnvironment;
 use crate::failure::{Exit, Failure};
 use crate::racks::{Book, Kept, Rack, Racks};
 use crate::terminal::{Terminal, waiting};
+use crate::witness;
 
 pub(crate) use address::typed_address;
 pub(crate) use whose::{Whose, whose};
@@ -39,6 +42,9 @@ pub(crate) struct Remote {
     client: Client,
     terminal: Terminal,
     code: Option<SecondFactor>,
+    environment: ClientEnvironment,
+    /// The log was looked at, as is done before the first request.
+    looked: OnceCell<()>,
 }
 
 impl Target {
@@ -156,7 +162,19 @@ impl Remote {
     pub(crate) fn at(context: &Context, target: Target) -> Result<Self, Failure> {
         let credential = target.credential(context)?;
         let client = Client::new(target.address.clone(), Some(credential), &target.tls())?;
-        Ok(Self { target, client, terminal: context.terminal, code: context.code.clone() })
+        Ok(Self {
+            target,
+            client,
+            terminal: context.terminal,
+            code: context.code.clone(),
+            environment: context.environment.clone(),
+            looked: OnceCell::new(),
+        })
+    }
+
+    /// What the environment says.
+    pub(crate) const fn environment(&self) -> &ClientEnvironment {
+        &self.environment
     }
 
     /// The client, for what never needs a second factor.
@@ -164,12 +182,22 @@ impl Remote {
         &self.client
     }
 
-    /// Makes a request. When the gateway wants a second factor, it is made once more with the code of
+    /// Makes a request, the first one only after a look at the gateway's log. When the gateway wants a second factor, it is made once more with the code of
     /// `--code`, or with the one that the person at the terminal types.
     ///
     /// # Errors
     /// What the gateway says, when there is no code or it does not help.
     pub(crate) async fn ask<T, R>(&self, request: R) -> Result<T, Failure>
+    where
+        R: AsyncFn(&Client) -> Result<T, ClientError>,
+    {
+        self.looked.get_or_try_init(async || witness::before(self).await).await?;
+        let answer = self.ask_now(request).await;
+        witness::after(self)?;
+        answer
+    }
+
+    async fn ask_now<T, R>(&self, request: R) -> Result<T, Failure>
     where
         R: AsyncFn(&Client) -> Result<T, ClientError>,
     {

@@ -52,6 +52,8 @@ pub struct Config {
     pub vault: Option<Vault>,
     /// Who checks what YubiKeys type; `None` = nobody, and they are no second factor.
     pub yubico: Option<Yubico>,
+    /// Who else is asked about deploys, and told of them.
+    pub integrations: Integrations,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
@@ -327,6 +329,49 @@ pub struct Yubico {
     pub url: String,
 }
 
+/// Who else is asked about deploys, and told of them.
+#[derive(Clone, Debug, Default)]
+pub struct Integrations {
+    /// GitHub; `None` = it is not asked, and an app that is bound to a repository cannot be deployed by approval.
+    pub github: Option<GitHub>,
+    /// CircleCI; `None` = none of its jobs is approved.
+    pub circleci: Option<CircleCi>,
+}
+
+/// A CircleCI, and with what it is asked.
+#[derive(Clone, Debug)]
+pub struct CircleCi {
+    /// Where it is.
+    pub host: Url,
+    /// The token.
+    pub token: Secret<String>,
+}
+
+/// A GitHub, and as who it is asked.
+#[derive(Clone, Debug)]
+pub struct GitHub {
+    /// Its API.
+    pub api: Url,
+    /// As who.
+    pub access: GitHubAccess,
+}
+
+/// As who GitHub is asked.
+#[derive(Clone, Debug)]
+pub enum GitHubAccess {
+    /// With this token.
+    Token(Secret<String>),
+    /// As a GitHub App, with tokens of an hour.
+    App {
+        /// Its number.
+        id: u64,
+        /// The number of its installation.
+        installation: u64,
+        /// Its private key, in PEM.
+        key: Secret<String>,
+    },
+}
+
 /// How people are mailed.
 #[derive(Clone, Debug, Default)]
 pub enum Mail {
@@ -549,5 +594,13 @@ pub enum Warning {
     ListenerWithoutTls {
         /// The address.
         address: SocketAddr,
+    },
+    /// With TLS off, every neighbour is believed about where clients are.
+    #[error(
+        "listener.trusted_forwarders: with TLS off and no list given, every address of {networks} is believed about the client's address and about TLS; list the address of the router in front alone, or [] for nobody"
+    )]
+    ForwardersByDefault {
+        /// The networks, joined by commas.
+        networks: String,
     },
 }

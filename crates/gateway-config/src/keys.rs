@@ -200,8 +200,11 @@ keys! {
     /// believed, for the client's address and for whether it came over TLS, and for nothing else. The right-most
     /// address that is in none of them is the client. An empty list believes nobody. Networks wider than /8
     /// (IPv6: /7) are refused.
-    TRUSTED_FORWARDERS: Some("listener.trusted_forwarders"), List,
-        Fallback::Value("127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7");
+    TRUSTED_FORWARDERS: Some("listener.trusted_forwarders"), List, Fallback::Absent {
+        means: "it is nobody with `listener.tls = \"acme\"` or `\"files\"`; with `\"off\"` it is the private and loopback \
+                networks, which the gateway says when it starts",
+        example: "10.0.3.0/24",
+    };
 
     /// Networks of the balancers in front that begin each connection with a PROXY header of version 2. Their
     /// connections are refused without one, and nobody else's header is read. Networks wider than /8
@@ -421,6 +424,43 @@ keys! {
         means: "MAIL_FROM says it",
         example: "gateway@example.com",
     };
+
+    /// Token with which GitHub is asked about deploys; not together with a GitHub App. It needs to read contents, pull
+    /// requests, checks and commit statuses of the repositories that apps are bound to.
+    GITHUB_TOKEN: Some("integrations.github.token"), Secret, Fallback::Absent {
+        means: "GitHub is asked as the GitHub App, or not at all, and no app can be bound to a repository",
+        example: "file:/run/secrets/github-token",
+    };
+
+    /// Where GitHub's API is. Of an Enterprise Server it is `https://HOST/api/v3`.
+    GITHUB_API_URL: Some("integrations.github.api_url"), Text, Fallback::Value("https://api.github.com");
+
+    /// Number of the GitHub App as which GitHub is asked; needs its installation and its private key too.
+    GITHUB_APP_ID: Some("integrations.github.app_id"), Text, Fallback::Absent {
+        means: "GitHub is asked with GITHUB_TOKEN, if that is given",
+        example: "12345",
+    };
+
+    /// Number of the installation of the GitHub App at the owner of the repositories.
+    GITHUB_APP_INSTALLATION: Some("integrations.github.app_installation"), Text, Fallback::Absent {
+        means: "GitHub is asked with GITHUB_TOKEN, if that is given",
+        example: "67890",
+    };
+
+    /// Private key of the GitHub App, in PEM as GitHub gave it.
+    GITHUB_APP_PRIVATE_KEY: Some("integrations.github.app_private_key"), Secret, Fallback::Absent {
+        means: "GitHub is asked with GITHUB_TOKEN, if that is given",
+        example: "file:/run/secrets/github-app.pem",
+    };
+
+    /// Personal token with which CircleCI's waiting jobs are approved, of a user who may approve them.
+    CIRCLECI_TOKEN: Some("integrations.circleci.token"), Secret, Fallback::Absent {
+        means: "no job of CircleCI is approved",
+        example: "file:/run/secrets/circleci-token",
+    };
+
+    /// Where CircleCI is; a CircleCI server has an address of its own.
+    CIRCLECI_URL: Some("integrations.circleci.url"), Text, Fallback::Value("https://circleci.com");
 
     /// Keys of an app's environment, and parameters of apps and racks, that are not secret; every other
     /// one is. Exact or with one `*` at the start or the end, without regard to case. The list replaces

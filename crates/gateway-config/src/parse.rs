@@ -13,7 +13,9 @@ use crate::keys;
 use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
-use crate::sections::{mail, network, people, rack, running, services, settings, storage, vault, yubico};
+use crate::sections::{
+    integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
+};
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -125,6 +127,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let services = services::services(resolver, domain);
     let vault = vault::vault(resolver);
     let yubico = yubico::yubico(resolver);
+    let integrations = integrations::integrations(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
@@ -145,6 +148,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         services: services?,
         vault: vault?,
         yubico: yubico?,
+        integrations: integrations?,
         environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,

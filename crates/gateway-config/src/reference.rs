@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 17] = [
+const SECTIONS: [(&str, &str); 19] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -37,6 +37,11 @@ const SECTIONS: [(&str, &str); 17] = [
     ),
     ("mail.smtp", "An SMTP server that takes the gateway's mail."),
     ("mail.postmark", "Postmark, in place of an SMTP server."),
+    (
+        "integrations.github",
+        "GitHub, which is asked about the commits of deploys: by a token, or as a GitHub App.",
+    ),
+    ("integrations.circleci", "CircleCI, whose jobs wait for approvals."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
     ("vault", "Vault, for `vault:` references in the credentials of services."),
     ("limits", "Sizes, times and rates."),
@@ -244,17 +249,28 @@ fn markdown_settings(text: &mut String) {
                 key.name()
             ));
         }
+        let words = one_of(key.words());
         let kind = match key.default_value() {
             SettingValue::Switch(_) => "`true`, `false`, `\"on\"` or `\"off\"`",
             SettingValue::Duration(_) => Kind::Duration.name(),
             SettingValue::Number(_) => Kind::Integer.name(),
             SettingValue::TimeZone(_) => "the name of a time zone",
             SettingValue::Labels(_) => "labels, separated by commas",
-            SettingValue::Word(_) => "`commit` or `artefact`",
+            SettingValue::Word(_) => words.as_str(),
+            SettingValue::Text(_) => "string of the form above",
             SettingValue::Images(_) => "patterns of images, separated by blanks",
             SettingValue::KeyPatterns(_) => "environment keys, separated by commas",
         };
         text.push_str(&format!("- type: {kind}\n- default: `{}`\n\n", key.default_value()));
+    }
+}
+
+/// `` `a`, `b` or `c` ``.
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some(_) | None => quoted.concat(),
     }
 }
 
@@ -306,7 +322,8 @@ fn setting_value(key: SettingKey) -> String {
         | SettingValue::Labels(_)
         | SettingValue::Word(_)
         | SettingValue::Images(_)
-        | SettingValue::KeyPatterns(_)) => format!("\"{text}\""),
+        | SettingValue::KeyPatterns(_)
+        | SettingValue::Text(_)) => format!("\"{text}\""),
     }
 }
 

@@ -9,6 +9,9 @@ use crate::duration::{format_duration, parse_duration};
 use crate::fault::Origin;
 use crate::sections::is_env_pattern;
 
+mod descriptions;
+mod texts;
+
 /// One setting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SettingKey {
@@ -62,6 +65,32 @@ pub enum SettingKey {
     ServiceImages,
     /// Whether images must be named by digest.
     ImageDigests,
+    /// The repository at GitHub that an app is deployed from.
+    GithubRepository,
+    /// The branch of it that deploys come from.
+    GithubBranch,
+    /// Where a commit has to be.
+    GithubPlace,
+    /// How many people have to have reviewed it.
+    GithubReviews,
+    /// Whether nobody approves what they wrote.
+    GithubNotAuthor,
+    /// Who is who at GitHub.
+    GithubPeople,
+    /// Which checks have to be green.
+    GithubChecks,
+    /// Whether the commit has to be signed.
+    GithubSigned,
+    /// Whether GitHub gets a commit status.
+    GithubStatus,
+    /// Whether GitHub gets a comment.
+    GithubComment,
+    /// Which environments of GitHub Actions wait for approvals.
+    GithubEnvironments,
+    /// The project at CircleCI.
+    CircleciProject,
+    /// The job at CircleCI that waits.
+    CircleciJob,
     /// Environment keys that are plain, besides those of the configuration.
     EnvPlain,
     /// Environment keys that are secret, whatever else says that they are plain.
@@ -72,6 +101,12 @@ pub enum SettingKey {
     RevealLongest,
     /// Whether admins are told when values are revealed.
     RevealNotice,
+    /// Whether sessions are recorded, and what happens when that fails.
+    Recording,
+    /// Whether what is typed into sessions is recorded too.
+    RecordInput,
+    /// How long recordings are kept.
+    RecordingRetention,
 }
 
 /// Whether an app may have its own value.
@@ -102,6 +137,8 @@ pub enum SettingValue {
     Images(Vec<String>),
     /// Patterns of environment keys, sorted.
     KeyPatterns(BTreeSet<String>),
+    /// A text of the setting's own form; may be empty.
+    Text(String),
 }
 
 impl fmt::Display for SettingValue {
@@ -110,7 +147,7 @@ impl fmt::Display for SettingValue {
             SettingValue::Switch(on) => write!(f, "{on}"),
             SettingValue::Duration(duration) => f.write_str(&format_duration(*duration)),
             SettingValue::Number(number) => write!(f, "{number}"),
-            SettingValue::TimeZone(name) => f.write_str(name),
+            SettingValue::TimeZone(text) | SettingValue::Text(text) => f.write_str(text),
             SettingValue::Labels(labels) | SettingValue::KeyPatterns(labels) => {
                 f.write_str(&labels.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
@@ -179,6 +216,14 @@ pub enum SettingFault {
         /// What was given.
         text: String,
     },
+    /// Not of the setting's own form.
+    #[error("`{text}` is not {expected}")]
+    NotOfForm {
+        /// What was given.
+        text: String,
+        /// What may be given.
+        expected: &'static str,
+    },
     /// A duration or number outside the setting's range.
     #[error("{text} is out of range; write a value from {least} to {most}")]
     OutOfRange {
@@ -208,7 +253,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 30] = [
+    pub const ALL: [SettingKey; 46] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -234,11 +279,27 @@ impl SettingKey {
         SettingKey::ApprovalPasskeys,
         SettingKey::ServiceImages,
         SettingKey::ImageDigests,
+        SettingKey::GithubRepository,
+        SettingKey::GithubBranch,
+        SettingKey::GithubPlace,
+        SettingKey::GithubReviews,
+        SettingKey::GithubNotAuthor,
+        SettingKey::GithubPeople,
+        SettingKey::GithubChecks,
+        SettingKey::GithubSigned,
+        SettingKey::GithubStatus,
+        SettingKey::GithubComment,
+        SettingKey::GithubEnvironments,
+        SettingKey::CircleciProject,
+        SettingKey::CircleciJob,
         SettingKey::EnvPlain,
         SettingKey::EnvSecret,
         SettingKey::EnvProtected,
         SettingKey::RevealLongest,
         SettingKey::RevealNotice,
+        SettingKey::Recording,
+        SettingKey::RecordInput,
+        SettingKey::RecordingRetention,
     ];
 
     /// The name in the file, the API and the log.
@@ -269,11 +330,27 @@ impl SettingKey {
             SettingKey::ApprovalPasskeys => "approval_passkeys",
             SettingKey::ServiceImages => "service_images",
             SettingKey::ImageDigests => "image_digests",
+            SettingKey::GithubRepository => "github_repository",
+            SettingKey::GithubBranch => "github_branch",
+            SettingKey::GithubPlace => "github_place",
+            SettingKey::GithubReviews => "github_reviews",
+            SettingKey::GithubNotAuthor => "github_not_author",
+            SettingKey::GithubPeople => "github_people",
+            SettingKey::GithubChecks => "github_checks",
+            SettingKey::GithubSigned => "github_signed",
+            SettingKey::GithubStatus => "github_status",
+            SettingKey::GithubComment => "github_comment",
+            SettingKey::GithubEnvironments => "github_environments",
+            SettingKey::CircleciProject => "circleci_project",
+            SettingKey::CircleciJob => "circleci_job",
             SettingKey::EnvPlain => "env_plain",
             SettingKey::EnvSecret => "env_secret",
             SettingKey::EnvProtected => "env_protected",
             SettingKey::RevealLongest => "reveal_longest",
             SettingKey::RevealNotice => "reveal_notice",
+            SettingKey::Recording => "recording",
+            SettingKey::RecordInput => "record_input",
+            SettingKey::RecordingRetention => "recording_retention",
         }
     }
 
@@ -318,7 +395,8 @@ impl SettingKey {
             | SettingKey::ElevationLongest
             | SettingKey::ElevationQuorum
             | SettingKey::RevealLongest
-            | SettingKey::RevealNotice => SettingScope::Gateway,
+            | SettingKey::RevealNotice
+            | SettingKey::RecordingRetention => SettingScope::Gateway,
             SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
             | SettingKey::AppLabels
@@ -328,22 +406,48 @@ impl SettingKey {
             | SettingKey::ApprovalPasskeys
             | SettingKey::ServiceImages
             | SettingKey::ImageDigests
+            | SettingKey::GithubRepository
+            | SettingKey::GithubBranch
+            | SettingKey::GithubPlace
+            | SettingKey::GithubReviews
+            | SettingKey::GithubNotAuthor
+            | SettingKey::GithubPeople
+            | SettingKey::GithubChecks
+            | SettingKey::GithubSigned
+            | SettingKey::GithubStatus
+            | SettingKey::GithubComment
+            | SettingKey::GithubEnvironments
+            | SettingKey::CircleciProject
+            | SettingKey::CircleciJob
             | SettingKey::EnvPlain
             | SettingKey::EnvSecret
-            | SettingKey::EnvProtected => SettingScope::GatewayOrApp,
+            | SettingKey::EnvProtected
+            | SettingKey::Recording
+            | SettingKey::RecordInput => SettingScope::GatewayOrApp,
         }
     }
 
     /// What holds when nobody gives a value.
     pub fn default_value(self) -> SettingValue {
         match self {
-            SettingKey::MfaStepUp | SettingKey::RateLimits | SettingKey::Elevations => {
-                SettingValue::Switch(true)
-            }
+            SettingKey::MfaStepUp
+            | SettingKey::RateLimits
+            | SettingKey::Elevations
+            | SettingKey::GithubStatus
+            | SettingKey::GithubComment => SettingValue::Switch(true),
             SettingKey::StepUpWindow => SettingValue::Duration(Duration::from_secs(600)),
             SettingKey::ElevationLongest => SettingValue::Duration(Duration::from_secs(4 * 3600)),
             SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => SettingValue::Number(1),
             SettingKey::ApprovalOrder => SettingValue::Word("commit"),
+            SettingKey::GithubRepository
+            | SettingKey::GithubPeople
+            | SettingKey::GithubChecks
+            | SettingKey::GithubEnvironments
+            | SettingKey::CircleciProject
+            | SettingKey::CircleciJob => SettingValue::Text(String::new()),
+            SettingKey::GithubBranch => SettingValue::Text("main".to_owned()),
+            SettingKey::GithubPlace => SettingValue::Word("branch_or_pull_request"),
+            SettingKey::GithubReviews => SettingValue::Number(0),
             SettingKey::ApprovalLife => SettingValue::Duration(MINUTE.saturating_mul(15)),
             SettingKey::ServiceImages => SettingValue::Images(Vec::new()),
             SettingKey::TimeZone => SettingValue::TimeZone("UTC".to_owned()),
@@ -365,7 +469,12 @@ impl SettingKey {
             | SettingKey::ObservePolicies
             | SettingKey::ApprovalPasskeys
             | SettingKey::ImageDigests
-            | SettingKey::RevealNotice => SettingValue::Switch(false),
+            | SettingKey::GithubNotAuthor
+            | SettingKey::GithubSigned
+            | SettingKey::RevealNotice
+            | SettingKey::RecordInput => SettingValue::Switch(false),
+            SettingKey::Recording => SettingValue::Word("strict"),
+            SettingKey::RecordingRetention => SettingValue::Duration(DAY.saturating_mul(400)),
         }
     }
 
@@ -377,6 +486,7 @@ impl SettingKey {
             SettingKey::TrustedDevice => (HOUR, DAY.saturating_mul(90)),
             SettingKey::ProviderRefresh => (MINUTE, DAY),
             SettingKey::RevealLongest => (MINUTE, HOUR),
+            SettingKey::RecordingRetention => (DAY, DAY.saturating_mul(3650)),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
             | SettingKey::MfaRequired
@@ -396,99 +506,31 @@ impl SettingKey {
             | SettingKey::ApprovalPasskeys
             | SettingKey::ServiceImages
             | SettingKey::ImageDigests
+            | SettingKey::GithubRepository
+            | SettingKey::GithubBranch
+            | SettingKey::GithubPlace
+            | SettingKey::GithubReviews
+            | SettingKey::GithubNotAuthor
+            | SettingKey::GithubPeople
+            | SettingKey::GithubChecks
+            | SettingKey::GithubSigned
+            | SettingKey::GithubStatus
+            | SettingKey::GithubComment
+            | SettingKey::GithubEnvironments
+            | SettingKey::CircleciProject
+            | SettingKey::CircleciJob
             | SettingKey::EnvPlain
             | SettingKey::EnvSecret
             | SettingKey::EnvProtected
-            | SettingKey::RevealNotice => (MINUTE, HOUR.saturating_mul(12)),
+            | SettingKey::RevealNotice
+            | SettingKey::Recording
+            | SettingKey::RecordInput => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
 
-    /// What it means, for people.
-    pub const fn describe(self) -> &'static str {
-        match self {
-            SettingKey::MfaStepUp => {
-                "Whether people need a second factor for what changes, executes or reveals. Off is for trying things out."
-            }
-            SettingKey::MfaRequired => {
-                "Whether everybody must have a second factor: whoever has none can enrol one and sign out, and nothing else."
-            }
-            SettingKey::StepUpWindow => {
-                "How long a second factor counts for the credential that gave it, from 1m to 12h. What is hard to undo needs a fresh one each time."
-            }
-            SettingKey::SignInFactor => {
-                "Whether people who have a second factor also give it when they sign in. It never counts as a step-up."
-            }
-            SettingKey::TrustedDevice => {
-                "How long a browser may sign in without that second factor once somebody said there to trust it, from 1h to 2160h (90 days)."
-            }
-            SettingKey::WebSessionIdle => {
-                "How long a session in a browser may rest unused, from 1m to 168h (7 days). A shorter value also holds for sessions that are open."
-            }
-            SettingKey::WebSessionLength => {
-                "How long a session in a browser lasts at most, from 1m to 168h (7 days). A shorter value also holds for sessions that are open."
-            }
-            SettingKey::CliSessionIdle => {
-                "How long a command line's session may rest unused, from 1m to 2160h (90 days). A shorter value also holds for sessions that are open."
-            }
-            SettingKey::CliSessionLength => {
-                "How long a command line's session lasts at most, from 1m to 2160h (90 days). A shorter value also holds for sessions that are open."
-            }
-            SettingKey::ProviderRefresh => {
-                "How often an identity provider with `refresh = true` is asked again about people with live sessions, from 1m to 24h."
-            }
-            SettingKey::RateLimits => "Whether the rates under [limits] are enforced.",
-            SettingKey::DestructiveActions => {
-                "Whether apps may be deleted. While it is off, not even an admin can; a role is still needed when it is on."
-            }
-            SettingKey::ExternalBuilds => {
-                "Whether builds may be made outside the rack and imported, so that the rack runs what it did not build."
-            }
-            SettingKey::AppLabels => {
-                "Labels of an app, separated by commas, that policies can ask for: `context.labels.contains(\"pci\")`. Given for the gateway they hold for the rack and for apps without labels of their own."
-            }
-            SettingKey::TimeZone => {
-                "The time zone of `context.hour` and `context.weekday` in policies, by its name in the IANA database, such as Europe/Berlin."
-            }
-            SettingKey::ObservePolicies => {
-                "Whether what policies of files and of the database forbid is recorded and not refused. The built-in policies are always enforced: roles, second factors, limits of machines."
-            }
-            SettingKey::Elevations => {
-                "Whether people may ask for a higher role for a while. Off ends those that are live."
-            }
-            SettingKey::ElevationLongest => "The longest time that an elevation can last, from 1m to 12h.",
-            SettingKey::ElevationQuorum => "How many people have to approve an elevation, from 1 to 5.",
-            SettingKey::ApprovalOrder => {
-                "What is approved of a deploy: `commit`, and the archive is uploaded after that; or `artefact`, the archive that was uploaded before, by its digest."
-            }
-            SettingKey::ApprovalQuorum => "How many people have to approve a deploy, from 1 to 5.",
-            SettingKey::ApprovalLife => {
-                "How long an approved deploy can be used, from 1m to 12h. An approver can make it as long again, once."
-            }
-            SettingKey::ApprovalPasskeys => {
-                "Whether only passkeys approve deploys: they sign what is approved. Off, one-time codes do too, and are marked as weaker."
-            }
-            SettingKey::ServiceImages => {
-                "Which images the services of an approved deploy may have, separated by blanks: SERVICE=PATTERN or *=PATTERN. The whole image must match the regular expression; {{GIT_COMMIT}} in it stands for the commit. Empty: any."
-            }
-            SettingKey::ImageDigests => {
-                "Whether images of an approved deploy must be named by digest (@sha256:…), since a tag can be moved."
-            }
-            SettingKey::EnvPlain => {
-                "Environment keys whose values everybody with the right to read an app may see, separated by commas; `*` may stand at one end (`FEATURE_*`). They come on top of `secrets.plain_env_keys`."
-            }
-            SettingKey::EnvSecret => {
-                "Environment keys whose values are secret although `env_plain` or `secrets.plain_env_keys` covers them, separated by commas; `*` may stand at one end."
-            }
-            SettingKey::EnvProtected => {
-                "Environment keys that nobody can set, change or remove through the gateway, separated by commas; `*` may stand at one end. A roll-back keeps their present values. An app's own list stands in the place of the gateway's."
-            }
-            SettingKey::RevealLongest => {
-                "The longest time for which `reveal --for` lets one credential read an app's values in plaintext, from 1m to 1h."
-            }
-            SettingKey::RevealNotice => {
-                "Whether the admins get a mail each time somebody reveals an app's values."
-            }
-        }
+    /// The least that a number may be.
+    const fn least_number(self) -> u32 {
+        if matches!(self, SettingKey::GithubReviews) { 0 } else { 1 }
     }
 
     /// Reads a value as it stands in a variable, the API or the database.
@@ -502,13 +544,14 @@ impl SettingKey {
                 "false" | "off" => Ok(SettingValue::Switch(false)),
                 _ => Err(SettingFault::NotASwitch { text: text.to_owned() }),
             },
-            SettingValue::Number(_) => number(text),
+            SettingValue::Number(_) => number(text, self.least_number()),
             SettingValue::TimeZone(_) => match jiff::tz::TimeZone::get(text) {
                 Ok(_) if text.len() <= LONGEST_LABEL => Ok(SettingValue::TimeZone(text.to_owned())),
                 Ok(_) | Err(_) => Err(SettingFault::NotATimeZone { text: text.to_owned() }),
             },
             SettingValue::Labels(_) => labels(text),
-            SettingValue::Word(_) => word(text, &["commit", "artefact"]),
+            SettingValue::Word(_) => word(text, self.words()),
+            SettingValue::Text(_) => texts::of_form(self, text),
             SettingValue::Images(_) => images(text),
             SettingValue::KeyPatterns(_) => key_patterns(text),
             SettingValue::Duration(_) => {
@@ -529,13 +572,13 @@ impl SettingKey {
     }
 }
 
-fn number(text: &str) -> Result<SettingValue, SettingFault> {
+fn number(text: &str, least: u32) -> Result<SettingValue, SettingFault> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u32>() {
-        Ok(number) if plain && (1..=MOST_QUORUM).contains(&number) => Ok(SettingValue::Number(number)),
+        Ok(number) if plain && (least..=MOST_QUORUM).contains(&number) => Ok(SettingValue::Number(number)),
         Ok(_) if plain => Err(SettingFault::OutOfRange {
             text: text.to_owned(),
-            least: "1".to_owned(),
+            least: least.to_string(),
             most: MOST_QUORUM.to_string(),
         }),
         Ok(_) | Err(_) => Err(SettingFault::NotANumber { text: text.to_owned() }),
@@ -661,7 +704,8 @@ impl Settings {
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_) => Duration::ZERO,
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_) => Duration::ZERO,
         }
     }
 

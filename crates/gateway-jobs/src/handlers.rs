@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use gateway_app::approvals::reports::Reporter;
 use gateway_store::Retry;
 use gateway_types::JobId;
 
@@ -18,6 +19,8 @@ pub struct Handlers {
     pub mailer: Arc<dyn Mailer>,
     /// What all mail says of its sender.
     pub letterhead: Letterhead,
+    /// Who tells others of approvals.
+    pub reporter: Arc<dyn Reporter>,
 }
 
 impl Handler for Handlers {
@@ -25,6 +28,10 @@ impl Handler for Handlers {
         Box::pin(async move {
             match job {
                 Job::Mail(mail) => self.mail(id, mail).await,
+                Job::Report(report) => self.reporter.tell(report).await.map_err(|fault| {
+                    let retry = if fault.retry { Retry::Later } else { Retry::Never };
+                    JobFailure { error: fault.said, retry }
+                }),
             }
         })
     }

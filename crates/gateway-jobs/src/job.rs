@@ -2,6 +2,7 @@
 //! as they are.
 
 use gateway_app::Notice;
+use gateway_app::approvals::reports::{self, Report};
 use gateway_store::NewJob;
 use gateway_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ const MAX_TEXT_BYTES: usize = 400;
 pub enum Job {
     /// Tell a person something by mail.
     Mail(MailJob),
+    /// Tell somebody else of an approval.
+    Report(Report),
 }
 
 /// A mail to be written and sent. It names its text and that text's plain parameters.
@@ -60,12 +63,13 @@ const MAIL: &str = "mail";
 
 impl Job {
     /// The kinds that this program can do. It leaves others alone: a newer program beside it may have made them.
-    pub const KINDS: &[&str] = &[MAIL];
+    pub const KINDS: &[&str] = &[MAIL, reports::KIND];
 
     /// Its kind.
     pub const fn kind(&self) -> &'static str {
         match self {
             Job::Mail(_) => MAIL,
+            Job::Report(_) => reports::KIND,
         }
     }
 
@@ -78,6 +82,7 @@ impl Job {
         let failed = |source| JobError::Payload { kind, source };
         let mut payload = match self {
             Job::Mail(mail) => serde_json::to_value(mail),
+            Job::Report(report) => serde_json::to_value(report),
         }
         .map_err(failed)?;
         bound(&mut payload);
@@ -93,6 +98,9 @@ impl Job {
             MAIL => serde_json::from_str(payload)
                 .map(Job::Mail)
                 .map_err(|source| JobError::Payload { kind: MAIL, source }),
+            reports::KIND => serde_json::from_str(payload)
+                .map(Job::Report)
+                .map_err(|source| JobError::Payload { kind: reports::KIND, source }),
             other => Err(JobError::UnknownKind(other.to_owned())),
         }
     }

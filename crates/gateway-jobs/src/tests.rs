@@ -119,3 +119,16 @@ fn some_mail() -> Mail {
         date: Timestamp::from_micros(START),
     }
 }
+
+/// Tells nobody, and never should be asked to.
+#[derive(Debug)]
+struct Nobody;
+
+impl gateway_app::approvals::reports::Reporter for Nobody {
+    fn tell<'a>(
+        &'a self,
+        report: &'a gateway_app::approvals::reports::Report,
+    ) -> gateway_app::approvals::reports::Telling<'a> {
+        panic!("there is nothing to tell: {report:?}")
+    }
+}

@@ -278,7 +278,7 @@ fn split(path: &str) -> Option<Vec<&str>> {
 
 /// The whole path of a row's template, and the listener it answers on.
 fn place(path: &str) -> (Listener, Template) {
-    const ROOTS: [&str; 12] = [
+    const ROOTS: [&str; 13] = [
         "/app",
         "/auth",
         "/device",
@@ -290,6 +290,7 @@ fn place(path: &str) -> (Listener, Template) {
         "/log",
         "/zone/enrol",
         "/zone/renew",
+        "/zone/report",
         "/zone/bundle",
     ];
     let under =

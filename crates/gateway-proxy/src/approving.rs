@@ -5,6 +5,8 @@
 
 mod scan;
 mod taken;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::ops::ControlFlow;

@@ -15,6 +15,7 @@ use crate::approving::Scan;
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::service::grpc_web::{GrpcWeb, TextDecoder};
 use crate::services::body::{Lent, ServiceReplyBody, ServiceRequestBody};
+use crate::sessions::Transfer;
 use crate::upstream::RackBody;
 
 mod pace;
@@ -73,6 +74,8 @@ pub enum RequestBody {
         counter: Arc<AtomicU64>,
         /// Who reads it beside.
         scan: Option<Scan>,
+        /// What sums it.
+        transfer: Option<Transfer>,
     },
     /// What goes up to a service.
     Service(Box<ServiceRequestBody>),
@@ -106,7 +109,7 @@ impl Body for RequestBody {
         match self.get_mut() {
             RequestBody::Empty => Poll::Ready(None),
             RequestBody::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
-            RequestBody::Stream { body, counter, scan } => {
+            RequestBody::Stream { body, counter, scan, transfer } => {
                 if let Some(scan) = scan {
                     ready!(scan.poll_ready(context));
                 }
@@ -115,6 +118,9 @@ impl Body for RequestBody {
                     Poll::Ready(Some(Ok(frame))) => {
                         if let Some(data) = frame.data_ref() {
                             counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+                            if let Some(transfer) = transfer {
+                                transfer.up(data);
+                            }
                             if let Some(scan) = scan {
                                 scan.feed(data.clone());
                                 // Nobody asks again once the announced length is there.
@@ -299,7 +305,7 @@ impl Body for ReplyBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(data), Some(guard)) = (frame.data_ref(), this.guard.as_mut()) {
-                    guard.count_out(data.len() as u64);
+                    guard.sent(data);
                 }
                 // hyper stops polling once the announced length went out, so the end is noticed here.
                 if this.is_end_stream() {

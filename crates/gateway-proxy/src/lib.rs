@@ -8,6 +8,7 @@ pub mod connection;
 pub mod flow;
 pub mod front;
 pub mod limits;
+pub mod metrics;
 pub mod outcome;
 pub mod phases;
 pub mod pipeline;
@@ -27,6 +28,7 @@ mod known;
 mod own_writes;
 mod rack_parameters;
 mod services;
+mod sessions;
 mod sign_on;
 
 pub use approving::RackLooks;
@@ -35,6 +37,7 @@ pub use connection::{Arrival, Protocol, Secured, serve_connection};
 pub use flow::Flow;
 pub use front::{Welcome, welcome};
 pub use limits::LimitOptions;
+pub use metrics::Metrics;
 pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
 pub use redirect::{RedirectParts, serve_redirect};
 pub use services::{

@@ -2,22 +2,25 @@
 //! path, also when the client leaves, the rack breaks off or a handler panics.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use gateway_audit::End;
 use gateway_audit::{Actor, Event, EventId, Phase, VerdictRecord};
 use gateway_types::{
-    ActionName, ApprovalId, Caller, Channel, Facts, Layer, Operation, Principal, Problem, ProblemKind,
+    ActionName, ApprovalId, Caller, Channel, Class, Facts, Layer, Operation, Principal, Problem, ProblemKind,
     RequestId, Resource, Timestamp, Verdict,
 };
 use serde_json::Value;
 
 use crate::limits::Held;
+use crate::metrics::Stage;
 use crate::plane::DataPlane;
 use crate::rack_parameters::Difference;
+use crate::sessions::Transfer;
 
 /// Whether the request leaves events at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +35,9 @@ pub(crate) enum Recording {
 pub struct OutcomeGuard {
     plane: Arc<DataPlane>,
     started: Instant,
+    /// When the last stage ended, and how long each took.
+    stage_began: Instant,
+    stages: [Option<Duration>; Stage::ALL.len()],
     time: Timestamp,
     pub(crate) request_id: RequestId,
     pub(crate) recording: Recording,
@@ -41,6 +47,7 @@ pub struct OutcomeGuard {
     /// A refusal is counted with others of its source, because anybody can cause it.
     counted_by_source: bool,
     action: ActionName,
+    class: Option<Class>,
     resource: Resource,
     route: Option<Arc<str>>,
     parameters: BTreeMap<String, String>,
@@ -59,12 +66,17 @@ pub struct OutcomeGuard {
     finished: bool,
     /// Places among what may be open at one time, free again when the request is over.
     held: Vec<Held>,
+    /// What is summed of the bytes that go through.
+    transfer: Option<Transfer>,
 }
 
 impl OutcomeGuard {
     pub(crate) fn begin(plane: &Arc<DataPlane>, source_ip: IpAddr) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
+            stage_began: started,
+            stages: [None; Stage::ALL.len()],
             time: plane.parts.clock.now(),
             request_id: plane.new_request_id(),
             recording: Recording::Events,
@@ -73,6 +85,7 @@ impl OutcomeGuard {
             actor: Actor::anonymous(),
             counted_by_source: true,
             action: ActionName::new("gateway:request:unknown"),
+            class: None,
             resource: Resource::gateway(),
             route: None,
             parameters: BTreeMap::new(),
@@ -89,6 +102,7 @@ impl OutcomeGuard {
             refused: false,
             finished: false,
             held: Vec::new(),
+            transfer: None,
             plane: plane.clone(),
         }
     }
@@ -96,8 +110,46 @@ impl OutcomeGuard {
     pub(crate) fn identified(&mut self, channel: Channel, operation: &Operation, resource: Resource) {
         self.channel = channel;
         self.action = operation.action.clone();
+        self.class = Some(operation.class);
         self.route = Some(operation.route.clone());
         self.resource = resource;
+    }
+
+    /// A stage of the request is behind it.
+    pub(crate) fn passed(&mut self, stage: Stage) {
+        if self.recording == Recording::Silent {
+            return;
+        }
+        let now = Instant::now();
+        let took = now.duration_since(self.stage_began);
+        self.stage_began = now;
+        if let Some(place) = self.stages.get_mut(stage as usize) {
+            *place = Some(took);
+        }
+        self.plane.parts.metrics.passed(stage, took);
+    }
+
+    /// The head of the reply is made: this long after the request, with what `Server-Timing` says of it. Nobody
+    /// without a credential learns how long it took to refuse it.
+    ///
+    /// Source: W3C Server Timing, section 4.
+    pub(crate) fn answered(&self) -> Option<String> {
+        if self.recording == Recording::Silent {
+            return None;
+        }
+        self.plane.parts.metrics.answered(self.channel, self.class, self.started.elapsed());
+        if self.is_anonymous() {
+            return None;
+        }
+        let timed = Stage::ALL.iter().zip(self.stages).filter_map(|(stage, took)| Some((stage, took?)));
+        let mut text = String::new();
+        for (stage, took) in timed {
+            let separator = if text.is_empty() { "" } else { ", " };
+            let micros = took.as_micros();
+            // A number of milliseconds, with its thousandths.
+            let _ = write!(text, "{separator}{};dur={}.{:03}", stage.name(), micros / 1000, micros % 1000);
+        }
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// The client's address, as a listed forwarder told it.
@@ -119,6 +171,15 @@ impl OutcomeGuard {
         self.channel = channel;
     }
 
+    /// Whether what is asked for now cannot be written down, so that reading is all that goes on.
+    pub(crate) fn is_degraded(&self) -> bool {
+        !self.plane.parts.store.audit().is_writable()
+    }
+
+    fn is_anonymous(&self) -> bool {
+        self.actor == Actor::anonymous()
+    }
+
     pub(crate) fn authenticated(&mut self, caller: &Caller) {
         self.actor = Actor::of(&caller.principal);
         self.counted_by_source = matches!(caller.principal, Principal::Anonymous);
@@ -126,6 +187,7 @@ impl OutcomeGuard {
 
     pub(crate) fn inspected(&mut self, operation: &Operation, parameters: BTreeMap<String, String>) {
         self.action = operation.action.clone();
+        self.class = Some(operation.class);
         self.parameters = parameters;
     }
 
@@ -154,6 +216,7 @@ impl OutcomeGuard {
     }
 
     pub(crate) fn problem(&mut self, problem: &Problem) {
+        self.plane.parts.metrics.refused(problem.layer, problem.kind);
         self.layer = Some(problem.layer);
         // What a phase noted says more than what the caller is told.
         self.reason.get_or_insert_with(|| problem.detail.clone());
@@ -178,12 +241,30 @@ impl OutcomeGuard {
         self.reason = Some(reason.into());
     }
 
+    /// What was noted of how it ended.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     pub(crate) fn status(&mut self, status: u16) {
         self.status = Some(status);
     }
 
     pub(crate) fn count_out(&mut self, bytes: u64) {
         self.bytes_out += bytes;
+    }
+
+    /// The bytes of this request and its reply are summed, and the outcome says to what.
+    pub(crate) fn sums(&mut self, transfer: Transfer) {
+        self.transfer = Some(transfer);
+    }
+
+    /// These bytes of a reply went out.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        self.count_out(bytes.len() as u64);
+        if let Some(transfer) = &self.transfer {
+            transfer.down(bytes);
+        }
     }
 
     pub(crate) fn counter_in(&self) -> Arc<AtomicU64> {
@@ -235,14 +316,19 @@ impl OutcomeGuard {
             return;
         }
         self.finished = true;
+        let end = if self.refused && end == End::Completed { End::Refused } else { end };
+        self.plane.parts.metrics.ended(self.channel, self.class, end, self.status);
         let mut event = self.event(if self.intent.is_some() { Phase::Outcome } else { Phase::Single });
         event.intent = self.intent;
         event.status = self.status;
         event.bytes_in = Some(self.bytes_in.load(Ordering::Relaxed));
         event.bytes_out = Some(self.bytes_out);
         event.duration_us = u64::try_from(self.started.elapsed().as_micros()).ok();
-        event.end = Some(if self.refused && end == End::Completed { End::Refused } else { end });
+        event.end = Some(end);
         event.reason = self.reason.take();
+        if let Some(transfer) = self.transfer.take() {
+            event.parameters.extend(transfer.parameters());
+        }
         if self.counted_by_source && self.refused && self.intent.is_none() {
             // A scan must not fill the disk: one event for each source and minute, with a count.
             if let Some(event) = self.plane.refusals.count(self.source_ip, self.time, event) {

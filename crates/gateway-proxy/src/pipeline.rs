@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use crate::body::ReplyBody;
 use crate::connection::Peer;
 use crate::flow::Flow;
+use crate::metrics::Stage;
 use crate::outcome::OutcomeGuard;
 use crate::phases::{admit, authenticate, authorize, forward, identify, inspect, limit, record};
 use crate::plane::DataPlane;
@@ -39,13 +40,20 @@ async fn phases(
 ) -> Flow<Response<ReplyBody>> {
     let admitted = admit::admit(plane, peer, request, outcome, asker)?;
     let identified = identify::identify(plane, admitted, outcome, asker)?;
+    outcome.passed(Stage::Admit);
     if let Some(preflight) = identify::preflight(&identified, outcome) {
         return Flow::Continue(preflight);
     }
     let authenticated = authenticate::authenticate(plane, identified, outcome, asker).await?;
+    outcome.passed(Stage::Authenticate);
     let limited = limit::limit(plane, authenticated, outcome, asker)?;
     let inspected = inspect::inspect(plane, limited, outcome, asker).await?;
+    outcome.passed(Stage::Inspect);
     let authorized = authorize::authorize(plane, inspected, outcome).await?;
+    outcome.passed(Stage::Policy);
     let recorded = record::record(plane, authorized, outcome).await?;
-    forward::forward(plane, recorded, outcome, asker).await
+    outcome.passed(Stage::Audit);
+    let reply = forward::forward(plane, recorded, outcome, asker).await;
+    outcome.passed(Stage::Upstream);
+    reply
 }

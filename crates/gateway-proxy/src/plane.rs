@@ -30,11 +30,13 @@ use tokio_util::task::TaskTracker;
 use crate::body::Pace;
 use crate::known::KnownSecrets;
 use crate::limits::{LimitOptions, Limits};
+use crate::metrics::Metrics;
 use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
 use crate::rack_credential::{self, RackCredential};
 use crate::refusals::RefusalCounter;
 use crate::services::ServiceUpstreams;
+use crate::sessions::Sessions;
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
@@ -126,6 +128,8 @@ pub struct DataPlaneParts {
     pub notices: Arc<dyn Notices>,
     /// Who checks what YubiKeys type; `None` = nobody.
     pub yubico: Option<Arc<Yubico>>,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }
@@ -142,6 +146,8 @@ pub struct DataPlane {
     pub(crate) services: Arc<ServiceUpstreams>,
     /// Open sockets; they outlive the connection that they came over.
     pub(crate) sockets: TaskTracker,
+    /// What is known of those that are sessions in the rack.
+    pub(crate) sessions: Sessions,
     /// Places for uploads that are read on their way.
     pub(crate) scans: Arc<Semaphore>,
     /// Cancelled when open sockets have to end.
@@ -175,6 +181,7 @@ impl DataPlane {
             limits,
             services,
             sockets: TaskTracker::new(),
+            sessions: Sessions::default(),
             scans: Arc::new(Semaphore::new(MOST_SCANS)),
             closing: CancellationToken::new(),
             labels,
@@ -232,6 +239,9 @@ impl DataPlane {
     pub async fn sockets_ended(&self) {
         self.sockets.close();
         self.sockets.wait().await;
+        // What was said last is kept before the log is closed.
+        self.sessions.writers.close();
+        self.sessions.writers.wait().await;
     }
 
     /// Ends open sockets with a reason and waits until their outcomes are written.

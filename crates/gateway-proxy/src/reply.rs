@@ -42,6 +42,14 @@ mod grpc;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
+/// Said while not everything works (`docs/degraded.md`).
+const GATEWAY_MODE: HeaderName = HeaderName::from_static("gateway-mode");
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// How long a refused socket is kept open for the client to read why.
 const DENIAL_GRACE: Duration = Duration::from_secs(5);
 
@@ -241,6 +249,13 @@ fn finish(
     }
     let refused_as = response.extensions().get::<grpc::RefusedAs>().map(|status| status.0);
     outcome.status(refused_as.unwrap_or(response.status().as_u16()));
+    if outcome.is_degraded() {
+        response.headers_mut().insert(GATEWAY_MODE, HeaderValue::from_static("degraded"));
+    }
+    if let Some(value) = outcome.answered().and_then(|text| HeaderValue::try_from(text).ok()) {
+        // A service may have said some of its own.
+        response.headers_mut().append(SERVER_TIMING, value);
+    }
     if asker.wants_head_only {
         // hyper drops this body unread, which must not look as if the client had gone.
         outcome.finish(End::Completed);
@@ -260,6 +275,10 @@ fn service_headers(headers: &mut HeaderMap, asker: &Asker, request_id: RequestId
         headers.insert(REQUEST_ID, value);
     }
     strict_transport(headers, asker);
+    // A service that counts for itself says so itself; people in a browser are told at the refusal.
+    if asker.page.is_none() && !headers.contains_key(RATE_LIMIT) {
+        rate_headers(headers, &asker.standings);
+    }
     cors_headers(headers, asker);
 }
 
@@ -324,9 +343,9 @@ fn rate_headers(headers: &mut HeaderMap, standings: &[Standing]) {
         policies.push(format!("\"{}\";q={};w={}", bucket.name(), rate.burst, window.max(1)));
         limits.push(format!("\"{}\";r={remaining};t={reset_seconds}", bucket.name()));
     }
-    for (name, items) in [("ratelimit-policy", policies), ("ratelimit", limits)] {
+    for (name, items) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, limits)] {
         if let Ok(value) = HeaderValue::try_from(items.join(", ")) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
 }

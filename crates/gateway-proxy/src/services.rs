@@ -14,10 +14,11 @@ use std::time::Duration;
 use gateway_app::origin::Origin;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::signing::SigningKeys;
+use gateway_app::zone::ZoneInForce;
 use gateway_identity::oidc::Fetch;
 use gateway_services::{
     Balance, Credential, Environment, Failure, RawHost, RawIdentity, Service, ServiceRequest, ServiceTable,
-    UpstreamAddress,
+    UpstreamAddress, UpstreamTls, headers,
 };
 use gateway_store::Store;
 use gateway_types::{Caller, Clock, Entropy, Facts, RequestId};
@@ -69,6 +70,8 @@ pub struct ServiceParts {
     pub environment: Environment,
     /// Where `vault:` references lead.
     pub vault: Option<VaultAccess>,
+    /// The trust zone.
+    pub zone: Arc<ZoneInForce>,
     /// How token endpoints and Vault are asked.
     pub fetch: Arc<dyn Fetch>,
 }
@@ -206,7 +209,7 @@ impl ServiceUpstreams {
         let keys = SigningKeys::new(store, Arc::clone(&clock), Arc::clone(&entropy));
         let secrets = Arc::new(SecretReader::new(parts.environment, parts.vault, Arc::clone(&parts.fetch)));
         Self {
-            pools: Arc::default(),
+            pools: Arc::new(Pools::new(Arc::clone(&parts.zone))),
             balances: Arc::default(),
             checks: HealthChecks::default(),
             credentials: Credentials::new(Arc::clone(&clock), parts.fetch, Arc::clone(&secrets)),
@@ -252,9 +255,14 @@ impl ServiceUpstreams {
 
     /// Each minute: signing keys are kept up, and what nobody needs is let go.
     pub(crate) async fn tidy(&self, rules: &RulesInForce) {
-        self.follow(rules);
-        let services = rules.services();
-        self.make_for(&services);
+        let services = {
+            // Under the lock, so that this never works for an older table behind somebody who works for a newer one.
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let services = rules.services();
+            self.make_for(&services);
+            *table = Arc::clone(&services);
+            services
+        };
         self.rates.tidy();
         let needs_tokens = services.services().any(|service| {
             matches!(service.way.credential, Credential::TokenExchange { .. })
@@ -342,9 +350,20 @@ impl ServiceUpstreams {
         let address = picked.ok_or(SendError::NoInstance)?;
         let request = self.build(outgoing, &held, &address, RequestBody::Empty).await?;
         let identity = pool::identity_of(&self.secrets, service).await?;
-        let opened =
-            pool::open(service, &address, identity.as_ref(), request, outgoing.request.target.as_str());
-        match opened.await {
+        let opened = pool::open(
+            &self.pools,
+            service,
+            &address,
+            identity.as_ref(),
+            request,
+            outgoing.request.target.as_str(),
+        );
+        // Nothing is sent up before the answer, so silence is a hang.
+        let opened = match service.way.reply_limit {
+            None => opened.await,
+            Some(limit) => timeout(limit, opened).await.unwrap_or(Err(SendError::TooSlow { limit })),
+        };
+        match opened {
             Ok(response) => {
                 self.note_reply(service, &address, response.status());
                 Ok(Answered { response, needles: held.needles })
@@ -413,9 +432,21 @@ impl ServiceUpstreams {
         }
         self.identify(outgoing, headers).await?;
         if let Some((name, value)) = &held.header {
+            remove_spellings(headers, name);
             headers.insert(name.clone(), value.clone());
         }
         Ok(request)
+    }
+
+    /// For whom request tokens are. In the zone that is exactly the member that is called, unless it is declared
+    /// otherwise.
+    fn audience(&self, service: &Service) -> String {
+        let member = match (&service.tls, &service.raw.audience) {
+            (UpstreamTls::Zone, None) => self.pools.zone().member(&service.name.to_string()),
+            (UpstreamTls::Zone, Some(_))
+            | (UpstreamTls::SystemRoots | UpstreamTls::CaFile(_) | UpstreamTls::Pinned(_), _) => None,
+        };
+        member.map_or_else(|| service.audience.clone(), |id| id.to_string())
     }
 
     /// Tells the service who calls, as it wants to be told.
@@ -425,7 +456,8 @@ impl ServiceUpstreams {
             RawIdentity::None => {}
             RawIdentity::Token => {
                 let bound = Bound { method: outgoing.method.as_str(), target: &outgoing.request.target };
-                let signed = self.tokens.sign(subject(outgoing), &service.audience, Some(bound)).await?;
+                let audience = self.audience(service);
+                let signed = self.tokens.sign(subject(outgoing), &audience, Some(bound)).await?;
                 if let Some(signed) = signed {
                     let mut value = HeaderValue::from_str(signed.expose()).map_err(http::Error::from)?;
                     value.set_sensitive(true);
@@ -483,6 +515,20 @@ impl ServiceUpstreams {
                 "an instance failed too often in a row and is left out for a while"
             );
         }
+    }
+}
+
+/// Takes away every header that a service may read as this one.
+///
+/// # Security
+/// CGI-like servers read `X.Api.Key` as `x-api-key`: were a client's left in, it would stand beside the gateway's, or
+/// in its place.
+fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    let normalised = headers::normalised(name.as_str());
+    let alike: Vec<HeaderName> =
+        headers.keys().filter(|other| headers::normalised(other.as_str()) == normalised).cloned().collect();
+    for other in alike {
+        headers.remove(other);
     }
 }
 

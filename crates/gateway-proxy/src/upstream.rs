@@ -15,6 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_app::zone::ZoneInForce;
 use gateway_services::{UpstreamAddress, UpstreamProtocol, UpstreamTls};
 use gateway_types::Secret;
 use http::header::{AUTHORIZATION, HOST};
@@ -303,16 +304,24 @@ impl Connector {
 
     /// To an instance of a service.
     pub(crate) fn to_service(
+        service: &str,
         address: &UpstreamAddress,
         checked_by: &UpstreamTls,
         protocol: UpstreamProtocol,
         identity: Option<&ClientIdentity>,
+        zone: &ZoneInForce,
         limit: Duration,
     ) -> Result<Self, TlsError> {
+        let plain = Self { host: address.host.as_str().into(), port: address.port, tls: None, limit };
         let checked_by = match checked_by {
             UpstreamTls::SystemRoots => RackTls::SystemRoots,
             UpstreamTls::CaFile(path) => RackTls::CaFile(path.clone()),
             UpstreamTls::Pinned(fingerprint) => RackTls::Pinned(*fingerprint),
+            UpstreamTls::Zone => {
+                let (settings, name) = zone.way_to(service)?.ok_or(TlsError::NoZone)?;
+                let tls = tls::RackTlsConnector::to_member(settings, &name, protocol)?;
+                return Ok(Self { tls: Some(Arc::new(tls)), ..plain });
+            }
         };
         let tls = match address.secure {
             true => Some(Arc::new(tls::RackTlsConnector::to_service(
@@ -323,7 +332,7 @@ impl Connector {
             )?)),
             false => None,
         };
-        Ok(Self { host: address.host.as_str().into(), port: address.port, tls, limit })
+        Ok(Self { tls, ..plain })
     }
 
     pub(crate) async fn connect(&self) -> Result<RackStream, UpstreamError> {

@@ -193,6 +193,17 @@ impl<'a> Scanner<'a> {
         Some(Masked { text, count: masking.count })
     }
 
+    /// Whether more bytes behind the text could make a value, or a longer one, of what stands at this position.
+    pub(crate) fn may_grow(&self, text: &[u8], start: usize) -> bool {
+        let Some(rest) = text.get(start..).filter(|rest| rest.len() < LONGEST) else { return false };
+        if rest.len() >= 4 && !self.beginnings.may_begin(rest) {
+            return false;
+        }
+        // Values that begin with the rest and are longer sort right behind it.
+        let after = self.patterns.partition_point(|pattern| pattern.value.as_bytes() <= rest);
+        self.patterns.get(after).is_some_and(|pattern| pattern.value.as_bytes().starts_with(rest))
+    }
+
     /// The longest value that stands at this position.
     fn longest_at(&self, text: &[u8], start: usize) -> Option<usize> {
         let rest = text.get(start..)?;
@@ -269,7 +280,7 @@ impl Masking {
         }
     }
 
-    fn close(&mut self, scanner: &Scanner<'_>, text: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn close(&mut self, scanner: &Scanner<'_>, text: &[u8], out: &mut Vec<u8>) {
         let Some(run) = self.run.take() else { return };
         out.extend_from_slice(text.get(self.copied..run.start).unwrap_or_default());
         if let Some(longest) = scanner.patterns.get(run.longest) {

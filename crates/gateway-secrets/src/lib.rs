@@ -21,6 +21,7 @@ pub mod plain;
 pub mod redact;
 pub mod request_log;
 pub mod stream;
+pub mod terminal;
 
 mod address;
 mod encodings;
@@ -37,3 +38,4 @@ pub use plain::{NamePatterns, PlainKeys};
 pub use redact::{FoundEnv, Redacted, Redaction, redact_json};
 pub use request_log::{mask_env_for_log, mask_for_log};
 pub use stream::{Masker, StreamMasker};
+pub use terminal::TerminalMasker;

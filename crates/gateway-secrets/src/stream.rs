@@ -45,6 +45,10 @@ impl Masker {
         Self { scanner: known.in_all_spellings() }
     }
 
+    pub(crate) const fn scanner(&self) -> &Scanner<'static> {
+        &self.scanner
+    }
+
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.scanner.len() == 0

@@ -38,7 +38,12 @@ impl Entrance {
     /// so that a flood is held in the system's queue and not in memory.
     pub(crate) async fn accept(self, listener: TcpListener) {
         loop {
-            let Ok(permit) = self.places.clone().acquire_owned().await else { return };
+            // With every place taken by open sockets none comes free, and the end must not wait for one.
+            let permit = tokio::select! {
+                permit = self.places.clone().acquire_owned() => permit,
+                () = self.draining.cancelled() => return,
+            };
+            let Ok(permit) = permit else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = self.draining.cancelled() => return,

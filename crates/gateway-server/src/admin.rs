@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_app::health::Health;
+use gateway_proxy::DataPlane;
 use gateway_store::Store;
 use gateway_tls::Status;
 use gateway_types::Clock;
@@ -16,7 +17,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
 
+use crate::metrics::{self, Telemetry};
 use crate::readiness;
 
 /// What the second listener tells about.
@@ -28,6 +31,12 @@ pub(crate) struct Probes {
     pub(crate) health: Arc<Health>,
     /// How the certificates stand, by this clock; `None` = there are none.
     pub(crate) certificates: Option<(Arc<Status>, Arc<dyn Clock>)>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) plane: Arc<DataPlane>,
+    /// Connections of clients, and how many there may be.
+    pub(crate) connections: TaskTracker,
+    pub(crate) connection_places: usize,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Probes {
@@ -72,7 +81,12 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
             reply(status, "application/json", body)
         }
-        _ => text(StatusCode::NOT_FOUND, "this listener has /healthz and /readyz\n"),
+        "/metrics" => {
+            let text = probes.telemetry.text(probes).await;
+            let status = if text.is_empty() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+            reply(status, metrics::CONTENT_TYPE, text)
+        }
+        _ => text(StatusCode::NOT_FOUND, "this listener has /healthz, /readyz and /metrics\n"),
     }
 }
 

@@ -39,6 +39,9 @@ pub enum StartError {
         "the table of rack routes cannot be used; look at rack.route and rack.switched_on in the configuration"
     )]
     Routes(#[from] TableError),
+    /// GitHub or CircleCI cannot be asked as configured.
+    #[error("GitHub or CircleCI cannot be asked; look at the integrations in the configuration")]
+    Integrations(#[from] gateway_app::integrations::SetupError),
     /// The gateway's own table is wrong.
     #[error("the gateway's own table of operations cannot be used")]
     Own(#[from] OwnTableError),

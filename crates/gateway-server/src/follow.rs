@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use gateway_app::services::ServiceChangeError;
 use gateway_app::{App, services};
 use gateway_config::{Config, ConfigFaults};
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,26 +93,35 @@ impl Followed {
     async fn look(&mut self, is_asked: bool) {
         let content = content(&self.file).await;
         if content != self.content || is_asked {
-            self.content = content;
-            read(&self.app, &self.file, &self.started_with).await;
+            let is_dealt_with = read(&self.app, &self.file, &self.started_with).await;
+            // What the store kept from being in force is read again at the next look.
+            self.content = content.filter(|_| is_dealt_with);
         }
     }
 }
 
-/// Reads the file, and puts its services in force if it can be used.
-pub(crate) async fn read(app: &App, file: &ConfigFile, started_with: &Shown) {
+/// Reads the file, and puts its services in force if it can be used. Whether that is the last word: while the store is
+/// away it is not.
+pub(crate) async fn read(app: &App, file: &ConfigFile, started_with: &Shown) -> bool {
     let load = Arc::clone(&file.load);
     // Reading takes the disk, and secrets of other files.
-    let Ok(loaded) = tokio::task::spawn_blocking(move || load()).await else { return };
+    let Ok(loaded) = tokio::task::spawn_blocking(move || load()).await else { return true };
     match loaded {
         Ok(config) => {
             started_with.say_what_waits(&config);
-            if let Err(error) = services::follow_file(app, config.services).await {
-                tracing::debug!(
+            let Err(error) = services::follow_file(app, config.services).await else { return true };
+            if matches!(error, ServiceChangeError::Store(_) | ServiceChangeError::Record(_)) {
+                tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the services before stay in force"
+                    "the services of the configuration file are not in force yet; the file is read again"
                 );
+                app.health.set_service_fault(Some(format!(
+                    "the services of the configuration file are not in force yet: {error}"
+                )));
+                return false;
             }
+            tracing::debug!(error = &error as &dyn std::error::Error, "the services before stay in force");
+            true
         }
         Err(faults) => {
             tracing::error!(
@@ -119,6 +129,7 @@ pub(crate) async fn read(app: &App, file: &ConfigFile, started_with: &Shown) {
                 "the configuration file was changed and cannot be used; what was read before stays in force"
             );
             app.health.set_service_fault(Some(format!("the configuration file cannot be used: {faults}")));
+            true
         }
     }
 }

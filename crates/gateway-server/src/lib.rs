@@ -9,10 +9,12 @@ pub mod server;
 
 mod accept;
 mod admin;
+mod background;
 mod error;
 mod fetch;
 mod follow;
 mod identity;
+mod metrics;
 mod tls;
 
 pub use error::StartError;

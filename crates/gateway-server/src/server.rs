@@ -10,11 +10,13 @@ use gateway_app::access_tokens::AccessTokens;
 use gateway_app::entitlements::Entitlements;
 use gateway_app::factors::yubico::Yubico;
 use gateway_app::health::Health;
+use gateway_app::integrations::Integrations;
 use gateway_app::reveal_times::RevealTimes;
 use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::sign_in::refresh;
-use gateway_app::{App, Operator, approvals, elevations, policies, reveals, services};
+use gateway_app::zone::ZoneInForce;
+use gateway_app::{App, policies, services};
 use gateway_audit::{Actor, Event, EventId};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
@@ -28,7 +30,6 @@ use gateway_proxy::{
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
 use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions};
-use gateway_tls::Terminator;
 use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -38,12 +39,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Behind, Entrance, out_of_handles};
 use crate::admin::{self, Probes};
+use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::follow::{self, ConfigFile, Shown};
 use crate::identity::providers;
+use crate::metrics::Telemetry;
 use crate::own::OwnOperations;
-use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts, tell_of_handshakes};
+use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -68,6 +71,12 @@ const ENDING_TOKENS_POLL: Duration = Duration::from_secs(600);
 
 /// How often it is looked whether providers are due to be asked again about people with live sessions.
 const REFRESHING: Duration = Duration::from_secs(5);
+
+/// How often others are told that sessions go on here.
+const SESSIONS_BEAT: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether the zone changed and whether the gateway's own leaf is due.
+const ZONE_POLL: Duration = Duration::from_secs(1);
 
 /// At latest when a changed setting takes effect.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
@@ -173,6 +182,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let routes = route_table(&config)?;
     let own = OwnTable::builtin()?;
     let services = service_table(&config)?;
+    let integrations = Integrations::new(&config.integrations)?;
     let engine = policy_engine(&config, &routes, &own, &services)?;
     let upstream = Arc::new(Upstream::new(rack_target(&config)?)?);
     // Ports are bound before the store is opened, so that a second start of the same gateway says
@@ -186,16 +196,16 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let store = open_store(&config, &surroundings).await?;
     let hosts = OwnHosts::new(&config, &services);
     let names = hosts.names();
-    let tls = Tls::set_up(&config, &store, &surroundings, names.clone()).await?;
+    let zone = Arc::new(ZoneInForce::new(surroundings.clock.clone()));
+    let tls = Tls::set_up(&config, &store, &surroundings, names.clone(), &zone).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
     let entitlements = Entitlements::read(&store).await?;
     let reveal_times = RevealTimes::read(&store).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
-    let worker = worker(&config, &store, &wake)?;
     let fetch = Arc::new(HttpFetch::new(None)?);
     let upstreams = Arc::new(ServiceUpstreams::new(
-        service_parts(&config, &store, fetch.clone()),
+        service_parts(&config, &store, fetch.clone(), &zone),
         store.clone(),
         surroundings.clock.clone(),
         surroundings.entropy.clone(),
@@ -222,8 +232,11 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         instances: Arc::new(ServiceWatch::new(upstreams.clone(), rules.clone())),
         health: Arc::new(Health::new()),
         networks: config.network.named.clone(),
+        zone,
         rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
+        integrations,
     });
+    let worker = worker(&config, &app, &wake)?;
     // Before the policies, which may name their actions. Without them the gateway still serves the rack.
     if let Err(error) = services::reload(&app).await {
         tracing::error!(
@@ -232,7 +245,11 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         );
     }
     policies::reload(&app).await?;
+    follow_zone(&app).await;
+    tend_zone(&app).await;
+    let (telemetry, metrics) = Telemetry::new(surroundings.clock.now());
     let parts = DataPlaneParts {
+        metrics,
         clock: surroundings.clock,
         entropy: surroundings.entropy,
         keyring: HandleKeyring::new(&store.derive_key("handles/v1")),
@@ -291,9 +308,18 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
-    running.probe(admin_listener, probes(&config, &app, tls.as_ref()));
+    running.probe(admin_listener, probes(&config, &running, telemetry, tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
+    // What a gateway that died left behind is marked before anybody asks.
+    tidy_what_is_over(app.clone())().await;
     running.each(MINUTE, tidy_what_is_over(app.clone()));
+    running.each(SESSIONS_BEAT, {
+        let plane = plane.clone();
+        move || {
+            let plane = plane.clone();
+            async move { plane.beat_sessions().await }
+        }
+    });
     if let Some(tls) = tls {
         let parts = Arc::new(redirect_parts(&config, running.addresses.first(), &tls, names));
         for listener in http_listeners {
@@ -347,6 +373,13 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             }
         }
     });
+    running.each(ZONE_POLL, {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move { tend_zone(&app).await }
+        }
+    });
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     Ok(running)
@@ -391,8 +424,8 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
-fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
-    let store = &app.store;
+fn probes(config: &Config, running: &Running, telemetry: Telemetry, tls: Option<&Tls>) -> Arc<Probes> {
+    let (app, store) = (&running.app, &running.store);
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if store.made_its_own_secret() {
         notes.push("APP_SECRET_KEY is not given; one was made and is kept in the database, so whoever reads the database reads what it seals".to_owned());
@@ -406,7 +439,18 @@ fn probes(config: &Config, app: &App, tls: Option<&Tls>) -> Arc<Probes> {
         config.rack.url.port_or_known_default().unwrap_or(443),
     );
     let certificates = tls.map(|tls| (tls.status.clone(), app.clock.clone()));
-    Arc::new(Probes { store: store.clone(), rack, notes, health: app.health.clone(), certificates })
+    Arc::new(Probes {
+        store: store.clone(),
+        rack,
+        notes,
+        health: app.health.clone(),
+        certificates,
+        clock: app.clock.clone(),
+        plane: running.plane.clone(),
+        connections: running.connections.clone(),
+        connection_places: config.limits.connections,
+        telemetry,
+    })
 }
 
 /// Who checks what YubiKeys type.
@@ -417,13 +461,19 @@ fn yubico(config: &Config, fetch: &Arc<HttpFetch>, entropy: &Arc<dyn Entropy>) -
 }
 
 /// What request tokens, and what the gateway signs in to services with, are made of.
-fn service_parts(config: &Config, store: &Store, fetch: Arc<HttpFetch>) -> ServiceParts {
+fn service_parts(
+    config: &Config,
+    store: &Store,
+    fetch: Arc<HttpFetch>,
+    zone: &Arc<ZoneInForce>,
+) -> ServiceParts {
     ServiceParts {
         issuer: match &config.listener.domain {
             Some(domain) => format!("https://{domain}"),
             None => format!("urn:uuid:{}", store.gateway_id()),
         },
         environment: config.environment.clone(),
+        zone: zone.clone(),
         vault: config.vault.as_ref().map(|vault| VaultAccess {
             address: vault.address.clone(),
             namespace: vault.namespace.clone(),
@@ -469,6 +519,14 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<
     };
     let rack = host_and_port(&config.rack.url);
     let store = Store::open_for(options, RackClaim { rack, adoption: surroundings.adoption }).await?;
+    let spool = config.data_dir.join("spool");
+    if let Err(error) = store.audit().keep_in(&spool).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            path = %spool.display(),
+            "events are kept in memory alone while the database is away: make this directory writable"
+        );
+    }
     if store.is_adopted() {
         adopted(&store, config, surroundings).await?;
     }
@@ -574,7 +632,7 @@ impl Running {
     /// Follows what others change: settings and policies take effect here as soon as the store says that
     /// something changed, and at latest at the next poll.
     fn keep_up(&self, mut hosts: OwnHosts) {
-        let (app, stopping) = (self.app.clone(), self.stopping.clone());
+        let (app, plane, stopping) = (self.app.clone(), self.plane.clone(), self.stopping.clone());
         let mut changes = self.store.callers().subscribe_changes();
         self.background.spawn(async move {
             let mut poll = interval(SETTINGS_POLL);
@@ -585,6 +643,7 @@ impl Running {
                     changed = changes.changed() => if changed.is_err() { return },
                     () = stopping.cancelled() => return,
                 }
+                plane.end_stopped_sessions().await;
                 refresh(&app).await;
                 hosts.follow(&app.rules.services());
             }
@@ -638,109 +697,16 @@ impl Running {
     }
 }
 
-type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-fn minute(
-    plane: Arc<DataPlane>,
-    store: Arc<Store>,
-    terminator: Option<Arc<Terminator>>,
-) -> impl FnMut() -> Work + Send + 'static {
-    let mut before = terminator.as_ref().map(|terminator| terminator.counts()).unwrap_or_default();
-    move || {
-        let (plane, store) = (plane.clone(), store.clone());
-        if let Some(terminator) = &terminator {
-            let now = terminator.counts();
-            tell_of_handshakes(before, now);
-            before = now;
-        }
-        Box::pin(async move {
-            plane.sum_up_refusals();
-            plane.tidy_upstream();
-            plane.tidy_limits().await;
-            plane.tend_services().await;
-            plane.renew_vault_token().await;
-            if let Err(error) = store.audit().checkpoint().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
-            }
-        })
-    }
-}
-
-fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
-    move || {
-        let app = app.clone();
-        Box::pin(async move {
-            let operator = Operator::system(&*app.clock, &*app.entropy);
-            if let Err(error) = elevations::tidy(&app.store, &operator).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "elevations that are over were not marked so; they give nothing all the same"
-                );
-            }
-            if let Err(error) = reveals::tidy(&app.store, &operator).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "times of reading values that are over were not marked so; they give nothing all the same"
-                );
-            }
-            if let Err(error) = approvals::tidy(&app.store, &operator).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "approvals that are over were not marked so; they allow nothing all the same"
-                );
-            }
-        })
-    }
-}
-
-/// Reads settings and policies again. What cannot be read, or does not load, leaves in force what was.
-async fn refresh(app: &App) {
-    if let Err(error) = app.settings.refresh(&app.store).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "settings could not be read again; the last ones hold"
-        );
-    }
-    if let Err(error) = app.entitlements.refresh(&app.store).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "elevations and grants of roles could not be read again; the last ones hold, each until its end"
-        );
-    }
-    if let Err(error) = app.reveal_times.refresh(&app.store).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "who may read values in plaintext could not be read again; the last times hold, each until its end"
-        );
-    }
-    reload_services(app).await;
-    match policies::reload(app).await {
-        Ok(policies::Reloaded::Unchanged) => {}
-        // Policies that named actions of services that are gone may have gone with them.
-        Ok(policies::Reloaded::Exchanged) => reload_services(app).await,
-        Err(error) => tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "the policies in the database are not in force here; the last ones hold"
-        ),
-    }
-}
-
-async fn reload_services(app: &App) {
-    if let Err(error) = services::reload(app).await {
-        // What does not go together is logged where it is found.
-        tracing::debug!(error = &error as &dyn std::error::Error, "the services before stay in force");
-    }
-}
-
 /// What does the jobs: mail, today.
-fn worker(config: &Config, store: &Arc<Store>, wake: &Arc<Notify>) -> Result<Worker, StartError> {
+fn worker(config: &Config, app: &Arc<App>, wake: &Arc<Notify>) -> Result<Worker, StartError> {
     let web = config.listener.domain.as_ref().map(|domain| format!("https://{domain}"));
     let handlers = Handlers {
         mailer: mailer(&config.mail)?,
         letterhead: Letterhead { rack: config.rack.name.clone(), web },
+        reporter: app.clone(),
     };
     Ok(Worker {
-        store: store.clone(),
+        store: app.store.clone(),
         handler: Arc::new(handlers),
         wake: wake.clone(),
         options: WorkerOptions::default(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use gateway_app::zone::ZoneInForce;
 use gateway_config::{AcmeChallenge, Config, Tls as TlsConfig, TsigAlgorithm};
 use gateway_proxy::RedirectParts;
 use gateway_services::ServiceTable;
@@ -10,8 +11,8 @@ use gateway_store::Store;
 use gateway_tls::acme::{Acme, AcmeOptions, AcmeParts, DnsUpdater, HttpAnswers, Proof};
 use gateway_tls::handshake::Counts;
 use gateway_tls::{
-    Asking, CertificateResolver, FilePair, Files, Limits, OwnNames, Status, Terminator, TlsError, provider,
-    server_settings,
+    Asking, CertificateResolver, Face, FilePair, Files, Limits, OwnNames, Status, Terminator, TlsError,
+    provider, server_settings,
 };
 use gateway_types::Clock;
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ impl Tls {
         store: &Arc<Store>,
         surroundings: &Surroundings,
         names: watch::Receiver<Vec<String>>,
+        zone: &Arc<ZoneInForce>,
     ) -> Result<Option<Self>, StartError> {
         let provider = Arc::new(provider());
         let resolver = CertificateResolver::new();
@@ -83,7 +85,8 @@ impl Tls {
             // The other half of all connections is for clients that are through.
             unfinished: config.limits.handshakes.min(config.limits.connections / 2),
         };
-        let terminator = Arc::new(Terminator::new(settings, limits));
+        let face = zone_face(zone).map_err(TlsError::from)?;
+        let terminator = Arc::new(Terminator::new(settings, limits).with_face(face));
         Ok(Some(Self { terminator, status, answers, resolver, source }))
     }
 
@@ -94,6 +97,18 @@ impl Tls {
             Source::Acme(acme) => acme.run(stopping).await,
         }
     }
+}
+
+/// What members of the zone meet, who ask for the gateway by its name there: its leaf, and a question for theirs.
+fn zone_face(zone: &Arc<ZoneInForce>) -> Result<Face, rustls::Error> {
+    let mut settings = gateway_pki::tls::server_settings(
+        gateway_pki::tls::provider(),
+        zone.leaf.clone(),
+        gateway_pki::tls::Callers::MayShow,
+    )?;
+    settings.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let zone = zone.clone();
+    Ok(Face { names: Box::new(move |name| zone.is_gateways_name(name)), settings: Arc::new(settings) })
 }
 
 fn acme_options(acme: &gateway_config::Acme, clock: &Arc<dyn Clock>) -> Result<AcmeOptions, TlsError> {

@@ -28,9 +28,9 @@ pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{
     RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawIssuer, RawKind,
-    RawProtocol, RawRoute, RawService, RawStepUp, RawUpstream, RawVersion,
+    RawProtocol, RawRoute, RawService, RawStepUp, RawTrust, RawUpstream, RawVersion,
 };
-pub use request::{Ask, ServiceRequest, ServiceRouteError};
+pub use request::{Ask, LimitedBy, ServiceRequest, ServiceRouteError};
 pub use route::{Route, Tail};
 pub use service::{Kind, Service, ServiceName, UpstreamAddress, UpstreamProtocol, UpstreamTls};
 pub use set_cookie::set_cookie;

@@ -32,6 +32,9 @@ pub struct RawService {
     pub protocol: RawProtocol,
     /// What the upstreams are told in `Host`.
     pub host: RawHost,
+    /// Whose word counts about who the upstreams are.
+    #[serde(skip_serializing_if = "RawTrust::is_authorities")]
+    pub trust: RawTrust,
     /// PEM file of the only authorities that may have signed the upstreams' certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
@@ -105,6 +108,24 @@ pub enum RawKind {
     Http,
     /// Bytes over TCP, through `rack-gateway tunnel`.
     Tcp,
+}
+
+/// Whose word counts about who the upstreams are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTrust {
+    /// Certificate authorities: the machine's, or those of `ca_file`; or `cert_fingerprint`.
+    #[default]
+    Authorities,
+    /// The trust zone's: the upstream is exactly the member `svc/NAME`, wherever it is, and the gateway shows that it
+    /// is the gateway. `aud` of request tokens is that member's id.
+    Zone,
+}
+
+impl RawTrust {
+    fn is_authorities(&self) -> bool {
+        matches!(self, RawTrust::Authorities)
+    }
 }
 
 /// The HTTP that is spoken to upstreams.

@@ -21,6 +21,15 @@ pub struct Ask<'a> {
     pub version: Option<&'a str>,
 }
 
+/// Whose limit of requests counts for a request. Equal numbers do not make two limits one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LimitedBy {
+    /// The service's: one for all routes that have none of their own.
+    Service,
+    /// The route's own.
+    Route,
+}
+
 /// A request to a service.
 #[derive(Clone, Debug)]
 pub struct ServiceRequest {
@@ -40,6 +49,8 @@ pub struct ServiceRequest {
     pub version: Option<String>,
     /// Requests per second of one caller, when the route or the service limits them.
     pub requests_per_second: Option<u32>,
+    /// Whose limit that is.
+    pub limited_by: LimitedBy,
     /// The largest request body, in bytes.
     pub body_size_bytes: Option<u64>,
 }
@@ -111,6 +122,10 @@ impl Service {
             requests_per_second: route
                 .and_then(|route| route.requests_per_second)
                 .or(self.requests_per_second),
+            limited_by: match route.and_then(|route| route.requests_per_second) {
+                Some(_) => LimitedBy::Route,
+                None => LimitedBy::Service,
+            },
             body_size_bytes: route.and_then(|route| route.body_size_bytes).or(self.body_size_bytes),
             service: Arc::clone(self),
         })
@@ -127,6 +142,7 @@ impl Service {
             parameters: Vec::new(),
             version: None,
             requests_per_second: self.requests_per_second,
+            limited_by: LimitedBy::Service,
             body_size_bytes: None,
             service: Arc::clone(self),
         })

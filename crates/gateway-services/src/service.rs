@@ -10,7 +10,7 @@ use url::Url;
 use crate::RESERVED_PREFIX;
 use crate::fault::{FaultKind, Faults, ServiceFault};
 use crate::path::{CanonicalPath, canonical_query};
-use crate::raw::{RawKind, RawProtocol, RawService, RawUpstream, RawVersion};
+use crate::raw::{RawCredentialKind, RawKind, RawProtocol, RawService, RawTrust, RawUpstream, RawVersion};
 use crate::route::{self, Route, Tail};
 use crate::way::{self, Way};
 
@@ -76,6 +76,8 @@ pub enum UpstreamTls {
     CaFile(PathBuf),
     /// It must be exactly the certificate with this SHA-256 fingerprint.
     Pinned([u8; 32]),
+    /// It must be the member of the trust zone that is called as the service is, at whatever address.
+    Zone,
 }
 
 /// One address of a service.
@@ -378,6 +380,26 @@ fn address(kind: RawKind, upstream: &RawUpstream) -> Option<UpstreamAddress> {
 }
 
 fn tls(raw: &RawService, faults: &mut Faults) -> UpstreamTls {
+    if raw.trust == RawTrust::Zone {
+        let is_secure = raw.upstreams.iter().all(|upstream| upstream.url.starts_with("https://"));
+        if raw.kind != RawKind::Http || !is_secure {
+            faults.conflict("trust", "the zone is for upstreams with `https://`");
+        }
+        if raw.ca_file.is_some() || raw.cert_fingerprint.is_some() {
+            faults.conflict(
+                "trust",
+                "the zone says who the upstream is; leave out `ca_file` and `cert_fingerprint`",
+            );
+        }
+        let shows = raw
+            .credential
+            .as_ref()
+            .is_some_and(|credential| credential.kind == RawCredentialKind::Certificate);
+        if shows {
+            faults.conflict("trust", "in the zone the gateway shows its own leaf; leave out the certificate");
+        }
+        return UpstreamTls::Zone;
+    }
     match (&raw.ca_file, &raw.cert_fingerprint) {
         (None, None) => UpstreamTls::SystemRoots,
         (Some(path), None) => UpstreamTls::CaFile(path.into()),

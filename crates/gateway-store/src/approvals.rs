@@ -1,6 +1,8 @@
 //! Deploy approvals: what is asked for, who approved it, and what was done with it. What an approval is for, who may
 //! approve and whether a signature is good is not known here; that each change was based on the newest row is.
 
+mod findings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +13,12 @@ use sqlx::any::AnyRow;
 
 use crate::database::WriteTx;
 use crate::error::StoreError;
+use crate::jobs::{NewJob, insert};
 use crate::row::{Page, moment, optional_moment, optional_parsed, page_size, parsed, storable};
 use crate::statement::Statement;
 use crate::store::Core;
+
+pub use findings::{Finding, KeptFinding};
 
 /// How long what a passkey signed waits for the request that it was asked for.
 const PROOF_TIME: Duration = Duration::from_secs(5 * 60);
@@ -145,6 +150,8 @@ pub struct ApprovalChange {
     pub reason: Option<String>,
     /// A signature that is added with the change.
     pub signature: Option<KeptSignature>,
+    /// Jobs that are queued with the change: both are kept, or neither.
+    pub jobs: Vec<NewJob>,
 }
 
 impl Approval {
@@ -159,6 +166,7 @@ impl Approval {
             closed_by: self.closed_by.clone(),
             reason: self.reason.clone(),
             signature: None,
+            jobs: Vec::new(),
         }
     }
 }
@@ -330,6 +338,11 @@ impl Approvals {
         let changed = update.query().execute(tx.connection()).await?.rows_affected() == 1;
         if changed && let Some(signature) = &change.signature {
             sign(&mut tx, seen.id, signature).await?;
+        }
+        if changed {
+            for job in change.jobs {
+                insert(&self.core, tx.connection(), job).await?;
+            }
         }
         let after = if changed { read(&mut tx, seen.id).await? } else { None };
         self.core.changes.commit_if(tx, version, changed).await?;

@@ -6,26 +6,35 @@
 //! `writer`.
 
 mod chunk;
+mod nodes;
 mod pending;
+mod signing;
+mod spool;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gateway_audit::{Checkpoint, Event, Head, NoteSigner, NoteVerifier, Phase, PreviousShutdown, Receipt};
-use gateway_types::{EventId, GatewayId, Timestamp};
+use gateway_audit::{Event, Head, KeyChain, NoteSigner, NoteVerifier, Phase, PreviousShutdown, Receipt};
+use gateway_types::{EventId, GatewayId};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
+use crate::sealing::Sealer;
 use crate::store::Core;
 
 pub(crate) use chunk::{from_column, read_head, to_column};
+pub(crate) use nodes::{complete as complete_nodes, read as read_tile};
 pub(crate) use pending::column;
 use pending::{Pending, Urgency};
+use signing::{Due, Signing};
+pub(crate) use signing::{SEALING_KEY, owner_of};
+use spool::Spool;
 use writer::{Message, Writer};
 
 /// Events that may wait for the writer.
@@ -72,8 +81,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct AuditLog {
     core: Arc<Core>,
-    gateway_id: GatewayId,
-    signer: Arc<NoteSigner>,
+    signing: Arc<Signing>,
     shared: Arc<Shared>,
     sender: mpsc::Sender<Message>,
     runtime: Handle,
@@ -86,26 +94,52 @@ impl AuditLog {
     pub(crate) async fn start(
         core: Arc<Core>,
         gateway_id: GatewayId,
-        signer: NoteSigner,
+        first_key: NoteSigner,
+        sealer: Arc<Sealer>,
         serving: bool,
     ) -> Result<AuditLog, StoreError> {
         let head = chunk::prepare_head(&core.database).await?;
+        if serving {
+            let made = nodes::complete(&core.database).await?;
+            if made > 0 {
+                tracing::info!(
+                    made,
+                    "nodes of the log's tree were made, so that tiles are read and not computed"
+                );
+            }
+        }
         let (sender, receiver) = mpsc::channel(MOST_QUEUED);
-        let signer = Arc::new(signer);
         let shared = Arc::new(Shared::default());
-        let signing = Signing { core: Arc::clone(&core), gateway_id, signer: Arc::clone(&signer) };
-        let writer = Writer::new(signing, Arc::clone(&shared), receiver, head, serving);
+        let signing = Arc::new(Signing::new(Arc::clone(&core), gateway_id, first_key, sealer));
+        // Learnt now, so that the key in force is known before the first head is signed.
+        signing.signer(chunk::read_head(&core.database).await?.key).await?;
+        let writer = Writer::new(Arc::clone(&signing), Arc::clone(&shared), receiver, head, serving);
         let task = tokio::spawn(writer.run());
         Ok(AuditLog {
             core,
-            gateway_id,
-            signer,
+            signing,
             shared,
             sender,
             runtime: Handle::current(),
             task: Mutex::new(Some(task)),
             serving,
         })
+    }
+
+    /// From now on what cannot be written is kept in this directory until it can, and what an earlier process left
+    /// there is written. Without it such events are kept in memory, and lost with the process.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the directory cannot be used; the log works without.
+    pub async fn keep_in(&self, directory: &Path) -> Result<(), StoreError> {
+        let spool = Spool::open(directory, self.signing.gateway_id())?;
+        self.shared.queued.fetch_add(spool.len(), Ordering::Relaxed);
+        self.send(Message::Spool(spool)).await
+    }
+
+    /// Whether the last attempt to write succeeded.
+    pub fn is_writable(&self) -> bool {
+        !self.shared.broken.load(Ordering::Relaxed)
     }
 
     /// Records the event durably: returns once the transaction that holds it and the new tree head
@@ -197,17 +231,32 @@ impl AuditLog {
     /// # Errors
     /// Only when the database cannot be used.
     pub async fn checkpoint(&self) -> Result<String, StoreError> {
-        let signing = Signing {
-            core: Arc::clone(&self.core),
-            gateway_id: self.gateway_id,
-            signer: Arc::clone(&self.signer),
-        };
-        signing.publish(self.head().await?, Due::AfterInterval).await
+        let head = chunk::read_head(&self.core.database).await?;
+        self.signing.publish(&head, Due::AfterInterval).await
     }
 
-    /// The key that checks this log's checkpoints; prints as a `vkey`.
+    /// The newest key of this log that this process knows; prints as a `vkey`. Another instance may have
+    /// exchanged it a moment ago: [`keys`](Self::keys) asks.
     pub fn verifier(&self) -> NoteVerifier {
-        self.signer.verifier()
+        self.signing.known_verifier()
+    }
+
+    /// The keys that ever signed this log, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or holds keys that do not follow each other.
+    pub async fn keys(&self) -> Result<KeyChain, StoreError> {
+        self.signing.chain().await
+    }
+
+    /// Exchanges the key that signs the log. From this moment on every instance signs with the new one, and
+    /// one checkpoint is signed by both.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody else exchanged it at the same time, or when the database cannot
+    /// be written.
+    pub async fn exchange_key(&self) -> Result<NoteVerifier, StoreError> {
+        self.signing.exchange().await
     }
 
     /// How the log is doing.
@@ -228,7 +277,7 @@ impl AuditLog {
     /// # Errors
     /// Only when the database cannot be read.
     pub async fn head(&self) -> Result<Head, StoreError> {
-        chunk::read_head(&self.core.database).await
+        Ok(chunk::read_head(&self.core.database).await?.head)
     }
 
     /// Records that `serve` started, and how the run before ended.
@@ -261,50 +310,4 @@ fn cut_down(mut event: Event) -> Event {
     event.parameters.clear();
     event.reason = Some("details were left out: they could not be encoded".to_owned());
     event
-}
-
-/// When a checkpoint is stored.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Due {
-    /// Only if none was stored for [`CHECKPOINT_INTERVAL`].
-    AfterInterval,
-    /// In any case.
-    Now,
-}
-
-/// What it takes to publish a checkpoint.
-struct Signing {
-    core: Arc<Core>,
-    gateway_id: GatewayId,
-    signer: Arc<NoteSigner>,
-}
-
-impl Signing {
-    fn sign(&self, head: &Head, now: Timestamp) -> String {
-        self.signer.sign(&Checkpoint::new(self.gateway_id, head, now))
-    }
-
-    /// Signs a committed head, and stores the note when it is due.
-    async fn publish(&self, head: Head, due: Due) -> Result<String, StoreError> {
-        let now = self.core.clock.now();
-        let note = self.sign(&head, now);
-        let interval = i64::try_from(CHECKPOINT_INTERVAL.as_micros()).unwrap_or(i64::MAX);
-        let stored_since = match due {
-            Due::AfterInterval => now.micros().saturating_sub(interval),
-            Due::Now => i64::MAX,
-        };
-        let _turn = self.core.database.write_turn().await;
-        sqlx::query(
-            "INSERT INTO audit_checkpoints (size, note, time) SELECT $1, $2, $3 \
-             WHERE (SELECT count(*) FROM audit_checkpoints WHERE time > $4) = 0 \
-             ON CONFLICT (size) DO NOTHING",
-        )
-        .bind(chunk::to_column(head.size)?)
-        .bind(note.clone())
-        .bind(now.micros())
-        .bind(stored_since)
-        .execute(self.core.database.pool())
-        .await?;
-        Ok(note)
-    }
 }

@@ -32,7 +32,7 @@ pub(crate) use touch::write_touches;
 const MOST_KNOWN: u64 = 20_000;
 /// How long a caller may be served from memory while the database cannot be asked: the bound on
 /// what a revocation can miss in degraded mode.
-pub const KNOWN_FOR: Duration = Duration::from_secs(600);
+pub const KNOWN_FOR: Duration = Duration::from_secs(900);
 /// The most refused credentials kept in memory, and for how long: enough that a client that
 /// repeats itself costs nothing, too little to be worth filling.
 const MOST_REFUSED: u64 = 10_000;

@@ -34,6 +34,12 @@ pub enum StoreError {
         #[source]
         cause: Arc<StoreError>,
     },
+    /// What was kept on disk until it can be written cannot be read or emptied.
+    #[error("the events that were kept on disk cannot be read")]
+    Spool {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The tree head in the database is older than what this process wrote: the database was taken
     /// back to an earlier state, or replaced.
     #[error(
@@ -181,6 +187,7 @@ impl StoreError {
             | StoreError::TimedOut { .. }
             | StoreError::Overloaded { .. }
             | StoreError::NotRecorded { .. }
+            | StoreError::Spool { .. }
             | StoreError::AuditClosed => true,
             StoreError::LogWentBack { .. }
             | StoreError::Exists

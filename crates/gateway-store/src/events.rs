@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_audit::{Event, Hash, Head, Phase};
+use gateway_audit::{Event, Hash, Head, Phase, TileId, Tiles};
 use gateway_types::{Decision, RequestId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::audit::{column, from_column, read_head, to_column};
+use crate::audit::{column, complete_nodes, from_column, read_head, read_tile, to_column};
 use crate::error::StoreError;
 use crate::row::{Page, page_size};
 use crate::statement::Statement;
@@ -217,16 +217,41 @@ impl Events {
         rows.iter().map(|row| hash(row, 0)).collect()
     }
 
-    /// The index of the leaf with this hash.
+    /// The first `width` hashes of a tile; `None` when the log does not have so many. In the time of one
+    /// read, however large the log is.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn index_of(&self, leaf: &Hash) -> Result<Option<u64>, StoreError> {
-        let row = sqlx::query("SELECT idx FROM audit_leaves WHERE hash = $1")
-            .bind(leaf.as_bytes().to_vec())
-            .fetch_optional(self.core.database.pool())
-            .await?;
-        row.map(|row| from_column(row.try_get(0)?)).transpose()
+    /// When the database cannot be read, or lacks a hash that the log must have.
+    pub async fn tile(&self, tile: TileId, width: u64) -> Result<Option<Vec<Hash>>, StoreError> {
+        if width == 0 || tile.width_at(self.head().await?.size) < width {
+            return Ok(None);
+        }
+        let database = &self.core.database;
+        let mut hashes = read_tile(database, tile, width).await?;
+        if hashes.len() as u64 != width && tile.level > 0 {
+            // An older program wrote leaves since this one started, and knows no nodes.
+            complete_nodes(database).await?;
+            hashes = read_tile(database, tile, width).await?;
+        }
+        if hashes.len() as u64 == width {
+            Ok(Some(hashes))
+        } else {
+            Err(StoreError::Corrupt { what: "tree of the audit log" })
+        }
+    }
+
+    /// These tiles, each as full as a log of `size` entries has it: what proofs are made of.
+    ///
+    /// # Errors
+    /// As [`tile`](Self::tile).
+    pub async fn tiles(&self, wanted: &[TileId], size: u64) -> Result<Tiles, StoreError> {
+        let mut tiles = Tiles::new();
+        for tile in wanted {
+            if let Some(hashes) = self.tile(*tile, tile.width_at(size)).await? {
+                tiles.insert(*tile, hashes);
+            }
+        }
+        Ok(tiles)
     }
 
     /// The newest published checkpoints, newest first.
@@ -254,7 +279,7 @@ impl Events {
     /// # Errors
     /// When the database cannot be read.
     pub async fn head(&self) -> Result<Head, StoreError> {
-        read_head(&self.core.database).await
+        Ok(read_head(&self.core.database).await?.head)
     }
 
     /// A body that did not fit into its leaf, by its SHA-256.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_types::{JobId, Timestamp};
+use sqlx::AnyConnection;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -140,6 +141,35 @@ impl NewJob {
     }
 }
 
+/// Puts a job into the queue, within whatever the connection is in the middle of.
+pub(crate) async fn insert(
+    core: &Core,
+    connection: &mut AnyConnection,
+    new: NewJob,
+) -> Result<Option<JobId>, StoreError> {
+    if new.payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(StoreError::OutOfRange { field: "the size of the payload" });
+    }
+    storable("the payload", &new.payload)?;
+    storable("the unique key", new.unique_key.as_deref().unwrap_or_default())?;
+    let now = core.clock.now();
+    let id = JobId::new(now, &*core.entropy);
+    let inserted = sqlx::query(
+        "INSERT INTO jobs (id, kind, payload, unique_key, state, run_at, attempt, tries, most_tries, created) \
+         VALUES ($1, $2, $3, $4, 'waiting', $5, 0, 0, $6, $7) ON CONFLICT (kind, unique_key) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(new.kind)
+    .bind(new.payload)
+    .bind(new.unique_key)
+    .bind(new.run_at.unwrap_or(now).micros())
+    .bind(i64::from(new.most_tries.max(1)))
+    .bind(now.micros())
+    .execute(connection)
+    .await?;
+    Ok((inserted.rows_affected() == 1).then_some(id))
+}
+
 /// Which jobs a listing holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobFilter {
@@ -157,6 +187,17 @@ impl Default for JobFilter {
     fn default() -> Self {
         Self { state: None, kind: None, cursor: None, limit: 100 }
     }
+}
+
+/// How the jobs of one state stand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobStanding {
+    /// Which state.
+    pub state: JobState,
+    /// How many there are.
+    pub count: u64,
+    /// When the one that was to run first was to.
+    pub oldest: Timestamp,
 }
 
 /// The jobs of this gateway.
@@ -180,28 +221,29 @@ impl Jobs {
     /// [`StoreError::OutOfRange`] for a payload of more than 16 KiB; otherwise only when the database cannot
     /// be written.
     pub async fn enqueue(&self, new: NewJob) -> Result<Option<JobId>, StoreError> {
-        if new.payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(StoreError::OutOfRange { field: "the size of the payload" });
-        }
-        storable("the payload", &new.payload)?;
-        storable("the unique key", new.unique_key.as_deref().unwrap_or_default())?;
-        let now = self.core.clock.now();
-        let id = JobId::new(now, &*self.core.entropy);
         let _turn = self.core.database.write_turn().await;
-        let inserted = sqlx::query(
-            "INSERT INTO jobs (id, kind, payload, unique_key, state, run_at, attempt, tries, most_tries, created) \
-             VALUES ($1, $2, $3, $4, 'waiting', $5, 0, 0, $6, $7) ON CONFLICT (kind, unique_key) DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(new.kind)
-        .bind(new.payload)
-        .bind(new.unique_key)
-        .bind(new.run_at.unwrap_or(now).micros())
-        .bind(i64::from(new.most_tries.max(1)))
-        .bind(now.micros())
-        .execute(self.core.database.pool())
-        .await?;
-        Ok((inserted.rows_affected() == 1).then_some(id))
+        let mut connection = self.core.database.pool().acquire().await?;
+        insert(&self.core, &mut connection, new).await
+    }
+
+    /// How many jobs there are in each state, and since when the oldest of those that wait has been due.
+    ///
+    /// # Errors
+    /// Only when the database cannot be read.
+    pub async fn standing(&self) -> Result<Vec<JobStanding>, StoreError> {
+        let rows = sqlx::query("SELECT state, count(*), min(run_at) FROM jobs GROUP BY state ORDER BY state")
+            .fetch_all(self.core.database.pool())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let state: String = row.try_get(0)?;
+                Ok(JobStanding {
+                    state: state.parse().map_err(|_unknown| StoreError::Corrupt { what: "job state" })?,
+                    count: u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
+                    oldest: Timestamp::from_micros(row.try_get(2)?),
+                })
+            })
+            .collect()
     }
 
     /// One page of jobs, newest first.

@@ -32,6 +32,7 @@ mod migrate;
 pub mod policies;
 pub mod provider_sessions;
 pub mod rate_counts;
+pub mod recordings;
 pub mod reveals;
 pub mod role_grants;
 pub mod rotation;
@@ -54,9 +55,11 @@ pub mod trust_rules;
 pub mod trusted_devices;
 pub mod users;
 pub mod workloads;
+pub mod zone;
 
 pub use approvals::{
-    Approval, ApprovalChange, ApprovalFilter, Approvals, KeptProof, KeptSignature, NewApproval,
+    Approval, ApprovalChange, ApprovalFilter, Approvals, Finding, KeptFinding, KeptProof, KeptSignature,
+    NewApproval,
 };
 pub use audit::{AuditHealth, AuditLog};
 pub use bases::{Bases, ServedBase};
@@ -80,13 +83,17 @@ pub use handoffs::{
     HANDOFF_CODE_TIME, HANDOFF_TIME, HandoffFault, Handoffs, HostSession, NewHandoff, WayBack,
 };
 pub use identities::{Identities, IdentityLink, NewIdentityLink, RolesFrom};
-pub use jobs::{Claim, ClaimedJob, Job, JobFilter, JobState, Jobs, NewJob, Retry};
+pub use jobs::{Claim, ClaimedJob, Job, JobFilter, JobStanding, JobState, Jobs, NewJob, Retry};
 pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
 pub use policies::{Policies, PolicyDocument};
 pub use provider_sessions::{DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions};
 pub use rate_counts::{OthersCount, RateCounts};
+pub use recordings::{
+    NewRecording, OpenRecording, RecordedSession, RecordingFilter, Recordings, SessionEnd, SessionState,
+    StopOrder,
+};
 pub use reveals::{NewReveal, Reveal, Reveals};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};
 pub use rotation::{Rotated, Rotation};
@@ -103,3 +110,4 @@ pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
 pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};
 pub use workloads::{NewWorkload, TokenIdentity, Workloads};
+pub use zone::{ZoneAuthority, ZoneContent, ZoneJoin, ZoneKey, ZoneMember, ZoneRecord, ZoneService, Zones};

@@ -48,7 +48,10 @@ const APPROVALS: &str = include_str!("../migrations/20261122001700_approvals.sql
 const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 const REVEALS: &str = include_str!("../migrations/20261122001750_reveals.sql");
 const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql");
+const ZONE: &str = include_str!("../migrations/20261122002100_zone.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
+
+const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_000_000, name: "initial", sqlite: INITIAL, postgres: INITIAL },
@@ -109,6 +112,25 @@ const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_001_750, name: "reveals", sqlite: REVEALS, postgres: REVEALS },
     Migration { stamp: 20_261_122_001_760, name: "rotation", sqlite: ROTATION, postgres: ROTATION },
     Migration { stamp: 20_261_122_001_770, name: "rack", sqlite: RACK, postgres: RACK },
+    Migration {
+        stamp: 20_261_122_001_800,
+        name: "recordings",
+        sqlite: include_str!("../migrations/20261122001800_recordings.sqlite.sql"),
+        postgres: include_str!("../migrations/20261122001800_recordings.postgres.sql"),
+    },
+    Migration {
+        stamp: 20_261_122_001_900,
+        name: "log_tiles",
+        sqlite: include_str!("../migrations/20261122001900_log_tiles.sqlite.sql"),
+        postgres: include_str!("../migrations/20261122001900_log_tiles.postgres.sql"),
+    },
+    Migration {
+        stamp: 20_261_122_002_000,
+        name: "approval_findings",
+        sqlite: APPROVAL_FINDINGS,
+        postgres: APPROVAL_FINDINGS,
+    },
+    Migration { stamp: 20_261_122_002_100, name: "zone", sqlite: ZONE, postgres: ZONE },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

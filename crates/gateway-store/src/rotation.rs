@@ -17,7 +17,9 @@ use crate::error::StoreError;
 use crate::sealing::Sealer;
 use crate::secrets::{ROOT_KEY, ROOT_OWNER, Stamp};
 use crate::store::prepare;
-use crate::{certificates, factors, migrate, provider_sessions, runs, secrets, signing_keys};
+use crate::{
+    audit, certificates, factors, migrate, provider_sessions, recordings, runs, secrets, signing_keys, zone,
+};
 
 /// The shortest key, in characters: 32 hexadecimal digits hold 128 bits.
 pub const SHORTEST_KEY: usize = 32;
@@ -61,7 +63,7 @@ struct Sealed {
     owner: fn(&AnyRow) -> Result<String, StoreError>,
 }
 
-const TABLES: [Sealed; 6] = [
+const TABLES: [Sealed; 9] = [
     Sealed { table: "factors", purpose: factors::SEALING_KEY, id: "id", owner: factors::owner_of },
     Sealed {
         table: "provider_sessions",
@@ -75,6 +77,7 @@ const TABLES: [Sealed; 6] = [
         id: "id",
         owner: signing_keys::owner_of,
     },
+    Sealed { table: "audit_keys", purpose: audit::SEALING_KEY, id: "vkey", owner: audit::owner_of },
     Sealed {
         table: "acme_accounts",
         purpose: certificates::SEALING_KEY,
@@ -93,6 +96,8 @@ const TABLES: [Sealed; 6] = [
         id: "name",
         owner: certificates::owner_of_order,
     },
+    Sealed { table: "recordings", purpose: recordings::SEALING_KEY, id: "id", owner: recordings::owner_of },
+    Sealed { table: "zone_authorities", purpose: zone::SEALING_KEY, id: "name", owner: zone::owner_of },
 ];
 
 /// Exchanges the key. Either everything is under the new one afterwards, or nothing.

@@ -88,6 +88,61 @@ impl Sealer {
     }
 }
 
+/// Seals many pieces with one key of their own, which whoever has the pieces keeps sealed.
+pub(crate) struct PieceSealer {
+    key: LessSafeKey,
+}
+
+impl fmt::Debug for PieceSealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PieceSealer(…)")
+    }
+}
+
+impl PieceSealer {
+    /// The length of a key.
+    pub(crate) const KEY_BYTES: usize = 32;
+
+    /// The sealer of this key.
+    pub(crate) fn new(key: &Secret<Vec<u8>>) -> Result<Self, StoreError> {
+        let key = UnboundKey::new(&AES_256_GCM, key.expose())
+            .map_err(|_unspecified| StoreError::Crypto { doing: "the key of a recording" })?;
+        Ok(Self { key: LessSafeKey::new(key) })
+    }
+
+    /// Seals a piece for its place: a random nonce, then the sealed bytes.
+    pub(crate) fn seal(
+        &self,
+        mut piece: Vec<u8>,
+        place: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut nonce = [0u8; NONCE_LEN];
+        entropy.fill(&mut nonce);
+        let aad = Aad::from(place.as_bytes());
+        if self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut piece).is_err() {
+            piece.zeroize();
+            return Err(StoreError::Crypto { doing: "sealing" });
+        }
+        Ok(nonce.iter().copied().chain(piece).collect())
+    }
+
+    /// Opens what was sealed for this place.
+    pub(crate) fn open(&self, sealed: &[u8], place: &str) -> Result<Vec<u8>, StoreError> {
+        let corrupt = || StoreError::Corrupt { what: "sealed piece" };
+        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or_else(corrupt)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_length| corrupt())?;
+        let mut bytes = rest.to_vec();
+        let length = self
+            .key
+            .open_in_place(nonce, Aad::from(place.as_bytes()), &mut bytes)
+            .map_err(|_unspecified| corrupt())?
+            .len();
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use gateway_types::OsEntropy;

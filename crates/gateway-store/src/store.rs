@@ -8,7 +8,7 @@ use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
-use crate::audit::AuditLog;
+use crate::audit::{self, AuditLog};
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
 use crate::callers::{Callers, write_touches};
@@ -34,6 +34,7 @@ use crate::migrate::{self, AppliedMigration};
 use crate::policies::Policies;
 use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
+use crate::recordings::{self, Recordings};
 use crate::reveals::Reveals;
 use crate::role_grants::RoleGrants;
 use crate::runs::Run;
@@ -50,6 +51,7 @@ use crate::trust_rules::TrustRules;
 use crate::trusted_devices::TrustedDevices;
 use crate::users::Users;
 use crate::workloads::Workloads;
+use crate::zone::{self, Zones};
 
 /// What the signing key of the checkpoints is derived for.
 const CHECKPOINT_KEY: &str = "audit-checkpoint-signing/v1";
@@ -130,6 +132,8 @@ pub struct Store {
     provider_sealer: Arc<Sealer>,
     signing_sealer: Arc<Sealer>,
     certificate_sealer: Arc<Sealer>,
+    recording_sealer: Arc<Sealer>,
+    zone_sealer: Arc<Sealer>,
     adopted: bool,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
@@ -200,7 +204,10 @@ impl Store {
         let provider_sealer = Arc::new(Sealer::new(&stamp, provider_sessions::SEALING_KEY)?);
         let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
         let certificate_sealer = Arc::new(Sealer::new(&stamp, certificates::SEALING_KEY)?);
-        let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, serving).await?;
+        let zone_sealer = Arc::new(Sealer::new(&stamp, zone::SEALING_KEY)?);
+        let recording_sealer = Arc::new(Sealer::new(&stamp, recordings::SEALING_KEY)?);
+        let log_sealer = Arc::new(Sealer::new(&stamp, audit::SEALING_KEY)?);
+        let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, log_sealer, serving).await?;
         let mut store = Store {
             core,
             callers,
@@ -211,6 +218,8 @@ impl Store {
             provider_sealer,
             signing_sealer,
             certificate_sealer,
+            recording_sealer,
+            zone_sealer,
             adopted,
             run: None,
             lock: Mutex::new(lock),
@@ -419,6 +428,11 @@ impl Store {
         Elevations { core: Arc::clone(&self.core) }
     }
 
+    /// Sessions in the rack, and what was recorded of them.
+    pub fn recordings(&self) -> Recordings {
+        Recordings { core: Arc::clone(&self.core), sealer: Arc::clone(&self.recording_sealer) }
+    }
+
     /// Times in which one credential reads an app's values.
     pub fn reveals(&self) -> Reveals {
         Reveals { core: Arc::clone(&self.core) }
@@ -472,6 +486,11 @@ impl Store {
     /// The codes for emergencies.
     pub fn break_glass(&self) -> BreakGlass {
         BreakGlass { core: Arc::clone(&self.core) }
+    }
+
+    /// The trust zone.
+    pub fn zone(&self) -> Zones {
+        Zones { core: Arc::clone(&self.core), sealer: Arc::clone(&self.zone_sealer) }
     }
 
     /// Mutual exclusion across instances.

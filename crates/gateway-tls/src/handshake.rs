@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::resolver::ACME_TLS_ALPN;
@@ -90,9 +90,18 @@ struct Counters {
     displaced: AtomicU64,
 }
 
+/// Other settings, for clients that ask for certain names.
+pub struct Face {
+    /// Whether a name, in lower case, is one of them.
+    pub names: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// What such clients meet.
+    pub settings: Arc<ServerConfig>,
+}
+
 /// Ends TLS for the public listener.
 pub struct Terminator {
-    acceptor: TlsAcceptor,
+    settings: Arc<ServerConfig>,
+    face: Option<Face>,
     limits: Limits,
     unfinished: Unfinished,
     counters: Counters,
@@ -108,11 +117,35 @@ impl Terminator {
     /// One with these settings.
     pub fn new(settings: ServerConfig, limits: Limits) -> Self {
         Self {
-            acceptor: TlsAcceptor::from(Arc::new(settings)),
+            settings: Arc::new(settings),
+            face: None,
             unfinished: Unfinished::new(limits.unfinished),
             limits,
             counters: Counters::default(),
         }
+    }
+
+    /// The same, with other settings for some names.
+    #[must_use]
+    pub fn with_face(mut self, face: Face) -> Self {
+        self.face = Some(face);
+        self
+    }
+
+    /// What a client meets that asks for this name.
+    fn settings_for(&self, name: Option<&str>) -> Arc<ServerConfig> {
+        let name = name.map(str::to_ascii_lowercase);
+        let face = self.face.as_ref().zip(name).filter(|(face, name)| (face.names)(name));
+        Arc::clone(face.map_or(&self.settings, |(face, _)| &face.settings))
+    }
+
+    async fn shake<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let settings = self.settings_for(begun.client_hello().server_name());
+        begun.into_stream(settings).await
     }
 
     /// Does the handshake with a client at address `source`.
@@ -129,7 +162,7 @@ impl Terminator {
     {
         let mut place = self.unfinished.enter(source);
         let accepted = tokio::select! {
-            accepted = timeout(self.limits.time, self.acceptor.accept(stream)) => accepted,
+            accepted = timeout(self.limits.time, self.shake(stream)) => accepted,
             () = place.displaced() => {
                 self.counters.displaced.fetch_add(1, Ordering::Relaxed);
                 return Err(HandshakeError::Displaced);

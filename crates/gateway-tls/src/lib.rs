@@ -15,7 +15,7 @@ pub mod status;
 
 pub use error::{PairError, TlsError};
 pub use files::{FilePair, Files};
-pub use handshake::{HandshakeError, Handshaken, Limits, Protocol, Terminator};
+pub use handshake::{Face, HandshakeError, Handshaken, Limits, Protocol, Terminator};
 pub use pair::Pair;
 pub use resolver::CertificateResolver;
 pub use settings::{Asking, OwnNames, provider, server_settings};

@@ -29,6 +29,11 @@ impl Status {
         *self.lock() = standings;
     }
 
+    /// Until when each is valid; not those that are not there yet.
+    pub fn ends(&self) -> Vec<(String, Timestamp)> {
+        self.lock().iter().filter_map(|(name, standing)| Some((name.clone(), standing.not_after?))).collect()
+    }
+
     /// How they stand, in sentences.
     pub fn notes(&self, now: Timestamp) -> Vec<String> {
         self.lock().iter().map(|(name, standing)| sentence(name, standing, now)).collect()

@@ -122,6 +122,11 @@ fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
 }
 
 uuid_id!(
+    /// A session in the rack, and what was recorded of it.
+    RecordingId
+);
+
+uuid_id!(
     /// The id stamped into a gateway's database; the audience of its tokens, receipts and checkpoints.
     GatewayId
 );
@@ -196,6 +201,10 @@ uuid_id!(
 uuid_id!(
     /// A browser that needs no second factor to sign in.
     TrustedDeviceId
+);
+uuid_id!(
+    /// A member of the trust zone: one enrolment of a service, and all leaves that were issued to it.
+    ZoneMemberId
 );
 
 #[cfg(test)]

@@ -130,6 +130,9 @@ impl ProblemKind {
     }
 }
 
+/// When to ask again for what the store is needed for, while it is away.
+const STORE_RETRY_SECONDS: u64 = 5;
+
 /// One refusal or failure, safe to show.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
@@ -169,7 +172,8 @@ impl Problem {
             layer,
             rules: Vec::new(),
             remedies: Vec::new(),
-            retry_after_seconds: None,
+            // The store is looked for twice a second.
+            retry_after_seconds: (kind == ProblemKind::CannotRecord).then_some(STORE_RETRY_SECONDS),
             max_age_seconds: None,
             session_challenge: None,
         }

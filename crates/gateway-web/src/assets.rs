@@ -40,6 +40,7 @@ impl Assets {
                     "text/javascript; charset=utf-8",
                     include_bytes!("../static/second-factor.js"),
                 ),
+                asset("replay.js", "text/javascript; charset=utf-8", include_bytes!("../static/replay.js")),
                 asset("icon.svg", "image/svg+xml", include_bytes!("../static/icon.svg")),
             ],
         }

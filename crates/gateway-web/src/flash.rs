@@ -39,6 +39,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("approval-rejected", "The request is rejected. Nothing can be deployed under it."),
     ("approval-withdrawn", "The request is taken back."),
     ("reveal-ended", "It is over: values are hidden again."),
+    ("live-ended", "The session is told to end. Its person sees why."),
     ("grant-made", "The role is granted, from the next request on."),
     ("grant-removed", "The grant is taken back, from the next request on."),
     ("policy-written", "The policies are in force."),

@@ -52,6 +52,11 @@ impl Web {
         &self.app
     }
 
+    /// The address of a file that only some pages load.
+    pub(crate) fn asset(&self, name: &str) -> String {
+        self.assets.href(name)
+    }
+
     /// Whether this page, `METHOD /template` as in the table of pages, is served here.
     pub fn serves(&self, page: &str) -> bool {
         pages::is_page(page)

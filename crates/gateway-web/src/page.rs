@@ -34,6 +34,8 @@ const NAVIGATION: &[Group] = &[
             entry("Connect", "/app/connect", true),
             entry("Approvals", "/app/approvals", false),
             entry("Environments", "/app/reveals", true),
+            entry("Live sessions", "/app/live", false),
+            entry("Recordings", "/app/recordings", true),
             entry("Services", "/app/services", false),
         ],
     },
@@ -55,6 +57,7 @@ const NAVIGATION: &[Group] = &[
         entries: &[
             entry("Policies", "/app/policies", false),
             entry("Settings", "/app/settings", false),
+            entry("Trust zone", "/app/zone", false),
             entry("Break-glass", "/app/break-glass", false),
             entry("Audit log", "/app/audit", true),
         ],
@@ -82,6 +85,8 @@ pub(crate) struct Frame {
     pub(crate) who: Option<Who>,
     /// What every form carries as `_csrf`; empty without a session.
     pub(crate) csrf: String,
+    /// The store cannot be written: reading is all that goes on.
+    pub(crate) degraded: bool,
     /// Second factors are switched off for this gateway.
     pub(crate) mfa_off: bool,
     /// What was done just before.
@@ -161,6 +166,7 @@ impl Frame {
             navigation: caller.map(|caller| navigation(web, caller, path)).unwrap_or_default(),
             who: caller.map(who),
             csrf: csrf.unwrap_or_default().to_owned(),
+            degraded: !web.app.store.audit().is_writable(),
             mfa_off: !web.app.settings.mfa_step_up(),
             flash: None,
             narrow: false,

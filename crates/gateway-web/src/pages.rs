@@ -18,6 +18,7 @@ mod person;
 mod policies;
 mod powers;
 pub(crate) mod problems;
+mod recordings;
 mod role_grants;
 mod roles;
 mod services;
@@ -30,6 +31,7 @@ mod trust_rules;
 mod users;
 mod versions;
 mod why;
+mod zone;
 
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_types::{Layer, Problem, ProblemKind};
@@ -143,12 +145,17 @@ pages! {
     "POST /app/apps/{app}/env/reveal" => environments::reveal,
     "GET /app/reveals" => environments::list,
     "POST /app/reveals/{id}/end" => environments::end,
+    "GET /app/recordings" => recordings::list,
+    "GET /app/recordings/{id}" => recordings::one,
+    "GET /app/live" => recordings::live,
+    "POST /app/live/{id}/end" => recordings::end,
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,
     "GET /app/audit" => audit::list,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
+    "GET /app/zone" => zone::show,
 }
 
 pub(crate) fn no_such_page() -> Problem {

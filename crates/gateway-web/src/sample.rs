@@ -106,7 +106,9 @@ impl Sample {
             notices: Arc::new(NoNotices),
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
+            integrations: Default::default(),
         });
         Self { web: Web::new(app.clone()), app, clock, _directory: directory }
     }
@@ -189,6 +191,7 @@ impl Sample {
                 query,
                 origin: Origin { scheme: Scheme::Https, authority: "gateway.example.com".to_owned() },
                 headers: HeaderMap::new(),
+                client_certificate: None,
                 arrived: None,
             },
             form: owned(form),

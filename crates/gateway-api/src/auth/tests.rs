@@ -35,6 +35,7 @@ fn request(app: &App, path: &str, caller: &Caller, content_type: &str, body: &st
             query: None,
             origin: Origin { scheme: Scheme::Https, authority: "gateway.example".to_owned() },
             headers,
+            client_certificate: None,
             arrived: None,
         },
         form: Vec::new(),

@@ -38,6 +38,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &[u8]) -> OwnReq
             query: query.map(str::to_owned),
             origin: Origin { scheme: Scheme::Https, authority: "gateway.example".to_owned() },
             headers: map,
+            client_certificate: None,
             arrived: None,
         },
         form: Vec::new(),

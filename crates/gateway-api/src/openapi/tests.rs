@@ -193,7 +193,8 @@ fn every_served_route_has_a_row_an_authorization_case_and_an_event() {
             ["gateway:policy:can", "gateway:policy:who_can", "gateway:policy:check", "gateway:service:check"];
         // These prove who they are about in the request itself, and record what they do before they do it.
         let signs_in = row.action.as_str().starts_with("gateway:auth:")
-            || row.action.as_str() == "gateway:selfcheck:scan";
+            || ["gateway:selfcheck:scan", "gateway:zone:enrol", "gateway:zone:renew", "gateway:zone:report"]
+                .contains(&row.action.as_str());
         assert!(
             !changes || row.class.needs_intent() || asks.contains(&row.action.as_str()) || signs_in,
             "`{route}` changes something, but its class `{}` leaves no durable intent before the effect",

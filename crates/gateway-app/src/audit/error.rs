@@ -1,6 +1,6 @@
 //! Why the log was not shown, as facts.
 
-use gateway_audit::{NoteError, ProofError};
+use gateway_audit::{ChainError, ProofError};
 use gateway_store::StoreError;
 use gateway_types::{Layer, Problem, ProblemKind};
 
@@ -30,12 +30,28 @@ pub enum AuditError {
         /// The index asked for.
         index: u64,
     },
+    /// The log is smaller than what is asked about.
+    #[error("the log has {have} entries; there is no tree of {size} yet")]
+    NoSuchTree {
+        /// The size asked for.
+        size: u64,
+        /// How many entries there are.
+        have: u64,
+    },
+    /// No tile has this name, or the log is not so large yet.
+    #[error(
+        "the log has no tile `{path}`; names are `<L>/<N>`, `<L>/<N>.p/<W>`, `entries/<N>` and `entries/<N>.p/<W>`, with N in groups of three digits such as x001/234"
+    )]
+    NoSuchTile {
+        /// What was asked for.
+        path: String,
+    },
     /// The stored hashes do not make a proof.
     #[error("the proof of an entry could not be made")]
     Proof(#[from] ProofError),
     /// The gateway's own checkpoint does not verify.
     #[error("a checkpoint of this gateway does not verify")]
-    Checkpoint(#[from] NoteError),
+    Checkpoint(#[from] ChainError),
     /// An event has no JSON form.
     #[error("an event could not be written as JSON")]
     Json(#[source] serde_json::Error),
@@ -47,7 +63,9 @@ impl From<AuditError> for Problem {
             AuditError::Store(error) => return problems::of_store(&error),
             AuditError::Record(error) => return error.into(),
             AuditError::BadFilter { .. } => (ProblemKind::BadParameter, Layer::Network),
-            AuditError::NoSuchEntry { .. } => (ProblemKind::NotFound, Layer::Authorization),
+            AuditError::NoSuchEntry { .. }
+            | AuditError::NoSuchTree { .. }
+            | AuditError::NoSuchTile { .. } => (ProblemKind::NotFound, Layer::Authorization),
             AuditError::Proof(_) | AuditError::Checkpoint(_) | AuditError::Json(_) => {
                 return problems::internal(&error);
             }

@@ -45,7 +45,7 @@ async fn an_entry_comes_with_the_proof_that_it_is_in_the_log() {
         let entry = read(&world.app, 2).await.unwrap();
         assert_eq!(entry.event.action.as_str(), "gateway:x:two");
         assert_eq!(gateway_audit::leaf_hash(&entry.leaf), entry.hash);
-        let inclusion = entry.inclusion.unwrap();
+        let inclusion = entry.inclusion;
         let note = world.app.store.audit().verifier().verify(&inclusion.checkpoint).unwrap();
         let head = note.head();
         assert_eq!((head.size, head.root), (inclusion.size, inclusion.root));

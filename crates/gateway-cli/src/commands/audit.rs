@@ -1,7 +1,9 @@
 //! `audit`: the log, verified, followed, exported.
 
+mod entry;
 mod export;
 mod remote;
+mod search;
 mod tail;
 mod verify;
 
@@ -13,7 +15,9 @@ use crate::Context;
 use crate::failure::Failure;
 use crate::remote::{Whose, whose};
 
+pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use export::{ExportArguments, ExportFormat};
+pub(crate) use search::SearchArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 
@@ -32,6 +36,12 @@ pub(crate) enum AuditCommand {
     Verify(VerifyArguments),
     /// Show the newest events, and wait for more
     Tail(TailArguments),
+    /// Find events, newest first
+    Search(SearchArguments),
+    /// Show one entry, once it is proven that it is in the log
+    Show(ShowArguments),
+    /// Write a proof that an entry is in the log, which stands alone
+    Prove(ProveArguments),
     /// Write the whole log to a file that verifies without the database
     Export(ExportArguments),
 }
@@ -51,6 +61,9 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Local => tail::run(context, &arguments).await?,
             Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
         },
+        AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
+        AuditCommand::Show(arguments) => entry::show(context, &arguments).await?,
+        AuditCommand::Prove(arguments) => entry::prove(context, &arguments).await?,
         AuditCommand::Export(arguments) => match whose(context, &arguments.place)? {
             Whose::Local if arguments.format == ExportFormat::Csv => {
                 return Err(remote::only_there("--format csv"));

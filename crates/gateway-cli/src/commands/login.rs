@@ -210,6 +210,7 @@ fn keep(
         kept: Some(racks.vault().keep(&place.address, &signed_in.access_token)?),
         ca_file: place.tls.ca_file.clone(),
         checkpoint: same_gateway.and_then(|rack| rack.checkpoint.clone()),
+        promises: same_gateway.map(|rack| rack.promises.clone()).unwrap_or_default(),
     };
     racks.change(|book| book.put(rack.clone()))?;
     Ok(rack)

@@ -15,6 +15,14 @@ use crate::remote::{Remote, Target};
 use crate::table::Rows;
 use crate::witness;
 
+/// The arguments of `rack`.
+#[derive(Args, Debug)]
+pub(crate) struct RackArguments {
+    /// Take the gateway's log as it is now, whatever was seen of it before
+    #[arg(long)]
+    pub(crate) forget_log: bool,
+}
+
 /// The arguments of `switch`.
 #[derive(Args, Debug)]
 pub(crate) struct SwitchArguments {
@@ -61,7 +69,7 @@ struct Current {
 }
 
 /// Shows the rack that commands are about now, and whether its log still holds what was seen of it.
-pub(crate) async fn current(context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn current(context: &Context, arguments: &RackArguments) -> Result<ExitCode, Failure> {
     let target = Target::of(context)?;
     let client = Client::new(target.address.clone(), None, &target.tls())?;
     let gateway = client.discovery().await?;
@@ -76,7 +84,13 @@ pub(crate) async fn current(context: &Context) -> Result<ExitCode, Failure> {
         .hint(format!("when that is meant, sign in to it with `rack-gateway login {}`", rack.url)));
     }
     let checkpoint = match target.credential(context) {
-        Ok(_) => Some(witness::look(context, &Remote::at(context, target.clone())?, &gateway).await?),
+        Ok(_) => {
+            let remote = Remote::at(context, target.clone())?;
+            if arguments.forget_log {
+                witness::forget(&remote)?;
+            }
+            Some(witness::look(&remote).await?)
+        }
         Err(_) => {
             remark("nobody is signed in, so the log was not looked at");
             None

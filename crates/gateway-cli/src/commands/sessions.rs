@@ -1,9 +1,10 @@
-//! `sessions`: where somebody is signed in.
+//! `sessions`: where somebody is signed in, and which sessions in the rack go on.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::one_line;
+use gateway_types::wire::recordings::RecordedSession;
 use gateway_types::wire::sessions::{Session, SessionsEnded, TrustedDevice};
 use gateway_types::wire::users::User;
 use serde::Serialize;
@@ -62,6 +63,17 @@ pub(crate) enum SessionsCommand {
         #[arg(value_name = "DEVICE")]
         device: String,
     },
+    /// List sessions in the rack that go on: execs, shells, consoles, channels
+    Live,
+    /// End one of those; its person sees who did and why
+    End {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// End all sessions but this one
     RevokeOthers {
         /// All of somebody else's instead: e-mail address or id
@@ -77,6 +89,12 @@ pub(crate) enum SessionsCommand {
 struct Forgotten<'a> {
     id: &'a str,
     trusted: bool,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    id: &'a str,
+    ended: bool,
 }
 
 #[derive(Serialize)]
@@ -105,6 +123,15 @@ pub(crate) async fn run(context: &Context, arguments: SessionsArguments) -> Resu
         SessionsCommand::Trusted => {
             let devices = remote.ask(async |client| client.trusted_devices().await).await?.items;
             context.output.listing(&devices, &device_rows(&devices), "there is no trusted browser")?;
+        }
+        SessionsCommand::Live => {
+            let live = remote.ask(async |client| client.live_sessions().await).await?.items;
+            context.output.listing(&live, &live_rows(&live), "no session goes on in the rack")?;
+        }
+        SessionsCommand::End { id, reason } => {
+            remote.ask(async |client| client.end_session(&id, &reason).await).await?;
+            let answer = Ended { id: &id, ended: true };
+            context.output.answer(&answer, || format!("{} is told to end", one_line(&id)))?;
         }
         SessionsCommand::Untrust { device } => untrust(context, &remote, &device).await?,
         SessionsCommand::RevokeOthers { user, yes } => {
@@ -145,6 +172,24 @@ fn rows(sessions: &[Session]) -> Rows {
             minute(Some(&session.last_seen), ""),
             minute(Some(&session.expires), ""),
             if session.current { "this one".to_owned() } else { String::new() },
+        ]);
+    }
+    rows
+}
+
+fn live_rows(sessions: &[RecordedSession]) -> Rows {
+    let mut rows = Rows::new(&["ID", "SINCE", "WHO", "FROM", "WHAT", "APP", "IN", "COMMAND", "RECORDED"]);
+    for one in sessions {
+        rows.add(vec![
+            one.id.clone(),
+            minute(Some(&one.began), ""),
+            one.actor.clone(),
+            one.source_ip.clone(),
+            one.action.clone(),
+            one.app.clone().unwrap_or_default(),
+            one.target.clone(),
+            one.command.clone().unwrap_or_default(),
+            one.mode.replace('_', " "),
         ]);
     }
     rows

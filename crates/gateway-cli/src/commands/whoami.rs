@@ -13,7 +13,7 @@ use crate::remote::Remote;
 /// Answers.
 pub(crate) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let remote = Remote::open(context)?;
-    let me = remote.client().me().await?;
+    let me = remote.ask(async |client| client.me().await).await?;
     context.output.answer(&me, || text(&me, &remote.target.address.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -79,6 +79,9 @@ fn start(error: &StartError) -> Option<&'static str> {
         StartError::Service { .. } | StartError::Services(_) => {
             Some("look at [[service]] in the configuration; docs/services.md explains each field")
         }
+        StartError::Integrations(_) => {
+            Some("look at the integrations in the configuration; docs/integrations.md explains each key")
+        }
         StartError::Store(error) => store(error),
         StartError::Routes(_)
         | StartError::Own(_)

@@ -41,6 +41,21 @@ pub(crate) struct Rack {
     /// The last checkpoint of the gateway's log that was seen from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// Entries that were promised by receipts and not looked for since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) promises: Vec<Promise>,
+}
+
+/// An entry that a receipt says is in the log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Promise {
+    /// Its place.
+    pub(crate) index: u64,
+    /// Its hash.
+    pub(crate) leaf: String,
+    /// The signed checkpoint that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 /// What a gateway's log was at some time.

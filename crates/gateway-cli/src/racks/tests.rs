@@ -40,6 +40,7 @@ fn rack(name: &str, url: &str) -> Rack {
         kept: Some(Kept::File),
         ca_file: None,
         checkpoint: None,
+        promises: Vec::new(),
     }
 }
 

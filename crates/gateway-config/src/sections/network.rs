@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gateway_types::NamedNetworks;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::tls;
 use crate::config::{Explained, Listener, Networks, Proxy, Tls, Warning};
@@ -22,7 +22,7 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>, hosts: Option<&[String]>) ->
     let named = hosts.is_none_or(|hosts| !hosts.is_empty()) || !matches!(domain, Some(None));
     let tls = tls::tls(resolver, domain.as_ref().and_then(Option::as_deref), named);
     let client_certificates = tls::client_certificates(resolver, tls.as_ref());
-    let trusted_forwarders = resolver.many(&keys::TRUSTED_FORWARDERS, trusted_network);
+    let trusted_forwarders = trusted_forwarders(resolver, tls.as_ref());
     let proxy_protocol_from = resolver.many(&keys::PROXY_PROTOCOL_FROM, trusted_network);
     let h2c = resolver.switch(&keys::H2C);
     let (addresses, port, tls) = (addresses?, port?, tls?);
@@ -40,6 +40,11 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>, hosts: Option<&[String]>) ->
     let reachable = addresses.iter().find(|address| !address.ip().is_loopback());
     if let (Tls::Off, Some(address)) = (&tls, reachable) {
         resolver.warnings.push(Warning::ListenerWithoutTls { address: *address });
+        if resolver.origin(&keys::TRUSTED_FORWARDERS) == Origin::Default
+            && let Some(networks) = trusted_forwarders.clone()
+        {
+            resolver.warnings.push(Warning::ForwardersByDefault { networks: joined(&networks) });
+        }
     }
     Some(Listener {
         addresses,
@@ -51,6 +56,44 @@ pub(crate) fn listener(resolver: &mut Resolver<'_>, hosts: Option<&[String]>) ->
         http_port: http_port?,
         client_certificates: client_certificates?,
     })
+}
+
+/// Who is believed about clients. When the gateway ends TLS itself, nothing has to be in front of it, so by default
+/// nobody is.
+///
+/// # Security
+/// A client in a believed network chooses its own address, and with it passes `network.allow`, the networks of tokens,
+/// the limits of addresses, and what the log says of it.
+fn trusted_forwarders(resolver: &mut Resolver<'_>, tls: Option<&Tls>) -> Option<Vec<IpNet>> {
+    let given = resolver.many(&keys::TRUSTED_FORWARDERS, trusted_network)?;
+    if resolver.origin(&keys::TRUSTED_FORWARDERS) != Origin::Default {
+        return Some(given);
+    }
+    let default = match tls? {
+        Tls::Off => private_networks(),
+        Tls::Acme(_) | Tls::Files(_) => Vec::new(),
+    };
+    resolver.show(&keys::TRUSTED_FORWARDERS, joined(&default));
+    Some(default)
+}
+
+/// Loopback (RFC 1122, RFC 4291), private (RFC 1918) and unique local (RFC 4193) networks.
+fn private_networks() -> Vec<IpNet> {
+    let v4 = |a, b, c, d, length| Ipv4Net::new(Ipv4Addr::new(a, b, c, d), length).map(IpNet::V4);
+    let v6 = |address, length| Ipv6Net::new(address, length).map(IpNet::V6);
+    let networks = [
+        v4(127, 0, 0, 0, 8),
+        v6(Ipv6Addr::LOCALHOST, 128),
+        v4(10, 0, 0, 0, 8),
+        v4(172, 16, 0, 0, 12),
+        v4(192, 168, 0, 0, 16),
+        v6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    ];
+    networks.into_iter().filter_map(Result::ok).collect()
+}
+
+fn joined(networks: &[IpNet]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 pub(crate) fn networks(resolver: &mut Resolver<'_>) -> Option<Networks> {

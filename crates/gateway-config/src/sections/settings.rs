@@ -54,7 +54,8 @@ fn from_file(located: &LocatedSetting, settings: &mut Settings, faults: &mut Vec
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_),
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_),
         ) => Err(FaultKind::WrongType { expected: "a text in double quotes", found: other.type_name() }),
     };
     match (parsed, app) {
@@ -146,9 +147,15 @@ fn fault_kind(fault: SettingFault) -> FaultKind {
             value: text,
             expected: "labels separated by commas: small letters, digits and dashes, at most 32",
         },
-        SettingFault::NotAWord { text, .. } => {
-            FaultKind::Malformed { value: text, expected: "commit or artefact" }
-        }
+        SettingFault::NotAWord { text, words } => FaultKind::Malformed {
+            value: text,
+            expected: if words.contains(&"commit") {
+                "commit or artefact"
+            } else {
+                "branch_or_pull_request, branch, branch_head, pull_request or open_pull_request"
+            },
+        },
+        SettingFault::NotOfForm { text, expected } => FaultKind::Malformed { value: text, expected },
         SettingFault::NotImages { text } => FaultKind::Malformed {
             value: text,
             expected: "patterns of images separated by blanks: SERVICE=PATTERN or *=PATTERN, at most 50",

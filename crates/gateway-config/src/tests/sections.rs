@@ -95,6 +95,38 @@ fn trusts(networks: &str, expected: &str) {
     assert!(text.contains(expected) && (!expected.is_empty() || text.is_empty()), "{networks}: {text}");
 }
 
+const NEIGHBOURS: &str = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7";
+
+/// Who is believed, who `config explain` says is, and whom a warning names, with these variables and no list.
+fn trusted_by_default(environment: &[(&str, &str)]) -> (String, String, Option<String>) {
+    let config = config(environment, "");
+    let networks: Vec<String> = config.listener.trusted_forwarders.iter().map(ToString::to_string).collect();
+    let explained = config.sources.iter().find(|entry| entry.key == "listener.trusted_forwarders").unwrap();
+    let warned = config.warnings.iter().find_map(|warning| match warning {
+        Warning::ForwardersByDefault { networks } => Some(networks.clone()),
+        _ => None,
+    });
+    (networks.join(","), explained.value.clone().unwrap_or_default(), warned)
+}
+
+#[test]
+fn neighbours_are_believed_by_default_only_when_somebody_else_ends_tls() {
+    let all = || NEIGHBOURS.to_owned();
+    let off = [("LISTENER_TLS", "off"), ("LISTENER_ADDRESSES", "0.0.0.0")];
+    assert_eq!(trusted_by_default(&off), (all(), all(), Some(all())), "and it is said");
+    let local = [("LISTENER_TLS", "off"), ("LISTENER_ADDRESSES", "127.0.0.1")];
+    assert_eq!(trusted_by_default(&local), (all(), all(), None), "only this machine reaches it");
+    let files = [("LISTENER_TLS", "files"), ("TLS_CERTIFICATE_FILES", "/c.pem"), ("TLS_KEY_FILES", "/k.pem")];
+    assert_eq!(trusted_by_default(&files), (String::new(), String::new(), None));
+    let acme = [("LISTENER_TLS", "acme"), ("DOMAIN", "gateway.example.com"), ("ACME_ACCEPT_TERMS", "true")];
+    assert_eq!(trusted_by_default(&acme), (String::new(), String::new(), None));
+    let listed =
+        [("LISTENER_TLS", "off"), ("LISTENER_ADDRESSES", "0.0.0.0"), ("TRUSTED_FORWARDERS", "10.0.3.1")];
+    assert_eq!(trusted_by_default(&listed), ("10.0.3.1/32".to_owned(), "10.0.3.1".to_owned(), None));
+    let nobody = [("LISTENER_TLS", "off"), ("LISTENER_ADDRESSES", "0.0.0.0"), ("TRUSTED_FORWARDERS", "")];
+    assert_eq!(trusted_by_default(&nobody), (String::new(), String::new(), None));
+}
+
 #[test]
 fn trusted_networks_are_never_everybody() {
     trusts("", "");

@@ -104,6 +104,9 @@ pub enum ViolationKind {
     /// Another control character in a header value (RFC 9110, section 5.5).
     #[error("a header value holds a control character; remove it or encode it")]
     ControlInValue,
+    /// A value over HTTP/2 begins or ends with a space or a tab; HTTP/1.1 has them between fields.
+    #[error("a header value begins or ends with a space or a tab; send the value alone")]
+    SpaceAroundValue,
 
     /// Nothing stands before the request line, not even an empty line.
     #[error("an empty line stands before the request line; remove it")]
@@ -238,6 +241,7 @@ impl ViolationKind {
             | ViolationKind::BareCr
             | ViolationKind::Nul
             | ViolationKind::ControlInValue
+            | ViolationKind::SpaceAroundValue
             | ViolationKind::LeadingEmptyLine
             | ViolationKind::RequestLineShape
             | ViolationKind::MethodSyntax

@@ -29,7 +29,7 @@ pub struct RequestHead<'a> {
 /// # Errors
 /// The rule that it breaks. Only the stream is lost then: HTTP/2 knows where the next request begins.
 ///
-/// Source: RFC 9113, section 8.3.1.
+/// Source: RFC 9113, sections 8.2.1 and 8.3.1.
 pub fn check_head<'a>(
     head: RequestHead<'a>,
     fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -51,6 +51,7 @@ pub fn check_head<'a>(
         ensure(!OF_CONNECTION.contains(&name), ViolationKind::ConnectionHeader)?;
         ensure(name != b"te" || value == b"trailers", ViolationKind::ConnectionHeader)?;
         ensure(name != b"host" || value.eq_ignore_ascii_case(authority), ViolationKind::AuthorityDiffers)?;
+        ensure(value.trim_ascii().len() == value.len(), ViolationKind::SpaceAroundValue)?;
         known.add_field(name, value, limits.header_count)?;
     }
     Ok(())

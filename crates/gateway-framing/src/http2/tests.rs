@@ -162,6 +162,10 @@ fn c8_heads_that_http1_would_not_have() {
     check(GET, &[("x", "a\r\nb: c")], Some(BareCr));
     check(GET, &[("x", "a\nb")], Some(ControlInValue));
     check(GET, &[("x", "a\0b")], Some(Nul));
+    for value in [" a", "a ", "\ta", "a\t", " "] {
+        check(GET, &[("x", value)], Some(SpaceAroundValue));
+    }
+    check(GET, &[("x", "a b"), ("y", "")], None);
     check(GET, &[("x_y", "a")], Some(UnderscoreInName));
     check(GET, &[("x:y", "a")], Some(HeaderName));
     check(GET, &[("expect", "200-ok")], Some(BadExpect));

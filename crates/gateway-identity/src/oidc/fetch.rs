@@ -30,7 +30,6 @@ pub trait Fetch: Send + Sync + fmt::Debug {
 
 /// Why there is no answer. The texts name no secret and no part of an answer.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum FetchError {
     /// No connection, or it was lost.
     #[error("no connection to {host}")]

@@ -25,7 +25,10 @@ async fn waiting(place: &Place) -> Vec<(String, Audience)> {
     let mut recipients = Vec::new();
     while let Some(claimed) = jobs.claim(Job::KINDS, std::time::Duration::from_secs(60)).await.unwrap() {
         let Job::Mail(MailJob { to, audience, at, .. }) =
-            Job::from_row(&claimed.job.kind, &claimed.payload).unwrap();
+            Job::from_row(&claimed.job.kind, &claimed.payload).unwrap()
+        else {
+            panic!("not a mail")
+        };
         assert_eq!(at, place.clock.now());
         jobs.complete(&claimed.claim).await.unwrap();
         recipients.push((to, audience));

@@ -208,7 +208,7 @@ async fn a_queued_notice_is_mailed() {
         let (stop, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
         let worker = Worker {
             store: Arc::clone(&place.store),
-            handler: Arc::new(Handlers { mailer, letterhead }),
+            handler: Arc::new(Handlers { mailer, letterhead, reporter: Arc::new(super::Nobody) }),
             wake: Arc::clone(&wake),
             options: WorkerOptions::default(),
         };
@@ -244,6 +244,7 @@ async fn a_mail_that_waits_when_mail_is_off_says_so() {
     let handlers = Handlers {
         mailer: Arc::new(Disabled::default()),
         letterhead: Letterhead { rack: "production".to_owned(), web: None },
+        reporter: Arc::new(super::Nobody),
     };
     let id = JobId::new(Timestamp::from_micros(START), &OsEntropy);
     let failure = handlers.handle(id, &super::some_job()).await.unwrap_err();

@@ -69,10 +69,11 @@ pub(crate) fn admit(
     let scheme = if peer.secured.is_some() { Scheme::Https } else { client.scheme };
     asker.scheme = scheme;
     check_network(plane, client.ip)?;
+    // A malformed request costs its address as much as any other.
+    take_address(plane, client.ip, outcome, asker)?;
     if is_stand_in {
         return refuse(malformed(peer));
     }
-    take_address(plane, client.ip, outcome, asker)?;
     check_target(&request)?;
     let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned)
     else {
@@ -221,10 +222,11 @@ fn malformed(peer: &Peer) -> Problem {
     }
 }
 
-/// Whether the rack would treat the request as a socket: exactly `Upgrade: websocket`, in lower case,
-/// as racks compare it (API.md 1.2).
+/// Whether the request asks for a socket. Case does not matter (RFC 6455, section 4.2.1). Racks compare with exactly
+/// `websocket` (API.md 1.2), which is what goes up, whatever the client wrote.
 fn asks_for_socket(method: &Method, headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(UPGRADE).is_some_and(|value| value.as_bytes() == b"websocket");
+    let upgrade =
+        headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let connection = headers
         .get(CONNECTION)
         .and_then(|value| value.to_str().ok())

@@ -12,6 +12,7 @@ use gateway_types::{
     Caller, Class, CredentialKind, Layer, Principal, Problem, ProblemKind, Secret, Timestamp,
 };
 use http::header::COOKIE;
+use rustls_pki_types::CertificateDer;
 
 use super::identify::{Identified, Target, service_host};
 use super::limit;
@@ -37,6 +38,11 @@ pub struct Authenticated {
     /// A second factor that came with the credential; not looked at yet.
     pub(super) factor: Option<InlineFactor>,
 }
+
+/// What the client of an operation that is open to all proved to hold: no credential, but such an operation may look
+/// who it is.
+#[derive(Clone, Debug)]
+pub(super) struct ShownCertificate(pub(super) CertificateDer<'static>);
 
 /// Whom a credential stands for.
 struct Who {
@@ -65,6 +71,9 @@ pub(crate) async fn authenticate(
         identified.admitted.client_certificate = None;
     }
     let certificate = identified.admitted.client_certificate.take();
+    if let Some(shown) = certificate.clone().filter(|_| open) {
+        identified.admitted.request.extensions_mut().insert(ShownCertificate(shown));
+    }
     let headers = identified.admitted.request.headers_mut();
     let presented = presented::take(headers, certificate.as_ref(), identified.channel);
     let (credential, Who { principal, made }, factor) = match presented {

@@ -19,6 +19,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use tokio::time::timeout;
 
+use super::authenticate::ShownCertificate;
 use super::identify::service_host;
 use super::inspect::{Asked, Inspected};
 use super::record::{Effects, Recorded};
@@ -35,6 +36,7 @@ use crate::flow::{Flow, refuse};
 use crate::outcome::OutcomeGuard;
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 use crate::reply::Asker;
+use crate::sessions::{self, Transfer};
 use crate::upstream::{RackBody, UpstreamError};
 
 /// The header in which the rack is told who acts; racks log it (API.md 2.1).
@@ -96,6 +98,7 @@ async fn own(
             query: uri.query().map(str::to_owned),
             origin: inspected.origin,
             headers,
+            client_certificate: extensions.get::<ShownCertificate>().map(|shown| shown.0.to_vec()),
             arrived: extensions.get::<Arrived>().copied(),
         },
         form,
@@ -214,6 +217,10 @@ async fn rack(
         }
         None => None,
     };
+    let transfer = sessions::transfer_of(plane, &request);
+    if let Some(transfer) = &transfer {
+        outcome.sums(transfer.clone());
+    }
     // A client that leaves must not free the environment while the rack is still at its write, nor leave a step of a
     // deploy without an end.
     let is_told = notice.is_some();
@@ -227,6 +234,7 @@ async fn rack(
         headers: head.headers,
         body,
         counter: outcome.counter_in(),
+        transfer,
         notice,
     };
     let exchanged = if outlives {
@@ -284,6 +292,8 @@ struct Exchange {
     headers: HeaderMap,
     body: Option<ClientBody>,
     counter: Arc<AtomicU64>,
+    /// What sums the bytes of files.
+    transfer: Option<Transfer>,
     /// What people are told once the rack took it.
     notice: Option<Notice>,
 }
@@ -309,7 +319,7 @@ impl Exchange {
         let upstream = self.request.serialise();
         let labelled = !self.request.row().secrets.is_empty();
         let scan = self.taken.as_mut().and_then(Taken::scan);
-        let body = request_body(&upstream, self.body, self.counter, scan);
+        let body = request_body(&upstream, self.body, self.counter, scan, self.transfer);
         let built = build(&upstream, &self.caller, &self.headers, labelled, body)
             .map_err(|error| Failure::Upstream(UpstreamError::Address(error)))?;
         let sending = self.plane.parts.upstream.send(built, &upstream.target);
@@ -380,10 +390,11 @@ fn request_body(
     client: Option<ClientBody>,
     counter: Arc<AtomicU64>,
     scan: Option<Scan>,
+    transfer: Option<Transfer>,
 ) -> RequestBody {
     match (&upstream.body, client) {
         (UpstreamBody::Form(form), _) => RequestBody::Whole(Full::new(form.clone().into())),
-        (UpstreamBody::Stream { .. }, Some(body)) => RequestBody::Stream { body, counter, scan },
+        (UpstreamBody::Stream { .. }, Some(body)) => RequestBody::Stream { body, counter, scan, transfer },
         (UpstreamBody::Stream { .. }, None) | (UpstreamBody::None, _) => RequestBody::Empty,
     }
 }

@@ -372,7 +372,7 @@ impl Asked {
 }
 
 /// The parameters as the log keeps them: secret ones as handles.
-pub(super) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
+pub(crate) fn logged_parameters(plane: &DataPlane, asked: &Asked) -> BTreeMap<String, String> {
     match asked {
         Asked::Own { route, .. } => route.parameters.iter().cloned().collect(),
         Asked::Service { request, .. } => request

@@ -83,7 +83,7 @@ pub(crate) async fn record(
 }
 
 /// The refusal of what could not be recorded.
-pub(super) fn cannot_record() -> Problem {
+pub(crate) fn cannot_record() -> Problem {
     Problem::new(
         ProblemKind::CannotRecord,
         Layer::Audit,

@@ -11,6 +11,7 @@ use tokio::time::interval;
 use super::authenticate::Credential;
 use super::inspect::Inspected;
 use crate::plane::DataPlane;
+use crate::sessions::Ends;
 
 /// How often the question is asked. A revocation must end an open stream within 5 s.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -20,6 +21,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub(super) enum Loss {
     /// The caller may no longer do it.
     Revoked(String),
+    /// Somebody ended it, or its recording cannot be written.
+    Ended(String),
     /// The gateway stops.
     Stopping,
 }
@@ -28,7 +31,7 @@ impl Loss {
     /// One sentence for the person.
     pub(super) fn reason(&self) -> &str {
         match self {
-            Loss::Revoked(reason) => reason,
+            Loss::Revoked(reason) | Loss::Ended(reason) => reason,
             Loss::Stopping => "the gateway is stopping",
         }
     }
@@ -36,7 +39,7 @@ impl Loss {
     /// The code to close a WebSocket with (RFC 6455, section 7.4.1).
     pub(super) const fn close_code(&self) -> u16 {
         match self {
-            Loss::Revoked(_) => 1008,
+            Loss::Revoked(_) | Loss::Ended(_) => 1008,
             Loss::Stopping => 1001,
         }
     }
@@ -50,6 +53,8 @@ pub(crate) struct Standing {
     operation: Operation,
     resource: Resource,
     facts: Facts,
+    /// What ends a session from outside.
+    ends: Option<Ends>,
 }
 
 impl Standing {
@@ -61,7 +66,14 @@ impl Standing {
             caller: inspected.caller.clone(),
             credential: inspected.credential.clone(),
             facts: inspected.facts.clone(),
+            ends: None,
         }
+    }
+
+    /// The same of a session, which somebody may end.
+    #[must_use]
+    pub(super) fn of_session(self, ends: Ends) -> Self {
+        Self { ends: Some(ends), ..self }
     }
 
     /// Waits until it must end because the caller may no longer do it, and says why.
@@ -79,8 +91,15 @@ impl Standing {
 
     /// Waits until the socket must end, because of that or because the gateway stops, and says why.
     pub(super) async fn lost(&self) -> Loss {
+        let ended = async {
+            match self.ends.clone() {
+                Some(ends) => ends.reason().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             reason = self.revoked() => Loss::Revoked(reason),
+            reason = ended => Loss::Ended(reason),
             () = self.plane.closing.cancelled() => Loss::Stopping,
         }
     }

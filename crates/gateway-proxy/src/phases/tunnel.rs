@@ -64,7 +64,9 @@ pub(crate) async fn open(
 /// The problem of a caller who lost the right to a socket that was not open yet.
 pub(super) fn lost(loss: &Loss) -> Problem {
     match loss {
-        Loss::Revoked(reason) => Problem::new(ProblemKind::Refused, Layer::Authorization, reason.clone()),
+        Loss::Revoked(reason) | Loss::Ended(reason) => {
+            Problem::new(ProblemKind::Refused, Layer::Authorization, reason.clone())
+        }
         Loss::Stopping => Problem::new(ProblemKind::Draining, Layer::Network, loss.reason()),
     }
 }

@@ -13,7 +13,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
 use super::forward::{build, unreachable};
-use super::inspect::{Asked, Inspected};
+use super::inspect::{Asked, Inspected, logged_parameters};
 use super::reveal;
 use crate::body::{ReplyBody, RequestBody};
 use crate::flow::{Flow, refuse};
@@ -21,6 +21,7 @@ use crate::outcome::{End, OutcomeGuard};
 use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
+use crate::sessions::{self, Session, Tap};
 use crate::upstream::{RackBody, UpstreamError};
 
 pub(super) mod relay;
@@ -48,6 +49,12 @@ pub(crate) async fn open(
             Layer::Network,
             "no operation has this method and path",
         ));
+    };
+    // Before the rack is dialled: what has to be recorded and cannot be does not begin.
+    let (caller, logged) = (&inspected.caller, logged_parameters(plane, &inspected.asked));
+    let session = match Box::pin(sessions::begin(plane, caller, request, &logged, outcome.request_id)).await {
+        Ok(session) => session,
+        Err(problem) => return put_back(asker, socket, problem),
     };
     let upstream = request.serialise();
     let built = build(&upstream, &inspected.caller, &inspected.head.headers, true, RequestBody::Empty)
@@ -87,11 +94,14 @@ pub(crate) async fn open(
     let manners = Manners::Rack {
         tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
     };
-    let standing = Standing::of(plane, &inspected);
+    let mut standing = Standing::of(plane, &inspected);
+    if let Some(session) = &session {
+        standing = standing.of_session(session.ends());
+    }
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     let accept = socket.accept.clone();
-    plane.sockets.spawn(run(socket, rack, manners, standing, outcome));
+    plane.sockets.spawn(run(socket, rack, manners, standing, outcome, session));
     Flow::Continue(switching(accept))
 }
 
@@ -108,17 +118,23 @@ pub(super) async fn run(
     manners: Manners,
     standing: Standing,
     mut outcome: OutcomeGuard,
+    session: Option<Session>,
 ) {
     let ClientSocket { upgrade, place, .. } = socket;
-    match upgrade.await {
+    let tap = session.as_ref().map_or(Tap::Nothing, |session| session.tap.clone());
+    let end = match upgrade.await {
         Ok(client) => {
-            let end =
-                relay(TokioIo::new(client), TokioIo::new(upstream), manners, standing, &mut outcome).await;
-            outcome.finish(end);
+            let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+            relay(client, upstream, manners, standing, &mut outcome, &tap).await
         }
         // The client left between its request and the 101.
-        Err(_) => outcome.finish(End::AbortedByClient),
+        Err(_) => End::AbortedByClient,
+    };
+    drop(tap);
+    if let Some(session) = session {
+        session.ended(outcome.reason().map_or_else(|| end.name().replace('_', " "), str::to_owned));
     }
+    outcome.finish(end);
     drop(place);
 }
 

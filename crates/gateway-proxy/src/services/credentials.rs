@@ -34,6 +34,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long an endpoint that failed is not asked again.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// How long after a refused token was replaced a refusal brings no further one.
+const FORCED_PAUSE: Duration = Duration::from_secs(60);
+
 /// The most tokens that are kept: of callers and services together.
 const MOST_TOKENS: u64 = 10_000;
 
@@ -132,8 +135,10 @@ struct Token {
     value: Secret<String>,
     renew_at: Timestamp,
     expires: Timestamp,
-    /// It was asked for because the one before was refused.
-    is_forced: bool,
+    /// It was asked for because the one before was refused, and until this moment a refusal of it brings no other.
+    forced_until: Option<Timestamp>,
+    /// A service refused it, so the next request asks for another.
+    is_refused: bool,
 }
 
 /// The credentials of all services.
@@ -221,11 +226,19 @@ impl Credentials {
         match &held.renewal {
             None => false,
             Some(Renewal::Secret(reference, refused)) => {
-                self.secrets.forget(reference);
-                self.secrets.read(reference).await.is_ok_and(|now| now.expose() != refused.expose())
+                // Another request may have brought the new one already.
+                let now = match self.secrets.again(reference).await {
+                    Some(now) => Some(now),
+                    None => self.secrets.read(reference).await.ok(),
+                };
+                now.is_some_and(|now| now.expose() != refused.expose())
             }
             // A token that is refused right after it was asked for will not be better a third time.
-            Some(Renewal::Token(_, token)) if token.is_forced => false,
+            Some(Renewal::Token(_, token))
+                if token.forced_until.is_some_and(|until| self.clock.now() < until) =>
+            {
+                false
+            }
             Some(Renewal::Token(slot, token)) => {
                 let present = slot.token.load_full();
                 if present.is_some_and(|present| Arc::ptr_eq(&present, token)) {
@@ -233,7 +246,8 @@ impl Credentials {
                         value: token.value.clone(),
                         renew_at: token.renew_at,
                         expires: Timestamp::from_micros(0),
-                        is_forced: true,
+                        forced_until: None,
+                        is_refused: true,
                     };
                     slot.token.store(Some(Arc::new(refused)));
                 }
@@ -290,12 +304,12 @@ impl Credentials {
         if failed.is_some_and(|since| since.elapsed() < PAUSE) {
             return Err(CredentialError::Pausing);
         }
-        let is_forced =
-            slot.token.load().as_ref().is_some_and(|token| token.is_forced && token.expires.micros() == 0);
+        let is_forced = slot.token.load().as_ref().is_some_and(|token| token.is_refused);
         match self.ask(key, subject).await {
             Ok(token) => {
                 *failed = None;
-                let token = Arc::new(Token { is_forced, ..token });
+                let forced_until = is_forced.then(|| self.clock.now().saturating_add(FORCED_PAUSE));
+                let token = Arc::new(Token { forced_until, ..token });
                 slot.token.store(Some(Arc::clone(&token)));
                 Ok(token)
             }
@@ -382,7 +396,8 @@ impl Granted {
             value: Secret::new(self.access_token),
             renew_at: asked.saturating_add(life * 4 / 5),
             expires: asked.saturating_add(life),
-            is_forced: false,
+            forced_until: None,
+            is_refused: false,
         })
     }
 }

@@ -50,7 +50,9 @@ pub(super) struct HealthChecks {
 impl HealthChecks {
     /// Begins the checks that a table declares and ends all others.
     pub(super) fn follow(&self, services: &ServiceTable, means: &Means) {
-        let mut before = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        // Held to the end: two at once would both begin a check, and the handle of one would be lost.
+        let mut present = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *present);
         let mut running = HashMap::new();
         for service in services.services() {
             let Some(health) = &service.way.health else { continue };
@@ -78,7 +80,7 @@ impl HealthChecks {
         for handle in before.into_values() {
             handle.abort();
         }
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        *present = running;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use gateway_app::zone::ZoneInForce;
 use gateway_services::{Credential, Service, ServiceTable, UpstreamAddress, UpstreamProtocol, UpstreamTls};
 use gateway_types::Secret;
 use http::{Request, Response, Uri};
@@ -90,6 +91,8 @@ struct Key {
 /// The part of it that a declaration says. Weights and versions are not of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Place {
+    /// Two services at one address may show different certificates, and neither's pool is the other's older one.
+    service: String,
     secure: bool,
     host: String,
     port: u16,
@@ -102,6 +105,7 @@ struct Place {
 impl Place {
     fn of(service: &Service, address: &UpstreamAddress) -> Self {
         Self {
+            service: service.name.to_string(),
             secure: address.secure,
             host: address.host.clone(),
             port: address.port,
@@ -125,10 +129,22 @@ impl Pool {
 /// All pools.
 #[derive(Default)]
 pub(super) struct Pools {
+    /// The zone whose members are called.
+    zone: Arc<ZoneInForce>,
     pools: Mutex<HashMap<Key, Arc<Pool>>>,
 }
 
 impl Pools {
+    /// None yet. Members of `zone` are called by their ids.
+    pub(super) fn new(zone: Arc<ZoneInForce>) -> Self {
+        Self { zone, pools: Mutex::default() }
+    }
+
+    /// The zone whose members are called.
+    pub(super) fn zone(&self) -> &ZoneInForce {
+        &self.zone
+    }
+
     /// The pool for an instance; made when there is none.
     pub(super) fn of(
         &self,
@@ -137,17 +153,37 @@ impl Pools {
         identity: Option<Identity>,
     ) -> Result<Arc<Pool>, UpstreamError> {
         let place = Place::of(service, address);
-        let key = Key { place, identity: identity.as_ref().map(|identity| identity.digest) };
+        let shown = match service.tls {
+            // Another leaf of the gateway's is another connection: the other side ends those of the leaf before.
+            UpstreamTls::Zone => Some(generation(self.zone.leaf.generation())),
+            UpstreamTls::SystemRoots | UpstreamTls::CaFile(_) | UpstreamTls::Pinned(_) => {
+                identity.as_ref().map(|identity| identity.digest)
+            }
+        };
+        let key = Key { place, identity: shown };
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(&key) {
             return Ok(Arc::clone(pool));
         }
         // An older certificate of the same service is not shown any more.
         pools.retain(|other, _| other.place != key.place);
-        let connector = connector(service, address, service.protocol, identity.as_ref())?;
+        let connector = self.connector(service, address, service.protocol, identity.as_ref())?;
         let pool = Arc::new(Pool(client(service.protocol, connector)));
         pools.insert(key, Arc::clone(&pool));
         Ok(pool)
+    }
+
+    fn connector(
+        &self,
+        service: &Service,
+        address: &UpstreamAddress,
+        protocol: UpstreamProtocol,
+        identity: Option<&Identity>,
+    ) -> Result<Connector, UpstreamError> {
+        let identity = identity.map(|identity| &identity.identity);
+        let limit = service.way.connect_limit;
+        let name = service.name.as_str();
+        Ok(Connector::to_service(name, address, &service.tls, protocol, identity, &self.zone, limit)?)
     }
 
     /// Lets go of the pools of what is not declared any more. Requests that are under way end as they would.
@@ -163,14 +199,12 @@ impl Pools {
     }
 }
 
-fn connector(
-    service: &Service,
-    address: &UpstreamAddress,
-    protocol: UpstreamProtocol,
-    identity: Option<&Identity>,
-) -> Result<Connector, UpstreamError> {
-    let identity = identity.map(|identity| &identity.identity);
-    Ok(Connector::to_service(address, &service.tls, protocol, identity, service.way.connect_limit)?)
+fn generation(number: u64) -> [u8; 32] {
+    let mut bytes = [0u8; 32];
+    for (to, from) in bytes.iter_mut().zip(number.to_be_bytes()) {
+        *to = from;
+    }
+    bytes
 }
 
 fn client(protocol: UpstreamProtocol, connector: Connector) -> Client<Connector, RequestBody> {
@@ -195,6 +229,7 @@ fn client(protocol: UpstreamProtocol, connector: Connector) -> Client<Connector,
 
 /// Sends a request that may become a socket, over HTTP/1.1 and a connection of its own.
 pub(super) async fn open(
+    pools: &Pools,
     service: &Service,
     address: &UpstreamAddress,
     identity: Option<&Identity>,
@@ -202,7 +237,7 @@ pub(super) async fn open(
     target: &str,
 ) -> Result<Response<Incoming>, SendError> {
     let authority = request.uri().authority().map(ToString::to_string);
-    let stream = connector(service, address, UpstreamProtocol::Http1, identity)?.connect().await?;
+    let stream = pools.connector(service, address, UpstreamProtocol::Http1, identity)?.connect().await?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_LIMIT_BYTES)
         .max_headers(MOST_HEADERS)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gateway_services::ServiceRequest;
+use gateway_services::{LimitedBy, ServiceRequest};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
@@ -30,9 +30,9 @@ impl ServiceRates {
         let counted = Counted {
             service: request.service.name.to_string(),
             // The service's own rate is for all its routes together.
-            route: match request.service.requests_per_second == Some(per_second.get()) {
-                true => Arc::from(""),
-                false => Arc::clone(&request.operation.route),
+            route: match request.limited_by {
+                LimitedBy::Service => Arc::from(""),
+                LimitedBy::Route => Arc::clone(&request.operation.route),
             },
             per_second,
         };

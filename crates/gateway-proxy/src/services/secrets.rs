@@ -100,13 +100,22 @@ pub(crate) struct SecretReader {
     vault: Option<VaultAccess>,
     fetch: Arc<dyn Fetch>,
     seen: Mutex<HashMap<SecretRef, (Instant, Secret<String>)>>,
+    /// When a refused secret was last asked for anew.
+    asked_again: Mutex<HashMap<SecretRef, Instant>>,
     /// When the token for Vault is to be renewed; `None` = at once.
     renewal: Mutex<Option<Instant>>,
 }
 
 impl SecretReader {
     pub(crate) fn new(environment: Environment, vault: Option<VaultAccess>, fetch: Arc<dyn Fetch>) -> Self {
-        Self { environment, vault, fetch, seen: Mutex::default(), renewal: Mutex::default() }
+        Self {
+            environment,
+            vault,
+            fetch,
+            seen: Mutex::default(),
+            asked_again: Mutex::default(),
+            renewal: Mutex::default(),
+        }
     }
 
     /// The secret behind a reference.
@@ -140,9 +149,41 @@ impl SecretReader {
         }
     }
 
-    /// Reads the next time anew, because the present value does not work.
-    pub(crate) fn forget(&self, reference: &SecretRef) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+    /// The secret as it stands where it is kept now, because the present value was refused. `None` = it could not be
+    /// had, or was asked for in this way a moment ago; what was seen before holds.
+    ///
+    /// # Security
+    /// A refusal by a service is no word about the secret: were the present value thrown away for it, one 401 while
+    /// Vault is down would take the service away, and a service that always refuses would make each request a
+    /// question to Vault.
+    pub(crate) async fn again(&self, reference: &SecretRef) -> Option<Secret<String>> {
+        let pause = match reference {
+            // A variable of this process never changes.
+            SecretRef::Env(_) => return None,
+            SecretRef::File(_) => FILE_FRESH,
+            SecretRef::Vault { .. } => VAULT_FRESH,
+        };
+        {
+            let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.get(reference).is_some_and(|since| since.elapsed() < pause) {
+                return None;
+            }
+            asked.insert(reference.clone(), Instant::now());
+        }
+        match self.follow(reference).await {
+            Ok(secret) => {
+                self.remember(reference, secret.clone());
+                Some(secret)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    %reference,
+                    "a service refused its secret, and the secret could not be read again; the present one holds"
+                );
+                None
+            }
+        }
     }
 
     /// The content of a file of public or private text, such as a PEM file.

@@ -42,6 +42,9 @@ pub enum TlsError {
         #[source]
         source: Option<rustls::pki_types::pem::Error>,
     },
+    /// There is no trust zone in force.
+    #[error("the service is in the trust zone, and there is no zone in force here")]
+    NoZone,
     /// The machine has no certificate authorities.
     #[error(
         "this machine has no certificate authorities; install ca-certificates, or give a CA file or a fingerprint"
@@ -89,6 +92,20 @@ impl RackTlsConnector {
         let mut config = client_config(tls, identity)?;
         config.alpn_protocols = vec![protocol.to_vec()];
         Self::of(config, host, (protocol == b"h2").then_some(protocol))
+    }
+
+    /// To exactly the member that the settings are for, who is called by this name.
+    pub(super) fn to_member(
+        mut config: ClientConfig,
+        name: &str,
+        protocol: UpstreamProtocol,
+    ) -> Result<Self, TlsError> {
+        let protocol: &'static [u8] = match protocol {
+            UpstreamProtocol::Http1 => b"http/1.1",
+            UpstreamProtocol::Http2 => b"h2",
+        };
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Self::of(config, name, (protocol == b"h2").then_some(protocol))
     }
 
     fn of(config: ClientConfig, host: &str, protocol: Option<&'static [u8]>) -> Result<Self, TlsError> {

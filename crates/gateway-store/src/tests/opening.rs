@@ -114,6 +114,10 @@ async fn migrations_apply_once() {
             "reveals",
             "rotation",
             "rack",
+            "recordings",
+            "log_tiles",
+            "approval_findings",
+            "zone",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -12,22 +12,30 @@ use gateway_types::{Grant, Role};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// A gateway, a CI token and a phone of the admin.
-struct World {
-    gateway: TestGateway,
-    machine: String,
-    admin: String,
+pub(crate) struct World {
+    pub(crate) gateway: TestGateway,
+    pub(crate) machine: String,
+    pub(crate) admin: String,
     phone: Authenticator,
 }
 
 impl World {
     async fn start(database: Database, settings: &[(&str, &str)]) -> Self {
+        let variables: Vec<(String, &str)> =
+            settings.iter().map(|(name, value)| (format!("RGW_SETTING_{name}"), *value)).collect();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        Self::start_with(database, &variables).await
+    }
+
+    pub(crate) async fn start_with(database: Database, variables: &[(&str, &str)]) -> Self {
         let mut builder = TestGateway::builder().database(database).idp();
-        for (name, value) in settings {
-            builder = builder.env(&format!("RGW_SETTING_{name}"), value);
+        for (name, value) in variables {
+            builder = builder.env(name, value);
         }
         let gateway = builder.start().await;
         let machine = gateway.new_token_of(Role::Deployer, Role::Cicd, vec![Grant::everything()]).await;
@@ -36,11 +44,11 @@ impl World {
         Self { gateway, machine, admin, phone }
     }
 
-    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.ask_as(&self.machine, method, path, headers, body).await
     }
 
-    async fn ask_as(
+    pub(crate) async fn ask_as(
         &self,
         credential: &str,
         method: &str,
@@ -51,8 +59,13 @@ impl World {
         RawClient::connect(self.gateway.addr()).await.ask(method, path, credential, headers, body).await
     }
 
-    async fn request(&self, app: &str, commit: &str) -> Value {
-        let body = json!({ "app": app, "commit": commit, "commands": ["bin/migrate"] }).to_string();
+    pub(crate) async fn request(&self, app: &str, commit: &str) -> Value {
+        self.request_with(app, commit, &json!({})).await
+    }
+
+    pub(crate) async fn request_with(&self, app: &str, commit: &str, metadata: &Value) -> Value {
+        let body = json!({ "app": app, "commit": commit, "commands": ["bin/migrate"], "metadata": metadata });
+        let body = body.to_string();
         let json = ("Content-Type", "application/json");
         let reply = self.ask("POST", "!/api/v1/approvals", &[json], body.as_bytes()).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -60,7 +73,7 @@ impl World {
     }
 
     /// The admin's own session says yes, with a code of this moment.
-    async fn decide(&self, id: &Value, verb: &str) -> Reply {
+    pub(crate) async fn decide(&self, id: &Value, verb: &str) -> Reply {
         let path = format!("!/api/v1/approvals/{}", id.as_str().unwrap());
         let seen = self.ask_as(&self.admin, "GET", &path, &[], b"").await.json();
         let body = match verb {
@@ -72,7 +85,7 @@ impl World {
         self.ask_as(&credential, "POST", &format!("{path}/{verb}"), &[json], body.as_bytes()).await
     }
 
-    async fn approve(&self, id: &Value) {
+    pub(crate) async fn approve(&self, id: &Value) {
         let reply = self.decide(id, "approve").await;
         assert_eq!(
             (reply.status, reply.json()["state"].as_str()),
@@ -82,17 +95,17 @@ impl World {
         );
     }
 
-    async fn upload(&self, key: &str) -> Reply {
+    pub(crate) async fn upload(&self, key: &str) -> Reply {
         let stream = ("Content-Type", "application/octet-stream");
         self.ask("POST", &format!("/apps/myapp/objects/tmp/{key}"), &[stream], &recorded_archive()).await
     }
 
-    async fn build(&self, form: &str) -> Reply {
+    pub(crate) async fn build(&self, form: &str) -> Reply {
         self.ask("POST", "/apps/myapp/builds", &[FORM], form.as_bytes()).await
     }
 
     /// The release of a build, once it is made.
-    async fn release(&self, build: &str) -> String {
+    pub(crate) async fn release(&self, build: &str) -> String {
         for _ in 0..400 {
             let reply = self.ask("GET", &format!("/apps/myapp/builds/{build}"), &[], b"").await;
             assert_eq!(reply.status, 200, "{}", reply.text());
@@ -105,13 +118,13 @@ impl World {
         panic!("the build does not end");
     }
 
-    async fn promote(&self, release: &str) -> Reply {
+    pub(crate) async fn promote(&self, release: &str) -> Reply {
         let path = format!("/apps/myapp/releases/{release}/promote");
         self.ask("POST", &path, &[FORM], b"force=false").await
     }
 
     /// How often the rack saw this.
-    fn seen(&self, method: &str, part: &str) -> usize {
+    pub(crate) fn seen(&self, method: &str, part: &str) -> usize {
         let requests = self.gateway.rack.requests();
         requests.iter().filter(|seen| seen.method == method && seen.target.contains(part)).count()
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const APP: &str = "/apps/myapp";
 
 /// The pages at which the journey of a first admin does not look, and why.
-const NOT_LOOKED_AT: [(&str, &str); 9] = [
+const NOT_LOOKED_AT: [(&str, &str); 10] = [
     ("/", "it leads to /app"),
     ("/auth/factor/{id}", "the journey with passkeys looks at it"),
     ("/auth/handoff", "it leads on to a service's host"),
@@ -16,6 +16,10 @@ const NOT_LOOKED_AT: [(&str, &str); 9] = [
     ("/.rack-gateway/static/{file}", "it is no page"),
     ("/.rack-gateway/sign-out", "the journey with services looks at it"),
     ("/app/static/{file}", "it is no page"),
+    (
+        "/app/recordings/{id}",
+        "only an auditor may, and this journey is an admin's; it/recordings.rs reads it",
+    ),
     ("/app/services/{name}", "there is no service in this journey"),
     ("/app/services/{name}/openapi", "there is no service in this journey"),
 ];

@@ -115,7 +115,7 @@ async fn c10_what_a_listed_front_may_not_send() {
         assert!(matches!(event.status, Some(400 | 408)), "{label}: {event:?}");
     }
     assert!(gateway.rack.requests().is_empty());
-    println!("c10: {count} cases");
+    crate::corpus::count("C10", count);
     // Nobody else's first bytes are taken for a header.
     let reply = ask_after(&gateway, Ipv4Addr::LOCALHOST, &of_client([192, 0, 2, 9]), &[]).await;
     assert_eq!(reply.expect("a reply").status, 400);
@@ -153,6 +153,7 @@ async fn b4_the_right_most_hop_that_is_not_listed_counts_everywhere() {
     let reply = ask_after(&gateway, Ipv4Addr::new(127, 0, 0, 3), b"", &lie).await.expect("a reply");
     assert_eq!(reply.status, 200);
     gateway.finish().await;
+    crate::corpus::count("B4", 7);
 }
 
 #[tokio::test]

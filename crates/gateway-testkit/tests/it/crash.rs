@@ -1,7 +1,7 @@
 //! `kill -9` under load: whatever the rack saw is in the log, the log verifies, and damage to it is found.
 //!
 //! The gateway runs in a process of its own; the rack is in this one and survives. `RGW_TEST_SIZE=full`
-//! kills it 100 times on each database, otherwise 10 times; `RGW_TEST_SEED` repeats a run's choices.
+//! kills it 1,000 times on each database, otherwise 20 times; `RGW_TEST_SEED` repeats a run's choices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -37,7 +37,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn kills() -> usize {
-    if variable("RGW_TEST_SIZE").as_deref() == Some("full") { 100 } else { 10 }
+    if variable("RGW_TEST_SIZE").as_deref() == Some("full") { 1000 } else { 20 }
 }
 
 /// Small, repeatable choices (xorshift64*).

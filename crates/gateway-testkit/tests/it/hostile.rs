@@ -2,7 +2,7 @@
 //! rack saw, and the log. A case passes only when all three tell the same story.
 //!
 //! Start reading at [`Bench::try_case`]; the cases are in the modules `hostile_*`, named by the labels of the
-//! checklist of bad inputs (A1 to H4) and by the CVE that each would have been.
+//! checklist of bad inputs (A1 to H4) and by the CVE that each would have been (`corpus.tsv`).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +11,8 @@ use gateway_audit::{End, Event, Phase};
 use gateway_sim::{SeenRequest, SimOptions};
 use gateway_testkit::raw::basic;
 use gateway_testkit::{RawClient, Reply, TestGateway, TestGatewayBuilder};
+
+use crate::corpus;
 
 pub(crate) mod http2;
 
@@ -191,7 +193,7 @@ impl Bench {
         // A malformed request has no method, so its refusal has a body.
         let is_head = bytes.starts_with(b"HEAD ") && !matches!(expect, Expect::RefusedAndClosed(_));
         let reply = client.reply_to(if is_head { "HEAD" } else { "GET" }).await;
-        let shown = format!("{label}: {}", shown(bytes));
+        let shown = format!("{}: {}", corpus::named(label), shown(bytes));
         let reply = reply.unwrap_or_else(|| panic!("{shown}: closed without a reply"));
         if matches!(expect, Expect::RefusedAndClosed(_)) {
             assert_eq!(reply.header("connection"), Some("close"), "{shown}");
@@ -353,7 +355,7 @@ impl Bench {
         statuses: &'static [u16],
     ) {
         let poison = self.poison();
-        let shown = format!("{label}: {}", shown(hostile));
+        let shown = format!("{}: {}", corpus::named(label), shown(hostile));
         let before = self.seen().len();
         let good = self.head("GET", "/apps/myapp", "");
         let (mut client, source) = self.client().await;
@@ -391,7 +393,7 @@ impl Bench {
                 here.filter(|event| event.source_ip == Some(IpAddr::V4(twin.source))).collect();
             check_twin(twin, &here, by_request.get(&twin.request).map(Vec::as_slice).unwrap_or_default());
         }
-        println!("{}: {} cases", self.name, self.cases);
+        corpus::count(self.name, usize::try_from(self.cases).unwrap());
         self.gateway.finish().await;
     }
 

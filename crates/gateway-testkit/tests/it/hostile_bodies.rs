@@ -98,7 +98,7 @@ async fn k1_json_with_more_than_one_reading_is_refused_or_safe() {
         let status = told(label, reply("", &body)).await;
         assert!(statuses.contains(&status), "{label}: {status}");
     }
-    println!("K1: {count} cases");
+    crate::corpus::count("K1", count);
 }
 
 /// CVE-2026-48044: what is coded cannot be looked into, so it does not pass.
@@ -133,7 +133,7 @@ async fn k2_coded_replies_of_a_labelled_route_never_pass_unread() {
     let twice = reply("Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", &gzip);
     assert_eq!(told("two fields", twice).await, 502);
     assert_eq!(told("identity", reply("Content-Encoding: identity\r\n", good.as_bytes())).await, 200);
-    println!("K2: {} cases", 2 * codings.len() + 2);
+    crate::corpus::count("K2", 2 * codings.len() + 2);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn k3_an_environment_is_hidden_however_it_is_written() {
         .await;
         assert!([200, 502].contains(&status), "{form}: {status}");
     }
-    println!("K3: {} cases", forms.len());
+    crate::corpus::count("K3", forms.len());
 }
 
 /// Ten thousand policies of other people's must not slow down a decision that they do not speak of.
@@ -211,6 +211,7 @@ fn k6_a_decision_among_ten_thousand_policies_takes_less_than_a_millisecond() {
     let each = started.elapsed() / 200;
     assert!(each < Duration::from_millis(10), "{each:?}");
     println!("K6: {each:?} for one decision in this build");
+    crate::corpus::count("K6", 200);
 }
 
 /// More connections than the gateway has places: the rest waits, nothing breaks, and all are served once there is
@@ -232,4 +233,5 @@ async fn k7_more_connections_than_places_wait_and_nothing_breaks() {
     .expect("a reply once the others are gone");
     assert_eq!(reply.status, 200, "{}", reply.text());
     gateway.finish().await;
+    crate::corpus::count("K7", 200);
 }

@@ -239,7 +239,7 @@ async fn b3_a_claimed_address_does_not_make_a_new_source_of_refusals() {
 /// CVE-2022-23632, CVE-2026-53523, GHSA-4jgr.
 #[tokio::test]
 async fn b5_host_is_one_host() {
-    let mut bench = Bench::start("B5").await;
+    let mut bench = Bench::start_both("B5").await;
     let credential = basic(&bench.token);
     let with_host = |lines: &str| {
         format!("GET /api/v1/rack-proxy/apps/myapp HTTP/1.1\r\n{lines}Authorization: {credential}\r\n\r\n")
@@ -288,9 +288,6 @@ async fn b5_host_is_one_host() {
     bench.cuts_off("B5 CVE-2026-53523", with_host(&format!("Host: {long}\r\n")).as_bytes(), &[400]).await;
     let huge = with_host(&format!("Host: {}\r\n", "a".repeat(64 * 1024)));
     bench.cuts_off("B5 CVE-2026-53523", huge.as_bytes(), &[400, 431]).await;
-    // HTTP/1.0 is no way around it.
-    let old = format!("GET /api/v1/rack-proxy/apps HTTP/1.0\r\nAuthorization: {credential}\r\n\r\n");
-    bench.cuts_off("B5", old.as_bytes(), &[400]).await;
     // A well-formed host of whatever name is one spelling of this gateway, and is never told back or passed on.
     for host in ["evil.example", "EVIL.example:8443", "[::1]:80", "a-b.evil", "xn--evil-9la.example"] {
         let lines = format!("Host: {host}\r\n");
@@ -300,6 +297,16 @@ async fn b5_host_is_one_host() {
         let reply = bench.try_case("B5 GHSA-4jgr", refused.as_bytes(), Expect::Refused(&[401])).await;
         assert!(!format!("{reply:?}").to_ascii_lowercase().contains("evil"), "{reply:?}");
     }
+    bench.finish().await;
+}
+
+/// HTTP/1.0 is no way around `Host`.
+#[tokio::test]
+async fn b5_an_old_request_without_a_host_is_refused() {
+    let mut bench = Bench::start("B5 HTTP/1.0").await;
+    let credential = basic(&bench.token);
+    let old = format!("GET /api/v1/rack-proxy/apps HTTP/1.0\r\nAuthorization: {credential}\r\n\r\n");
+    bench.cuts_off("B5", old.as_bytes(), &[400]).await;
     bench.finish().await;
 }
 
@@ -448,5 +455,56 @@ async fn b9_health_probes_are_nobody() {
     let reply = client.reply().await.unwrap();
     assert_eq!((reply.status, reply.body.len()), (200, 0));
     assert!(bench.seen().is_empty());
+    bench.finish().await;
+}
+
+/// A request has exactly one credential: none is preferred to another, and none is read from a place that is not one.
+#[tokio::test]
+async fn b10_a_request_has_one_credential() {
+    let mut bench = Bench::start_both("B10").await;
+    let (address, token) = (bench.gateway.addr(), bench.token.clone());
+    let good = basic(&token);
+    let with = |path: &str, lines: &str| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{lines}\r\n");
+    let app = "/api/v1/rack-proxy/apps/myapp";
+    for lines in [
+        format!("Authorization: {good}\r\nAuthorization: {good}\r\n"),
+        format!("Authorization: {good}\r\nAuthorization: Bearer {token}\r\n"),
+        format!("Authorization: Bearer nobody\r\nAuthorization: {good}\r\n"),
+        format!("Authorization: {good}\r\nauthorization:\r\n"),
+    ] {
+        bench.cuts_off("B10 twice", with(app, &lines).as_bytes(), &[400]).await;
+    }
+    for lines in [
+        format!("Authorization: Bearer {token}, Bearer {token}\r\n"),
+        format!("Authorization: {good}, {good}\r\n"),
+        format!("Authorization: Bearer {token} Bearer\r\n"),
+        "Authorization: Bearer\r\n".to_owned(),
+        format!("Authorization: {token}\r\n"),
+        format!("Authorization: Basic {token}\r\n"),
+        format!("Authorization: Digest {token}\r\n"),
+        "Authorization: Basic !!!!\r\n".to_owned(),
+        // Where no credential is looked for.
+        format!("Cookie: __Host-rgw={token}\r\n"),
+        format!("Proxy-Authorization: {good}\r\n"),
+        format!("X-Api-Key: {token}\r\n"),
+        format!("X-Auth-Token: {token}\r\n"),
+        format!("X-Authorization: {good}\r\n"),
+    ] {
+        bench.refuses("B10 no credential", with(app, &lines).as_bytes(), &[400, 401]).await;
+    }
+    // A cookie beside a credential, and a credential in the query.
+    let both = format!("Authorization: {good}\r\nCookie: __Host-rgw=rgs_{}\r\n", "a".repeat(43));
+    bench.refuses("B10 cookie too", with(app, &both).as_bytes(), &[400, 401]).await;
+    for query in ["token", "access_token", "authorization", "api_key"] {
+        let path = format!("{app}?{query}={token}");
+        let lines = format!("Authorization: {good}\r\n");
+        bench.refuses("B10 in the query too", with(&path, &lines).as_bytes(), &[400]).await;
+        bench.refuses("B10 in the query", with(&path, "").as_bytes(), &[400, 401]).await;
+    }
+    // The name of a scheme has no case (RFC 9110, section 11.1).
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let lines = format!("Authorization: {scheme} {token}\r\n");
+        bench.reaches("B10 one", with(app, &lines).as_bytes(), TARGET, ROUTE).await;
+    }
     bench.finish().await;
 }

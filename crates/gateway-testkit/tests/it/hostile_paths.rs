@@ -722,7 +722,7 @@ async fn a13_no_parameter_leads_out_of_its_route() {
 #[tokio::test]
 async fn a1_to_a9_hold_where_the_whole_host_is_the_rack() {
     let builder = TestGateway::builder().env("PROXY_HOSTS", "127.0.0.1");
-    let mut bench = Bench::over_both("A on a rack host", builder).await;
+    let mut bench = Bench::over_both("A1 on a rack host", builder).await;
     for form in [
         "!/check/../apps",
         "!/./apps",

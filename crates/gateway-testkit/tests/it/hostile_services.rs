@@ -160,7 +160,7 @@ impl Bench {
                 }
             }
         }
-        println!("{name}: {} cases", self.cases);
+        crate::corpus::count(name, usize::try_from(self.cases).unwrap());
         self.gateway.finish().await;
     }
 }
@@ -234,7 +234,7 @@ async fn a1_to_a5_a_service_never_sees_a_path_with_two_readings() {
     ] {
         bench.check("A1-A5", APP, &format!("GET {path}"), Reaches(target)).await;
     }
-    bench.finish("A1-A5 services").await;
+    bench.finish("A1 to A5 at services").await;
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn a6_to_a9_hosts_prefixes_and_routes_are_exact() {
         let (line, target) = (format!("GET {path}"), format!("GET {path}"));
         bench.check("A9", APP, &line, Reaches(Box::leak(target.into_boxed_str()))).await;
     }
-    bench.finish("A6-A9 services").await;
+    bench.finish("A6 to A9 at services").await;
 }
 
 #[tokio::test]
@@ -314,5 +314,5 @@ async fn a10_a11_methods_are_a_closed_list_and_queries_have_one_spelling() {
     let told = http2::ask(bench.source(), bench.gateway.addr(), bytes.as_bytes()).await;
     assert!(matches!(told, http2::Told::Reply { status: 200, .. }), "{told:?}");
     bench.service_saw(before, "HTTP/2 fragment", Reaches("GET /a"));
-    bench.finish("A10-A11 services").await;
+    bench.finish("A10 and A11 at services").await;
 }

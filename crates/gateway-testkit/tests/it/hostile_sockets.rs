@@ -424,6 +424,6 @@ async fn h4_broken_frames_of_a_rack_end_the_socket() {
     let ends: Vec<_> =
         events.iter().filter(|(_, event)| event.status == Some(101)).map(|(_, event)| event.end).collect();
     assert_eq!(ends, vec![Some(End::UpstreamLost); cases]);
-    println!("H4 rack: {cases} cases");
+    crate::corpus::count("H4 rack", cases);
     gateway.finish().await;
 }

@@ -136,6 +136,7 @@ async fn b5_authority_and_host_are_one() {
     }
     assert_eq!(seen(&gateway), vec![format!("GET {APP}"); 5]);
     gateway.finish().await;
+    crate::corpus::count("B5", 5);
 }
 
 /// The fields of a good head, with these in their place or behind them.
@@ -188,6 +189,26 @@ async fn c8_malformed_heads_are_refused_and_written_down() {
         ("colon in a name", fields(&[], &[("x:y", "a")])),
         ("space in a name", fields(&[], &[("x y", "a")])),
         ("empty name", fields(&[], &[("", "a")])),
+        ("B7 CR in a value", fields(&[], &[("x", "a\rb")])),
+        ("B7 a folded value", fields(&[], &[("x", "a\r\n authorization: b")])),
+        ("B7 ESC in a value", fields(&[], &[("x", "\x1b[2J")])),
+        ("B7 DEL in a value", fields(&[], &[("x", "a\x7f")])),
+        ("B7 vertical tab in a value", fields(&[], &[("x", "a\x0bb")])),
+        ("B7 a space before the value", fields(&[], &[("x", " a")])),
+        ("B7 a tab behind the value", fields(&[], &[("x", "a\t")])),
+        ("B7 parentheses in a name", fields(&[], &[("x-(a)", "b")])),
+        ("B7 a quoted name", fields(&[], &[("\"x\"", "b")])),
+        ("B7 a name with @", fields(&[], &[("x@", "b")])),
+        ("B7 a name with /", fields(&[], &[("x/y", "b")])),
+        ("B7 a name with braces", fields(&[], &[("{x}", "b")])),
+        ("B7 a name that is no ASCII", fields(&[], &[("x-\u{e9}", "b")])),
+        ("B7 a name with a line end", fields(&[], &[("x\r\ny", "b")])),
+        ("C1 lengths in one field", fields(&[], &[("content-length", "0, 0")])),
+        ("C1 a negative length", fields(&[], &[("content-length", "-1")])),
+        ("C1 a hexadecimal length", fields(&[], &[("content-length", "0x0")])),
+        ("C1 a length of 2^64", fields(&[], &[("content-length", "18446744073709551616")])),
+        ("C1 a coding in two words", fields(&[], &[("transfer-encoding", "identity, chunked")])),
+        ("C5 a key of a socket", fields(&[], &[("upgrade", "websocket"), ("sec-websocket-key", "a")])),
         ("CR LF in the path", fields(&[(":path", "/apps/myapp\r\nx: y")], &[])),
         ("space in the path", fields(&[(":path", "/apps/my app")], &[])),
         ("A7 absolute form", fields(&[(":path", "http://other/apps")], &[])),
@@ -210,6 +231,7 @@ async fn c8_malformed_heads_are_refused_and_written_down() {
         head.extend(credential);
         client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&head))).await;
         let came = client.until(&[RST_STREAM, GOAWAY, HEADERS]).await;
+        let label = crate::corpus::named(label);
         if let Some(came) = came.filter(|came| came.kind == HEADERS) {
             // The whole status is not decoded here: none of the good ones is a byte of its own.
             assert!(!came.payload.iter().take(3).any(|byte| *byte == 0x88), "{label}: 200");
@@ -219,7 +241,7 @@ async fn c8_malformed_heads_are_refused_and_written_down() {
         assert_eq!(event.reason.as_deref().map(str::is_empty), Some(false), "{label}");
     }
     assert_eq!(seen(&gateway), Vec::<String>::new());
-    println!("c8_malformed_heads: {count} cases");
+    crate::corpus::count("C8", count);
     still_serves(&gateway).await;
     gateway.finish().await;
 }
@@ -246,6 +268,7 @@ async fn c8_a_length_that_is_not_the_datas_fails_the_stream() {
     assert_eq!(seen(&gateway), Vec::<String>::new());
     still_serves(&gateway).await;
     gateway.finish().await;
+    crate::corpus::count("C8", 2);
 }
 
 /// Sends a flood until the gateway ends the connection, and looks for the reason in the log.
@@ -281,6 +304,7 @@ async fn c8_rapid_reset_ends_the_connection() {
     let reached = seen(&gateway).len() - before;
     assert!(reached < 1000, "{reached} of 10,000 cancelled requests reached the rack");
     gateway.finish().await;
+    crate::corpus::count("C8", 1);
 }
 
 #[tokio::test]
@@ -310,6 +334,7 @@ async fn c8_floods_of_frames_end_the_connection() {
     flooded(&gateway, source(8), &data, "HTTP/2 connection").await;
     assert!(!seen(&gateway).iter().any(|line| line.starts_with("PUT")));
     gateway.finish().await;
+    crate::corpus::count("C8", 8);
 }
 
 #[tokio::test]
@@ -341,6 +366,7 @@ async fn c8_frames_that_break_the_protocol_end_the_connection() {
     }
     still_serves(&gateway).await;
     gateway.finish().await;
+    crate::corpus::count("C8", 12);
 }
 
 #[tokio::test]
@@ -348,7 +374,7 @@ async fn b6_heads_that_are_too_large() {
     let gateway = start().await;
     let token = gateway.token(Role::Viewer).to_owned();
     let line = "a".repeat(20_000);
-    let cookie = "a=b; ".repeat(3000);
+    let cookie = format!("{}a=b", "a=b; ".repeat(3000));
     let cases: [Vec<(&'static str, String)>; 4] = [
         (0..101).map(|_| ("x-many", "a".to_owned())).collect(),
         vec![("x-long", line)],
@@ -379,6 +405,7 @@ async fn b6_heads_that_are_too_large() {
     assert_eq!(seen(&gateway), Vec::<String>::new());
     still_serves(&gateway).await;
     gateway.finish().await;
+    crate::corpus::count("B6", 4);
 }
 
 #[tokio::test]
@@ -399,6 +426,7 @@ async fn c8_a_window_of_zero_does_not_hold_a_reply_for_ever() {
     }
     still_serves(&gateway).await;
     gateway.finish().await;
+    crate::corpus::count("C8", 1);
 }
 
 #[tokio::test]
@@ -423,6 +451,7 @@ async fn c9_heads_and_prefaces_that_never_end() {
     while client.next().await.is_some() {}
     still_serves(&gateway).await;
     gateway.finish().await;
+    crate::corpus::count("C9", 3);
 }
 
 #[tokio::test]
@@ -443,6 +472,7 @@ async fn k5_every_stream_counts() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 5, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 15, "{statuses:?}");
     gateway.finish().await;
+    crate::corpus::count("K5", 20);
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use gateway_testkit::{Database, RawClient, Reply, Socket, TestGateway, TestGatewayBuilder, eventually};
 use gateway_types::Role;
 
+use crate::service_kit::{Instance, get, reply, wiki};
+
 const APP: &str = "/apps/myapp";
 const RESTART: &str = "/apps/myapp/services/web/restart";
 const LOGS: &str = "/apps/myapp/logs";
@@ -66,6 +68,30 @@ async fn k5_a_caller_is_told_how_its_limits_stand() {
     let restarts = gateway.rack.requests().iter().filter(|request| request.target == RESTART).count();
     assert_eq!(restarts, 3, "what was refused did not reach the rack");
     gateway.finish().await;
+    crate::corpus::count("K5", 4);
+}
+
+/// Callers of services are told too; a service that counts for itself says so itself.
+#[tokio::test]
+async fn k5_a_caller_of_a_service_is_told_how_its_limits_stand() {
+    let instance = Instance::start(|seen| match seen.line() {
+        "GET /own" => reply("200 OK", "RateLimit: \"its\";r=1;t=1\r\n", "ok"),
+        _ => reply("200 OK", "", "ok"),
+    })
+    .await;
+    let gateway = limited()
+        .env("REQUESTS_PER_SECOND", "2")
+        .env("REQUEST_BURST", "6")
+        .file(&wiki(&[instance.url()], ""))
+        .start()
+        .await;
+    let told = get(&gateway, "/page").await;
+    assert_eq!(told.header("ratelimit-policy"), Some("\"requests\";q=6;w=3"), "{told:?}");
+    assert_eq!(told.header("ratelimit"), Some("\"requests\";r=5;t=1"));
+    let its = get(&gateway, "/own").await;
+    assert_eq!((its.header("ratelimit"), its.header("ratelimit-policy")), (Some("\"its\";r=1;t=1"), None));
+    gateway.finish().await;
+    crate::corpus::count("K5", 2);
 }
 
 #[tokio::test]
@@ -90,6 +116,7 @@ async fn k5_addresses_are_counted_before_credentials_and_by_what_cannot_be_spoof
     let mut client = RawClient::connect_from(other, gateway.addr()).await;
     assert_eq!(client.ask("GET", APP, gateway.token(Role::Viewer), &[], b"").await.status, 200);
     gateway.finish().await;
+    crate::corpus::count("K5", 30);
 }
 
 #[tokio::test]
@@ -116,6 +143,7 @@ async fn k5_an_ipv6_host_that_rotates_its_addresses_is_one() {
     }
     assert_eq!(counts, [10, 20]);
     gateway.finish().await;
+    crate::corpus::count("K5", 40);
 }
 
 #[tokio::test]
@@ -128,6 +156,7 @@ async fn k5_signing_in_has_its_own_limit() {
     gateway.clock.advance(Duration::from_secs(10));
     assert_eq!(passes(&gateway, "!/auth/login", "", 10).await, 1);
     gateway.finish().await;
+    crate::corpus::count("K5", 1);
 }
 
 #[tokio::test]
@@ -198,4 +227,5 @@ async fn k5_two_instances_share_what_they_count() {
     assert_eq!(ask(&first, "GET", APP, &token).await.status, 429);
     second.finish().await;
     first.finish().await;
+    crate::corpus::count("K5", 1);
 }

@@ -278,3 +278,39 @@ async fn an_event_stream_passes_at_once_and_ends_with_the_callers_right() {
     assert!(!got.ends_with(b"0\r\n\r\n"), "a stream that was cut does not look finished");
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn an_instance_that_is_silent_about_a_socket_is_given_up() {
+    let service = StubRack::start(|mut connection: StubConnection| async move {
+        connection.until_closed().await;
+    })
+    .await;
+    let gateway = TestGateway::builder()
+        .file(&format!(
+            "[[service]]\nname = \"app\"\nhosts = [\"{HOST}\"]\nwebsocket = true\nreply_timeout = \"1s\"\nupstreams = [{{ url = \"{}\" }}]\n",
+            service.url()
+        ))
+        .start()
+        .await;
+    let Err(refused) = open(&gateway, gateway.token(Role::Admin), "").await else {
+        panic!("a silent instance opened a socket");
+    };
+    assert_eq!(refused.status, 504, "{}", refused.text());
+    gateway.finish().await;
+}
+
+/// RFC 6455, section 4.2.1.
+#[tokio::test]
+async fn a_socket_is_asked_for_in_any_case() {
+    let service = echo().await;
+    let gateway = gateway(&service).await;
+    let asked = upgrade(gateway.token(Role::Admin), "").replace("Upgrade: websocket", "Upgrade: WebSocket");
+    let mut client = RawClient::connect(gateway.addr()).await;
+    client.send(asked).await;
+    assert_eq!(client.reply().await.expect("a reply").status, 101);
+    let mut socket = Socket::from(client);
+    let head = String::from_utf8(socket.frame().await.expect("the head").payload).unwrap();
+    assert!(head.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{head}");
+    drop(socket);
+    gateway.finish().await;
+}

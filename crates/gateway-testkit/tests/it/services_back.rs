@@ -56,6 +56,7 @@ async fn b11_a_service_does_not_speak_for_the_host() {
     assert_eq!(reply.header("cache-control"), Some("private, max-age=60"));
     assert_eq!(reply.header("content-security-policy"), None);
     assert_eq!(all(&reply, "request-id").len(), 1);
+    crate::corpus::count("B11", 14);
 }
 
 #[tokio::test]
@@ -90,6 +91,7 @@ async fn i6_redirects_inside_are_rewritten_or_refused() {
         assert!(!reply.text().contains("169.254") && !reply.text().contains("10.9.8.7"), "{}", reply.text());
     }
     gateway.finish().await;
+    crate::corpus::count("I6", 7);
 }
 
 #[tokio::test]

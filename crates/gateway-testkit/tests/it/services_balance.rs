@@ -169,6 +169,7 @@ async fn i5_a_reply_cut_at_each_byte_is_a_problem_and_ends_its_connection() {
     connections.dedup();
     assert_eq!(connections.len(), instance.seen().len(), "none is used twice");
     gateway.finish().await;
+    crate::corpus::count("I5", head + 1);
 }
 
 #[tokio::test]
@@ -206,6 +207,7 @@ async fn i5_what_is_no_http_is_a_problem_and_ends_its_connection() {
         assert_ne!(instance.seen().last().unwrap().connection, bad, "{path}");
     }
     gateway.finish().await;
+    crate::corpus::count("I5", 6);
 }
 
 #[tokio::test]
@@ -226,6 +228,7 @@ async fn i5_a_hang_ends_at_the_declared_time_and_a_huge_body_streams() {
     assert_eq!(get(&gateway, "/huge").await.body.len(), 20 * 1024 * 1024);
     assert_eq!(instance.seen().iter().filter(|seen| seen.line() == "GET /hang").count(), 1, "not repeated");
     gateway.finish().await;
+    crate::corpus::count("I5", 2);
 }
 
 #[tokio::test]
@@ -238,6 +241,7 @@ async fn i5_nobody_there_is_a_problem_that_says_which_service() {
     assert_eq!(reply.status, 502);
     assert!(reply.text().contains("wiki") && !reply.text().contains(&url[7..]), "{}", reply.text());
     gateway.finish().await;
+    crate::corpus::count("I5", 1);
 }
 
 #[tokio::test]

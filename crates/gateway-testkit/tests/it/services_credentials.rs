@@ -118,6 +118,12 @@ async fn a_client_cannot_send_the_credentials_header_itself() {
     .await;
     assert_eq!(ask(&gateway, "GET", "/page", "X-Api-Key: eve\r\n", "").await.status, 200);
     assert_eq!(instance.only().headers("x-api-key"), [CANARY]);
+    // What a CGI-like server would read as the same header does not stand beside it.
+    for spelling in ["X.Api.Key", "X.Api-Key", "x-api.key"] {
+        assert_eq!(ask(&gateway, "GET", "/page", &format!("{spelling}: eve\r\n"), "").await.status, 200);
+        let seen = instance.seen().pop().unwrap();
+        assert_eq!((seen.headers("x-api-key"), seen.header(spelling)), (vec![CANARY], None), "{spelling}");
+    }
     gateway.finish().await;
 }
 
@@ -282,6 +288,9 @@ async fn a_refused_token_is_renewed_once() {
         assert_eq!(reply.status, 502, "{}", reply.text());
     }
     assert_eq!(count.load(Ordering::Relaxed), 2, "a token that was just renewed is not renewed again");
+    gateway.clock.advance(Duration::from_secs(61));
+    assert_eq!(get(&gateway, "/never").await.status, 502);
+    assert_eq!(count.load(Ordering::Relaxed), 3, "after a minute it may have been revoked");
     gateway.finish().await;
 }
 

@@ -67,6 +67,7 @@ async fn c9_many_slow_clients_do_not_slow_others() {
     let median = median_of_good_requests(&gateway).await;
     println!("c9: {} slow clients, median of others {median:?}", slow.len());
     assert!(median < Duration::from_millis(50), "{median:?}");
+    crate::corpus::count("C9", slow.len());
     drop(slow);
     gateway.finish().await;
 }
@@ -100,6 +101,7 @@ async fn c9_a_head_that_does_not_end_is_refused_in_words() {
     };
     assert!(ended >= Duration::from_millis(900), "{ended:?}");
     gateway.finish().await;
+    crate::corpus::count("C9", 1);
 }
 
 #[tokio::test]
@@ -119,6 +121,7 @@ async fn c9_a_connection_on_which_nothing_is_asked_is_closed() {
         began.elapsed()
     );
     gateway.finish().await;
+    crate::corpus::count("C9", 1);
 }
 
 #[tokio::test]
@@ -143,6 +146,7 @@ async fn c9_a_body_that_does_not_come_is_refused() {
         assert!(client.is_closed().await, "{line}");
     }
     gateway.finish().await;
+    crate::corpus::count("C9", 1);
 }
 
 #[tokio::test]
@@ -175,4 +179,5 @@ async fn c9_a_client_that_does_not_read_is_given_up() {
     assert_eq!(event.source_ip, Some(IpAddr::V4(source)));
     drop(client);
     gateway.finish().await;
+    crate::corpus::count("C9", 1);
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that do no I/O and await nothing.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "gateway-types",
     "gateway-framing",
     "gateway-convox",
@@ -17,6 +17,7 @@ const PURE: [&str; 9] = [
     "gateway-approvals",
     "gateway-config",
     "gateway-identity",
+    "gateway-pki",
 ];
 
 /// What a pure crate must not depend on, also through others.

@@ -2,7 +2,7 @@
 
 mod acme;
 mod authority;
-mod client;
+pub(crate) mod client;
 mod client_certificates;
 mod files;
 mod handshakes;
@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 /// The name of the gateways under test.
-const NAME: &str = "gateway.example.test";
+pub(crate) const NAME: &str = "gateway.example.test";
 
 /// An authority, and certificates that it signed.
 struct Authority {
@@ -46,13 +46,13 @@ impl Authority {
 }
 
 /// Certificate files of a gateway.
-struct Place {
+pub(crate) struct Place {
     directory: TempDir,
     authority: Authority,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: TempDir::new().unwrap(), authority: Authority::new() }
     }
 
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// Writes a new certificate for these names as `file.pem` and `file.key`; its PEM.
-    fn write(&self, file: &str, names: &[&str]) -> String {
+    pub(crate) fn write(&self, file: &str, names: &[&str]) -> String {
         let (chain, key) = self.authority.issue(names);
         put(&self.path(&format!("{file}.pem")), &chain);
         put(&self.path(&format!("{file}.key")), &key);
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// A gateway with these files, the first the default.
-    fn gateway(&self, files: &[&str]) -> TestGatewayBuilder {
+    pub(crate) fn gateway(&self, files: &[&str]) -> TestGatewayBuilder {
         let paths = |extension: &str| {
             let paths =
                 files.iter().map(|file| self.path(&format!("{file}.{extension}")).display().to_string());
@@ -82,7 +82,7 @@ impl Place {
             .env("DOMAIN", NAME)
     }
 
-    fn client(&self) -> client::ClientOptions {
+    pub(crate) fn client(&self) -> client::ClientOptions {
         client::ClientOptions::trusting(&self.authority.certificate)
     }
 }

@@ -69,6 +69,9 @@ pub struct Approval {
     /// What a promote would do, for whoever has to approve. Only in the answer to one that still can happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<ApprovalImpact>,
+    /// What others say of the commit, and what became of telling them about the deploy. Only in the answer to one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<ApprovalFinding>,
     /// What stands in the way of approving it now, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
@@ -100,6 +103,22 @@ pub struct ApprovalSignature {
     /// Why it does not count, when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+}
+
+/// What others say of the commit, or what became of telling them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalFinding {
+    /// What it is about: a demand that GitHub was asked about, or something that somebody was told.
+    pub what: String,
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// What was found.
+    pub said: String,
+    /// Where people see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When.
+    pub found: String,
 }
 
 /// A key of the environment that differs from the release that runs.

@@ -149,9 +149,8 @@ pub struct AuditEntry {
     pub leaf: String,
     /// Their hash as it is stored, in hexadecimal: SHA-256 over a zero byte and the leaf.
     pub leaf_hash: String,
-    /// That it is in the log; absent in logs of more than 65,536 entries, whose export proves the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inclusion: Option<Inclusion>,
+    /// That it is in the log.
+    pub inclusion: Inclusion,
 }
 
 /// How an export is written.

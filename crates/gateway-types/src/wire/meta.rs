@@ -44,6 +44,8 @@ pub struct Discovery {
     pub checkpoint: String,
     /// The key that signs the checkpoints, as a signed note's verifier.
     pub checkpoint_key: String,
+    /// Every key that signs or signed them, each handed over by the one before.
+    pub log_keys: String,
     /// Where to sign in.
     pub auth: AuthPaths,
     /// How to connect.

@@ -8,7 +8,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_approvals::state::State;
 use gateway_store::ApprovalFilter;
 use gateway_types::wire::approvals::{
-    Approval, ApprovalEnvironment, ApprovalManifest, ApprovalSignature, SignApproval,
+    Approval, ApprovalEnvironment, ApprovalFinding, ApprovalManifest, ApprovalSignature, SignApproval,
 };
 use gateway_types::{ApprovalId, Layer, Problem, ProblemKind, Resource, Timestamp};
 
@@ -83,6 +83,7 @@ struct ApprovalPage {
     processes: Vec<(String, u32)>,
     /// New and gone images, one a line.
     differences: String,
+    findings: Vec<FindingRow>,
     signatures: Vec<Signature>,
     offers: Offers,
     commands: (String, String),
@@ -98,6 +99,16 @@ struct Manifest {
     path: String,
     sha256: String,
     fault: String,
+}
+
+/// What others say of the commit.
+struct FindingRow {
+    what: String,
+    verdict: &'static str,
+    tone: &'static str,
+    said: String,
+    url: Option<String>,
+    found: Option<Timestamp>,
 }
 
 struct Signature {
@@ -265,6 +276,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         images,
         processes: impact.processes.into_iter().collect(),
         differences: impact.manifest.join("\n"),
+        findings: findings(&one),
         signatures,
         offers: offers(web, request, &one),
         commands: (
@@ -273,6 +285,19 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         ),
         one,
     })
+}
+
+fn findings(one: &Approval) -> Vec<FindingRow> {
+    let row = |finding: &ApprovalFinding| FindingRow {
+        what: finding.what.clone(),
+        verdict: if finding.good { "yes" } else { "no" },
+        tone: if finding.good { "ok" } else { "bad" },
+        said: finding.said.clone(),
+        // Others wrote it: nothing but a page is ever a link.
+        url: finding.url.clone().filter(|url| url.starts_with("https://") || url.starts_with("http://")),
+        found: Timestamp::parse_rfc3339(&finding.found),
+    };
+    one.findings.iter().map(row).collect()
 }
 
 fn environment(one: &Approval) -> Vec<Key> {

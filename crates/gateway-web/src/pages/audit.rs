@@ -159,7 +159,7 @@ struct EventPage {
     event: EventView,
     intent: Option<u64>,
     leaf_hash: String,
-    inclusion: Option<Inclusion>,
+    inclusion: Inclusion,
     previous: Option<u64>,
     following: Option<u64>,
 }
@@ -176,9 +176,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         event: EventView::new(index, &event, &policy),
         leaf_hash: hash.to_hex(),
         previous: index.checked_sub(1),
-        following: index
-            .checked_add(1)
-            .filter(|next| inclusion.as_ref().is_none_or(|tree| *next < tree.size)),
+        following: index.checked_add(1).filter(|next| *next < inclusion.size),
         inclusion,
     })
 }

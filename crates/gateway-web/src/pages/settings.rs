@@ -93,13 +93,15 @@ impl ValueForm {
                     "none".to_owned()
                 }
                 SettingValue::Images(ref images) if images.is_empty() => "any".to_owned(),
+                SettingValue::Text(ref text) if text.is_empty() => "none".to_owned(),
                 SettingValue::Duration(_)
                 | SettingValue::Number(_)
                 | SettingValue::TimeZone(_)
                 | SettingValue::Labels(_)
                 | SettingValue::Word(_)
                 | SettingValue::Images(_)
-                | SettingValue::KeyPatterns(_) => value,
+                | SettingValue::KeyPatterns(_)
+                | SettingValue::Text(_) => value,
             },
         }
     }
@@ -177,18 +179,23 @@ fn card(shown: &Shown, of_app: &[Shown], app: &str) -> SettingCard {
                 "none".to_owned()
             }
             SettingValue::Images(images) if images.is_empty() => "any".to_owned(),
+            SettingValue::Text(text) if text.is_empty() => "none".to_owned(),
             other @ (SettingValue::Duration(_)
             | SettingValue::Number(_)
             | SettingValue::TimeZone(_)
             | SettingValue::Labels(_)
             | SettingValue::Word(_)
             | SettingValue::Images(_)
-            | SettingValue::KeyPatterns(_)) => other.to_string(),
+            | SettingValue::KeyPatterns(_)
+            | SettingValue::Text(_)) => other.to_string(),
         },
         is_switch: matches!(key.default_value(), SettingValue::Switch(_)),
         is_required: !matches!(
             key.default_value(),
-            SettingValue::Labels(_) | SettingValue::Images(_) | SettingValue::KeyPatterns(_)
+            SettingValue::Labels(_)
+                | SettingValue::Images(_)
+                | SettingValue::KeyPatterns(_)
+                | SettingValue::Text(_)
         ),
         for_apps: key.scope() == SettingScope::GatewayOrApp,
         values,

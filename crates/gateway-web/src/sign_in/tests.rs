@@ -85,7 +85,9 @@ async fn gateway(names: &[&str]) -> Sample {
         notices: app.notices.clone(),
         health: app.health.clone(),
         networks: app.networks.clone(),
+        zone: Arc::default(),
         rack: Arc::new(gateway_app::approvals::EmptyRack),
+        integrations: Default::default(),
     });
     sample.web = Web::new(app.clone());
     sample.app = app;

@@ -12,3 +12,4 @@ mod login;
 mod machines;
 mod selfcheck;
 mod tunnel;
+mod witness;

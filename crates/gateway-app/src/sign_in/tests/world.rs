@@ -214,7 +214,9 @@ impl World {
             notices: Arc::clone(&told) as Arc<dyn Notices>,
             health: Arc::new(Health::new()),
             networks: Default::default(),
+            zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
+            integrations: Default::default(),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }
     }

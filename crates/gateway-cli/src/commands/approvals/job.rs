@@ -80,6 +80,7 @@ fn of_github(read: &impl Fn(&'static str) -> Option<String>) -> Job {
             ("ci", Some("github".to_owned())),
             ("repository", repository),
             ("workflow", read("GITHUB_WORKFLOW")),
+            ("run_id", read("GITHUB_RUN_ID")),
             ("run", below(read("GITHUB_RUN_ID").map(|run| format!("actions/runs/{run}")))),
             ("actor", read("GITHUB_ACTOR")),
         ]),
@@ -121,6 +122,7 @@ fn of_circleci(read: &impl Fn(&'static str) -> Option<String>) -> Job {
         metadata: texts([
             ("ci", Some("circleci".to_owned())),
             ("repository", repository),
+            ("workflow_id", read("CIRCLE_WORKFLOW_ID")),
             ("run", read("CIRCLE_BUILD_URL")),
             ("actor", read("CIRCLE_USERNAME")),
         ]),
@@ -185,6 +187,7 @@ mod tests {
                 ("link", "https://github.com/acme/shop/commit/0123456789abcdef0123456789abcdef01234567"),
                 ("repository", "acme/shop"),
                 ("run", "https://github.com/acme/shop/actions/runs/7"),
+                ("run_id", "7"),
                 ("workflow", "Deploy"),
             ],
         );
@@ -217,6 +220,7 @@ mod tests {
                 ("CIRCLE_PROJECT_USERNAME", "acme"),
                 ("CIRCLE_PROJECT_REPONAME", "shop"),
                 ("CIRCLE_PULL_REQUEST", ""),
+                ("CIRCLE_WORKFLOW_ID", "w-7"),
             ],
             "main",
             None,
@@ -225,6 +229,7 @@ mod tests {
                 ("ci", "circleci"),
                 ("repository", "acme/shop"),
                 ("run", "https://circleci.example/7"),
+                ("workflow_id", "w-7"),
             ],
         );
     }

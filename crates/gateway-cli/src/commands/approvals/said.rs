@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gateway_client::text::one_line;
 use gateway_types::wire::approvals::{
-    Approval, ApprovalArtefact, ApprovalEnvironment, ApprovalImpact, ApprovalSignature,
+    Approval, ApprovalArtefact, ApprovalEnvironment, ApprovalFinding, ApprovalImpact, ApprovalSignature,
 };
 
 use super::minute;
@@ -101,6 +101,9 @@ pub(super) fn approved(one: &Approval) -> String {
     for command in &one.commands {
         lines.line("command", command);
     }
+    for finding in &one.findings {
+        lines.line(if finding.good { "shown" } else { "not shown" }, &found(finding));
+    }
     if let Some(found) = &one.impact {
         impact(&mut lines, found);
     }
@@ -122,6 +125,12 @@ fn environment(lines: &mut Lines, changes: &[ApprovalEnvironment]) {
     for change in changes {
         lines.line("env", &format!("{} {}", change.key, change.change));
     }
+}
+
+/// What others say of the commit.
+fn found(finding: &ApprovalFinding) -> String {
+    let place = finding.url.as_deref().map(|url| format!(" ({url})")).unwrap_or_default();
+    format!("{}: {}{place}", finding.what, finding.said)
 }
 
 fn artefact(lines: &mut Lines, archive: &ApprovalArtefact) {

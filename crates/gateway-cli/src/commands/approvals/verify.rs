@@ -83,7 +83,7 @@ pub(super) fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit
         signatures: report.signatures.iter().map(shown).collect(),
         statement: report.statement.as_ref(),
     };
-    context.output.answer(&answer, || text(context, &answer))?;
+    context.output.answer(&answer, || text(context, &answer, arguments.accept_codes))?;
     Ok(if answer.verified { ExitCode::SUCCESS } else { Exit::Refused.code() })
 }
 
@@ -146,7 +146,7 @@ fn shown(checked: &Checked) -> Shown<'_> {
     }
 }
 
-fn text(context: &Context, answer: &Answer<'_>) -> String {
+fn text(context: &Context, answer: &Answer<'_>, accept_codes: bool) -> String {
     let mut lines = Lines::default();
     lines.line("approval", answer.approval);
     lines.line("gateway", answer.gateway);
@@ -165,7 +165,14 @@ fn text(context: &Context, answer: &Answer<'_>) -> String {
     } else {
         context.output.toned(Tone::Bad, "not verified")
     };
-    format!("{word}: {} of {} people's passkeys signed\n{lines}", answer.signed, answer.quorum)
+    let (signed, approved, quorum) = (answer.signed, answer.approved, answer.quorum);
+    if accept_codes {
+        format!(
+            "{word}: {approved} of {quorum} people approved, {signed} of them with a passkey's signature\n{lines}"
+        )
+    } else {
+        format!("{word}: {signed} of {quorum} people's passkeys signed\n{lines}")
+    }
 }
 
 /// What was signed.

@@ -76,6 +76,7 @@ fn m3_a_session_of_this_machine_is_used_and_never_an_argument() {
         kept: Some(kept),
         ca_file: None,
         checkpoint: None,
+        promises: Vec::new(),
     };
     racks.change(|book| book.put(rack)).unwrap();
     let (target, token) = target_and_token(&context, &arguments(None, None)).unwrap();

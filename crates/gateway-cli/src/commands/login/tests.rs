@@ -13,6 +13,7 @@ fn book(name: &str, url: &str) -> Book {
         kept: None,
         ca_file: None,
         checkpoint: None,
+        promises: Vec::new(),
     })
     .unwrap();
     book

@@ -76,7 +76,7 @@ pub(crate) async fn open(
     if let Some(protocol) = protocol {
         reply.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    plane.sockets.spawn(run(socket, upstream, Manners::Service, standing, outcome));
+    plane.sockets.spawn(run(socket, upstream, Manners::Service, standing, outcome, None));
     ControlFlow::Continue(reply)
 }
 

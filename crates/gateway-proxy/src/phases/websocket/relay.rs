@@ -1,6 +1,8 @@
 //! The relay of one open socket, to the rack or to a service. Payloads pass as they are; only frame heads
 //! are read, so that what the gateway adds lands between frames.
 
+mod listening;
+
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
@@ -13,6 +15,9 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep_unti
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::standing::{Loss, Standing};
 use crate::reply::denial_frames;
+use crate::sessions::Tap;
+
+use listening::Listening;
 
 /// How much is read at once.
 const READ_BYTES: usize = 32 * 1024;
@@ -101,6 +106,7 @@ pub(in crate::phases) async fn relay<C, R>(
     manners: Manners,
     standing: Standing,
     outcome: &mut OutcomeGuard,
+    tap: &Tap,
 ) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -113,7 +119,7 @@ where
     let up = async {
         let mut told = stop.subscribe();
         tokio::select! {
-            reason = pump_up(client_read, rack_write, manners, &counter) => drop(stop.send_replace(Some(reason))),
+            reason = pump_up(client_read, rack_write, manners, &counter, tap) => drop(stop.send_replace(Some(reason))),
             _reason = ending(&mut told) => {}
         }
         std::future::pending::<()>().await;
@@ -123,7 +129,7 @@ where
         stop.send_replace(Some(Stop::Withdrawn(loss)));
         std::future::pending::<()>().await;
     };
-    let down = Down::new(client_write, manners, outcome, stopped).run(rack_read);
+    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read);
     tokio::select! {
         end = down => end,
         () = up => End::Failed,
@@ -137,8 +143,10 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     mut rack: WriteHalf<W>,
     manners: Manners,
     counter: &std::sync::atomic::AtomicU64,
+    tap: &Tap,
 ) -> Stop {
     let mut closed = false;
+    let mut typed = tap.takes_input().then(Listening::default);
     let mut scanner = FrameScanner::new(Sender::Client, FRAME_LIMIT_BYTES);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
@@ -150,7 +158,13 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
         }
         let (complete, broken) = scan(&mut scanner, &buffer, |piece| {
             closed |= matches!(piece, Piece::Head(FrameHead { opcode: Opcode::Close, .. }));
+            if let Some(typed) = &mut typed {
+                typed.piece(piece);
+            }
         });
+        if let Some(typed) = &mut typed {
+            tap.input(typed.heard()).await;
+        }
         let pass = buffer.get(..complete).unwrap_or_default();
         if rack.write_all(pass).await.is_err() || rack.flush().await.is_err() {
             return Stop::RackGone;
@@ -332,6 +346,9 @@ struct Down<'a, W> {
     seen: Seen,
     /// What of it went out.
     sent: Position,
+    tap: &'a Tap,
+    /// There when the tap wants what is shown.
+    shown: Option<Listening>,
 }
 
 impl<'a, W: AsyncWrite> Down<'a, W> {
@@ -340,10 +357,12 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         manners: Manners,
         outcome: &'a mut OutcomeGuard,
         stopped: watch::Receiver<Option<Stop>>,
+        tap: &'a Tap,
     ) -> Self {
         let scanner = FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES);
         let seen = Seen::of(manners);
-        Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default() }
+        let shown = tap.takes_output().then(Listening::default);
+        Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default(), tap, shown }
     }
 
     async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
@@ -385,8 +404,23 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             }
             let seen = &mut self.seen;
             let fresh = buffer.get(scanned..).unwrap_or_default();
-            let (good, broken) = scan(&mut self.scanner, fresh, |piece| seen.piece(piece));
+            let shown = &mut self.shown;
+            let (good, broken) = scan(&mut self.scanner, fresh, |piece| {
+                seen.piece(piece);
+                if let Some(shown) = shown {
+                    shown.piece(piece);
+                }
+            });
             scanned += good;
+            if let Some(shown) = &mut self.shown {
+                // Before the client gets it. A writer that is slow must not keep a session open that has to end.
+                let heard = shown.heard();
+                tokio::select! {
+                    biased;
+                    () = self.tap.output(heard) => {}
+                    reason = ending(&mut stopped) => return self.stop(reason).await,
+                }
+            }
             if matches!(self.seen.first, FirstMessage::SessionBlob) {
                 return self
                     .end_with_reason("the rack offered a session that would bypass the gateway", End::Failed)

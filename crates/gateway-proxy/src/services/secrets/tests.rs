@@ -63,3 +63,28 @@ async fn a_token_in_a_file_is_renewed_by_whoever_writes_it() {
     reader.renew().await;
     assert!(vault.seen.lock().unwrap().is_empty());
 }
+
+const FIRST: &str = "{\"data\":{\"data\":{\"password\":\"first-secret\"}}}";
+const SECOND: &str = "{\"data\":{\"data\":{\"password\":\"second-secret\"}}}";
+
+#[tokio::test]
+async fn a_refused_secret_holds_while_vault_is_away_and_is_asked_for_once_a_minute() {
+    let token = VaultToken::Value(Secret::new("t".to_owned()));
+    let (reader, vault) = reader(token, &[(200, FIRST), (503, "{}"), (200, SECOND)]);
+    let asked = || vault.seen.lock().unwrap().len();
+    let reference = SecretRef::parse("vault:secret/apps/wiki#password").unwrap();
+    let read = || async { reader.read(&reference).await.unwrap().expose().to_owned() };
+    assert_eq!(read().await, "first-secret");
+    assert!(reader.again(&reference).await.is_none(), "Vault is away");
+    assert_eq!((read().await.as_str(), asked()), ("first-secret", 2), "what it said last holds");
+    for _ in 0..5 {
+        assert!(reader.again(&reference).await.is_none());
+    }
+    assert_eq!(asked(), 2, "not asked for each refusal");
+    *reader.asked_again.lock().unwrap().get_mut(&reference).unwrap() -= VAULT_FRESH;
+    let now = reader.again(&reference).await.expect("Vault is back");
+    assert_eq!(
+        (now.expose().as_str(), read().await.as_str(), asked()),
+        ("second-secret", "second-secret", 3)
+    );
+}

@@ -104,7 +104,7 @@ async fn c4_what_an_answer_leaves_behind_is_nobodys_answer() {
             gateway.finish().await;
         }
     }
-    println!("C4 answers: {} cases", POISONED_ANSWERS.len() * 2);
+    crate::corpus::count("C4 answers", POISONED_ANSWERS.len() * 2);
 }
 
 /// A rack that breaks off in the middle: what is read here is a 502, what is streamed is visibly cut short.

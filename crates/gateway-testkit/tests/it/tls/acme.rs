@@ -171,7 +171,7 @@ async fn what_goes_wrong_is_said_and_tried_again() {
         })
         .await
     };
-    let note = problem("refused the update").await;
+    let note = problem("refused with").await;
     assert!(note.contains("there is no certificate yet") && note.contains("it is tried again at"), "{note}");
     let attempts = gateway.store().certificates().attempts().await.unwrap();
     assert_eq!((attempts.len(), attempts[0].failures), (1, 1));

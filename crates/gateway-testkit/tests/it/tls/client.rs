@@ -25,18 +25,18 @@ use tokio_rustls::client::TlsStream;
 
 /// How a client connects.
 #[derive(Clone)]
-pub(super) struct ClientOptions {
-    pub(super) roots: RootCertStore,
-    pub(super) versions: Vec<&'static SupportedProtocolVersion>,
-    pub(super) provider: Arc<CryptoProvider>,
-    pub(super) certificate: Option<Arc<dyn ResolvesClientCert>>,
-    pub(super) protocols: Vec<Vec<u8>>,
+pub(crate) struct ClientOptions {
+    pub(crate) roots: RootCertStore,
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) certificate: Option<Arc<dyn ResolvesClientCert>>,
+    pub(crate) protocols: Vec<Vec<u8>>,
     /// Takes any certificate.
-    pub(super) gullible: bool,
+    pub(crate) gullible: bool,
 }
 
 impl ClientOptions {
-    pub(super) fn trusting(authority: &CertificateDer<'static>) -> Self {
+    pub(crate) fn trusting(authority: &CertificateDer<'static>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone()).unwrap();
         Self {
@@ -49,7 +49,7 @@ impl ClientOptions {
         }
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&self.versions)
             .unwrap();
@@ -70,25 +70,25 @@ impl ClientOptions {
 
 /// What a gateway replied.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 /// What a handshake came to.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Met {
-    pub(super) version: ProtocolVersion,
-    pub(super) group: Option<String>,
-    pub(super) kind: HandshakeKind,
-    pub(super) leaf: CertificateDer<'static>,
+pub(crate) struct Met {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) group: Option<String>,
+    pub(crate) kind: HandshakeKind,
+    pub(crate) leaf: CertificateDer<'static>,
 }
 
 /// A connection.
-pub(super) struct Line {
+pub(crate) struct Line {
     sender: http1::SendRequest<Full<Bytes>>,
-    pub(super) met: Met,
+    pub(crate) met: Met,
     name: String,
     task: JoinHandle<()>,
 }
@@ -100,7 +100,7 @@ impl Drop for Line {
 }
 
 /// Does the handshake.
-pub(super) async fn handshake(
+pub(crate) async fn handshake(
     config: &Arc<ClientConfig>,
     addr: SocketAddr,
     name: &str,
@@ -112,7 +112,7 @@ pub(super) async fn handshake(
 }
 
 impl Line {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         config: &Arc<ClientConfig>,
         addr: SocketAddr,
         name: &str,
@@ -133,13 +133,13 @@ impl Line {
     }
 
     /// Asks the rack for its apps.
-    pub(super) async fn apps(&mut self, token: &str) -> Result<Answer, hyper::Error> {
+    pub(crate) async fn apps(&mut self, token: &str) -> Result<Answer, hyper::Error> {
         let headers: &[(&str, &str)] =
             if token.is_empty() { &[] } else { &[("authorization", &format!("Bearer {token}"))] };
         self.ask("GET", "/api/v1/rack-proxy/apps", headers, "").await
     }
 
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         method: &str,
         path: &str,
@@ -151,7 +151,7 @@ impl Line {
     }
 
     /// Asks a server of another name.
-    pub(super) async fn ask_as(
+    pub(crate) async fn ask_as(
         &mut self,
         host: &str,
         method: &str,
@@ -160,7 +160,7 @@ impl Line {
         self.ask_at(host, method, path, &[], "").await
     }
 
-    pub(super) async fn ask_at(
+    pub(crate) async fn ask_at(
         &mut self,
         host: &str,
         method: &str,
@@ -182,7 +182,7 @@ impl Line {
 }
 
 /// One request on a connection of its own.
-pub(super) async fn once(
+pub(crate) async fn once(
     config: &Arc<ClientConfig>,
     addr: SocketAddr,
     name: &str,
@@ -192,7 +192,7 @@ pub(super) async fn once(
     line.apps(token).await.map_err(|error| error.to_string())
 }
 
-pub(super) fn basic(token: &str) -> String {
+pub(crate) fn basic(token: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("convox:{token}")))
 }
 

@@ -60,4 +60,5 @@ async fn b8_a_connection_is_for_the_host_of_its_handshake() {
     drop(sender);
     connection.abort();
     gateway.finish().await;
+    crate::corpus::count("B8", 3);
 }

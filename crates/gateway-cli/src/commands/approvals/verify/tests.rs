@@ -117,6 +117,10 @@ fn the_text_steers_no_terminal() {
     assert!(text.starts_with("not verified: 0 of 1 people's passkeys signed\n"), "{text}");
     assert!(text.contains("env       A\u{fffd} removed\n") && !text.contains('\u{1b}'), "{text:?}");
     assert!(text.contains("by        ann approved with a one-time code"), "{text}");
+    run(&context, &VerifyArguments { accept_codes: true, ..arguments(&file) }).unwrap();
+    let text = WRITTEN.take();
+    let said = "verified: 1 of 1 people approved, 0 of them with a passkey's signature\n";
+    assert!(text.starts_with(said), "{text}");
 }
 
 #[test]

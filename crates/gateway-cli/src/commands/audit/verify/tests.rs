@@ -34,9 +34,11 @@ impl Place {
         let Command::Audit(arguments) = arguments.command else { panic!("audit") };
         match &arguments.command {
             AuditCommand::Verify(arguments) => super::run(&context, arguments).await,
-            AuditCommand::Export(_) | AuditCommand::Tail(_) => {
-                audit::run(&context, arguments).await.map(drop)
-            }
+            AuditCommand::Export(_)
+            | AuditCommand::Tail(_)
+            | AuditCommand::Search(_)
+            | AuditCommand::Show(_)
+            | AuditCommand::Prove(_) => audit::run(&context, arguments).await.map(drop),
         }
     }
 }

@@ -1,0 +1,94 @@
+//! Who else is asked about deploys, and told of them.
+
+use gateway_types::Secret;
+use url::Url;
+
+use crate::config::{CircleCi, GitHub, GitHubAccess, Integrations};
+use crate::fault::FaultKind;
+use crate::keys::{self, Key};
+use crate::resolver::Resolver;
+
+pub(crate) fn integrations(resolver: &mut Resolver<'_>) -> Option<Integrations> {
+    let github = github(resolver);
+    let circleci = circleci(resolver);
+    Some(Integrations { github: github?, circleci: circleci? })
+}
+
+fn github(resolver: &mut Resolver<'_>) -> Option<Option<GitHub>> {
+    let token = resolver.secret(&keys::GITHUB_TOKEN);
+    let api = resolver.one(&keys::GITHUB_API_URL, address);
+    let id = resolver.optional(&keys::GITHUB_APP_ID, number);
+    let installation = resolver.optional(&keys::GITHUB_APP_INSTALLATION, number);
+    let key = resolver.secret(&keys::GITHUB_APP_PRIVATE_KEY);
+    let (token, api, id, installation, key) = (token?, api?, id?, installation?, key?);
+    let access = match (token, id, installation, key) {
+        (None, None, None, None) => return Some(None),
+        (Some(token), None, None, None) => {
+            GitHubAccess::Token(one_line(resolver, &keys::GITHUB_TOKEN, token)?)
+        }
+        (None, Some(id), Some(installation), Some(key)) => GitHubAccess::App { id, installation, key },
+        (Some(_), ..) => {
+            let other = keys::GITHUB_APP_ID.label();
+            return fault(resolver, &keys::GITHUB_TOKEN, FaultKind::Conflict { other });
+        }
+        (None, None, _, _) => {
+            return incomplete(resolver, &keys::GITHUB_APP_PRIVATE_KEY, &keys::GITHUB_APP_ID);
+        }
+        (None, Some(_), None, _) => {
+            return incomplete(resolver, &keys::GITHUB_APP_ID, &keys::GITHUB_APP_INSTALLATION);
+        }
+        (None, Some(_), Some(_), None) => {
+            return incomplete(resolver, &keys::GITHUB_APP_ID, &keys::GITHUB_APP_PRIVATE_KEY);
+        }
+    };
+    Some(Some(GitHub { api, access }))
+}
+
+fn circleci(resolver: &mut Resolver<'_>) -> Option<Option<CircleCi>> {
+    let token = resolver.secret(&keys::CIRCLECI_TOKEN);
+    let host = resolver.one(&keys::CIRCLECI_URL, address);
+    let (token, host) = (token?, host?);
+    let Some(token) = token else { return Some(None) };
+    Some(Some(CircleCi { host, token: one_line(resolver, &keys::CIRCLECI_TOKEN, token)? }))
+}
+
+fn one_line(resolver: &mut Resolver<'_>, key: &Key, token: Secret<String>) -> Option<Secret<String>> {
+    let is_fine = !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if is_fine {
+        return Some(token);
+    }
+    fault(resolver, key, FaultKind::MalformedSecret { expected: "a token of visible characters" })
+}
+
+fn incomplete<T>(resolver: &mut Resolver<'_>, given: &Key, lacking: &Key) -> Option<T> {
+    fault(resolver, given, FaultKind::Incomplete { other: lacking.label() })
+}
+
+fn fault<T>(resolver: &mut Resolver<'_>, key: &Key, kind: FaultKind) -> Option<T> {
+    let origin = resolver.origin(key);
+    resolver.fault(key, origin, kind);
+    None
+}
+
+fn number(text: &str) -> Result<u64, FaultKind> {
+    text.parse().map_err(|_bad| FaultKind::Malformed {
+        value: text.to_owned(),
+        expected: "the number that GitHub shows for it, such as 12345",
+    })
+}
+
+/// Tokens travel to it, so plain HTTP is for this machine alone.
+fn address(text: &str) -> Result<Url, FaultKind> {
+    let malformed = || FaultKind::Malformed {
+        value: text.to_owned(),
+        expected: "an https address without user name and query, such as https://api.github.com; http only on this machine",
+    };
+    let url = Url::parse(text).map_err(|_bad| malformed())?;
+    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let reachable = url.scheme() == "https" || (url.scheme() == "http" && local);
+    let plain = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if reachable && plain && url.has_host() { Ok(url) } else { Err(malformed()) }
+}

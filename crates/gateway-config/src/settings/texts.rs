@@ -1,0 +1,163 @@
+//! Settings that are texts of a form of their own: repositories, branches, checks, people.
+//!
+//! What a text stands for is read where it is used; here a text that could stand for nothing is refused, so that
+//! whoever writes it is told at once.
+
+use super::{SettingFault, SettingKey, SettingValue};
+use crate::email::canonical_email;
+
+/// The characters of one text.
+const LONGEST_TEXT: usize = 4000;
+
+/// The entries of one list.
+const MOST_ENTRIES: usize = 200;
+
+/// Reads the text of a setting that is one.
+pub(super) fn of_form(key: SettingKey, text: &str) -> Result<SettingValue, SettingFault> {
+    let text = text.trim();
+    let (is_fine, expected): (fn(&str) -> bool, &'static str) = match form(key) {
+        Form::Repository => {
+            (|text| text.is_empty() || is_repository(text), "a repository as owner/name, such as acme/shop")
+        }
+        Form::Branch => (is_branch, "the name of a branch, without refs/heads/"),
+        Form::People => (is_people, "EMAIL=LOGIN separated by commas, such as ann@example.com=ann"),
+        Form::Project => (
+            |text| text.is_empty() || is_project(text),
+            "a project of CircleCI: gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
+        ),
+        Form::Words => (|text| entries(text).count() <= MOST_ENTRIES, "names of visible characters"),
+        Form::Checks => {
+            (is_checks, "names of checks separated by commas, or `*` and -NAME for those that do not count")
+        }
+    };
+    if text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control) && is_fine(text) {
+        Ok(SettingValue::Text(text.to_owned()))
+    } else {
+        Err(SettingFault::NotOfForm { text: text.chars().take(200).collect(), expected })
+    }
+}
+
+enum Form {
+    Repository,
+    Branch,
+    People,
+    Project,
+    Words,
+    Checks,
+}
+
+fn form(key: SettingKey) -> Form {
+    if key == SettingKey::GithubRepository {
+        Form::Repository
+    } else if key == SettingKey::GithubBranch {
+        Form::Branch
+    } else if key == SettingKey::GithubPeople {
+        Form::People
+    } else if key == SettingKey::CircleciProject {
+        Form::Project
+    } else if matches!(key, SettingKey::CircleciJob | SettingKey::GithubEnvironments) {
+        Form::Words
+    } else {
+        Form::Checks
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+fn is_repository(text: &str) -> bool {
+    let is_part = |part: &str| {
+        (1..=100).contains(&part.len())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            && !matches!(part, "." | "..")
+    };
+    text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
+fn is_project(text: &str) -> bool {
+    let rest =
+        ["gh/", "github/", "bb/", "bitbucket/", "circleci/"].iter().find_map(|vcs| text.strip_prefix(vcs));
+    rest.is_some_and(is_repository)
+}
+
+fn is_branch(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || "~^:?*[\\".contains(c);
+    (1..=255).contains(&text.len())
+        && !text.contains(is_odd)
+        && !text.contains("..")
+        && !text.starts_with(['-', '/', '.'])
+        && !text.starts_with("refs/")
+        && !text.ends_with(['/', '.'])
+}
+
+fn is_people(text: &str) -> bool {
+    let is_login = |login: &str| {
+        (1..=100).contains(&login.len())
+            && login.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let is_entry = |entry: &str| {
+        entry.split_once('=').is_some_and(|(email, login)| canonical_email(email).is_ok() && is_login(login))
+    };
+    entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
+}
+
+fn is_checks(text: &str) -> bool {
+    let all = entries(text).any(|entry| entry == "*");
+    // Without `*` there is nothing that an exception could be one of.
+    let is_entry = |entry: &str| entry == "*" || !entry.starts_with('-') || (all && entry.len() > 1);
+    entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SettingKey, SettingValue};
+
+    #[test]
+    fn texts_have_their_form() {
+        let check = |key: SettingKey, text: &str, good: bool| {
+            let parsed = key.parse(text);
+            assert_eq!(parsed.is_ok(), good, "{key:?} {text:?}: {parsed:?}");
+            if good {
+                assert_eq!(parsed, Ok(SettingValue::Text(text.trim().to_owned())));
+            }
+        };
+        check(SettingKey::GithubRepository, "", true);
+        check(SettingKey::GithubRepository, " acme/shop ", true);
+        check(SettingKey::GithubRepository, "acme", false);
+        check(SettingKey::GithubRepository, "acme/shop/x", false);
+        check(SettingKey::GithubRepository, "acme/..", false);
+        check(SettingKey::GithubRepository, "https://github.com/acme/shop", false);
+        check(SettingKey::CircleciProject, "", true);
+        check(SettingKey::CircleciProject, "gh/acme/shop", true);
+        check(SettingKey::CircleciProject, "acme/shop", false);
+        check(SettingKey::CircleciProject, "gh/acme/../x", false);
+        check(SettingKey::CircleciJob, "wait for approval", true);
+        check(SettingKey::CircleciJob, "a\u{7}b", false);
+        check(SettingKey::GithubBranch, "release/1.2", true);
+        for bad in ["", "a b", "refs/heads/main", "-x", "a..b", "a/", "a\u{1b}"] {
+            check(SettingKey::GithubBranch, bad, false);
+        }
+        check(SettingKey::GithubPeople, "", true);
+        check(SettingKey::GithubPeople, "ann@example.com=ann, bo@example.com=bo-x", true);
+        check(SettingKey::GithubPeople, "ann", false);
+        check(SettingKey::GithubPeople, "ann@example.com=", false);
+        check(SettingKey::GithubPeople, "ann@example.com=a b", false);
+        check(SettingKey::GithubChecks, "", true);
+        check(SettingKey::GithubChecks, "*,-wait for approval,unit", true);
+        check(SettingKey::GithubChecks, "ci/build, test (3.1)", true);
+        check(SettingKey::GithubChecks, "-deploy", false);
+        check(SettingKey::GithubChecks, "*,-", false);
+    }
+
+    #[test]
+    fn words_and_numbers_are_the_keys_own() {
+        assert!(SettingKey::GithubPlace.parse("branch_head").is_ok());
+        assert!(SettingKey::GithubPlace.parse("commit").is_err());
+        assert!(SettingKey::ApprovalOrder.parse("branch").is_err());
+        assert!(
+            SettingKey::GithubReviews.parse("0").is_ok() && SettingKey::GithubReviews.parse("6").is_err()
+        );
+        assert!(SettingKey::ApprovalQuorum.parse("0").is_err());
+    }
+}

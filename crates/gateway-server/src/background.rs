@@ -1,0 +1,140 @@
+//! Work that goes on beside requests: each minute, and whenever somebody changed something.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use gateway_app::{App, Operator, approvals, elevations, policies, recordings, reveals, services};
+use gateway_proxy::DataPlane;
+use gateway_store::Store;
+use gateway_tls::Terminator;
+
+use crate::tls::tell_of_handshakes;
+
+type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is done each minute: counts are summed up, what rested is let go, a checkpoint is signed.
+pub(crate) fn minute(
+    plane: Arc<DataPlane>,
+    store: Arc<Store>,
+    terminator: Option<Arc<Terminator>>,
+) -> impl FnMut() -> Work + Send + 'static {
+    let mut before = terminator.as_ref().map(|terminator| terminator.counts()).unwrap_or_default();
+    move || {
+        let (plane, store) = (plane.clone(), store.clone());
+        if let Some(terminator) = &terminator {
+            let now = terminator.counts();
+            tell_of_handshakes(before, now);
+            before = now;
+        }
+        Box::pin(async move {
+            plane.sum_up_refusals();
+            plane.tidy_upstream();
+            plane.tidy_limits().await;
+            plane.tend_services().await;
+            plane.renew_vault_token().await;
+            if let Err(error) = store.audit().checkpoint().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "no checkpoint could be signed");
+            }
+        })
+    }
+}
+
+/// Marks what is over by the clock; whatever it gave, it gives nothing any more in any case.
+pub(crate) fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            let operator = Operator::system(&*app.clock, &*app.entropy);
+            if let Err(error) = elevations::tidy(&app.store, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "elevations that are over were not marked so; they give nothing all the same"
+                );
+            }
+            if let Err(error) = reveals::tidy(&app.store, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "times of reading values that are over were not marked so; they give nothing all the same"
+                );
+            }
+            if let Err(error) = recordings::tidy(&app, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "sessions whose gateway died were not marked so, or old recordings were not deleted"
+                );
+            }
+            if let Err(error) = app.store.zone().tidy().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "members of the zone that are long over were not forgotten"
+                );
+            }
+            if let Err(error) = approvals::tidy(&app, &operator).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "approvals that are over were not marked so; they allow nothing all the same"
+                );
+            }
+        })
+    }
+}
+
+/// Reads settings and policies again. What cannot be read, or does not load, leaves in force what was.
+pub(crate) async fn refresh(app: &App) {
+    if let Err(error) = app.settings.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "settings could not be read again; the last ones hold"
+        );
+    }
+    if let Err(error) = app.entitlements.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "elevations and grants of roles could not be read again; the last ones hold, each until its end"
+        );
+    }
+    if let Err(error) = app.reveal_times.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "who may read values in plaintext could not be read again; the last times hold, each until its end"
+        );
+    }
+    follow_zone(app).await;
+    reload_services(app).await;
+    match policies::reload(app).await {
+        Ok(policies::Reloaded::Unchanged) => {}
+        // Policies that named actions of services that are gone may have gone with them.
+        Ok(policies::Reloaded::Exchanged) => reload_services(app).await,
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the policies in the database are not in force here; the last ones hold"
+        ),
+    }
+}
+
+/// Reads the zone again.
+pub(crate) async fn follow_zone(app: &App) {
+    if let Err(error) = app.zone.reload(&app.store).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the trust zone could not be read again; what was in force stays"
+        );
+    }
+}
+
+/// Keeps the gateway's own leaf in the zone fresh.
+pub(crate) async fn tend_zone(app: &App) {
+    if let Err(error) = app.zone.tend(&app.store, &*app.clock, &*app.entropy).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the gateway's own leaf in the zone could not be renewed; the one before holds until its end"
+        );
+    }
+}
+
+async fn reload_services(app: &App) {
+    if let Err(error) = services::reload(app).await {
+        // What does not go together is logged where it is found.
+        tracing::debug!(error = &error as &dyn std::error::Error, "the services before stay in force");
+    }
+}

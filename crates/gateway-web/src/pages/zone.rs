@@ -1,0 +1,111 @@
+//! The trust zone: authorities, services and members. It is changed by command.
+
+use askama::Template;
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::zone::ZoneError;
+use gateway_app::zone::authority::{self, Shown};
+use gateway_config::duration::format_duration;
+use gateway_types::{Problem, Timestamp};
+
+use crate::page::Frame;
+use crate::{Web, filters, reply};
+
+/// How many members are shown.
+const SHOWN: usize = 100;
+
+#[derive(Template)]
+#[template(path = "zone.html")]
+struct ZonePage {
+    frame: Frame,
+    zone: Option<ZoneView>,
+}
+
+struct ZoneView {
+    domain: String,
+    gateway: String,
+    sequence: u64,
+    leaf_life: String,
+    authorities: Vec<Authority>,
+    services: Vec<Service>,
+    members: Vec<Member>,
+    more: usize,
+}
+
+struct Authority {
+    kind: &'static str,
+    phase: String,
+    tone: &'static str,
+    key: String,
+    expires: Timestamp,
+}
+
+struct Service {
+    name: String,
+    listeners: String,
+    callers: String,
+}
+
+struct Member {
+    service: String,
+    state: &'static str,
+    tone: &'static str,
+    sequence: u64,
+    behind: bool,
+    last_seen: Timestamp,
+    expires: Timestamp,
+    id: String,
+}
+
+/// `GET /app/zone`.
+pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let zone = match authority::show(web.app()).await {
+        Ok(shown) => Some(view(shown, web.app().clock.now())),
+        Err(ZoneError::NoZone) => None,
+        Err(error) => return Err(error.into()),
+    };
+    reply::html(&ZonePage { frame: Frame::of(web, request, "Trust zone"), zone })
+}
+
+fn view(shown: Shown, now: Timestamp) -> ZoneView {
+    let sequence = shown.content.zone.sequence;
+    let authorities = shown.content.authorities.into_iter().map(|one| Authority {
+        kind: if one.root.is_none() { "root" } else { "issuer" },
+        tone: if one.phase == "active" { "good" } else { "" },
+        phase: one.phase,
+        key: one.name,
+        expires: one.expires,
+    });
+    let services = shown.services.into_iter().map(|(kept, checked)| Service {
+        name: kept.name,
+        listeners: checked.listeners_text().join(", "),
+        callers: checked.callers_text().join(", "),
+    });
+    let more = shown.members.len().saturating_sub(SHOWN);
+    let members = shown.members.into_iter().take(SHOWN).map(|one| {
+        let (state, tone) = match (one.banned, one.expires < now) {
+            (Some(_), _) => ("banned", "bad"),
+            (None, true) => ("over", ""),
+            (None, false) => ("live", "good"),
+        };
+        Member {
+            behind: state == "live" && one.seen < sequence,
+            service: one.service,
+            state,
+            tone,
+            sequence: one.seen,
+            last_seen: one.last_seen,
+            expires: one.expires,
+            id: one.id.to_string(),
+        }
+    });
+    ZoneView {
+        domain: shown.domain.to_string(),
+        gateway: shown.domain.gateway().to_string(),
+        sequence,
+        leaf_life: format_duration(shown.content.zone.leaf_life),
+        authorities: authorities.collect(),
+        services: services.collect(),
+        members: members.collect(),
+        more,
+    }
+}
