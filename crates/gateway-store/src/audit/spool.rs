@@ -62,6 +62,16 @@ pub(super) struct Kept {
     pub(super) since: Option<Timestamp>,
 }
 
+impl Drop for Spool {
+    /// Closing the file is not enough, as for the lock beside a database ([`crate::files`]): a child that is just
+    /// being started has the lock too, until its `exec`.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the spool's lock ends with its file");
+        }
+    }
+}
+
 impl Spool {
     /// Opens the first file of the directory that no other process has. What an earlier process left in it is there.
     pub(super) fn open(directory: &Path, gateway: GatewayId) -> Result<Self, StoreError> {
@@ -70,27 +80,48 @@ impl Spool {
             move |source| StoreError::File { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fault(directory))?;
-        for number in 0..MOST_FILES {
-            let path = directory.join(format!("audit-spool-{gateway}.{number}"));
-            let file = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(fault(&path))?;
-            match file.try_lock() {
-                Ok(()) => {
-                    let mut spool =
-                        Self { file, path, count: 0, since: None, size: 0, bytes: 0, position: 0 };
-                    spool.survey().map_err(|source| StoreError::File { path: spool.path.clone(), source })?;
-                    return Ok(spool);
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(source)) => return Err(StoreError::File { path, source }),
+        for path in Self::paths(directory, gateway) {
+            if let Some(spool) = Self::lock(path)? {
+                return Ok(spool);
             }
         }
         Err(StoreError::Locked { path: directory.to_path_buf() })
+    }
+
+    /// Where one gateway's processes keep their events, in the order in which they are tried.
+    fn paths(directory: &Path, gateway: GatewayId) -> impl Iterator<Item = PathBuf> {
+        (0..MOST_FILES).map(move |number| directory.join(format!("audit-spool-{gateway}.{number}")))
+    }
+
+    /// The file as it is, or nothing when another process has it.
+    fn lock(path: PathBuf) -> Result<Option<Self>, StoreError> {
+        let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(source) => return Err(StoreError::File { path, source }),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(StoreError::File { path, source }),
+        }
+        let mut spool = Self { file, path, count: 0, since: None, size: 0, bytes: 0, position: 0 };
+        spool.survey().map_err(|source| StoreError::File { path: spool.path.clone(), source })?;
+        Ok(Some(spool))
+    }
+
+    /// Of an empty spool: a file that a process left which has ended since and was not started again.
+    pub(super) fn left_behind(&self, gateway: GatewayId) -> Result<Option<Self>, StoreError> {
+        let Some(directory) = self.path.parent() else { return Ok(None) };
+        for path in Self::paths(directory, gateway) {
+            let holds = path != self.path && path.metadata().is_ok_and(|file| file.len() > 0);
+            if let Some(left) = holds.then(|| Self::lock(path)).transpose()?.flatten()
+                && !left.is_empty()
+            {
+                return Ok(Some(left));
+            }
+        }
+        Ok(None)
     }
 
     /// How many events are kept.
@@ -254,20 +285,6 @@ mod tests {
         }
     }
 
-    /// Opens the directory's first file, as the process after this one does. A child that another test is just
-    /// starting has the lock of a file dropped here until it becomes its program.
-    fn reopen(place: &Path) -> Spool {
-        for _ in 0..1000 {
-            let spool = Spool::open(place, gateway()).unwrap();
-            if spool.path.extension().is_some_and(|number| number == "0") {
-                return spool;
-            }
-            drop(spool);
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("the first file is still locked");
-    }
-
     #[test]
     fn what_was_kept_comes_back_as_it_was() {
         let place = tempfile::tempdir().unwrap();
@@ -282,7 +299,7 @@ mod tests {
         assert_eq!(all(&mut spool), expected, "once more, when merging failed");
         drop(spool);
         // Another process, after a crash.
-        let mut spool = reopen(place.path());
+        let mut spool = Spool::open(place.path(), gateway()).unwrap();
         assert_eq!(
             spool.kept(),
             Kept { count: 10, since: Some(Timestamp::from_micros(events[0].columns.time)) }
@@ -292,7 +309,7 @@ mod tests {
         spool.clear().unwrap();
         assert!(spool.is_empty() && all(&mut spool).is_empty());
         drop(spool);
-        assert!(reopen(place.path()).is_empty());
+        assert!(Spool::open(place.path(), gateway()).unwrap().is_empty());
     }
 
     #[test]
@@ -303,6 +320,11 @@ mod tests {
         assert_ne!(one.path, two.path);
         one.add(&[&pending(1)], 1).unwrap();
         assert!(two.is_empty());
+        assert!(two.left_behind(gateway()).unwrap().is_none(), "its process lives");
+        let path = one.path.clone();
+        drop(one);
+        let left = two.left_behind(gateway()).unwrap().unwrap();
+        assert_eq!((left.len(), &left.path), (1, &path));
         // Another gateway's events are nobody else's to write.
         let other = "018f0000-0000-7000-8000-000000000002".parse().unwrap();
         assert!(Spool::open(place.path(), other).unwrap().is_empty());
@@ -316,7 +338,7 @@ mod tests {
         spool.file.write_all(b"{\"leaf\":\"AAAA\"}\nnonsense\n").unwrap();
         spool.file.write_all(&[b'x'; 100]).unwrap();
         drop(spool);
-        let mut spool = reopen(place.path());
+        let mut spool = Spool::open(place.path(), gateway()).unwrap();
         assert_eq!(spool.len(), 1);
         assert_eq!(
             all(&mut spool),

@@ -458,9 +458,27 @@ impl Writer {
             self.signing.publish(&stored, due).await.map(|_note| size)
         };
         match published.await {
-            Ok(size) => self.published_size = Some(size),
+            Ok(size) => {
+                self.published_size = Some(size);
+                self.take_what_is_left_behind();
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no checkpoint could be published");
+            }
+        }
+    }
+
+    /// Exchanges an empty spool for one that a process left which is gone for good, so that its events are merged.
+    fn take_what_is_left_behind(&mut self) {
+        let Some(spool) = self.spool.as_mut().filter(|spool| spool.is_empty()) else { return };
+        match spool.left_behind(self.signing.gateway_id()) {
+            Ok(None) => {}
+            Ok(Some(left)) => {
+                self.shared.queued.fetch_add(left.len(), Ordering::Relaxed);
+                *spool = left;
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "another process's spool cannot be read");
             }
         }
     }

@@ -26,7 +26,17 @@ pub(crate) enum Readers {
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDirectory {
+    /// Closing the file is not enough: a child that is just being started has a copy of the descriptor, and with it
+    /// the lock, until its `exec` (flock(2)).
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the lock ends with its file");
+        }
+    }
 }
 
 impl StateDirectory {
@@ -49,7 +59,7 @@ impl StateDirectory {
                 std::fs::remove_file(entry.path()).map_err(failed("swept"))?;
             }
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// A zone's state, and whether there was a file of it.
