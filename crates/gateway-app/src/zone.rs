@@ -32,7 +32,7 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
 
 pub use error::ZoneError;
-pub use registration::{Exposure, Listener, Registration};
+pub use registration::Registration;
 
 use crate::{Operator, record};
 

@@ -41,6 +41,7 @@ pub(crate) mod whoami;
 pub(crate) mod why;
 pub(crate) mod zone;
 
+mod exposure;
 mod listing;
 mod question;
 

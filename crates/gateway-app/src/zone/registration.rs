@@ -1,74 +1,15 @@
 //! What a service is declared to be: its listeners, each for one kind of callers, and who may call it.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
 use gateway_pki::id::is_label;
-use gateway_pki::{SpiffeId, TrustDomain};
+use gateway_pki::{Exposure, Listener, SpiffeId, TrustDomain};
 use gateway_store::ZoneService;
 
 use super::ZoneError;
 
 /// The most listeners, and the most callers, of a service.
 const MOST: usize = 50;
-
-/// For whom a listener is. One of them, never two.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Exposure {
-    /// For the gateway alone: a control API.
-    Gateway,
-    /// For everybody, by a protocol of its own: DNS, DHCP.
-    External,
-    /// For the members that are named.
-    Internal,
-}
-
-impl Exposure {
-    const ALL: [Exposure; 3] = [Exposure::Gateway, Exposure::External, Exposure::Internal];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Exposure::Gateway => "gateway",
-            Exposure::External => "external",
-            Exposure::Internal => "internal",
-        }
-    }
-}
-
-/// A listener of a service.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// Its name.
-    pub name: String,
-    /// For whom it is.
-    pub exposure: Exposure,
-    /// Its port.
-    pub port: u16,
-}
-
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.name, self.exposure.name(), self.port)
-    }
-}
-
-impl FromStr for Listener {
-    type Err = ZoneError;
-
-    fn from_str(text: &str) -> Result<Self, ZoneError> {
-        let fault = || ZoneError::Listener { found: text.chars().take(100).collect() };
-        let parts: Vec<&str> = text.split(':').collect();
-        let [name, exposure, port] = parts.as_slice() else { return Err(fault()) };
-        let exposure = Exposure::ALL.into_iter().find(|one| one.name() == *exposure).ok_or_else(fault)?;
-        let port: u16 = port.parse().map_err(|_bad| fault())?;
-        if !is_label(name) || port == 0 {
-            return Err(fault());
-        }
-        Ok(Self { name: (*name).to_owned(), exposure, port })
-    }
-}
 
 /// A service that may join.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,10 +37,10 @@ impl Registration {
             return Err(ZoneError::Name(gateway_pki::IdFault::Id));
         }
         let id = domain.service(name)?;
-        let listeners: Vec<Listener> = listeners.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let listeners: Vec<Listener> =
+            listeners.iter().map(|text| listener(text)).collect::<Result<_, _>>()?;
         let names: BTreeSet<&str> = listeners.iter().map(|one| one.name.as_str()).collect();
-        let ports: BTreeSet<u16> = listeners.iter().map(|one| one.port).collect();
-        if names.len() < listeners.len() || ports.len() < listeners.len() || listeners.len() > MOST {
+        if names.len() < listeners.len() || listeners.len() > MOST || !Listener::are_apart(&listeners) {
             let found = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             return Err(ZoneError::Listener { found: found.chars().take(200).collect() });
         }
@@ -138,6 +79,10 @@ impl Registration {
     pub fn callers_text(&self) -> Vec<String> {
         self.callers.iter().map(ToString::to_string).collect()
     }
+}
+
+fn listener(text: &str) -> Result<Listener, ZoneError> {
+    text.parse().map_err(|_fault| ZoneError::Listener { found: text.chars().take(100).collect() })
 }
 
 fn caller(domain: &TrustDomain, text: &str) -> Result<SpiffeId, ZoneError> {

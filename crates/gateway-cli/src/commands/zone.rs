@@ -11,6 +11,7 @@ use gateway_types::wire::zone::{
 };
 use serde::Serialize;
 
+use super::exposure::{self, ExposureCommand};
 use super::listing::minute;
 use crate::Context;
 use crate::failure::{Exit, Failure};
@@ -29,6 +30,17 @@ pub(crate) struct ZoneArguments {
 /// What to do with the zone.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ZoneCommand {
+    /// What the gateway does.
+    #[command(flatten)]
+    Asked(AskedCommand),
+    /// What needs no gateway.
+    #[command(flatten)]
+    Exposure(ExposureCommand),
+}
+
+/// What the gateway is asked to do with the zone.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AskedCommand {
     /// Make the zone: a root, sealed by a passphrase, and an issuer
     Init {
         /// Its trust domain, such as prod.internal; one is made of the gateway's id unless given
@@ -143,9 +155,16 @@ struct Done<'a> {
 
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: ZoneArguments) -> Result<ExitCode, Failure> {
-    let remote = Remote::open(context)?;
     match arguments.command {
-        ZoneCommand::Init { trust_domain, leaf_life, passphrase_file } => {
+        ZoneCommand::Asked(command) => ask(context, &Remote::open(context)?, command).await,
+        ZoneCommand::Exposure(command) => exposure::run(context, command).await,
+    }
+}
+
+/// Asks the gateway for it.
+async fn ask(context: &Context, remote: &Remote, command: AskedCommand) -> Result<ExitCode, Failure> {
+    match command {
+        AskedCommand::Init { trust_domain, leaf_life, passphrase_file } => {
             let new = InitZone { trust_domain, leaf_life, passphrase: passphrase(&passphrase_file)? };
             let zone = remote.ask(async |client| client.init_zone(&new).await).await?;
             context.output.answer(&zone, || {
@@ -155,9 +174,9 @@ pub(crate) async fn run(context: &Context, arguments: ZoneArguments) -> Result<E
                 )
             })?;
         }
-        ZoneCommand::Status => status(context, &remote).await?,
-        ZoneCommand::Service { command } => service(context, &remote, command).await?,
-        ZoneCommand::JoinToken { service, key } => {
+        AskedCommand::Status => status(context, remote).await?,
+        AskedCommand::Service { command } => service(context, remote, command).await?,
+        AskedCommand::JoinToken { service, key } => {
             let made =
                 remote.ask(async |client| client.zone_join_token(&service, key.as_deref()).await).await?;
             context.output.answer(&made, || {
@@ -169,29 +188,29 @@ pub(crate) async fn run(context: &Context, arguments: ZoneArguments) -> Result<E
                 )
             })?;
         }
-        ZoneCommand::Members => {
+        AskedCommand::Members => {
             let zone = remote.ask(async |client| client.zone().await).await?;
             context.output.listing(&zone.members, &members(&zone), "nobody joined yet")?;
         }
-        ZoneCommand::Ban { id, yes } => {
+        AskedCommand::Ban { id, yes } => {
             let question = format!("ban the member {} of the zone?", one_line(&id));
             waiting(|| context.terminal.confirm(&question, Assent::of(yes)))?;
             remote.ask(async |client| client.ban_zone_member(&id).await).await?;
             done(context, &id, "banned")?;
         }
-        ZoneCommand::Rotate { kind, step, passphrase_file, rehearse } => {
+        AskedCommand::Rotate { kind, step, passphrase_file, rehearse } => {
             let passphrase = passphrase_file.as_deref().map(passphrase).transpose()?;
             let asked = RotateZone { kind, step, passphrase, rehearse };
             let stepped = remote.ask(async |client| client.rotate_zone(&asked).await).await?;
             context.output.answer(&stepped, || rotated(&stepped))?;
         }
-        ZoneCommand::Backup { file, passphrase_file } => {
+        AskedCommand::Backup { file, passphrase_file } => {
             let asked = BackUpZone { passphrase: passphrase(&passphrase_file)? };
             let backup = remote.ask(async |client| client.back_up_zone(&asked).await).await?;
             write_new(&file, &backup)?;
             done(context, &file.display().to_string(), "written")?;
         }
-        ZoneCommand::Restore { file, passphrase_file } => {
+        AskedCommand::Restore { file, passphrase_file } => {
             let asked =
                 RestoreZone { passphrase: passphrase(&passphrase_file)?, backup: read_backup(&file)? };
             let zone = remote.ask(async |client| client.restore_zone(&asked).await).await?;
