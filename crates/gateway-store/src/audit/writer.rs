@@ -478,7 +478,10 @@ impl Writer {
                 *spool = left;
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "another process's spool cannot be read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "another process's spool cannot be read"
+                );
             }
         }
     }
