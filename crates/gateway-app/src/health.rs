@@ -14,6 +14,7 @@ pub struct Health {
     draining: AtomicBool,
     policy_fault: ArcSwapOption<String>,
     service_fault: ArcSwapOption<String>,
+    file_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
@@ -44,14 +45,25 @@ impl Health {
         self.policy_fault.store(fault.map(std::sync::Arc::new));
     }
 
-    /// Why the services as declared are not those in force here; `None` when they are.
+    /// Why the services as declared, in the database or in the configuration file, are not those in force here; `None`
+    /// when they are.
     pub fn service_fault(&self) -> Option<String> {
-        self.service_fault.load().as_deref().cloned()
+        let (database, file) = (self.service_fault.load(), self.file_fault.load());
+        let faults: Vec<&str> =
+            [&database, &file].into_iter().filter_map(|fault| fault.as_deref()).map(String::as_str).collect();
+        (!faults.is_empty()).then(|| faults.join("; "))
     }
 
-    /// Notes why the services as declared are not in force.
-    pub fn set_service_fault(&self, fault: Option<String>) {
+    /// Notes why the database's services are not in force.
+    pub(crate) fn set_service_fault(&self, fault: Option<String>) {
         self.service_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// Notes why the configuration file is not in force. Its own slot: a change of the database's services says
+    /// nothing of the file. Whether this is news.
+    pub fn set_file_fault(&self, fault: Option<String>) -> bool {
+        let fault = fault.map(std::sync::Arc::new);
+        self.file_fault.swap(fault.clone()) != fault
     }
 
     /// Why the rack's credential cannot be read where it is kept; `None` when it can.
@@ -100,6 +112,19 @@ mod tests {
         check(Some("the database is unavailable: connection refused"), false);
         check(Some("error returned from database: (code: 13) database or disk is full"), true);
         check(Some("could not extend file \"base/1/2\": No space left on device"), true);
+    }
+
+    #[test]
+    fn a_fault_of_the_file_outlives_changes_of_the_database() {
+        let health = Health::new();
+        assert!(health.set_file_fault(Some("line 3".to_owned())));
+        assert!(!health.set_file_fault(Some("line 3".to_owned())), "known already");
+        health.set_service_fault(Some("wiki".to_owned()));
+        assert_eq!(health.service_fault().as_deref(), Some("wiki; line 3"));
+        health.set_service_fault(None);
+        assert_eq!(health.service_fault().as_deref(), Some("line 3"));
+        assert!(health.set_file_fault(None));
+        assert_eq!(health.service_fault(), None);
     }
 
     #[test]

@@ -190,20 +190,26 @@ pub async fn reload(app: &App) -> Result<Reloaded, ServiceChangeError> {
     // Also when it failed: the same would fail again.
     loaded.services.documents = Some(seen);
     loaded.services.refused_by = built.is_err().then_some(policy);
-    in_force(app, built, "the services of the database")
+    let reloaded = in_force(app, built, "the services of the database");
+    if let Err(error) = &reloaded {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "the services of the database are not in force; those before are"
+        );
+        app.health.set_service_fault(Some(error.to_string()));
+    }
+    reloaded
 }
 
-/// Puts the services of the configuration file in force, which was read again.
+/// Puts the services of the configuration file in force, which was read again. What becomes of them is for the caller
+/// to note ([`Health::set_file_fault`](crate::health::Health::set_file_fault)).
 ///
 /// # Errors
-/// As [`reload`].
+/// [`ServiceChangeError`]: those before stay in force. What they conflict with in the database may go away.
 pub async fn follow_file(app: &App, file: Vec<RawService>) -> Result<Reloaded, ServiceChangeError> {
     let mut loaded = app.health.policies.lock().await;
     let before = loaded.services.of_file(app);
     if before == file {
-        if loaded.services.refused_by.is_none() {
-            app.health.set_service_fault(None);
-        }
         return Ok(Reloaded::Unchanged);
     }
     let documents = app.store.services().list().await?;
@@ -227,14 +233,7 @@ fn in_force(
             app.health.set_service_fault(None);
             Ok(Reloaded::Exchanged)
         }
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "{what} are not in force; those before are"
-            );
-            app.health.set_service_fault(Some(error.to_string()));
-            Err(error)
-        }
+        Err(error) => Err(error),
     }
 }
 

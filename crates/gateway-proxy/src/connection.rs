@@ -28,7 +28,8 @@ mod http2;
 mod sniffed;
 
 pub(crate) use activity::Activity;
-use delivery::{Delivered, Pulse};
+use delivery::Delivered;
+pub(crate) use delivery::Pulse;
 use sniffed::{Begins, Sniffed};
 
 /// A connection's place among all that may be open; it is free again when the last holder drops it.
@@ -142,14 +143,27 @@ where
 {
     let limits = head_limits(&plane);
     let address = peer.address;
-    let (activity, pulse) = (Activity::new(), Pulse::default());
-    let patience =
-        Patience { head: plane.parts.head_limit, idle: plane.parts.idle_limit, activity: activity.clone() };
+    let (activity, pulse, writes) = (Activity::new(), Pulse::default(), Pulse::default());
+    let unread = pulse.unread_for(plane.parts.send_limit);
+    // A whole reply has no piece left that could wait in its body: then hyper's own bytes do, also while the next
+    // request is at hand already and nothing is read.
+    let unsent = writes.unread_for(plane.parts.send_limit);
+    let unread = async move {
+        tokio::select! {
+            () = unread => {}
+            () = unsent => {}
+        }
+    };
+    let patience = Patience {
+        head: plane.parts.head_limit,
+        idle: plane.parts.idle_limit,
+        activity: activity.clone(),
+        writes,
+    };
     let mut server = http1::Builder::new();
     // The guard measures how long a head takes, so that a slow one is refused in words.
     server.header_read_timeout(None).max_buf_size(2 * limits.head_bytes).max_headers(limits.header_count);
     let stream = GuardedStream::new(stream, RequestGuard::new(limits), peer.violation.clone(), patience);
-    let unread = pulse.unread_for(plane.parts.send_limit);
     let service = service_fn(move |request| {
         let (plane, peer, busy, pulse) = (plane.clone(), peer.clone(), activity.begin(), pulse.clone());
         async move {

@@ -26,7 +26,7 @@ use gateway_framing::http1::{RequestGuard, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::connection::Activity;
+use crate::connection::{Activity, Pulse};
 
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -68,6 +68,8 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// What the connection is at.
     pub(crate) activity: Activity,
+    /// Since when bytes of replies wait for the client to read.
+    pub(crate) writes: Pulse,
 }
 
 /// What the client is waited for.
@@ -93,6 +95,8 @@ pub(crate) struct GuardedStream<S> {
     /// Early bytes of a socket that is not open yet are kept back until the reply begins: with bytes
     /// at hand, hyper would not look whether the client is still there.
     holds_back: bool,
+    /// Whether the last write found no room.
+    is_stuck: bool,
     /// Set once our side has said that no more comes.
     linger: Option<Pin<Box<Sleep>>>,
     patience: Patience,
@@ -126,6 +130,7 @@ impl<S> GuardedStream<S> {
             violation,
             end: InputEnd::Open,
             holds_back: false,
+            is_stuck: false,
             linger: None,
         }
     }
@@ -168,7 +173,7 @@ impl<S> GuardedStream<S> {
     /// What the client is waited for, and until when; `None` while others watch over it: in a body, and in a
     /// socket.
     fn awaited(&self) -> Option<(Awaited, Instant)> {
-        let Patience { head, idle, activity } = &self.patience;
+        let Patience { head, idle, activity, writes: _ } = &self.patience;
         if self.guard.is_within_head() {
             return Some((Awaited::Head, self.head_began + *head));
         }
@@ -203,6 +208,17 @@ impl<S> GuardedStream<S> {
             }
             ready!(self.alarm.as_mut().poll(context));
         }
+    }
+
+    /// Notes whether the client leaves room for what is written.
+    fn note_room<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        match (written.is_pending(), self.is_stuck) {
+            (true, _) => self.patience.writes.waits(),
+            (false, true) => self.patience.writes.moves(),
+            (false, false) => {}
+        }
+        self.is_stuck = written.is_pending();
+        written
     }
 
     /// Whether the client may be in the middle of sending something.
@@ -289,7 +305,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.holds_back = false;
-        Pin::new(&mut this.inner).poll_write(context, bytes)
+        let written = Pin::new(&mut this.inner).poll_write(context, bytes);
+        this.note_room(written)
     }
 
     fn poll_write_vectored(
@@ -299,7 +316,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.holds_back = false;
-        Pin::new(&mut this.inner).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut this.inner).poll_write_vectored(context, slices);
+        this.note_room(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -307,7 +325,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(context);
+        this.note_room(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gateway_services::{LimitedBy, ServiceRequest};
 use gateway_store::Store;
 use gateway_types::{Class, Rate, Timestamp};
 use tokio::time::timeout;
@@ -54,8 +55,10 @@ pub struct LimitOptions {
 }
 
 impl LimitOptions {
-    fn rate(&self, bucket: Bucket) -> Rate {
+    /// The rate of a bucket. What a service declares is told by the name of whose bucket it is.
+    fn rate(&self, bucket: Bucket, whose: &str) -> Rate {
         match bucket {
+            Bucket::Service => declared_rate(whose).unwrap_or(self.caller),
             Bucket::Address => self.address,
             Bucket::SignIn => self.sign_in,
             Bucket::Caller | Bucket::OldCredential => self.caller,
@@ -99,7 +102,8 @@ impl Limits {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Vec<Standing>, Slow> {
-        self.addresses.take(&source(address), &[(bucket, self.options.rate(bucket))], now)
+        let whose = source(address);
+        self.addresses.take(&whose, &[(bucket, self.options.rate(bucket, &whose))], now)
     }
 
     /// Takes one request of this class of this caller: from the bucket of all its requests, and from the one
@@ -110,11 +114,29 @@ impl Limits {
         class: Class,
         now: Timestamp,
     ) -> Result<Vec<Standing>, Slow> {
-        let of = |bucket| (bucket, self.options.rate(bucket));
+        let of = |bucket| (bucket, self.options.rate(bucket, whose));
         match bucket_of(class) {
             None => self.callers.take(whose, &[of(Bucket::Caller)], now),
             Some(bucket) => self.callers.take(whose, &[of(Bucket::Caller), of(bucket)], now),
         }
+    }
+
+    /// Takes one request of this caller from what a service, or a route of it, declares; all of it when it declares
+    /// nothing.
+    pub(crate) fn take_service(
+        &self,
+        request: &ServiceRequest,
+        whose: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Standing>, Slow> {
+        let Some(rate) = request.rate else { return Ok(Vec::new()) };
+        // The service's own rate is for all its routes together.
+        let route = match request.limited_by {
+            LimitedBy::Service => "",
+            LimitedBy::Route => &*request.operation.route,
+        };
+        let whose = format!("{}/{} {} {route} {whose}", rate.count, rate.burst, request.service.name);
+        self.callers.take(&whose, &[(Bucket::Service, rate)], now)
     }
 
     /// A place among the requests that this address has open; `None` when there is none.
@@ -148,7 +170,7 @@ impl Limits {
     /// Each instance counts by itself and goes on when the store is away; what could not be told is told later.
     pub(crate) async fn share(&self, store: &Store, now: Timestamp) {
         let counts = store.rate_counts();
-        let least = |bucket| self.least_news(bucket);
+        let least = |bucket: Bucket, whose: &str| self.least_news(bucket, whose);
         let changed: Vec<_> =
             self.addresses.unshared(least).into_iter().chain(self.callers.unshared(least)).collect();
         let told = timeout(SHARING_LIMIT, async {
@@ -169,15 +191,16 @@ impl Limits {
         }
         for (name, taken) in self.others.news(rows) {
             if let Some((bucket, whose)) = named(&name) {
-                self.table_of(bucket).charge(bucket, whose, self.options.rate(bucket), taken, now);
+                let rate = self.options.rate(bucket, whose);
+                self.table_of(bucket).charge(bucket, whose, rate, taken, now);
             }
         }
     }
 
     /// How much must have been taken of a bucket before others are told: a twentieth of its burst. So what they
     /// count differs by a few percent, and addresses that rotate leave no row each.
-    fn least_news(&self, bucket: Bucket) -> i64 {
-        i64::from(self.options.rate(bucket).burst / 20).max(1)
+    fn least_news(&self, bucket: Bucket, whose: &str) -> i64 {
+        i64::from(self.options.rate(bucket, whose).burst / 20).max(1)
     }
 
     fn goes_on_alone(&self, error: &(dyn std::error::Error + 'static)) {
@@ -189,9 +212,18 @@ impl Limits {
     fn table_of(&self, bucket: Bucket) -> &Buckets {
         match bucket {
             Bucket::Address | Bucket::SignIn | Bucket::OldCredential => &self.addresses,
-            Bucket::Caller | Bucket::Reveal | Bucket::Change | Bucket::Execute => &self.callers,
+            Bucket::Caller | Bucket::Reveal | Bucket::Change | Bucket::Execute | Bucket::Service => {
+                &self.callers
+            }
         }
     }
+}
+
+/// The rate in the name of whose bucket it is: `COUNT/BURST …`, in each second.
+fn declared_rate(whose: &str) -> Option<Rate> {
+    let (count, burst) = whose.split(' ').next()?.split_once('/')?;
+    let (count, burst) = (count.parse().ok()?, burst.parse().ok()?);
+    (count > 0 && burst > 0).then_some(Rate { count, period: Duration::from_secs(1), burst })
 }
 
 /// The bucket that requests of this class have beside the one of all; reading has none.

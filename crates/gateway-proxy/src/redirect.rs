@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::connection::Activity;
+use crate::connection::{Activity, Pulse};
 use crate::guarded::{GuardedStream, Patience, STAND_IN, ViolationSlot};
 
 /// Answers the questions of ACME servers, by path.
@@ -63,7 +63,8 @@ where
         .keep_alive(false);
     let head_limit = parts.head_limit;
     let activity = Activity::new();
-    let patience = Patience { head: head_limit, idle: head_limit, activity: activity.clone() };
+    let patience =
+        Patience { head: head_limit, idle: head_limit, activity: activity.clone(), writes: Pulse::default() };
     let stream = GuardedStream::new(stream, RequestGuard::new(limits), ViolationSlot::default(), patience);
     let service = service_fn(move |request: Request<Incoming>| {
         let (parts, _busy) = (parts.clone(), activity.begin());

@@ -36,7 +36,6 @@ mod credentials;
 mod document;
 mod health;
 mod pool;
-pub(crate) mod rates;
 mod secrets;
 mod token;
 
@@ -50,7 +49,6 @@ use body::{Lender, Upload};
 use credentials::{Credentials, Held};
 use health::{HealthChecks, Means};
 use pool::Pools;
-use rates::ServiceRates;
 pub(crate) use secrets::{SecretReader, VAULT_FRESH};
 pub(crate) use token::kind_of;
 use token::{Bound, RequestTokens, Subject, roles_of};
@@ -187,7 +185,6 @@ pub struct ServiceUpstreams {
     pub(crate) secrets: Arc<SecretReader>,
     credentials: Credentials,
     tokens: RequestTokens,
-    pub(crate) rates: ServiceRates,
     /// The table that the rest was made for.
     table: Mutex<Arc<ServiceTable>>,
 }
@@ -215,7 +212,6 @@ impl ServiceUpstreams {
             credentials: Credentials::new(Arc::clone(&clock), parts.fetch, Arc::clone(&secrets)),
             secrets,
             tokens: RequestTokens::new(parts.issuer, Arc::clone(&clock), keys),
-            rates: ServiceRates::default(),
             table: Mutex::default(),
             clock,
             entropy,
@@ -263,7 +259,6 @@ impl ServiceUpstreams {
             *table = Arc::clone(&services);
             services
         };
-        self.rates.tidy();
         let needs_tokens = services.services().any(|service| {
             matches!(service.way.credential, Credential::TokenExchange { .. })
                 || service.way.identity == RawIdentity::Token
@@ -390,7 +385,7 @@ impl ServiceUpstreams {
         let service = &outgoing.request.service;
         let request = self.build(outgoing, held, address, body).await?;
         let identity = pool::identity_of(&self.secrets, service).await?;
-        let pool = self.pools.of(service, address, identity)?;
+        let pool = self.pools.of(service, address, identity.as_ref())?;
         let mut sending = std::pin::pin!(pool.request(request));
         let Some(limit) = service.way.reply_limit else {
             return sending.await.map_err(SendError::Exchange);

@@ -9,10 +9,17 @@ use gateway_proxy::{
     Arrival, DataPlane, Protocol, RedirectParts, Secured, Welcome, serve_connection, serve_redirect, welcome,
 };
 use gateway_tls::{HandshakeError, Handshaken, Terminator};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How long a connection may be silent before its other end is asked whether it is there (TCP keep-alive, RFC 9293,
+/// section 3.8.4), how often it is asked, and after how many unanswered questions it is gone: after two minutes.
+const QUIET_LIMIT: Duration = Duration::from_secs(60);
+const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const ALIVE_TRIES: u32 = 6;
 
 /// What is done with a connection.
 #[derive(Clone)]
@@ -61,6 +68,13 @@ impl Entrance {
     async fn serve(self, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         // Small replies must not wait for acknowledgements.
         let _best_effort = stream.set_nodelay(true);
+        // A client that is gone without a word must not hold a shell open for ever. One that only does not read, as a
+        // paused terminal, still answers.
+        let alive = TcpKeepalive::new()
+            .with_time(QUIET_LIMIT)
+            .with_interval(ALIVE_INTERVAL)
+            .with_retries(ALIVE_TRIES);
+        let _best_effort = SockRef::from(&stream).set_tcp_keepalive(&alive);
         let Some(Welcome { address, place }) = welcome(&self.plane, &mut stream, peer, permit).await else {
             return;
         };

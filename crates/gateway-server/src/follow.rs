@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use gateway_app::services::ServiceChangeError;
 use gateway_app::{App, services};
 use gateway_config::{Config, ConfigFaults};
 use tokio::signal::unix::{SignalKind, signal};
@@ -101,37 +100,35 @@ impl Followed {
 }
 
 /// Reads the file, and puts its services in force if it can be used. Whether that is the last word: while the store is
-/// away it is not.
+/// away, or has a service that one of the file conflicts with, it is not.
 pub(crate) async fn read(app: &App, file: &ConfigFile, started_with: &Shown) -> bool {
     let load = Arc::clone(&file.load);
     // Reading takes the disk, and secrets of other files.
     let Ok(loaded) = tokio::task::spawn_blocking(move || load()).await else { return true };
-    match loaded {
+    let (fault, is_last_word) = match loaded {
         Ok(config) => {
             started_with.say_what_waits(&config);
-            let Err(error) = services::follow_file(app, config.services).await else { return true };
-            if matches!(error, ServiceChangeError::Store(_) | ServiceChangeError::Record(_)) {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the services of the configuration file are not in force yet; the file is read again"
-                );
-                app.health.set_service_fault(Some(format!(
-                    "the services of the configuration file are not in force yet: {error}"
-                )));
-                return false;
-            }
-            tracing::debug!(error = &error as &dyn std::error::Error, "the services before stay in force");
-            true
+            let followed = services::follow_file(app, config.services).await;
+            let fault = followed.err().map(|error| {
+                format!("the services of the configuration file are not in force yet: {}", chain(&error))
+            });
+            let is_last_word = fault.is_none();
+            (fault, is_last_word)
         }
-        Err(faults) => {
-            tracing::error!(
-                path = %file.path.display(), %faults,
-                "the configuration file was changed and cannot be used; what was read before stays in force"
-            );
-            app.health.set_service_fault(Some(format!("the configuration file cannot be used: {faults}")));
-            true
-        }
+        Err(faults) => (Some(format!("the configuration file cannot be used: {faults}")), true),
+    };
+    if app.health.set_file_fault(fault.clone())
+        && let Some(fault) = fault
+    {
+        tracing::error!(path = %file.path.display(), "{fault}; what was read before stays in force");
     }
+    is_last_word
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl Shown {

@@ -81,6 +81,7 @@ fn add(imported: &mut Imported, path: &str, item: &Map<String, Value>) {
         step_up: None,
         cicd: false,
         requests_per_second: None,
+        request_burst: None,
         body_size_bytes: None,
     }));
     if item.contains_key("trace") {

@@ -91,6 +91,9 @@ pub struct RawService {
     /// Requests per second of one caller to this service, beside the gateway's own limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
+    /// Requests that one caller may send at once before that rate counts; as many as in a second when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_burst: Option<u32>,
     /// Path of the service's OpenAPI document, below its prefix; shown, and importable as routes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openapi: Option<String>,
@@ -336,6 +339,9 @@ pub struct RawRoute {
     /// Requests per second of one caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
+    /// Requests that one caller may send at once before that rate counts; as many as in a second when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_burst: Option<u32>,
     /// The largest request body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_size_bytes: Option<u64>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_types::{Operation, Resource};
+use gateway_types::{Operation, Rate, Resource};
 
 use crate::path::{CanonicalPath, PathError, canonical_query};
 use crate::route::{Route, SAFE, SOCKET};
@@ -47,8 +47,8 @@ pub struct ServiceRequest {
     pub parameters: Vec<(String, String)>,
     /// The version asked for, when the service has versions.
     pub version: Option<String>,
-    /// Requests per second of one caller, when the route or the service limits them.
-    pub requests_per_second: Option<u32>,
+    /// How often one caller may ask, when the route or the service says so.
+    pub rate: Option<Rate>,
     /// Whose limit that is.
     pub limited_by: LimitedBy,
     /// The largest request body, in bytes.
@@ -119,10 +119,8 @@ impl Service {
             target,
             parameters,
             version,
-            requests_per_second: route
-                .and_then(|route| route.requests_per_second)
-                .or(self.requests_per_second),
-            limited_by: match route.and_then(|route| route.requests_per_second) {
+            rate: route.and_then(|route| route.rate).or(self.rate),
+            limited_by: match route.and_then(|route| route.rate) {
                 Some(_) => LimitedBy::Route,
                 None => LimitedBy::Service,
             },
@@ -141,7 +139,7 @@ impl Service {
             target: String::new(),
             parameters: Vec::new(),
             version: None,
-            requests_per_second: self.requests_per_second,
+            rate: self.rate,
             limited_by: LimitedBy::Service,
             body_size_bytes: None,
             service: Arc::clone(self),

@@ -1,8 +1,9 @@
 //! Routes of a service, and the tail: what no route names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_types::{ActionName, Cicd, Class, LowestRole, Operation, Role, StepUp};
+use gateway_types::{ActionName, Cicd, Class, LowestRole, Operation, Rate, Role, StepUp};
 
 use crate::fault::Faults;
 use crate::raw::{RawRoute, RawService, RawStepUp};
@@ -25,8 +26,8 @@ pub struct Route {
     pub(crate) template: Template,
     /// What policy decides about.
     pub operation: Arc<Operation>,
-    /// Requests per second of one caller.
-    pub requests_per_second: Option<u32>,
+    /// How often one caller may ask, when it is not as often as the service says.
+    pub rate: Option<Rate>,
     /// The largest request body, in bytes.
     pub body_size_bytes: Option<u64>,
 }
@@ -147,9 +148,28 @@ fn route(raw: &RawService, declared: &RawRoute, index: usize, faults: &mut Fault
             people_only: false,
             step_up: step_up(asked),
         }),
-        requests_per_second: declared.requests_per_second,
+        rate: rate(declared.requests_per_second, declared.request_burst, &at(""), faults),
         body_size_bytes: declared.body_size_bytes,
     })
+}
+
+/// How often one caller may ask. `place` stands before the keys that are at fault.
+pub(crate) fn rate(
+    per_second: Option<u32>,
+    burst: Option<u32>,
+    place: &str,
+    faults: &mut Faults,
+) -> Option<Rate> {
+    for (key, number) in [("requests_per_second", per_second), ("request_burst", burst)] {
+        if number == Some(0) {
+            faults.malformed(format!("{place}{key}"), "0", "at least 1; leave it out for no limit");
+        }
+    }
+    if burst.is_some() && per_second.is_none() {
+        faults.conflict(format!("{place}request_burst"), "it goes with `requests_per_second`");
+    }
+    let count = per_second?;
+    Some(Rate { count, period: Duration::from_secs(1), burst: burst.unwrap_or(count) })
 }
 
 fn default_verb(method: &str, class: Class) -> &'static str {

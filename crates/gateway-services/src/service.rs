@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateway_types::Operation;
+use gateway_types::{Operation, Rate};
 use url::Url;
 
 use crate::RESERVED_PREFIX;
@@ -150,8 +150,8 @@ pub struct Service {
     pub versions: Vec<RawVersion>,
     /// The version of requests that name none.
     pub default_version: Option<String>,
-    /// Requests per second of one caller.
-    pub requests_per_second: Option<u32>,
+    /// How often one caller may ask.
+    pub rate: Option<Rate>,
     /// The largest request body, in bytes.
     pub body_size_bytes: Option<u64>,
     /// The audience of request tokens.
@@ -183,6 +183,7 @@ impl Service {
         let routes = route::routes(&raw, &mut faults);
         versions(&raw, &mut faults);
         let way = way::way(&raw, &mut faults);
+        let rate = route::rate(raw.requests_per_second, raw.request_burst, "", &mut faults);
         place(&raw, &mut faults);
         openapi(&raw, &mut faults);
         let has_tail = raw.tail.unwrap_or(raw.routes.is_empty());
@@ -209,7 +210,7 @@ impl Service {
             tail: (has_tail && raw.kind == RawKind::Http).then(|| route::tail(&raw)),
             versions: raw.versions.clone(),
             default_version: raw.default_version.clone(),
-            requests_per_second: raw.requests_per_second,
+            rate,
             body_size_bytes: raw.body_size_bytes,
             audience: raw.audience.clone().unwrap_or_else(|| raw.name.clone()),
             way,

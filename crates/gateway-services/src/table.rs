@@ -211,6 +211,7 @@ mod tests {
             step_up: None,
             cicd: false,
             requests_per_second: None,
+            request_burst: None,
             body_size_bytes: None,
         }];
         let table = table(vec![raw]).unwrap();

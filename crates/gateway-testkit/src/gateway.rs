@@ -63,6 +63,7 @@ pub struct TestGatewayBuilder {
     rack: SimOptions,
     people_of_idp: Option<Vec<DevPerson>>,
     environment: BTreeMap<String, String>,
+    default_forwarders: bool,
     file: Option<String>,
 }
 
@@ -110,6 +111,13 @@ impl TestGatewayBuilder {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Believing the routers that are believed unless somebody says otherwise.
+    #[must_use]
+    pub fn default_forwarders(mut self) -> Self {
+        self.default_forwarders = true;
         self
     }
 
@@ -178,7 +186,9 @@ impl TestGatewayBuilder {
         set("LISTENER_ADDRESSES", "127.0.0.1".to_owned());
         set("PORT", "0".to_owned());
         // Tests are on loopback, where routers are believed by default; the tests of that list one.
-        set("TRUSTED_FORWARDERS", String::new());
+        if !self.default_forwarders {
+            set("TRUSTED_FORWARDERS", String::new());
+        }
         // Tests send as fast as they can; the test of the limits switches them on.
         set("RGW_SETTING_RATE_LIMITS", "off".to_owned());
         set("ADMIN_PORT", "0".to_owned());
@@ -256,6 +266,7 @@ impl TestGateway {
             rack: SimOptions::for_tests(),
             people_of_idp: None,
             environment: BTreeMap::new(),
+            default_forwarders: false,
             file: None,
         }
     }

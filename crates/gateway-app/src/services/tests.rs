@@ -136,7 +136,7 @@ async fn a_bad_set_leaves_the_old_one_in_force_and_says_why() {
         .unwrap();
         let refused = follow_file(&world.app, vec![clash.clone()]).await.unwrap_err();
         assert!(refused.to_string().contains("both claim"), "{refused}");
-        assert!(world.app.health.service_fault().is_some_and(|fault| fault.contains("wiki.example.com")));
+        assert!(refused.to_string().contains("wiki.example.com"), "{refused}");
         assert!(world.app.rules.services().named("wiki").is_some());
         assert!(world.app.rules.services().named("other").is_none());
         // Another instance wrote what does not go together here.

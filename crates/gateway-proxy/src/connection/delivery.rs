@@ -18,11 +18,21 @@ use crate::body::{BodyError, ReplyBody};
 /// hyper asks for the next piece only when there is room for it, so a piece after which it does not ask is one
 /// that the client leaves unread: the window of its HTTP/2 stream, or of TCP, is full.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pulse(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Pulse(Arc<Mutex<Option<Instant>>>);
 
 impl Pulse {
     fn set(&self, since: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// From now on something waits for the client, unless something does already.
+    pub(crate) fn waits(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    /// The client took what waited for it.
+    pub(crate) fn moves(&self) {
+        self.set(None);
     }
 
     /// Ends once a piece was left unread for `limit`.

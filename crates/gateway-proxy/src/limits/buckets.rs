@@ -36,10 +36,12 @@ pub(crate) enum Bucket {
     Change,
     /// Those of class *execute*.
     Execute,
+    /// Requests of a caller to a service or a route that declares a rate.
+    Service,
 }
 
 impl Bucket {
-    const ALL: [Bucket; 7] = [
+    const ALL: [Bucket; 8] = [
         Bucket::Address,
         Bucket::SignIn,
         Bucket::OldCredential,
@@ -47,6 +49,7 @@ impl Bucket {
         Bucket::Reveal,
         Bucket::Change,
         Bucket::Execute,
+        Bucket::Service,
     ];
 
     /// Its name in the reply's headers and between instances.
@@ -59,6 +62,7 @@ impl Bucket {
             Bucket::Reveal => "reveal",
             Bucket::Change => "change",
             Bucket::Execute => "execute",
+            Bucket::Service => "service",
         }
     }
 }
@@ -213,14 +217,13 @@ impl Buckets {
     }
 
     /// The buckets of which other instances do not know at least `least`, by name, with all that was taken of each.
-    pub(super) fn unshared(&self, least: impl Fn(Bucket) -> i64) -> Vec<(String, i64)> {
+    pub(super) fn unshared(&self, least: impl Fn(Bucket, &str) -> i64) -> Vec<(String, i64)> {
         let tables = self.lock();
         let mut changed: Vec<(i64, Bucket, &str, i64)> = Vec::new();
         for (bucket, halves) in Bucket::ALL.into_iter().zip(&tables.0) {
-            let least = least(bucket);
             let news = halves.young.iter().chain(&halves.old).filter_map(|(whose, state)| {
                 let news = state.used.saturating_sub(state.shared);
-                (news >= least).then_some((news, bucket, &**whose, state.used))
+                (news >= least(bucket, whose)).then_some((news, bucket, &**whose, state.used))
             });
             changed.extend(news);
         }

@@ -160,7 +160,16 @@ fn k5_two_instances_together_keep_the_rate() {
 }
 
 fn sum(buckets: &Buckets, key: &str) -> i64 {
-    buckets.unshared(|_| 1).into_iter().find(|(name, _)| name == key).map_or(0, |(_, used)| used)
+    buckets.unshared(|_, _| 1).into_iter().find(|(name, _)| name == key).map_or(0, |(_, used)| used)
+}
+
+#[test]
+fn a_declared_rate_is_told_by_its_name() {
+    let rate = declared_rate("2/5 wiki GET wiki:/x credential 7").unwrap();
+    assert_eq!((rate.count, rate.burst, rate.period), (2, 5, Duration::from_secs(1)));
+    for bad in ["", "2", "0/5 wiki", "2/0 wiki", "-1/5 wiki", "address 192.0.2.1"] {
+        assert_eq!(declared_rate(bad), None, "{bad}");
+    }
 }
 
 #[test]
@@ -170,7 +179,7 @@ fn k5_rotating_addresses_leave_nothing_to_share() {
         let address = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
         assert!(limits.take_address(Bucket::Address, address, at(0)).is_ok());
     }
-    let least = |bucket| limits.least_news(bucket);
+    let least = |bucket, whose: &str| limits.least_news(bucket, whose);
     assert_eq!(limits.addresses.unshared(least), []);
     let busy = IpAddr::from([192, 0, 2, 1]);
     for _ in 0..5 {

@@ -47,11 +47,11 @@ pub(crate) fn limit(
         Ok(standings) => asker.standings = standings,
         Err(slow) => return refuse(too_fast(slow, asker)),
     }
-    if let Target::Service(request) = &authenticated.identified.target
-        && let Err(seconds) = plane.services.rates.take(request, &whose)
-    {
-        let detail = format!("requests to this service come too fast; wait {seconds} s, then go on");
-        return refuse(later(detail, seconds));
+    if let Target::Service(request) = &authenticated.identified.target {
+        match plane.limits.take_service(request, &whose, plane.parts.clock.now()) {
+            Ok(standings) => asker.standings.extend(standings),
+            Err(slow) => return refuse(too_fast(slow, asker)),
+        }
     }
     if matches!(caller.principal, Principal::Anonymous) {
         // Counted with its address already.
@@ -89,6 +89,7 @@ pub(super) fn too_fast(slow: Slow, asker: &mut Asker) -> Problem {
         Bucket::Reveal => "requests that reveal secrets come too fast",
         Bucket::Change => "requests that change something come too fast",
         Bucket::Execute => "requests that run something come too fast",
+        Bucket::Service => "requests to this service come too fast",
     };
     let seconds = slow.wait_seconds;
     asker.standings = slow.standings;

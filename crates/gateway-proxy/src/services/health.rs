@@ -132,7 +132,9 @@ impl Check {
     async fn ask(&self) -> bool {
         let Ok(request) = self.request() else { return false };
         let Ok(identity) = identity_of(&self.means.secrets, &self.service).await else { return false };
-        let Ok(pool) = self.means.pools.of(&self.service, &self.address, identity) else { return false };
+        let Ok(pool) = self.means.pools.of(&self.service, &self.address, identity.as_ref()) else {
+            return false;
+        };
         pool.request(request)
             .await
             .is_ok_and(|reply| reply.status().is_success() || reply.status().is_redirection())

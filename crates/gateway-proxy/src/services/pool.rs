@@ -117,12 +117,16 @@ impl Place {
     }
 }
 
-/// A pool of connections.
-pub(super) struct Pool(Client<Connector, RequestBody>);
+/// A pool of connections, and what makes those that become sockets, which are HTTP/1.1 always and in no pool. Its TLS
+/// settings are read once: the system's roots are hundreds of files.
+pub(super) struct Pool {
+    client: Client<Connector, RequestBody>,
+    sockets: Connector,
+}
 
 impl Pool {
     pub(super) fn request(&self, request: Request<RequestBody>) -> ResponseFuture {
-        self.0.request(request)
+        self.client.request(request)
     }
 }
 
@@ -150,14 +154,14 @@ impl Pools {
         &self,
         service: &Service,
         address: &UpstreamAddress,
-        identity: Option<Identity>,
+        identity: Option<&Identity>,
     ) -> Result<Arc<Pool>, UpstreamError> {
         let place = Place::of(service, address);
         let shown = match service.tls {
             // Another leaf of the gateway's is another connection: the other side ends those of the leaf before.
             UpstreamTls::Zone => Some(generation(self.zone.leaf.generation())),
             UpstreamTls::SystemRoots | UpstreamTls::CaFile(_) | UpstreamTls::Pinned(_) => {
-                identity.as_ref().map(|identity| identity.digest)
+                identity.map(|identity| identity.digest)
             }
         };
         let key = Key { place, identity: shown };
@@ -167,8 +171,12 @@ impl Pools {
         }
         // An older certificate of the same service is not shown any more.
         pools.retain(|other, _| other.place != key.place);
-        let connector = self.connector(service, address, service.protocol, identity.as_ref())?;
-        let pool = Arc::new(Pool(client(service.protocol, connector)));
+        let connector = self.connector(service, address, service.protocol, identity)?;
+        let sockets = match service.protocol {
+            UpstreamProtocol::Http1 => connector.clone(),
+            UpstreamProtocol::Http2 => self.connector(service, address, UpstreamProtocol::Http1, identity)?,
+        };
+        let pool = Arc::new(Pool { client: client(service.protocol, connector), sockets });
         pools.insert(key, Arc::clone(&pool));
         Ok(pool)
     }
@@ -237,7 +245,7 @@ pub(super) async fn open(
     target: &str,
 ) -> Result<Response<Incoming>, SendError> {
     let authority = request.uri().authority().map(ToString::to_string);
-    let stream = pools.connector(service, address, UpstreamProtocol::Http1, identity)?.connect().await?;
+    let stream = pools.of(service, address, identity)?.sockets.connect().await?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_LIMIT_BYTES)
         .max_headers(MOST_HEADERS)

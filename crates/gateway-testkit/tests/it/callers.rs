@@ -156,6 +156,18 @@ async fn b4_the_right_most_hop_that_is_not_listed_counts_everywhere() {
     crate::corpus::count("B4", 7);
 }
 
+/// Behind a router on the same machine or network, which ends TLS, its word is believed unless it is said otherwise.
+/// `it/tls/files.rs` shows that it is not where TLS ends here.
+#[tokio::test]
+async fn b4_without_tls_private_networks_are_routers_by_default() {
+    let gateway = TestGateway::builder().default_forwarders().start().await;
+    let told = [("X-Forwarded-For", "192.0.2.9")];
+    let reply = ask_after(&gateway, Ipv4Addr::LOCALHOST, b"", &told).await.expect("a reply");
+    assert_eq!(logged(&gateway, &reply).await, Some("192.0.2.9".parse().unwrap()));
+    gateway.finish().await;
+    crate::corpus::count("B4", 1);
+}
+
 #[tokio::test]
 async fn networks_that_are_let_in_and_kept_out() {
     let gateway = TestGateway::builder()

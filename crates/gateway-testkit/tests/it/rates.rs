@@ -207,6 +207,41 @@ async fn asks_until_left(gateway: &TestGateway, token: &str, most: impl Fn(usize
     panic!("what the other instance counted did not come: {told:?}");
 }
 
+/// What a service declares is one bucket over all instances, as the caller's own is.
+#[tokio::test]
+async fn k5_two_instances_share_what_a_service_declares() {
+    let build = || {
+        limited().database(Database::Postgres).file(
+            "[[service]]\nname = \"wiki\"\nprefix = \"/wiki\"\nupstreams = [{ url = \"http://127.0.0.1:9\" }]\n\
+             requests_per_second = 1\nrequest_burst = 100\n",
+        )
+    };
+    let first = build().start().await;
+    let second = build().share(&first).start().await;
+    let token = first.token(Role::Viewer).to_owned();
+    // The instance of the service does not answer; the request counts all the same.
+    let answered = async |gateway: &TestGateway| ask(gateway, "GET", "!/wiki/x", &token).await.status;
+    assert_eq!(answered(&second).await, 502);
+    for _ in 0..60 {
+        assert_eq!(answered(&first).await, 502);
+    }
+    let mut let_through = 0;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        match answered(&second).await {
+            502 => let_through += 1,
+            status => {
+                assert_eq!(status, 429);
+                break;
+            }
+        }
+    }
+    assert!((30..=55).contains(&let_through), "{let_through} of the 39 that were left");
+    second.finish().await;
+    first.finish().await;
+    crate::corpus::count("K5", 1);
+}
+
 #[tokio::test]
 async fn k5_two_instances_share_what_they_count() {
     let build =

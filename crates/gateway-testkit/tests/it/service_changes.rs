@@ -229,6 +229,24 @@ async fn the_file_takes_effect_while_the_gateway_serves_and_a_bad_one_changes_no
         .await;
         assert_eq!(visit(&gateway, "other.example.com", "/x", &viewer).await, 200, "{bad}");
     }
+    // A change over the API says nothing of the file: its fault is still said. Once nothing conflicts any more, the
+    // same file takes effect.
+    let admin = gateway.token(Role::Admin).to_owned();
+    let body = declaration(&service, "late.example.com");
+    assert_eq!(api(&gateway, &admin, "PUT", "/services/late", "\"0\"", &body).await.status, 201);
+    let late = other.replace("name = \"other\"\nhosts = [\"other", "name = \"second\"\nhosts = [\"late");
+    gateway.write_file(&file(&service, &late));
+    let said = async |why: &str| {
+        let notes = RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/readyz", "", &[], b"").await;
+        notes.text().contains(why)
+    };
+    eventually("the conflict is said", || async { said("late.example.com").await.then_some(()) }).await;
+    let body = declaration(&service, "third.example.com");
+    assert_eq!(api(&gateway, &admin, "PUT", "/services/third", "\"0\"", &body).await.status, 201);
+    assert!(said("late.example.com").await, "a change of the database wiped it away");
+    assert_eq!(api(&gateway, &admin, "DELETE", "/services/late", "*", &json!({})).await.status, 204);
+    eventually("the file takes effect", || async { (!said("late.example.com").await).then_some(()) }).await;
+    assert_eq!(visit(&gateway, "late.example.com", "/x", &viewer).await, 200);
     gateway.write_file(&file(&service, ""));
     at("other.example.com", 404).await;
     let notes = RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/readyz", "", &[], b"").await;
@@ -237,7 +255,7 @@ async fn the_file_takes_effect_while_the_gateway_serves_and_a_bad_one_changes_no
     assert!(running.end().await > 0);
     let events = gateway.events().await;
     let reloads = events.iter().filter(|(_, event)| event.action.as_str() == "gateway:service:reload");
-    assert_eq!(reloads.count(), 2);
+    assert_eq!(reloads.count(), 3);
     gateway.finish().await;
 }
 

@@ -1,5 +1,7 @@
 //! What goes up to a service: by rule, in the gateway's own words, and never what only the gateway may say.
 
+use std::time::Duration;
+
 use gateway_testkit::{RawClient, TestGateway};
 use gateway_types::Role;
 
@@ -202,18 +204,22 @@ async fn bodies_are_bounded_and_100_continue_is_answered_here() {
 #[tokio::test]
 async fn a_declared_rate_holds_for_each_caller() {
     let instance = Instance::saying("ok").await;
-    let file = wiki(&[instance.url()], "requests_per_second = 2");
+    let file = wiki(&[instance.url()], "requests_per_second = 2\nrequest_burst = 5");
     let gateway = TestGateway::builder().env("RGW_SETTING_RATE_LIMITS", "on").file(&file).start().await;
-    let mut refused = 0;
-    for _ in 0..20 {
+    for left in (0..5).rev() {
         let reply = get(&gateway, "/page").await;
-        if reply.status == 429 {
-            assert!(reply.header("retry-after").is_some());
-            refused += 1;
-        }
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let told = reply.header("ratelimit").unwrap_or_default().to_owned();
+        assert!(told.contains(&format!("\"service\";r={left}")), "{told}");
     }
-    assert!(refused >= 10, "{refused} of 20 at once");
-    assert_eq!(instance.seen().len(), 20 - refused);
+    let reply = get(&gateway, "/page").await;
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")), "{}", reply.text());
+    assert!(reply.text().contains("requests to this service"), "{}", reply.text());
+    gateway.clock.advance(Duration::from_secs(1));
+    for status in [200, 200, 429] {
+        assert_eq!(get(&gateway, "/page").await.status, status);
+    }
+    assert_eq!(instance.seen().len(), 7);
     gateway.finish().await;
 }
 

@@ -7,6 +7,7 @@ use gateway_audit::{End, Event};
 use gateway_testkit::raw::basic;
 use gateway_testkit::{RawClient, TestGateway, eventually};
 use gateway_types::Role;
+use tokio::io::AsyncReadExt as _;
 
 const APP: &str = "/apps/myapp";
 
@@ -178,6 +179,37 @@ async fn c9_a_client_that_does_not_read_is_given_up() {
     .await;
     assert_eq!(event.source_ip, Some(IpAddr::V4(source)));
     drop(client);
+    gateway.finish().await;
+    crate::corpus::count("C9", 1);
+}
+
+/// A reply that is whole has no body left to watch, and with the next requests at hand nothing is read either.
+#[tokio::test]
+async fn c9_a_client_that_only_asks_and_never_reads_is_given_up() {
+    use gateway_testkit::{StubConnection, StubRack};
+    const REPLY: usize = 256 * 1024;
+    const REQUESTS: usize = 256;
+    let rack = StubRack::start(|mut connection: StubConnection| async move {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {REPLY}\r\nConnection: close\r\n\r\n");
+        connection.send(head).await;
+        connection.send(vec![b'a'; REPLY]).await;
+    })
+    .await;
+    let gateway =
+        TestGateway::builder().env("RACK_HOST", &rack.url()).env("SEND_TIMEOUT", "1s").start().await;
+    let head = format!(
+        "GET /api/v1/rack-proxy/apps/myapp/objects/tmp/a.tgz HTTP/1.1\r\nHost: gw\r\nAuthorization: {}\r\n\r\n",
+        basic(gateway.token(Role::Admin))
+    );
+    let mut client = RawClient::connect_from(Ipv4Addr::new(127, 0, 11, 2), gateway.addr()).await;
+    client.send(head.repeat(REQUESTS)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (mut stream, _read) = client.into_parts();
+    let (mut received, mut some) = (0, vec![0; 64 * 1024]);
+    while let Ok(count @ 1..) = stream.read(&mut some).await {
+        received += count;
+    }
+    assert!(received < REPLY * REQUESTS, "{received} bytes: it was served to the end");
     gateway.finish().await;
     crate::corpus::count("C9", 1);
 }

@@ -51,6 +51,32 @@ async fn files_are_swapped_under_load() {
     gateway.finish().await;
 }
 
+/// A client on the same machine, LAN or VPN must not choose its own address.
+#[tokio::test]
+async fn b4_with_tls_no_network_is_a_router_by_default() {
+    let place = Place::new();
+    place.write("tls", &[NAME]);
+    let gateway = place.gateway(&["tls"]).default_forwarders().start().await;
+    let token = gateway.token(Role::Viewer).to_owned();
+    let mut line = Line::open(&place.client().config(), gateway.addr(), NAME).await.unwrap();
+    let credential = format!("Bearer {token}");
+    let headers = [
+        ("authorization", credential.as_str()),
+        ("x-forwarded-for", "192.0.2.9"),
+        ("forwarded", "for=192.0.2.9"),
+    ];
+    let answer = line.ask("GET", "/api/v1/rack-proxy/apps", &headers, "").await.unwrap();
+    assert_eq!(answer.status, 200);
+    let event = eventually("the event", || async {
+        let of_apps = |event: &gateway_audit::Event| event.action.as_str() == "convox:app:list";
+        gateway.events().await.into_iter().map(|(_, event)| event).find(of_apps)
+    })
+    .await;
+    assert_eq!(event.source_ip, Some("127.0.0.1".parse().unwrap()));
+    gateway.finish().await;
+    crate::corpus::count("B4", 1);
+}
+
 #[tokio::test]
 async fn a_bad_pair_is_said_and_the_old_one_shown() {
     let place = Place::new();
