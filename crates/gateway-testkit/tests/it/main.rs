@@ -28,6 +28,7 @@ mod forbid;
 mod grpc;
 mod hostile;
 mod hostile_bodies;
+mod hostile_connections;
 mod hostile_framing;
 mod hostile_headers;
 mod hostile_paths;
