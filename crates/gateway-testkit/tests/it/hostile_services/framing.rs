@@ -5,7 +5,7 @@ use gateway_audit::End;
 use gateway_testkit::RawClient;
 use gateway_types::Role;
 
-use super::{APP, Bench, MALFORMED, Method, Mount, Reaches, is_refused};
+use super::{APP, Bench, MALFORMED, Method, Mount, Reaches, Refused, is_refused};
 use crate::corpus::named;
 use crate::hostile::{http2, shown};
 use crate::hostile_framing::lists::{
@@ -202,4 +202,45 @@ async fn c3_a_service_is_asked_in_http_1_1_and_plain_1_0_alone() {
         bench.service_saw(before, "C3", Reaches("GET /a"), source.into());
     }
     bench.finish("C3 at services").await;
+}
+
+/// Bodies and heads of 64 KiB, a byte less and a byte more, which a length of sixteen bits or a buffer could cut: the
+/// service sees all of them and not the request behind them with them, and a head is bounded to the byte.
+#[tokio::test]
+async fn c1_b6_the_edge_of_64_kib_is_where_it_is_said_to_be() {
+    const EDGE: usize = 64 * 1024;
+    let mut bench = Bench::start().await;
+    for mount in Mount::BOTH {
+        for size in [EDGE - 1, EDGE, EDGE + 1] {
+            let body = "x".repeat(size);
+            let counted = bench.head(mount, "POST", "/a", &format!("Content-Length: {size}\r\n")) + &body;
+            let chunked = bench.head(mount, "POST", "/a", "Transfer-Encoding: chunked\r\n")
+                + &format!("{size:x}\r\n{body}\r\n0\r\n\r\n");
+            for request in [counted, chunked] {
+                let (before, source) = (bench.service.seen().len(), bench.source());
+                let mut client = RawClient::connect_from(source, bench.gateway.addr()).await;
+                client.send(request + &bench.head(mount, "GET", "/behind", "")).await;
+                for _ in 0..2 {
+                    assert_eq!(client.reply().await.expect("a reply").status, 200, "{size}");
+                }
+                let seen = bench.service.seen().split_off(before);
+                let lines: Vec<&str> = seen.iter().map(|seen| seen.line()).collect();
+                assert_eq!(lines, ["POST /a", "GET /behind"], "{size}");
+                let bytes = seen[0].body.iter().filter(|byte| **byte == b'x').count();
+                assert_eq!(bytes, size, "{size}: the whole body, and nothing of what is behind it");
+            }
+        }
+        for (size, is_allowed) in [(EDGE - 1, true), (EDGE, true), (EDGE + 1, false)] {
+            let lines: String =
+                (0..7).map(|number| format!("X-A{number}: {}\r\n", "a".repeat(9000))).collect();
+            let plain = bench.head(mount, "GET", "/a", &format!("{lines}X-Last: \r\n")).len();
+            let last = format!("X-Last: {}\r\n", "b".repeat(size - plain));
+            let request = bench.head(mount, "GET", "/a", &(lines + &last));
+            assert_eq!(request.len(), size);
+            let source = bench.source();
+            let expect = if is_allowed { Reaches("GET /a") } else { Refused(&[431]) };
+            bench.try_first("B6", request.as_bytes(), expect, (source, source.into())).await;
+        }
+    }
+    bench.finish("C1 64 KiB at services").await;
 }
