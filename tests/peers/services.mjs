@@ -109,6 +109,24 @@ try {
   const debug = await page.evaluate(() => fetch("debug").then((reply) => reply.text()).catch(() => "cut"));
   check(debug === "cut", `a page that repeats the gateway's secret came as ${debug}`);
 
+  // A socket that says what it was sent ends before it.
+  const said = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const at = new URL("live", location.href);
+        at.protocol = "ws:";
+        const socket = new WebSocket(at);
+        const got = [];
+        socket.onopen = () => socket.send("hello");
+        socket.onmessage = (message) => {
+          got.push(message.data);
+          socket.send("debug");
+        };
+        socket.onclose = (end) => resolve({ got, code: end.code, reason: end.reason });
+      }),
+  );
+  check(said.got.join() === `hello ${options.email}` && said.code === 1011, `the socket said ${JSON.stringify(said)}`);
+
   // The gateway's own page lists them, and signs out of all.
   await page.goto(`${options.gateway}/app`);
   await shot("home");

@@ -602,6 +602,7 @@ keys! {
     LOG_FORMAT: Some("log.format"), Text, Fallback::Value("json");
 
     /// Which lines the program's own log has: a level, or a `tracing` filter such as
-    /// `info,gateway_proxy=debug`.
+    /// `info,gateway_proxy=debug`. What the TLS library says of each broken handshake is left out, unless the filter names
+    /// `rustls`.
     LOG_FILTER: Some("log.filter"), Text, Fallback::Value("info");
 }

@@ -12,6 +12,7 @@ use gateway_tls::{HandshakeError, Handshaken, Terminator};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,6 +45,7 @@ impl Entrance {
     /// Accepts clients until the gateway drains. A connection takes a place; without one free, accepting waits,
     /// so that a flood is held in the system's queue and not in memory.
     pub(crate) async fn accept(self, listener: TcpListener) {
+        let mut shortage = Shortage::default();
         loop {
             // With every place taken by open sockets none comes free, and the end must not wait for one.
             let permit = tokio::select! {
@@ -60,7 +62,7 @@ impl Entrance {
                     let entrance = self.clone();
                     self.connections.spawn(entrance.serve(stream, peer, permit));
                 }
-                Err(error) => out_of_handles(&error).await,
+                Err(error) => shortage.wait(&error).await,
             }
         }
     }
@@ -118,8 +120,27 @@ fn secured(told: Handshaken) -> Secured {
     Secured { server_name: told.server_name, protocol, client_certificate: told.client_certificate }
 }
 
-/// Accepting fails when the process or the machine is out of file handles; trying again at once would only burn time.
-pub(crate) async fn out_of_handles(error: &std::io::Error) {
-    tracing::error!(error = error as &dyn std::error::Error, "a connection could not be accepted");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+/// How often it is said that connections cannot be accepted, as long as that is so.
+const SAID_EACH: Duration = Duration::from_secs(60);
+
+/// What to do when accepting fails, which it does when the process or the machine is out of file handles.
+#[derive(Debug, Default)]
+pub(crate) struct Shortage {
+    /// When it was said last.
+    said: Option<Instant>,
+}
+
+impl Shortage {
+    /// Waits a moment, since trying again at once would only burn time. It is said at most once a minute, not ten times a
+    /// second: a flood must not fill the log.
+    pub(crate) async fn wait(&mut self, error: &std::io::Error) {
+        if self.said.is_none_or(|said| said.elapsed() >= SAID_EACH) {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a connection could not be accepted; others wait until handles are free (see 'ulimit -n')"
+            );
+            self.said = Some(Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

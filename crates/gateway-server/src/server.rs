@@ -37,7 +37,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{Behind, Entrance, out_of_handles};
+use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::error::StartError;
@@ -589,6 +589,7 @@ impl Running {
     fn probe(&self, listener: TcpListener, probes: Arc<Probes>) {
         let (stopping, background) = (self.stopping.clone(), self.background.clone());
         self.background.spawn(async move {
+            let mut shortage = Shortage::default();
             loop {
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
@@ -604,7 +605,7 @@ impl Running {
                             }
                         });
                     }
-                    Err(error) => out_of_handles(&error).await,
+                    Err(error) => shortage.wait(&error).await,
                 }
             }
         });

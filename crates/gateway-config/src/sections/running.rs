@@ -75,8 +75,14 @@ pub(crate) fn log(resolver: &mut Resolver<'_>) -> Option<Log> {
         "text" => Ok(LogFormat::Text),
         _ => Err(FaultKind::Malformed { value: text.to_owned(), expected: "a log format: json or text" }),
     });
-    let filter = resolver.one(&keys::LOG_FILTER, |text| Ok(text.to_owned()));
+    let filter = resolver.one(&keys::LOG_FILTER, |text| Ok(without_handshakes(text)));
     Some(Log { format: format?, filter: filter? })
+}
+
+/// The filter without the TLS library's warnings, one for each broken handshake: whoever scans the internet must not fill
+/// the log. A filter that names the library has them.
+fn without_handshakes(text: &str) -> String {
+    if text.contains("rustls") { text.to_owned() } else { format!("rustls=error,{text}") }
 }
 
 pub(crate) fn secrets(resolver: &mut Resolver<'_>) -> Option<Secrets> {

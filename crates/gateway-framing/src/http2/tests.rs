@@ -99,6 +99,28 @@ fn what_went_out_is_counted() {
     assert!(out.is_between_frames() && out.is_ending());
 }
 
+#[test]
+fn b6_a_bare_head_is_the_parsers_own() {
+    let heads = |parts: &[Vec<u8>]| {
+        let mut out = Outflow::default();
+        parts.iter().for_each(|part| out.advance(part));
+        (out.take_refused_heads(), out.take_refused_streams())
+    };
+    let head =
+        |stream, flags, bytes: &[u8]| frame(frames::HEADERS, frames::END_HEADERS | flags, stream, bytes);
+    let bare = |stream| head(stream, frames::END_STREAM, &[0x48, 0x83, 0x69, 0x90, 0xff]);
+    let reset = |stream| frame(frames::RST_STREAM, 0, stream, &[0, 0, 0, 1]);
+    assert_eq!(heads(&[bare(1)]), (1, 0));
+    // The second one is an index of the table, and a reset says nothing more.
+    assert_eq!(heads(&[bare(1), reset(1), head(3, frames::END_STREAM, &[0xbe]), reset(3)]), (2, 0));
+    // A reply with an id, and one with a body and short trailers.
+    assert_eq!(heads(&[head(1, frames::END_STREAM, &[0x88; 40])]), (0, 0));
+    let body = frame(frames::DATA, 0, 1, b"body");
+    assert_eq!(heads(&[head(1, 0, &[0x88]), body.clone(), head(1, frames::END_STREAM, &[0xbe])]), (0, 0));
+    // What was malformed is not what was too large.
+    assert_eq!(heads(&[head(1, 0, &[0x88]), reset(1), reset(3), bare(5), reset(7)]), (1, 3));
+}
+
 fn check(head: (&str, Option<&str>, &str), fields: &[(&str, &str)], expected: Option<ViolationKind>) {
     let (method, authority, target) = head;
     let head = RequestHead {

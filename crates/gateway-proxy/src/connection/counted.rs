@@ -23,10 +23,12 @@ pub(super) enum Ended {
     Slow,
 }
 
-/// Told of what the pipeline does not see: streams refused as malformed, and the connection's end.
+/// Told of what the pipeline does not see: streams refused as malformed or as too large, and the connection's end.
 pub(super) trait Observer: Send + 'static {
     /// This many streams were refused as malformed.
     fn refused_streams(&self, count: u32);
+    /// This many streams were refused for the size of their head, before a request came of them.
+    fn refused_heads(&self, count: u32);
     /// The connection was ended.
     fn ended(&self, why: Ended);
 }
@@ -123,6 +125,10 @@ impl<S: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for CountedStream<S,
         let refused = this.outflow.take_refused_streams();
         if refused > 0 {
             this.observer.refused_streams(refused);
+        }
+        let refused = this.outflow.take_refused_heads();
+        if refused > 0 {
+            this.observer.refused_heads(refused);
         }
         Poll::Ready(Ok(count))
     }

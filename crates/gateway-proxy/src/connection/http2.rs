@@ -190,6 +190,14 @@ impl Observer for Watcher {
         }
     }
 
+    fn refused_heads(&self, count: u32) {
+        let detail = "the head of the HTTP/2 request is too large";
+        let problem = Problem::new(ProblemKind::HeadersTooLarge, Layer::Network, detail);
+        for _each in 0..count {
+            self.plane.refuse_unread(self.address, &problem);
+        }
+    }
+
     fn ended(&self, why: Ended) {
         let kind = match why {
             Ended::Flood(_) => ProblemKind::TooManyRequests,

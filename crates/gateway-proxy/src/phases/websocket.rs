@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::forward::{build, unreachable};
 use super::inspect::{Asked, Inspected, logged_parameters};
@@ -101,7 +101,7 @@ pub(crate) async fn open(
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     let accept = socket.accept.clone();
-    plane.sockets.spawn(run(socket, rack, manners, standing, outcome, session));
+    plane.sockets.spawn(run(socket, TokioIo::new(rack), manners, standing, outcome, session));
     Flow::Continue(switching(accept))
 }
 
@@ -114,7 +114,7 @@ fn put_back<Next>(asker: &mut Asker, socket: ClientSocket, problem: Problem) -> 
 /// Relays the socket once the client's side is open, and writes its outcome.
 pub(super) async fn run(
     socket: ClientSocket,
-    upstream: Upgraded,
+    upstream: impl AsyncRead + AsyncWrite + Unpin,
     manners: Manners,
     standing: Standing,
     mut outcome: OutcomeGuard,
@@ -123,10 +123,7 @@ pub(super) async fn run(
     let ClientSocket { upgrade, place, .. } = socket;
     let tap = session.as_ref().map_or(Tap::Nothing, |session| session.tap.clone());
     let end = match upgrade.await {
-        Ok(client) => {
-            let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            relay(client, upstream, manners, standing, &mut outcome, &tap).await
-        }
+        Ok(client) => relay(TokioIo::new(client), upstream, manners, standing, &mut outcome, &tap).await,
         // The client left between its request and the 101.
         Err(_) => End::AbortedByClient,
     };

@@ -313,11 +313,15 @@ impl Scrubber {
         if self.is_in(&data) {
             return Err(BodyError::Credential);
         }
-        let kept =
-            self.needles.iter().map(|needle| overlap(&data, needle.expose().as_bytes())).max().unwrap_or(0);
+        let kept = self.begun(&data);
         let (passed, held) = data.split_at(data.len() - kept);
         self.held = BytesMut::from(held);
         Ok(data.slice_ref(passed))
+    }
+
+    /// How many bytes at the end of `data` could be the beginning of one of the texts.
+    pub(crate) fn begun(&self, data: &[u8]) -> usize {
+        self.needles.iter().map(|needle| overlap(data, needle.expose().as_bytes())).max().unwrap_or(0)
     }
 
     /// Whether one of the texts is in `text`.

@@ -124,6 +124,61 @@ async fn c10_what_a_listed_front_may_not_send() {
     gateway.finish().await;
 }
 
+/// The longest header that there can be, and one byte at its end that is wrong: it is read whole, and no more than it.
+#[tokio::test]
+async fn c10_a_header_of_64_kib_is_read_to_its_last_byte() {
+    const LONGEST: usize = u16::MAX as usize;
+    let gateway = TestGateway::builder()
+        .env("PROXY_PROTOCOL_FROM", "127.1.0.0/16")
+        .env("HEAD_TIMEOUT", "2s")
+        .start()
+        .await;
+    let addresses = [192, 0, 2, 9, 10, 0, 0, 1, 4, 210, 1, 187];
+    let extension = |kind: u8, bytes: usize| {
+        let [high, low] = u16::try_from(bytes).unwrap().to_be_bytes();
+        [vec![kind, high, low], vec![0xa5; bytes]].concat()
+    };
+    let rest = LONGEST - addresses.len();
+    let one = [&addresses[..], &extension(4, rest - 3)].concat();
+    let many = [&addresses[..], &extension(4, 0).repeat(rest / 3), &extension(4, 0)[..rest % 3]].concat();
+    let whole =
+        [&addresses[..], &extension(4, 0).repeat((rest - 5) / 3), &extension(4, (rest - 5) % 3 + 2)].concat();
+    let behind = [&addresses[..], &extension(4, rest - 3)[..rest - 1]].concat();
+    let mut too_far = one.clone();
+    // The extension says that it ends one byte behind the header.
+    let [high, low] = u16::try_from(rest - 2).unwrap().to_be_bytes();
+    (too_far[addresses.len() + 1], too_far[addresses.len() + 2]) = (high, low);
+    assert_eq!((one.len(), many.len(), whole.len(), behind.len()), (LONGEST, LONGEST, LONGEST, LONGEST - 1));
+    let cases: [(&str, Vec<u8>, bool); 6] = [
+        ("one extension", header(1, 0x11, &one), true),
+        ("thousands of extensions", header(1, 0x11, &whole), true),
+        ("a byte less", [&header(1, 0x11, &one)[..14], &u16::MAX.to_be_bytes(), &behind].concat(), false),
+        ("half an extension at the end", header(1, 0x11, &many), rest.is_multiple_of(3)),
+        ("an extension that ends behind", header(1, 0x11, &too_far), false),
+        ("a byte more", [header(1, 0x11, &one), b"\n".to_vec()].concat(), false),
+    ];
+    for (number, (label, first, is_read)) in cases.iter().enumerate() {
+        let source = Ipv4Addr::new(127, 1, 1, u8::try_from(number).unwrap() + 1);
+        let reply = ask_after(&gateway, source, first, &[]).await;
+        match (*is_read, reply) {
+            (true, reply) => {
+                let reply = reply.unwrap_or_else(|| panic!("{label}: closed without a reply"));
+                assert_eq!(reply.status, 200, "{label}: {}", reply.text());
+                assert_eq!(logged(&gateway, &reply).await, Some("192.0.2.9".parse().unwrap()), "{label}");
+            }
+            // Once the header is read, what follows is a request, and is told what is wrong with it: of the request
+            // behind a header that is too short, the first byte was the header's last.
+            (false, reply) => {
+                assert!(reply.is_none_or(|reply| (400..500).contains(&reply.status)), "{label}");
+            }
+        }
+    }
+    let read = cases.iter().filter(|(_, _, is_read)| *is_read).count();
+    assert_eq!(gateway.rack.requests().iter().filter(|request| request.target == APP).count(), read);
+    crate::corpus::count("C10 64 KiB", cases.len());
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn b4_the_right_most_hop_that_is_not_listed_counts_everywhere() {
     let gateway = TestGateway::builder()

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 const SECRET_KEY: &str = "a test key of at least thirty-two characters";
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_serve_once");
+
 /// The process. Dropping it ends it.
 pub(crate) struct Child {
     pub(crate) addr: SocketAddr,
@@ -29,9 +31,29 @@ pub(crate) struct Child {
 impl Child {
     /// Starts one in front of a rack, with these variables besides.
     pub(crate) async fn start(database: Database, rack: (&str, &str), variables: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(PROGRAM), database, rack, variables).await
+    }
+
+    /// The same, with at most so many files and sockets open at one time.
+    pub(crate) async fn start_with_handles(
+        handles: u32,
+        database: Database,
+        rack: (&str, &str),
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -n \"$1\" && exec \"$2\"", "sh", &handles.to_string(), PROGRAM]);
+        Self::run(command, database, rack, variables).await
+    }
+
+    async fn run(
+        mut command: Command,
+        database: Database,
+        rack: (&str, &str),
+        variables: &[(&str, &str)],
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let database_url = database.fresh(directory.path());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_serve_once"));
         command
             .env_clear()
             .env("RACK_HOST", rack.0)
@@ -113,6 +135,16 @@ impl Child {
         PathBuf::from(format!("/proc/{}/{file}", self.process.id()))
     }
 
+    /// How many files and sockets it has open.
+    pub(crate) fn handles(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// All that it logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory.path().join("log")).unwrap()).into_owned()
+    }
+
     /// What `ps` shows of it.
     pub(crate) fn command_line(&self) -> Vec<u8> {
         std::fs::read(self.proc("cmdline")).unwrap()
@@ -141,8 +173,7 @@ impl Child {
     pub(crate) fn stop(mut self) -> (String, TempDir) {
         drop(self.process.stdin.take());
         let status = self.process.wait().unwrap();
-        let log = std::fs::read(self.directory.path().join("log")).unwrap();
-        let log = String::from_utf8_lossy(&log).into_owned();
+        let log = self.log();
         assert!(status.success(), "{status}: {log}");
         let directory = std::mem::replace(&mut self.directory, TempDir::new().unwrap());
         (log, directory)

@@ -9,6 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::hostile::{Bench, Expect, line};
 
 mod answers;
+pub(crate) mod lists;
+
+use lists::{BAD_CHUNKS, CODING_LINES, CODINGS, LENGTH_NAMES, LENGTHS, TWO_LENGTHS, VERSIONS};
 
 /// A change that takes no parameters, as a target of bodies.
 const RESTART: &str = "/apps/myapp/services/web/restart";
@@ -48,149 +51,32 @@ async fn c1_a_body_has_one_length() {
         }
     }
     // TE.TE: nothing but `chunked`, once.
-    for coding in [
-        "chunked, identity",
-        "identity, chunked",
-        "identity",
-        "gzip, chunked",
-        "chunked, chunked",
-        "chunked,",
-        ",chunked",
-        "x, chunked",
-        "chunked;q=1",
-        "\"chunked\"",
-        "\x0bchunked",
-        "chunked\x0b",
-        "\x0cchunked",
-        "chunked\t",
-        "chunked ",
-        "chun\tked",
-        "chunke",
-        "chunkedd",
-        "xchunked",
-        "cow",
-        "",
-        "chunked\0",
-        "[chunked]",
-        "\tchunked",
-        "ch\u{fc}nked",
-    ] {
+    for coding in CODINGS {
         let lines = format!("{FORM_TYPE}Transfer-Encoding: {coding}\r\n");
         let request = [bench.head("POST", FORM, &lines), chunks.clone().into_bytes()].concat();
         bench.poisoned("C1 TE.TE CVE-2021-21299", &request, &[400]).await;
     }
-    for lines in [
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\n x\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
-        "Transfer-Encoding:\r\n chunked\r\n",
-        "Transfer-Encoding : chunked\r\n",
-        " Transfer-Encoding: chunked\r\n",
-        "Transfer_Encoding: chunked\r\n",
-        "Transfer-Encoding\r\n: chunked\r\n",
-        "X: y\rTransfer-Encoding: chunked\r\n",
-        "X: y\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\nContent-Length: 5\r\n",
-    ] {
+    for lines in CODING_LINES {
         let request =
             [bench.head("POST", FORM, &format!("{FORM_TYPE}{lines}")), chunks.clone().into_bytes()].concat();
         bench.poisoned("C1 TE.TE CVE-2021-21299", &request, &[400]).await;
     }
-    for lines in [
-        "Content-Length: 5\r\nContent-Length: 5\r\n",
-        "Content-Length: 5\r\nContent-Length: 6\r\n",
-        "Content-Length: 0\r\nContent-Length: 5\r\n",
-        "Content-Length: 5\r\ncontent-length: 5\r\n",
-    ] {
+    for lines in TWO_LENGTHS {
         let request = [bench.head("POST", FORM, &format!("{FORM_TYPE}{lines}")), b"url=x".to_vec()].concat();
         bench.poisoned("C1 CL.CL CVE-2026-2835", &request, &[400]).await;
     }
-    for length in [
-        "+5",
-        "-5",
-        "-0",
-        "0x5",
-        "5 ",
-        "5,5",
-        "5, 5",
-        "5;5",
-        "5.0",
-        "5e0",
-        "05x",
-        "",
-        " ",
-        "\t5",
-        "5\t",
-        "\u{665}",
-        "5\0",
-        "\"5\"",
-        "9223372036854775808",
-        "18446744073709551615",
-        "18446744073709551616",
-        "18446744073709551621",
-        "99999999999999999999999999999999",
-        "_5",
-        "5_",
-        "1_0",
-        "0b101",
-        "0o5",
-        "NaN",
-        "five",
-    ] {
+    for length in LENGTHS {
         let lines = format!("{FORM_TYPE}Content-Length: {length}\r\n");
         let request = [bench.head("POST", FORM, &lines), b"url=x".to_vec()].concat();
         bench.poisoned("C1 CL CVE-2021-32715", &request, &[400]).await;
     }
-    for spelling in [
-        "Content-Length : 5",
-        " Content-Length: 5",
-        "Content_Length: 5",
-        "Content-Length\0: 5",
-        "Content Length: 5",
-    ] {
+    for spelling in LENGTH_NAMES {
         let request =
             [bench.head("POST", FORM, &format!("{FORM_TYPE}{spelling}\r\n")), b"url=x".to_vec()].concat();
         bench.poisoned("C1 CL CVE-2021-32715", &request, &[400]).await;
     }
     bench.finish().await;
 }
-
-const BAD_CHUNKS: [&str; 34] = [
-    "0x5\r\nurl=x\r\n0\r\n\r\n",
-    "+5\r\nurl=x\r\n0\r\n\r\n",
-    "-5\r\nurl=x\r\n0\r\n\r\n",
-    " 5\r\nurl=x\r\n0\r\n\r\n",
-    "5 \r\nurl=x\r\n0\r\n\r\n",
-    "5\t\r\nurl=x\r\n0\r\n\r\n",
-    "5;ext\r\nurl=x\r\n0\r\n\r\n",
-    "5;ext=1\nurl=x\r\n0\r\n\r\n",
-    "5;\nurl=x\r\n0\r\n\r\n",
-    "5;a=\"\n\"\r\nurl=x\r\n0\r\n\r\n",
-    "5\nurl=x\r\n0\r\n\r\n",
-    "5\rurl=x\r\n0\r\n\r\n",
-    "5\r\rurl=x\r\n0\r\n\r\n",
-    "5\r\nurl=x0\r\n\r\n",
-    "5\r\nurl=x\n0\r\n\r\n",
-    "5\r\nurl=x\r0\r\n\r\n",
-    "5\r\nurl=xyz\r\n0\r\n\r\n",
-    "\r\n5\r\nurl=x\r\n0\r\n\r\n",
-    "\r\n\r\n",
-    "g\r\n",
-    "5g\r\nurl=x\r\n",
-    "0000000000000005\r\nurl=x\r\n0\r\n\r\n",
-    "10000000000000005\r\nurl=x\r\n0\r\n\r\n",
-    "ffffffffffffffff\r\nurl=x\r\n0\r\n\r\n",
-    "fffffffffffffffff\r\nurl=x\r\n0\r\n\r\n",
-    "8000000000000000\r\nurl=x\r\n0\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\nAuthorization: evil\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\nHost: evil\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\nX-A: b\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\nContent-Length: 9\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "5\r\nurl=x\r\n0\r\n\n",
-    "5\r\nurl=x\r\n0;x\r\n\r\n",
-    "5\r\nurl=x\r\n-0\r\n\r\n",
-];
 
 /// CVE-2025-22871, CVE-2021-32714.
 #[tokio::test]
@@ -255,37 +141,7 @@ async fn c3_only_http_1_1_and_plain_1_0() {
     let as_10 = rest.replacen("HTTP/1.1", "HTTP/1.0", 1) + "0\r\n\r\n";
     bench.poisoned("C3 CVE-2026-2835", as_10.as_bytes(), &[400]).await;
     let plain = String::from_utf8(bench.head("GET", "/apps/myapp", "")).unwrap();
-    for version in [
-        "HTTP/1.2",
-        "HTTP/1.9",
-        "HTTP/0.9",
-        "HTTP/2.0",
-        "HTTP/3.0",
-        "HTTP/1.10",
-        "HTTP/1.",
-        "HTTP/.1",
-        "HTTP/11",
-        "HTTP/1",
-        "http/1.1",
-        "Http/1.1",
-        "HTTP/1.1 ",
-        "HTTP/1.1\t",
-        " HTTP/1.1",
-        "HTTP/1.1 junk",
-        "HTTP/1.1\0",
-        "HTTP /1.1",
-        "HTTP/ 1.1",
-        "HTTP/+1.1",
-        "HTTP/-1.1",
-        "HTTPS/1.1",
-        "ICY/1.1",
-        "H",
-        "",
-        "HTTP/1.1\r",
-        "HTTP/01.1",
-        "HTTP/1.1HTTP/1.1",
-        "HTTP/A.B",
-    ] {
+    for version in VERSIONS {
         let request = plain.replacen("HTTP/1.1", version, 1);
         bench.poisoned("C3", request.as_bytes(), &[400]).await;
     }

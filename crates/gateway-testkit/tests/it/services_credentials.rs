@@ -14,6 +14,8 @@ use gateway_types::Role;
 use super::child::Child;
 use super::service_kit::{Instance, Seen, ask, gateway, get, reply, request, wiki};
 
+mod sockets;
+
 /// Letters and digits only, so that no escaping changes it.
 const CANARY: &str = "CANARY7f3a9c2e5b8d1046e";
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway_testkit::{Database, RawClient, TestGateway};
+use gateway_testkit::{Authenticator, Database, RawClient, Reply, TestGateway};
 use gateway_types::Role;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -49,6 +49,59 @@ async fn a_token_names_the_caller_and_the_very_request() {
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert!(verifier.verify(token, "POST", "/page?a=2", now).is_err());
     assert!(verifier.verify(token, "GET", "/page?a=1", now).is_err());
+    gateway.finish().await;
+}
+
+/// A request as this credential sends it.
+async fn as_credential(gateway: &TestGateway, method: &str, target: &str, credential: &str) -> Reply {
+    let mut client = RawClient::connect(gateway.addr()).await;
+    client
+        .send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {credential}\r\nContent-Length: 0\r\n\r\n"
+        ))
+        .await;
+    client.reply().await.expect("a reply")
+}
+
+/// `step_up` says which second factor counted for the very request: none, one within the window, or one that was given
+/// for it.
+#[tokio::test]
+async fn a_token_says_which_second_factor_counted() {
+    let instance = Instance::saying("ok").await;
+    let more = "[[service.route]]\nmethod = \"GET\"\npath = \"/page\"\n\
+        [[service.route]]\nmethod = \"POST\"\npath = \"/window\"\nstep_up = \"window\"\n\
+        [[service.route]]\nmethod = \"POST\"\npath = \"/bound\"\nstep_up = \"bound\"\n";
+    let gateway = gateway(&[instance.url()], more).await;
+    let issuer = format!("urn:uuid:{}", gateway.store().gateway_id());
+    let verifier = Verifier::new(&issuer, "wiki", Keys::from_jwks(&keys_of(&gateway).await).unwrap());
+    let told = |method: &str, target: &str| {
+        let token = instance.seen().last().unwrap().header("gateway-token").unwrap().to_owned();
+        let now = gateway_types::Clock::now(&*gateway.clock).micros() / 1_000_000;
+        verifier.verify(&token, method, target, now).unwrap().step_up
+    };
+    let phone = Authenticator::enrol(&gateway, Role::Deployer).await;
+    let session = gateway.session(Role::Deployer).await;
+    assert_eq!(as_credential(&gateway, "GET", "/page", &session).await.status, 200);
+    assert_eq!(told("GET", "/page"), StepUp::None);
+    for target in ["/window", "/bound"] {
+        let refused = as_credential(&gateway, "POST", target, &session).await;
+        assert_eq!(refused.status, 401, "{target}: {}", refused.text());
+    }
+    assert_eq!(instance.seen().len(), 1, "without a factor nothing goes up");
+    // A code that comes with the request is for this request, and opens the window for those after it.
+    let with_code = format!("{session}.totp.{}", phone.next(&gateway));
+    assert_eq!(as_credential(&gateway, "POST", "/window", &with_code).await.status, 200);
+    assert_eq!(told("POST", "/window"), StepUp::Bound);
+    assert_eq!(as_credential(&gateway, "POST", "/window", &session).await.status, 200);
+    assert_eq!(told("POST", "/window"), StepUp::Window);
+    assert_eq!(
+        as_credential(&gateway, "POST", "/bound", &session).await.status,
+        401,
+        "a window is not enough"
+    );
+    let with_code = format!("{session}.totp.{}", phone.next(&gateway));
+    assert_eq!(as_credential(&gateway, "POST", "/bound", &with_code).await.status, 200);
+    assert_eq!(told("POST", "/bound"), StepUp::Bound);
     gateway.finish().await;
 }
 

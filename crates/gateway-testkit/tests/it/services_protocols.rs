@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use gateway_testkit::{RawClient, TestGateway};
+use gateway_testkit::{Database, RawClient, TestGateway};
+use gateway_types::Role;
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -16,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::child::Child;
 use super::service_kit::{ask, gateway, request, wiki};
 
 /// What reached the instance.
@@ -255,4 +257,68 @@ async fn a_client_certificate_is_shown_and_a_service_without_one_is_not_reached(
     assert_eq!(ask(&hides, "GET", "/page", "", "").await.status, 502);
     assert_eq!(log.lock().unwrap().len(), 1);
     hides.finish().await;
+}
+
+/// The key of a client certificate is in no reply, in nothing that is kept and in nothing that is logged, at the most
+/// talkative level, although each connection to the service is signed with it; and no service ever gets it.
+#[tokio::test]
+async fn the_key_of_a_client_certificate_is_nowhere_but_in_its_file() {
+    let authority = Authority::new();
+    let secrets = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| secrets.path().join(name);
+    let (certificate, key) = authority.issue("gateway.example.com");
+    for (name, text) in [("ca.pem", &authority.pem), ("client.pem", &certificate), ("client.key", &key)] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let (addr, log) = http2(Some(authority.server(b"h2", true))).await;
+    let more = format!(
+        "protocol = \"http2\"\nca_file = \"{}\"\ncredential = {{ kind = \"certificate\", certificate = \"{}\", secret = \"file:{}\" }}",
+        path("ca.pem").display(),
+        path("client.pem").display(),
+        path("client.key").display()
+    );
+    std::fs::write(path("rack-gateway.toml"), wiki(&[format!("https://{addr}")], &more)).unwrap();
+    let rack = gateway_sim::SimRack::start(gateway_sim::SimOptions::for_tests()).await.unwrap();
+    let file = path("rack-gateway.toml");
+    let variables = [("RACK_GATEWAY_CONFIG", file.to_str().unwrap()), ("LOG_FILTER", "trace")];
+    let child = Child::start(Database::Sqlite, (&rack.url(), rack.password()), &variables).await;
+    let mut replies = Vec::new();
+    for target in ["/page", "/other"] {
+        let mut client = RawClient::connect(child.addr).await;
+        let token = child.token(Role::Admin);
+        client
+            .send(format!(
+                "GET {target} HTTP/1.1\r\nHost: wiki.example.com\r\nAuthorization: Bearer {token}\r\n\r\n"
+            ))
+            .await;
+        let reply = client.reply().await.expect("a reply");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        replies.push(format!("{reply:?} {}", reply.text()));
+    }
+    let came = log.lock().unwrap().clone();
+    assert!(came.iter().all(|came| came.certificates == 1), "{came:?}");
+    let (printed, kept) = child.stop();
+    assert!(printed.contains("TRACE"), "the log is as talkative as can be");
+    // The key as it is in the file, line by line, and as the bytes that it stands for.
+    let lines: Vec<&str> = key.lines().filter(|line| !line.starts_with("-----")).collect();
+    let bytes = data_encoding::BASE64.decode(lines.concat().as_bytes()).unwrap();
+    // What is secret of a PKCS #8 key of P-256 is 32 bytes from byte 36 on.
+    let secret = bytes.get(36..68).unwrap();
+    let mut needles = vec![secret.to_vec(), data_encoding::HEXLOWER.encode(secret).into_bytes()];
+    needles.extend(lines.iter().map(|line| line.as_bytes().to_vec()));
+    needles.push(format!("{secret:?}").trim_matches(['[', ']']).as_bytes().to_vec());
+    let mut places = vec![
+        ("the log".to_owned(), printed.into_bytes()),
+        ("a request".to_owned(), format!("{came:?}").into_bytes()),
+    ];
+    places.extend(replies.into_iter().map(|reply| ("a reply".to_owned(), reply.into_bytes())));
+    for entry in std::fs::read_dir(kept.path()).unwrap() {
+        let entry = entry.unwrap().path();
+        places.push((entry.display().to_string(), std::fs::read(&entry).unwrap_or_default()));
+    }
+    for (place, text) in &places {
+        for needle in &needles {
+            assert_eq!(memchr::memmem::find(text, needle), None, "the key is in {place}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod acme;
 mod authority;
 pub(crate) mod client;
 mod client_certificates;
+mod crowd;
 mod files;
 mod handshakes;
 mod misdirected;
@@ -58,6 +59,11 @@ impl Place {
 
     fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join(file)
+    }
+
+    /// The path of one of its files.
+    pub(crate) fn file(&self, file: &str) -> String {
+        self.path(file).display().to_string()
     }
 
     /// Writes a new certificate for these names as `file.pem` and `file.key`; its PEM.

@@ -11,6 +11,7 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 
 use crate::body::ReplyBody;
 use crate::flow::{Flow, refuse};
@@ -24,6 +25,10 @@ use crate::phases::websocket::{accept_of, new_key, run};
 use crate::plane::DataPlane;
 use crate::reply::{Asker, switching};
 use crate::services::SendError;
+
+mod searched;
+
+use searched::Searched;
 
 /// How many subprotocols a client may offer.
 const MOST_PROTOCOLS: usize = 32;
@@ -70,6 +75,8 @@ pub(crate) async fn open(
         Ok(upstream) => upstream,
         Err(error) => return refuse(unreachable(&SendError::Socket(error), &outgoing)),
     };
+    let service = outgoing.request.service.clone();
+    let upstream = Searched::new(TokioIo::new(upstream), service, answered.needles);
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
     let mut reply = switching(socket.accept.clone());

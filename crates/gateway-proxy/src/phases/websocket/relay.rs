@@ -235,7 +235,7 @@ enum FirstMessage {
 const BLOB_BYTES: usize = 64;
 
 /// The length of the head of a server's frame (RFC 6455, section 5.2).
-const fn head_bytes(payload_bytes: u64) -> u64 {
+pub(in crate::phases) const fn head_bytes(payload_bytes: u64) -> u64 {
     match payload_bytes {
         0..=125 => 2,
         126..=0xffff => 4,

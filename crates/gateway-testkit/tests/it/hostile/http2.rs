@@ -24,8 +24,13 @@ pub(crate) enum Told {
 
 /// Sends these bytes of HTTP/1.1 as a stream, over a connection from this address.
 pub(crate) async fn ask(source: Ipv4Addr, gateway: SocketAddr, bytes: &[u8]) -> Told {
+    ask_frames(source, gateway, &stream_of(bytes)).await
+}
+
+/// Sends these frames, of the stream 1, over a connection from this address.
+pub(crate) async fn ask_frames(source: Ipv4Addr, gateway: SocketAddr, frames: &[u8]) -> Told {
     let mut client = FrameClient::connect(source, gateway, &NO_TABLE).await;
-    client.send(&stream_of(bytes)).await;
+    client.send(frames).await;
     let (mut status, mut body) = (None, Vec::new());
     while let Some(came) = client.until(&[HEADERS, DATA, RST_STREAM, GOAWAY]).await {
         match came.kind {
@@ -41,7 +46,7 @@ pub(crate) async fn ask(source: Ipv4Addr, gateway: SocketAddr, bytes: &[u8]) -> 
 }
 
 /// The frames of a request. Its method, target and fields are taken as they stand, whatever bytes they hold.
-fn stream_of(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn stream_of(bytes: &[u8]) -> Vec<u8> {
     const VERSION: &[u8] = b" HTTP/1.1\r\n";
     let end = bytes.windows(VERSION.len()).position(|some| some == VERSION).expect("a request line");
     let (line, rest) = (&bytes[..end], &bytes[end + VERSION.len()..]);
