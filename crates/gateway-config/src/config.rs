@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::fault::Origin;
 use crate::settings::Settings;
+use crate::sinks::AuditSink;
 
 /// Everything the gateway is told before it starts.
 #[derive(Clone)]
@@ -54,6 +55,8 @@ pub struct Config {
     pub yubico: Option<Yubico>,
     /// Who else is asked about deploys, and told of them.
     pub integrations: Integrations,
+    /// Where entries of the audit log go besides the log.
+    pub audit_sinks: Vec<AuditSink>,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.

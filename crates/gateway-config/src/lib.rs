@@ -21,6 +21,7 @@ mod routes;
 pub mod secret_ref;
 mod sections;
 pub mod settings;
+pub mod sinks;
 
 #[cfg(test)]
 mod tests;
@@ -40,4 +41,7 @@ pub use parse::{Flags, Sources, parse, parse_database, parse_with};
 pub use secret_ref::{NoSecretFiles, SecretFile, SecretFiles};
 pub use sections::storage::{Database, masked_database_url};
 pub use settings::{Setting, SettingFault, SettingKey, SettingScope, SettingValue, Settings};
+pub use sinks::{
+    AuditSink, SampleRule, SinkCompression, SinkFile, SinkStart, SinkTarget, SyslogServer, SyslogTransport,
+};
 pub use url::Url;

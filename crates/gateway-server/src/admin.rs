@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::{self, Telemetry};
 use crate::readiness;
+use crate::sinks::Sinks;
 
 /// What the second listener tells about.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(crate) struct Probes {
     pub(crate) connections: TaskTracker,
     pub(crate) connection_places: usize,
     pub(crate) telemetry: Telemetry,
+    pub(crate) sinks: Sinks,
 }
 
 impl Probes {
@@ -51,6 +53,7 @@ impl Probes {
         if let Some((status, clock)) = &self.certificates {
             notes.extend(status.notes(clock.now()));
         }
+        notes.extend(self.sinks.notes());
         notes
     }
 }

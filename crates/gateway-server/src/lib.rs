@@ -15,6 +15,7 @@ mod fetch;
 mod follow;
 mod identity;
 mod metrics;
+mod sinks;
 mod tls;
 
 pub use error::StartError;

@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::timeout;
 
 use crate::admin::Probes;
+use crate::sinks::Sinks;
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +50,47 @@ struct Build {
     version: &'static str,
 }
 
+/// How the sinks of the audit log stand, by the names that the configuration gives them.
+#[derive(Debug, Default)]
+struct SinkFamilies {
+    lag: Family<Named, Gauge>,
+    up: Family<Named, Gauge>,
+    delivered: Family<Named, Counter>,
+}
+
+impl SinkFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        registry.register(
+            "audit_sink_lag_entries",
+            "Entries of the log that a sink has not got yet",
+            families.lag.clone(),
+        );
+        registry.register(
+            "audit_sink_up",
+            "1 while the last delivery to a sink succeeded",
+            families.up.clone(),
+        );
+        registry.register(
+            "audit_sink_delivered",
+            "Entries that this instance gave a sink",
+            families.delivered.clone(),
+        );
+        families
+    }
+
+    fn look(&self, sinks: &Sinks) {
+        for sink in sinks.iter() {
+            let name = || Named { name: sink.name.clone() };
+            if let Some(lag) = sink.lag() {
+                self.lag.get_or_create(&name()).set(i64::try_from(lag).unwrap_or(i64::MAX));
+            }
+            self.up.get_or_create(&name()).set(sink.fault().is_none().into());
+            self.delivered.get_or_create(&name()).inner().store(sink.delivered(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Everything that can be scraped of this instance.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -64,6 +106,7 @@ pub(crate) struct Telemetry {
     audit_commits: Counter,
     faults: Family<Of, Gauge>,
     certificates: Family<Named, Gauge>,
+    sinks: SinkFamilies,
     jobs: Family<InState, Gauge>,
     job_lag: Float,
     memory: Gauge,
@@ -112,6 +155,7 @@ impl Telemetry {
             certificates.clone(),
         );
         own.register("jobs", "Jobs by state", jobs.clone());
+        let sinks = SinkFamilies::register(own);
         let job_lag = Float::default();
         own.register_with_unit(
             "job_lag",
@@ -131,6 +175,7 @@ impl Telemetry {
             audit_commits: counter(own, "audit_commits", "Transactions of the audit log"),
             faults,
             certificates,
+            sinks,
             jobs,
             job_lag,
             memory,
@@ -178,6 +223,7 @@ impl Telemetry {
                 self.certificates.get_or_create(&Named { name }).set(end.micros() / 1_000_000);
             }
         }
+        self.sinks.look(&probes.sinks);
         self.look_at_jobs(probes).await;
         self.look_at_process();
     }

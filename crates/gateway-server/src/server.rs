@@ -29,6 +29,7 @@ use gateway_proxy::{
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
+use gateway_sinks::Source;
 use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions};
 use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
@@ -46,6 +47,7 @@ use crate::follow::{self, ConfigFile, Shown};
 use crate::identity::providers;
 use crate::metrics::Telemetry;
 use crate::own::OwnOperations;
+use crate::sinks::Sinks;
 use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
 
 /// Connections to the store.
@@ -304,11 +306,12 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         background: TaskTracker::new(),
         drain_limit: config.limits.drain_timeout,
     };
+    let sinks = start_sinks(&config, &running)?;
     let places = Arc::new(Semaphore::new(config.limits.connections));
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
-    running.probe(admin_listener, probes(&config, &running, telemetry, tls.as_ref()));
+    running.probe(admin_listener, probes(&config, &running, (telemetry, sinks), tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
     // What a gateway that died left behind is marked before anybody asks.
     tidy_what_is_over(app.clone())().await;
@@ -424,7 +427,27 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
-fn probes(config: &Config, running: &Running, telemetry: Telemetry, tls: Option<&Tls>) -> Arc<Probes> {
+/// Starts what carries the audit log to other systems.
+fn start_sinks(config: &Config, running: &Running) -> Result<Sinks, StartError> {
+    let host = config.listener.domain.clone().unwrap_or_else(|| config.rack.name.clone());
+    let source = Source { gateway: running.store.gateway_id(), host };
+    Sinks::start(
+        &config.audit_sinks,
+        source,
+        &running.store,
+        &running.app.clock,
+        &running.background,
+        &running.stopping,
+    )
+    .map_err(|(name, source)| StartError::Sink { name, source })
+}
+
+fn probes(
+    config: &Config,
+    running: &Running,
+    (telemetry, sinks): (Telemetry, Sinks),
+    tls: Option<&Tls>,
+) -> Arc<Probes> {
     let (app, store) = (&running.app, &running.store);
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if store.made_its_own_secret() {
@@ -450,6 +473,7 @@ fn probes(config: &Config, running: &Running, telemetry: Telemetry, tls: Option<
         connections: running.connections.clone(),
         connection_places: config.limits.connections,
         telemetry,
+        sinks,
     })
 }
 

@@ -92,6 +92,7 @@ fn start(error: &StartError) -> Option<&'static str> {
         | StartError::Fetch(_)
         | StartError::Tls(_)
         | StartError::Mail(_)
+        | StartError::Sink { .. }
         | StartError::Reload(_) => None,
     }
 }

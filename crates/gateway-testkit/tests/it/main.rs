@@ -68,6 +68,7 @@ mod services_reload;
 mod services_shown;
 mod services_up;
 mod sign_on;
+mod sinks;
 mod slow;
 mod step_up;
 mod streaming;
