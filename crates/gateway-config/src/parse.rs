@@ -14,7 +14,7 @@ use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
 use crate::sections::{
-    integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
+    anchors, integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
 };
 use crate::sinks;
 
@@ -130,6 +130,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let yubico = yubico::yubico(resolver);
     let integrations = integrations::integrations(resolver);
     let audit_sinks = sinks::sinks(resolver);
+    let audit_anchors = anchors::anchors(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
@@ -152,6 +153,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         yubico: yubico?,
         integrations: integrations?,
         audit_sinks: audit_sinks?,
+        audit_anchors: audit_anchors?,
         environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,

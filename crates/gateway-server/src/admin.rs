@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
+use crate::anchors::Anchors;
 use crate::metrics::{self, Telemetry};
 use crate::readiness;
 use crate::sinks::Sinks;
@@ -39,6 +40,7 @@ pub(crate) struct Probes {
     pub(crate) connection_places: usize,
     pub(crate) telemetry: Telemetry,
     pub(crate) sinks: Sinks,
+    pub(crate) anchors: Arc<Anchors>,
 }
 
 impl Probes {
@@ -54,6 +56,9 @@ impl Probes {
             notes.extend(status.notes(clock.now()));
         }
         notes.extend(self.sinks.notes());
+        if let Some(fault) = self.anchors.fault() {
+            notes.push(format!("the audit log is not anchored: {fault}"));
+        }
         notes
     }
 }

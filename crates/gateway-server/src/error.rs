@@ -79,6 +79,13 @@ pub enum StartError {
         #[source]
         source: SinkSetupError,
     },
+    /// Checkpoints cannot be posted as configured.
+    #[error("the audit log cannot be anchored; look at the keys under [audit.anchors]")]
+    Anchors {
+        /// What is wrong.
+        #[source]
+        source: SinkSetupError,
+    },
     /// Mail cannot be sent as configured.
     #[error("mail cannot be sent so; look at the keys under [mail]")]
     Mail(#[from] MailError),

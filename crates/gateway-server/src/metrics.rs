@@ -104,6 +104,7 @@ pub(crate) struct Telemetry {
     audit_queued: Gauge,
     audit_dropped: Counter,
     audit_commits: Counter,
+    anchored: Gauge,
     faults: Family<Of, Gauge>,
     certificates: Family<Named, Gauge>,
     sinks: SinkFamilies,
@@ -173,6 +174,11 @@ impl Telemetry {
             audit_queued: gauge(own, "audit_queued_events", "Events that wait to be written"),
             audit_dropped: counter(own, "audit_dropped_reads", "Plain reads that were not written down"),
             audit_commits: counter(own, "audit_commits", "Transactions of the audit log"),
+            anchored: gauge(
+                own,
+                "audit_anchored_entries",
+                "Entries that the last anchor of this instance has",
+            ),
             faults,
             certificates,
             sinks,
@@ -206,6 +212,7 @@ impl Telemetry {
         self.audit_queued.set(count(audit.queued));
         self.audit_dropped.inner().store(audit.dropped_reads, Ordering::Relaxed);
         self.audit_commits.inner().store(audit.commits, Ordering::Relaxed);
+        self.anchored.set(i64::try_from(probes.anchors.anchored()).unwrap_or(i64::MAX));
         self.draining.set(health.is_draining().into());
         self.open_connections.set(count(probes.connections.len()));
         self.connection_places.set(count(probes.connection_places));
@@ -214,6 +221,7 @@ impl Telemetry {
             ("policies", health.policy_fault()),
             ("services", health.service_fault()),
             ("rack_credential", health.credential_fault()),
+            ("audit_anchors", probes.anchors.fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }

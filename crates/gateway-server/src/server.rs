@@ -40,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Behind, Entrance, out_of_handles};
 use crate::admin::{self, Probes};
+use crate::anchors::Anchors;
 use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -106,6 +107,7 @@ pub struct Running {
     /// Its store.
     pub store: Arc<Store>,
     app: Arc<App>,
+    anchors: Arc<Anchors>,
     /// The configuration as it is shown, for what changes in the file later.
     shown: Shown,
     plane: Arc<DataPlane>,
@@ -289,6 +291,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
     app.health.set_credential_fault(plane.tend_rack_credential().await);
+    let anchors = Anchors::new(&config.audit_anchors, store.clone(), app.clock.clone(), app.entropy.clone());
+    let anchors = Arc::new(anchors.map_err(|source| StartError::Anchors { source })?);
     let running = Running {
         addresses: local_addresses(&listeners),
         http_addresses: local_addresses(&http_listeners),
@@ -297,6 +301,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
         app: app.clone(),
+        anchors: anchors.clone(),
         shown: Shown::of(&config),
         plane: plane.clone(),
         names: hosts.sender(),
@@ -307,6 +312,14 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         drain_limit: config.limits.drain_timeout,
     };
     let sinks = start_sinks(&config, &running)?;
+    running.background.spawn({
+        let anchors = anchors.clone();
+        async move { anchors.tend().await }
+    });
+    running.each(MINUTE, move || {
+        let anchors = anchors.clone();
+        async move { anchors.tend().await }
+    });
     let places = Arc::new(Semaphore::new(config.limits.connections));
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;
@@ -474,6 +487,7 @@ fn probes(
         connection_places: config.limits.connections,
         telemetry,
         sinks,
+        anchors: running.anchors.clone(),
     })
 }
 
@@ -717,6 +731,7 @@ impl Running {
         self.background.close();
         self.background.wait().await;
         self.plane.flush_refusals();
+        self.anchors.farewell().await;
         self.store.close().await;
     }
 }

@@ -23,7 +23,10 @@ use tokio_util::task::TaskTracker;
 use crate::fetch::FetchSetupError;
 
 use pump::Pump;
+pub(crate) use pump::with_causes;
+pub(crate) use receiver::DeliveryError;
 use receiver::Receiver;
+pub(crate) use web::Place;
 
 /// Why a sink cannot be as it is declared.
 #[derive(Debug, thiserror::Error)]

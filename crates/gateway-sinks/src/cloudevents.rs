@@ -2,7 +2,10 @@
 //!
 //! Source: CloudEvents 1.0.2, JSON format, structured mode; the documented extensions `sequence` and `sampledrate`.
 
+use gateway_audit::Head;
+use gateway_types::{GatewayId, Timestamp};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::record::{Record, RecordFault, Source};
@@ -51,4 +54,34 @@ pub fn body(record: &Record, source: &Source) -> Result<Vec<u8>, RecordFault> {
         data: &data,
     };
     serde_json::to_vec(&envelope).map_err(fault)
+}
+
+/// The type of a checkpoint.
+pub const CHECKPOINT_TYPE: &str = "rack-gateway.audit.checkpoint.v1";
+
+/// The id of a checkpoint's event: the same as long as it says the same.
+pub fn checkpoint_id(head: &Head) -> String {
+    format!("checkpoint-{}-{}", head.size, head.root.to_hex())
+}
+
+/// The body of a web hook about a checkpoint: the signed note, with what stands in it beside.
+///
+/// # Errors
+/// [`RecordFault::Json`].
+pub fn checkpoint(
+    gateway: GatewayId,
+    head: &Head,
+    note: &str,
+    now: Timestamp,
+) -> Result<Vec<u8>, RecordFault> {
+    let body = json!({
+        "specversion": "1.0",
+        "id": checkpoint_id(head),
+        "source": format!("urn:uuid:{gateway}"),
+        "type": CHECKPOINT_TYPE,
+        "time": now.to_rfc3339(),
+        "datacontenttype": "application/json",
+        "data": { "size": head.size, "root": head.root.to_hex(), "note": note },
+    });
+    serde_json::to_vec(&body).map_err(|source| RecordFault::Json { index: head.size, source })
 }

@@ -175,3 +175,39 @@ fn the_example_of_a_sink_is_valid() {
     assert_eq!(archive.name, "archive");
     assert!(matches!(archive.target, SinkTarget::File(_)));
 }
+
+#[test]
+fn anchors_are_kept_where_it_says() {
+    let none = config(&[], "").audit_anchors;
+    assert_eq!((none.directory, none.webhook, none.interval.as_secs()), (None, None, 3600));
+    let variables = [
+        ("AUDIT_ANCHOR_DIRECTORY", "/mnt/anchors"),
+        ("AUDIT_ANCHOR_WEBHOOK_URL", "https://h/hunter2"),
+        ("AUDIT_ANCHOR_WEBHOOK_SECRET", SECRET),
+        ("AUDIT_ANCHOR_INTERVAL", "5m"),
+    ];
+    let config = config(&variables, "");
+    let shown = format!("{config:?} {:?} {:?}", config.sources, config.audit_anchors);
+    assert!(!shown.contains("hunter2") && !shown.contains("whsec_"), "{shown}");
+    assert_eq!(config.audit_anchors.webhook.unwrap().url.as_str(), "https://h/hunter2");
+    refused(
+        &[("AUDIT_ANCHOR_DIRECTORY", "anchors")],
+        "",
+        "audit.anchors.directory (variable AUDIT_ANCHOR_DIRECTORY): `anchors` is not the absolute path of a directory, such as /mnt/anchors",
+    );
+    refused(
+        &variables[1..2],
+        "",
+        "audit.anchors.webhook_url (variable AUDIT_ANCHOR_WEBHOOK_URL): needs audit.anchors.webhook_secret too; set both or none",
+    );
+    refused(
+        &variables[2..3],
+        "",
+        "audit.anchors.webhook_secret (variable AUDIT_ANCHOR_WEBHOOK_SECRET): needs audit.anchors.webhook_url too; set both or none",
+    );
+    refused(
+        &[("AUDIT_ANCHOR_INTERVAL", "1s")],
+        "",
+        "audit.anchors.interval (variable AUDIT_ANCHOR_INTERVAL): 1s is out of range; write a value from 1m to 24h",
+    );
+}

@@ -229,7 +229,7 @@ fn cut(mut rows: Vec<LeafRow>) -> Vec<LeafRow> {
 }
 
 /// The error with what caused it, on one line. None of them holds a secret or an answer's text.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

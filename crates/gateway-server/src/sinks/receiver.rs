@@ -22,7 +22,7 @@ use super::web::{Otlp, Webhook};
 
 /// Why entries were not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DeliveryError {
+pub(crate) enum DeliveryError {
     /// An entry has no such form.
     #[error(transparent)]
     Record(#[from] RecordFault),
@@ -182,4 +182,49 @@ fn write(
     }
     file.sync()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_audit::{Actor, Event};
+    use gateway_sinks::{Compression, Sampling};
+    use gateway_types::{ActionName, EventId, OsEntropy, Resource, Timestamp};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn record(index: u64) -> Record {
+        let time = Timestamp::from_micros(1_795_000_000_000_000);
+        let action = ActionName::new("gateway:x:one");
+        let id = EventId::new(time, &OsEntropy);
+        let event = Event::new(time, id, action, Resource::gateway(), Actor::system());
+        let leaf = event.to_leaf([7; 16]).unwrap();
+        Record::read(index, leaf.bytes, leaf.hash, &Sampling::default()).unwrap().unwrap()
+    }
+
+    /// What a process wrote that was killed before its position was noted is in the file, and comes again.
+    #[tokio::test]
+    async fn what_is_in_the_file_is_not_written_again() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let file = || LogFile {
+            rotation: Rotation {
+                path: path.clone(),
+                most_bytes: 1 << 20,
+                keep: 1,
+                compression: Compression::None,
+            },
+            source: Arc::new(Source {
+                gateway: "0190a0b0-0000-7000-8000-000000000001".parse().unwrap(),
+                host: String::new(),
+            }),
+            open: None,
+        };
+        let records: Vec<Record> = (0..5).map(record).collect();
+        file().deliver(&records[..3]).await.unwrap();
+        file().deliver(&records).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let indexes: Vec<u64> = text.lines().map(|line| index_of_line(line.as_bytes()).unwrap()).collect();
+        assert_eq!(indexes, [0, 1, 2, 3, 4]);
+    }
 }

@@ -16,8 +16,8 @@ use super::SinkSetupError;
 use super::receiver::DeliveryError;
 use crate::fetch::HttpFetch;
 
-/// Where is posted.
-struct Place {
+/// Where entries, or checkpoints, are posted.
+pub(crate) struct Place {
     fetch: HttpFetch,
     uri: String,
     /// What failures are told with: an address may hold a token.
@@ -25,13 +25,17 @@ struct Place {
 }
 
 impl Place {
-    fn new(url: &Url, ca_file: Option<&Path>) -> Result<Self, SinkSetupError> {
+    /// Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// [`SinkSetupError::Web`].
+    pub(crate) fn new(url: &Url, ca_file: Option<&Path>) -> Result<Self, SinkSetupError> {
         let host = url.host_str().unwrap_or_default().to_owned();
         Ok(Self { fetch: HttpFetch::new(ca_file)?, uri: url.to_string(), host })
     }
 
     /// Posts, and takes nothing but a yes. No redirect is followed.
-    async fn post(
+    pub(crate) async fn post(
         &self,
         headers: &[(&str, &str)],
         body: Vec<u8>,

@@ -1,6 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway_audit::leaf_hash;
+use gateway_audit::{Head, leaf_hash};
 use gateway_types::Secret;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -131,6 +131,16 @@ fn cloud_events_have_their_form() {
     assert_eq!(body["data"]["index"], 4711);
     assert!(body.get("sampledrate").is_none());
     assert_eq!(json(&cloudevents::body(&sampled(), &source()).unwrap())["sampledrate"], 100);
+}
+
+#[test]
+fn a_checkpoint_is_a_cloud_event_too() {
+    let head = Head { size: 7, root: leaf_hash(b"x") };
+    let now = Timestamp::from_micros(1_795_000_000_123_456);
+    let body = json(&cloudevents::checkpoint(source().gateway, &head, "the note\n", now).unwrap());
+    assert_eq!(body["id"], format!("checkpoint-7-{}", head.root.to_hex()));
+    assert_eq!(body["type"], "rack-gateway.audit.checkpoint.v1");
+    assert_eq!((&body["data"]["size"], &body["data"]["note"]), (&7.into(), &"the note\n".into()));
 }
 
 /// The example of the specification.

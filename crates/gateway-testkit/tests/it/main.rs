@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod anchors;
 mod approvals;
 mod authorization;
 mod basics;

@@ -10,7 +10,7 @@ use gateway_testkit::{Database, RawClient, TestGateway, eventually};
 use gateway_types::Role;
 use serde_json::Value;
 
-pub(crate) use receivers::{HEADER, Receivers, SECRET};
+pub(crate) use receivers::{HEADER, Receivers, SECRET, Web};
 
 /// A poll, a change and a refusal.
 async fn work(gateway: &TestGateway) {

@@ -32,13 +32,13 @@ type Post = (hyper::HeaderMap, Vec<u8>);
 /// Whoever takes requests.
 #[derive(Clone)]
 pub(crate) struct Web {
-    url: String,
+    pub(crate) url: String,
     status: Arc<AtomicU16>,
     got: Arc<Mutex<Vec<Post>>>,
 }
 
 impl Web {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let web = Self { url, status: Arc::new(AtomicU16::new(200)), got: Arc::default() };
@@ -74,7 +74,7 @@ impl Web {
     }
 
     /// What came, as JSON.
-    pub(super) fn bodies(&self) -> Vec<Value> {
+    pub(crate) fn bodies(&self) -> Vec<Value> {
         self.got.lock().unwrap().iter().map(|(_, body)| serde_json::from_slice(body).unwrap()).collect()
     }
 
