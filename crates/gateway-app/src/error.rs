@@ -69,6 +69,9 @@ pub enum AppError {
     /// A stored checkpoint does not verify.
     #[error("a stored checkpoint does not verify")]
     Checkpoint(#[from] gateway_audit::ChainError),
+    /// An anchor is of another log, or the log's keys were exchanged for others.
+    #[error("an anchor is not signed by a key that this log has")]
+    Anchor(#[source] gateway_audit::ChainError),
     /// No signing key could be made.
     #[error("no signing key could be made")]
     SigningKey,

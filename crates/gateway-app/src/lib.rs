@@ -6,6 +6,7 @@
 
 pub mod access_review;
 pub mod access_tokens;
+pub mod anchors;
 pub mod app;
 pub mod approvals;
 pub mod audit;

@@ -16,9 +16,24 @@ const PAGE: u64 = 2000;
 /// # Errors
 /// [`AppError::Log`] naming the first bad index; [`AppError::Checkpoint`] when a checkpoint was not
 /// signed by this gateway.
-pub async fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Report, AppError> {
+pub async fn verify(store: &Store, progress: impl FnMut(u64, u64)) -> Result<Report, AppError> {
+    verify_against(store, &[], progress).await
+}
+
+/// The same, and holds the log to checkpoints that were kept elsewhere.
+///
+/// # Errors
+/// As [`verify`]; of a log that does not extend one of them, which its fault says.
+pub async fn verify_against(
+    store: &Store,
+    anchors: &[String],
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, AppError> {
     let keys = store.audit().keys().await?;
     let mut log = LogVerifier::new(&origin_of(store.gateway_id()));
+    for note in anchors {
+        log.checkpoint(&keys.verify(note).map_err(AppError::Anchor)?)?;
+    }
     // Checkpoints before the head: a log only grows, so whatever was signed by now the head must
     // cover, and one that it does not cover tells that the log was rolled back.
     for stored in store.events().checkpoints(u32::MAX).await? {

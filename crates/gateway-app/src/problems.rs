@@ -69,7 +69,11 @@ impl From<AppError> for Problem {
             | AppError::CertificateEnded
             | AppError::KeyIsBound
             | AppError::UnknownAction { .. } => (ProblemKind::BadParameter, Layer::Network),
-            AppError::Log(_) | AppError::Checkpoint(_) | AppError::SigningKey | AppError::Write(_) => {
+            AppError::Log(_)
+            | AppError::Checkpoint(_)
+            | AppError::Anchor(_)
+            | AppError::SigningKey
+            | AppError::Write(_) => {
                 return internal(&error);
             }
         };

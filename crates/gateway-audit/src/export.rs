@@ -19,7 +19,7 @@ use crate::merkle::{Hash, Head};
 use crate::note::{NoteError, NoteVerifier};
 use crate::verify::Fault;
 
-pub use reader::verify_export;
+pub use reader::{verify_export, verify_export_against};
 
 /// The name and version of the format.
 pub const FORMAT: &str = "rack-gateway-audit/1";
@@ -132,6 +132,15 @@ pub enum ExportError {
     BadCheckpoint {
         /// Counted from 1.
         line: u64,
+        /// What is wrong with it.
+        #[source]
+        source: NoteError,
+    },
+    /// An anchor that is not signed with the key of the export.
+    #[error(
+        "an anchor is not signed with the key of the export; one from before the key was exchanged is held against the database"
+    )]
+    BadAnchor {
         /// What is wrong with it.
         #[source]
         source: NoteError,

@@ -22,7 +22,7 @@ pub mod verify;
 pub use checkpoint::{Checkpoint, origin_of};
 pub use encoding::{DecodeError, EncodeError, Leaf, MAX_LEAF_BYTES, Nonce};
 pub use event::{Actor, ActorKind, End, Event, Phase, PreviousShutdown, VerdictRecord};
-pub use export::{ExportError, ExportHeader, ExportWriter, verify_export};
+pub use export::{ExportError, ExportHeader, ExportWriter, verify_export, verify_export_against};
 pub use gateway_types::EventId;
 pub use keys::{ChainError, KeyChain, LogKey};
 pub use merkle::{

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::fault::Origin;
 use crate::settings::Settings;
+use crate::sinks::AuditSink;
 
 /// Everything the gateway is told before it starts.
 #[derive(Clone)]
@@ -54,6 +55,10 @@ pub struct Config {
     pub yubico: Option<Yubico>,
     /// Who else is asked about deploys, and told of them.
     pub integrations: Integrations,
+    /// Where entries of the audit log go besides the log.
+    pub audit_sinks: Vec<AuditSink>,
+    /// Where its checkpoints are kept besides the log.
+    pub audit_anchors: Anchors,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
@@ -74,6 +79,32 @@ impl fmt::Debug for Config {
     /// Prints the masked values only: the database URL may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.sources.iter().map(|entry| (&entry.key, &entry.value))).finish()
+    }
+}
+
+/// Where checkpoints of the audit log are kept besides the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Anchors {
+    /// A directory for small files; `None` = none are kept in files.
+    pub directory: Option<PathBuf>,
+    /// Whoever is posted to; `None` = nobody.
+    pub webhook: Option<AnchorWebhook>,
+    /// How often, besides the start and the stop.
+    pub interval: Duration,
+}
+
+/// Who gets checkpoints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AnchorWebhook {
+    /// The address. May hold a token.
+    pub url: Url,
+    /// What posts are signed with.
+    pub key: Secret<Vec<u8>>,
+}
+
+impl fmt::Debug for AnchorWebhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnchorWebhook").finish_non_exhaustive()
     }
 }
 

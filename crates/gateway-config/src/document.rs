@@ -14,6 +14,7 @@ use crate::providers::{PROVIDERS, RawProvider};
 use crate::routes::RawRoute;
 use crate::sections::services::{self, LocatedService, SERVICES};
 use crate::settings::SettingKey;
+use crate::sinks::{RawSink, SINKS};
 
 /// A value as the file has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +62,7 @@ pub(crate) struct Document {
     pub(crate) routes: Vec<RawRoute>,
     pub(crate) providers: Vec<RawProvider>,
     pub(crate) services: Vec<LocatedService>,
+    pub(crate) sinks: Vec<RawSink>,
     /// The names under `[network.named]`.
     pub(crate) networks: BTreeMap<String, Located>,
     pub(crate) faults: Vec<Fault>,
@@ -130,6 +132,11 @@ impl Reader<'_> {
                         self.service(table);
                     }
                 }
+                DeValue::Array(tables) if key == SINKS => {
+                    for table in tables.iter() {
+                        self.sink(table);
+                    }
+                }
                 found if find(&key).is_some() => {
                     self.document.values.insert(key, Located { raw: raw(found), origin });
                 }
@@ -139,6 +146,9 @@ impl Reader<'_> {
                 }
                 _ if key == SERVICES => {
                     self.wrong_type(key, origin, "tables written as [[service]]", value);
+                }
+                _ if key == SINKS => {
+                    self.wrong_type(key, origin, "tables written as [[audit.sinks]]", value);
                 }
                 _ if key == SETTINGS || key == NAMED || is_section(&key) => {
                     self.wrong_type(key, origin, "a table, written in brackets on its own line", value);
@@ -241,6 +251,16 @@ impl Reader<'_> {
         }
     }
 
+    fn sink(&mut self, sink: &Spanned<DeValue<'_>>) {
+        let origin = self.origin(sink.span().start);
+        let DeValue::Table(table) = sink.get_ref() else {
+            self.wrong_type(SINKS.to_owned(), origin, "tables written as [[audit.sinks]]", sink);
+            return;
+        };
+        let fields = table.iter().map(|(name, value)| self.located(name, value)).collect();
+        self.document.sinks.push(RawSink { origin, fields });
+    }
+
     fn provider(&mut self, provider: &Spanned<DeValue<'_>>) {
         let origin = self.origin(provider.span().start);
         let DeValue::Table(table) = provider.get_ref() else {
@@ -280,7 +300,7 @@ fn join(prefix: &str, name: &str) -> String {
 }
 
 fn file_names() -> impl Iterator<Item = &'static str> {
-    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SERVICES, SETTINGS, NAMED])
+    keys::ALL.iter().filter_map(|key| key.name).chain([ROUTES, PROVIDERS, SERVICES, SINKS, SETTINGS, NAMED])
 }
 
 fn find(name: &str) -> Option<&'static Key> {

@@ -504,6 +504,28 @@ keys! {
         example: "platform",
     };
 
+    /// Directory in which checkpoints of the audit log are kept, each a small file: best one that the gateway can add to and
+    /// not alter.
+    AUDIT_ANCHOR_DIRECTORY: Some("audit.anchors.directory"), Text, Fallback::Absent {
+        means: "none are kept in files",
+        example: "/mnt/anchors",
+    };
+
+    /// Where checkpoints of the audit log are posted as CloudEvents: an https address (http on this machine).
+    AUDIT_ANCHOR_WEBHOOK_URL: Some("audit.anchors.webhook_url"), Secret, Fallback::Absent {
+        means: "none are posted",
+        example: "https://hooks.example.com/anchors",
+    };
+
+    /// What those posts are signed with (Standard Webhooks): `whsec_` and base64 of 24 to 64 random bytes.
+    AUDIT_ANCHOR_WEBHOOK_SECRET: Some("audit.anchors.webhook_secret"), Secret, Fallback::Absent {
+        means: "none are posted",
+        example: "file:/run/secrets/audit-anchor",
+    };
+
+    /// How often, besides the start and the stop.
+    AUDIT_ANCHOR_INTERVAL: Some("audit.anchors.interval"), Duration, Fallback::Value("1h");
+
     /// Largest request head (request line and headers), in bytes.
     HEAD_SIZE_BYTES: Some("limits.head_size_bytes"), Integer, Fallback::Value("65536");
 

@@ -21,15 +21,16 @@ mod routes;
 pub mod secret_ref;
 mod sections;
 pub mod settings;
+pub mod sinks;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{
-    Acme, AcmeChallenge, CertificateFiles, CircleCi, Config, DnsUpdate, Explained, ExternalAccount, GitHub,
-    GitHubAccess, Identity, Integrations, Limits, Listener, Log, LogFormat, Mail, OidcProvider, Postmark,
-    ProviderKind, Proxy, Rack, Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm,
-    UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
+    Acme, AcmeChallenge, AnchorWebhook, Anchors, CertificateFiles, CircleCi, Config, DnsUpdate, Explained,
+    ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener, Log, LogFormat, Mail,
+    OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls,
+    Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};
@@ -40,4 +41,7 @@ pub use parse::{Flags, Sources, parse, parse_database, parse_with};
 pub use secret_ref::{NoSecretFiles, SecretFile, SecretFiles};
 pub use sections::storage::{Database, masked_database_url};
 pub use settings::{Setting, SettingFault, SettingKey, SettingScope, SettingValue, Settings};
+pub use sinks::{
+    AuditSink, SampleRule, SinkCompression, SinkFile, SinkStart, SinkTarget, SyslogServer, SyslogTransport,
+};
 pub use url::Url;

@@ -14,8 +14,9 @@ use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
 use crate::sections::{
-    integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
+    anchors, integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
 };
+use crate::sinks;
 
 /// Everything a configuration is made from.
 #[derive(Clone, Default)]
@@ -128,6 +129,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let vault = vault::vault(resolver);
     let yubico = yubico::yubico(resolver);
     let integrations = integrations::integrations(resolver);
+    let audit_sinks = sinks::sinks(resolver);
+    let audit_anchors = anchors::anchors(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
@@ -149,6 +152,8 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         vault: vault?,
         yubico: yubico?,
         integrations: integrations?,
+        audit_sinks: audit_sinks?,
+        audit_anchors: audit_anchors?,
         environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,

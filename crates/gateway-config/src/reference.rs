@@ -6,6 +6,7 @@ use crate::keys::{self, Fallback, Key, Kind, variables};
 use crate::providers::{self, Speaks};
 use crate::routes::FIELDS;
 use crate::settings::{SettingKey, SettingScope, SettingValue};
+use crate::sinks;
 
 /// The reference file, as it stands at the root of the repository.
 pub const EXAMPLE: &str = include_str!("../../../rack-gateway.toml.example");
@@ -17,7 +18,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 19] = [
+const SECTIONS: [(&str, &str); 20] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -44,6 +45,10 @@ const SECTIONS: [(&str, &str); 19] = [
     ("integrations.circleci", "CircleCI, whose jobs wait for approvals."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
     ("vault", "Vault, for `vault:` references in the credentials of services."),
+    (
+        "audit.anchors",
+        "Checkpoints of the audit log, kept where whoever can write the log cannot alter them. The log is held to them.",
+    ),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),
 ];
@@ -67,6 +72,9 @@ letters, digits and hyphens.";
 const PROVIDERS: &str = "An OpenID Connect provider at which people sign in. Repeat the table for each provider. Register \
 `https://DOMAIN/auth/callback/NAME` there as the address for the way back.";
 
+const SINKS: &str = "Where the entries of the audit log go besides the log. Repeat the table for each sink. Each remembers how far it is, so a \
+sink that was away, and a gateway that was started again, go on where they were.";
+
 /// `rack-gateway.toml.example`, from the table of keys.
 pub fn example_text() -> String {
     let mut text = String::from("# Rack Gateway: the configuration file.\n#\n");
@@ -84,6 +92,7 @@ pub fn example_text() -> String {
     example_networks(&mut text);
     example_settings(&mut text);
     example_provider(&mut text);
+    example_sinks(&mut text);
     example_route(&mut text);
     text
 }
@@ -167,6 +176,20 @@ fn example_provider(text: &mut String) {
     }
 }
 
+fn example_sinks(text: &mut String) {
+    text.push('\n');
+    comment(text, SINKS);
+    for kind in ["file", "syslog", "otlp", "webhook"] {
+        if kind != "file" {
+            text.push('\n');
+        }
+        text.push_str("#[[audit.sinks]]\n");
+        for field in sinks::FIELDS.iter().filter(|field| field.is_shown_of(kind)) {
+            text.push_str(&format!("#{} = {}\n", field.name, field.example_of(kind)));
+        }
+    }
+}
+
 fn example_route(text: &mut String) {
     text.push('\n');
     comment(text, ROUTES);
@@ -200,6 +223,7 @@ pub fn markdown() -> String {
     text.push_str("## `[network.named]`\n\n");
     paragraph(&mut text, NETWORKS);
     markdown_provider(&mut text);
+    markdown_sinks(&mut text);
     text.push_str("## Variables only\n\n");
     keys::ALL.iter().filter(|key| key.name.is_none()).for_each(|key| markdown_key(&mut text, key));
     markdown_settings(&mut text);
@@ -279,6 +303,15 @@ fn markdown_provider(text: &mut String) {
     paragraph(text, PROVIDERS);
     for field in providers::FIELDS {
         text.push_str(&format!("- `{}`: {}\n", field.name, field.meaning));
+    }
+    text.push('\n');
+}
+
+fn markdown_sinks(text: &mut String) {
+    text.push_str("## `[[audit.sinks]]`\n\n");
+    paragraph(text, SINKS);
+    for field in sinks::FIELDS {
+        text.push_str(&format!("- `{}`{}: {}\n", field.name, field.whose(), field.meaning));
     }
     text.push('\n');
 }

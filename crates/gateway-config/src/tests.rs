@@ -6,6 +6,7 @@ mod reference;
 mod secrets;
 mod sections;
 mod settings;
+mod sinks;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -19,8 +19,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
+use crate::anchors::Anchors;
 use crate::metrics::{self, Telemetry};
 use crate::readiness;
+use crate::sinks::Sinks;
 
 /// What the second listener tells about.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Probes {
     pub(crate) connections: TaskTracker,
     pub(crate) connection_places: usize,
     pub(crate) telemetry: Telemetry,
+    pub(crate) sinks: Sinks,
+    pub(crate) anchors: Arc<Anchors>,
 }
 
 impl Probes {
@@ -50,6 +54,10 @@ impl Probes {
         }
         if let Some((status, clock)) = &self.certificates {
             notes.extend(status.notes(clock.now()));
+        }
+        notes.extend(self.sinks.notes());
+        if let Some(fault) = self.anchors.fault() {
+            notes.push(format!("the audit log is not anchored: {fault}"));
         }
         notes
     }

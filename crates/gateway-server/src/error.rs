@@ -15,6 +15,7 @@ use gateway_store::StoreError;
 use gateway_tls::TlsError;
 
 use crate::fetch::FetchSetupError;
+use crate::sinks::SinkSetupError;
 
 /// Why a gateway does not start. Each names what to change.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,22 @@ pub enum StartError {
     /// Identity providers cannot be asked.
     #[error("identity providers cannot be asked")]
     Fetch(#[from] FetchSetupError),
+    /// A sink of the audit log cannot be as it is declared.
+    #[error("the audit sink `{name}` cannot be used; look at its [[audit.sinks]] in the configuration")]
+    Sink {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: SinkSetupError,
+    },
+    /// Checkpoints cannot be posted as configured.
+    #[error("the audit log cannot be anchored; look at the keys under [audit.anchors]")]
+    Anchors {
+        /// What is wrong.
+        #[source]
+        source: SinkSetupError,
+    },
     /// Mail cannot be sent as configured.
     #[error("mail cannot be sent so; look at the keys under [mail]")]
     Mail(#[from] MailError),

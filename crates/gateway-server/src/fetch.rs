@@ -157,7 +157,7 @@ fn failure(host: &str, error: reqwest::Error) -> FetchError {
 
 /// A machine without authorities is no error here: a provider on loopback needs none, and every other one
 /// fails at its handshake, which says so.
-fn authorities(further: Option<&Path>) -> Result<RootCertStore, FetchSetupError> {
+pub(crate) fn authorities(further: Option<&Path>) -> Result<RootCertStore, FetchSetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = further {

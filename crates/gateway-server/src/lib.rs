@@ -9,12 +9,14 @@ pub mod server;
 
 mod accept;
 mod admin;
+mod anchors;
 mod background;
 mod error;
 mod fetch;
 mod follow;
 mod identity;
 mod metrics;
+mod sinks;
 mod tls;
 
 pub use error::StartError;

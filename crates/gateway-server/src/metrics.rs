@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::timeout;
 
 use crate::admin::Probes;
+use crate::sinks::Sinks;
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +50,47 @@ struct Build {
     version: &'static str,
 }
 
+/// How the sinks of the audit log stand, by the names that the configuration gives them.
+#[derive(Debug, Default)]
+struct SinkFamilies {
+    lag: Family<Named, Gauge>,
+    up: Family<Named, Gauge>,
+    delivered: Family<Named, Counter>,
+}
+
+impl SinkFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        registry.register(
+            "audit_sink_lag_entries",
+            "Entries of the log that a sink has not got yet",
+            families.lag.clone(),
+        );
+        registry.register(
+            "audit_sink_up",
+            "1 while the last delivery to a sink succeeded",
+            families.up.clone(),
+        );
+        registry.register(
+            "audit_sink_delivered",
+            "Entries that this instance gave a sink",
+            families.delivered.clone(),
+        );
+        families
+    }
+
+    fn look(&self, sinks: &Sinks) {
+        for sink in sinks.iter() {
+            let name = || Named { name: sink.name.clone() };
+            if let Some(lag) = sink.lag() {
+                self.lag.get_or_create(&name()).set(i64::try_from(lag).unwrap_or(i64::MAX));
+            }
+            self.up.get_or_create(&name()).set(sink.fault().is_none().into());
+            self.delivered.get_or_create(&name()).inner().store(sink.delivered(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Everything that can be scraped of this instance.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -62,8 +104,10 @@ pub(crate) struct Telemetry {
     audit_queued: Gauge,
     audit_dropped: Counter,
     audit_commits: Counter,
+    anchored: Gauge,
     faults: Family<Of, Gauge>,
     certificates: Family<Named, Gauge>,
+    sinks: SinkFamilies,
     jobs: Family<InState, Gauge>,
     job_lag: Float,
     memory: Gauge,
@@ -112,6 +156,7 @@ impl Telemetry {
             certificates.clone(),
         );
         own.register("jobs", "Jobs by state", jobs.clone());
+        let sinks = SinkFamilies::register(own);
         let job_lag = Float::default();
         own.register_with_unit(
             "job_lag",
@@ -129,8 +174,14 @@ impl Telemetry {
             audit_queued: gauge(own, "audit_queued_events", "Events that wait to be written"),
             audit_dropped: counter(own, "audit_dropped_reads", "Plain reads that were not written down"),
             audit_commits: counter(own, "audit_commits", "Transactions of the audit log"),
+            anchored: gauge(
+                own,
+                "audit_anchored_entries",
+                "Entries that the last anchor of this instance has",
+            ),
             faults,
             certificates,
+            sinks,
             jobs,
             job_lag,
             memory,
@@ -161,6 +212,7 @@ impl Telemetry {
         self.audit_queued.set(count(audit.queued));
         self.audit_dropped.inner().store(audit.dropped_reads, Ordering::Relaxed);
         self.audit_commits.inner().store(audit.commits, Ordering::Relaxed);
+        self.anchored.set(i64::try_from(probes.anchors.anchored()).unwrap_or(i64::MAX));
         self.draining.set(health.is_draining().into());
         self.open_connections.set(count(probes.connections.len()));
         self.connection_places.set(count(probes.connection_places));
@@ -169,6 +221,7 @@ impl Telemetry {
             ("policies", health.policy_fault()),
             ("services", health.service_fault()),
             ("rack_credential", health.credential_fault()),
+            ("audit_anchors", probes.anchors.fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }
@@ -178,6 +231,7 @@ impl Telemetry {
                 self.certificates.get_or_create(&Named { name }).set(end.micros() / 1_000_000);
             }
         }
+        self.sinks.look(&probes.sinks);
         self.look_at_jobs(probes).await;
         self.look_at_process();
     }

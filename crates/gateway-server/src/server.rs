@@ -29,6 +29,7 @@ use gateway_proxy::{
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
+use gateway_sinks::Source;
 use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions};
 use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
+use crate::anchors::Anchors;
 use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -46,6 +48,7 @@ use crate::follow::{self, ConfigFile, Shown};
 use crate::identity::providers;
 use crate::metrics::Telemetry;
 use crate::own::OwnOperations;
+use crate::sinks::Sinks;
 use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
 
 /// Connections to the store.
@@ -104,6 +107,7 @@ pub struct Running {
     /// Its store.
     pub store: Arc<Store>,
     app: Arc<App>,
+    anchors: Arc<Anchors>,
     /// The configuration as it is shown, for what changes in the file later.
     shown: Shown,
     plane: Arc<DataPlane>,
@@ -287,6 +291,8 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
     app.health.set_credential_fault(plane.tend_rack_credential().await);
+    let anchors = Anchors::new(&config.audit_anchors, store.clone(), app.clock.clone(), app.entropy.clone());
+    let anchors = Arc::new(anchors.map_err(|source| StartError::Anchors { source })?);
     let running = Running {
         addresses: local_addresses(&listeners),
         http_addresses: local_addresses(&http_listeners),
@@ -295,6 +301,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
             .map_err(|source| StartError::Listen { address: config.admin_listener, source })?,
         store: store.clone(),
         app: app.clone(),
+        anchors: anchors.clone(),
         shown: Shown::of(&config),
         plane: plane.clone(),
         names: hosts.sender(),
@@ -304,11 +311,20 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         background: TaskTracker::new(),
         drain_limit: config.limits.drain_timeout,
     };
+    let sinks = start_sinks(&config, &running)?;
+    running.background.spawn({
+        let anchors = anchors.clone();
+        async move { anchors.tend().await }
+    });
+    running.each(MINUTE, move || {
+        let anchors = anchors.clone();
+        async move { anchors.tend().await }
+    });
     let places = Arc::new(Semaphore::new(config.limits.connections));
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
-    running.probe(admin_listener, probes(&config, &running, telemetry, tls.as_ref()));
+    running.probe(admin_listener, probes(&config, &running, (telemetry, sinks), tls.as_ref()));
     running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
     // What a gateway that died left behind is marked before anybody asks.
     tidy_what_is_over(app.clone())().await;
@@ -424,7 +440,27 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
-fn probes(config: &Config, running: &Running, telemetry: Telemetry, tls: Option<&Tls>) -> Arc<Probes> {
+/// Starts what carries the audit log to other systems.
+fn start_sinks(config: &Config, running: &Running) -> Result<Sinks, StartError> {
+    let host = config.listener.domain.clone().unwrap_or_else(|| config.rack.name.clone());
+    let source = Source { gateway: running.store.gateway_id(), host };
+    Sinks::start(
+        &config.audit_sinks,
+        source,
+        &running.store,
+        &running.app.clock,
+        &running.background,
+        &running.stopping,
+    )
+    .map_err(|(name, source)| StartError::Sink { name, source })
+}
+
+fn probes(
+    config: &Config,
+    running: &Running,
+    (telemetry, sinks): (Telemetry, Sinks),
+    tls: Option<&Tls>,
+) -> Arc<Probes> {
     let (app, store) = (&running.app, &running.store);
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if store.made_its_own_secret() {
@@ -450,6 +486,8 @@ fn probes(config: &Config, running: &Running, telemetry: Telemetry, tls: Option<
         connections: running.connections.clone(),
         connection_places: config.limits.connections,
         telemetry,
+        sinks,
+        anchors: running.anchors.clone(),
     })
 }
 
@@ -694,6 +732,7 @@ impl Running {
         self.background.close();
         self.background.wait().await;
         self.plane.flush_refusals();
+        self.anchors.farewell().await;
         self.store.close().await;
     }
 }

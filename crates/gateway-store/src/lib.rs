@@ -7,6 +7,7 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod audit_sinks;
 pub mod bases;
 pub mod break_glass;
 pub mod callers;
@@ -62,6 +63,7 @@ pub use approvals::{
     NewApproval,
 };
 pub use audit::{AuditHealth, AuditLog};
+pub use audit_sinks::AuditSinks;
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog};
+use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
 use crate::callers::{Callers, write_touches};
@@ -466,6 +467,11 @@ impl Store {
     /// The remembered bases of environment merges.
     pub fn bases(&self) -> Bases {
         Bases { core: Arc::clone(&self.core) }
+    }
+
+    /// How far the sinks of the log are.
+    pub fn audit_sinks(&self) -> AuditSinks {
+        AuditSinks { core: Arc::clone(&self.core) }
     }
 
     /// What instances tell each other of the limits.

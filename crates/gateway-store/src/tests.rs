@@ -1,6 +1,7 @@
 //! Every test runs on SQLite and on a real PostgreSQL.
 
 mod aggregates;
+mod audit_sinks;
 mod certificates;
 mod concurrency;
 mod elevations;

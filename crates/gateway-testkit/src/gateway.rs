@@ -332,7 +332,13 @@ impl TestGateway {
 
     /// Stops it and starts it again on the same database.
     pub async fn restart(&mut self) {
+        self.restart_after(|| {}).await;
+    }
+
+    /// The same, with this done in between.
+    pub async fn restart_after(&mut self, meanwhile: impl FnOnce()) {
         self.running.take().expect("a gateway that runs").stop().await;
+        meanwhile();
         self.run().await;
     }
 

@@ -19,11 +19,27 @@ use crate::verify::{Fault, LogVerifier, Report};
 /// # Errors
 /// The first thing found wrong.
 pub fn verify_export(reader: impl BufRead, trusted: Option<&NoteVerifier>) -> Result<Report, ExportError> {
+    verify_export_against(reader, trusted, &[])
+}
+
+/// The same, and holds the export to checkpoints that were kept elsewhere. An export that is older than one of them
+/// cannot be held to it, and is refused.
+///
+/// # Errors
+/// The first thing found wrong.
+pub fn verify_export_against(
+    reader: impl BufRead,
+    trusted: Option<&NoteVerifier>,
+    anchors: &[String],
+) -> Result<Report, ExportError> {
     let mut lines = Lines { reader, buffer: Vec::new(), number: 0 };
     lines.advance()?;
     let header: ExportHeader = lines.parse()?;
     let verifier = key_of(&header, trusted)?;
     let mut log = LogVerifier::new(verifier.name());
+    for note in anchors {
+        log.checkpoint(&verifier.verify(note).map_err(|source| ExportError::BadAnchor { source })?)?;
+    }
     while lines.advance()? {
         match lines.parse()? {
             Line::Entry { index, hash, leaf, leaf_base64 } => match (leaf, leaf_base64) {

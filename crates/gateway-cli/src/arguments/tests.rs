@@ -114,6 +114,7 @@ fn the_fixed_commands_are_there() {
         "rack-gateway can gateway:token:revoke --own",
         "rack-gateway audit tail --mine",
         "rack-gateway audit export --out - --format csv",
+        "rack-gateway audit export --out - --app shop --from 2026-11-22T08:00:00Z --refused",
     ] {
         parsed(line);
     }

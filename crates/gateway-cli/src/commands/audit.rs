@@ -10,6 +10,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use gateway_types::wire::audit::AuditFilter;
 
 use crate::Context;
 use crate::failure::Failure;
@@ -67,6 +68,9 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
         AuditCommand::Export(arguments) => match whose(context, &arguments.place)? {
             Whose::Local if arguments.format == ExportFormat::Csv => {
                 return Err(remote::only_there("--format csv"));
+            }
+            Whose::Local if arguments.which.filter(None) != AuditFilter::default() => {
+                return Err(remote::only_there("a choice of events"));
             }
             Whose::Local => export::run(context, &arguments).await?,
             Whose::Remote(target) => remote::export(context, *target, &arguments).await?,

@@ -92,6 +92,8 @@ fn start(error: &StartError) -> Option<&'static str> {
         | StartError::Fetch(_)
         | StartError::Tls(_)
         | StartError::Mail(_)
+        | StartError::Sink { .. }
+        | StartError::Anchors { .. }
         | StartError::Reload(_) => None,
     }
 }
@@ -99,7 +101,7 @@ fn start(error: &StartError) -> Option<&'static str> {
 fn app(error: &AppError) -> Option<&'static str> {
     match error {
         AppError::Store(error) => store(error),
-        AppError::Log(_) | AppError::Checkpoint(_) => Some(
+        AppError::Log(_) | AppError::Checkpoint(_) | AppError::Anchor(_) => Some(
             "keep a copy of the database as it is now, and compare it with an export or a checkpoint kept elsewhere",
         ),
         AppError::UnknownPerson { .. }

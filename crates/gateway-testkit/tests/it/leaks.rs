@@ -12,11 +12,12 @@ use gateway_convox::RouteTable;
 use gateway_framing::websocket::Opcode;
 use gateway_sim::{Fault, SimOptions, SimRack};
 use gateway_store::EventFilter;
-use gateway_testkit::{Database, RawClient, Socket, StubConnection, StubRack, TestGateway};
+use gateway_testkit::{Database, RawClient, Socket, StubConnection, StubRack, TestGateway, eventually};
 use gateway_types::{Grant, Role};
 
 use super::child::Child;
 use super::matrix;
+use super::sinks::{self, Receivers, metric_at};
 
 const EXEC: &str = "/apps/myapp/processes/myapp-web-7d9f8b6c5-aaaa0/exec";
 
@@ -426,11 +427,32 @@ async fn check_whole_gateway(database: Database) {
     let password = canary("rack");
     let options = SimOptions { password: password.clone(), ..SimOptions::for_tests() };
     let rack = SimRack::start(options).await.unwrap();
-    let child = Child::start(database, (&rack.url(), &password), &SWITCHED_ON).await;
+    // Whatever the log holds goes to sinks too.
+    let receivers = Receivers::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), receivers.file("")).unwrap();
+    let path = file.path().display().to_string();
+    let variables = [&SWITCHED_ON[..], &[("RACK_GATEWAY_CONFIG", &path)]].concat();
+    let child = Child::start(database, (&rack.url(), &password), &variables).await;
     let (written, mut haystack) = (Written::new(), Haystack::default());
     exercise(&child, &rack, &written, &mut haystack).await;
     haystack.kept.push(("the command line".to_owned(), child.command_line()));
     haystack.kept.push(("the events".to_owned(), events(&child).await));
+    let store = child.store().await;
+    let size = store.events().head().await.unwrap().size;
+    store.close().await;
+    for (sink, _) in receivers.all() {
+        eventually("all entries in all sinks", async || {
+            let delivered = metric_at(child.admin_addr, "delivered_total", sink).await;
+            (delivered >= Some(size)).then_some(())
+        })
+        .await;
+    }
+    let sunk = receivers.everything();
+    for (place, bytes) in &sunk {
+        assert!(find(bytes, b"convox:registry:add").is_some(), "{place} has no entries");
+    }
+    haystack.kept.extend(sunk);
     let tokens: Vec<String> = Role::ALL.into_iter().map(|role| child.token(role).to_owned()).collect();
 
     // A second process that has the wrong password for the rack, on the same files or another database.
@@ -457,6 +479,8 @@ async fn check_whole_gateway(database: Database) {
     assert!(handles > 10, "replies that hold secrets were among them");
 
     let mut all = vec![
+        planted("the collector's header", sinks::HEADER, true),
+        planted("what web hooks are signed with", sinks::SECRET, true),
         planted("the rack's password", &password, true),
         planted("the rack's credential", &format!("convox:{password}"), true),
         planted("the wrong password", &wrong, true),

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod anchors;
 mod approvals;
 mod authorization;
 mod basics;
@@ -72,6 +73,7 @@ mod services_reload;
 mod services_shown;
 mod services_up;
 mod sign_on;
+mod sinks;
 mod slow;
 mod step_up;
 mod streaming;

@@ -7,13 +7,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that do no I/O and await nothing.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "gateway-types",
     "gateway-framing",
     "gateway-convox",
     "gateway-secrets",
     "gateway-policy",
     "gateway-audit",
+    "gateway-sinks",
     "gateway-approvals",
     "gateway-config",
     "gateway-identity",

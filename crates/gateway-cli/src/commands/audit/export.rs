@@ -9,6 +9,7 @@ use gateway_app::reading::announce;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use super::search::FilterArguments;
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
 use crate::local::{DataPlace, LocalStore};
@@ -25,6 +26,9 @@ pub(crate) struct ExportArguments {
     /// How a gateway writes it (only when a gateway is asked)
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub(crate) format: ExportFormat,
+    /// Which events (only when a gateway is asked: a file that verifies has all).
+    #[command(flatten)]
+    pub(crate) which: FilterArguments,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,

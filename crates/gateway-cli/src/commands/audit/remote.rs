@@ -131,13 +131,13 @@ pub(super) async fn export(
     let remote = Remote::at(context, target)?;
     let path = &arguments.out;
     if path.as_os_str() == "-" {
-        return write_all(&remote, arguments.format, &mut io::stdout()).await;
+        return write_all(&remote, arguments, &mut io::stdout()).await;
     }
     if !arguments.force && path.exists() {
         return Err(taken(path));
     }
     let mut file = beside(path)?;
-    write_all(&remote, arguments.format, file.as_file_mut()).await?;
+    write_all(&remote, arguments, file.as_file_mut()).await?;
     file.as_file().sync_all().problem(format!("{} cannot be written", path.display()))?;
     keep(file, arguments)?;
     let answer = Answer { file: path.display().to_string(), format: name(arguments.format) };
@@ -154,10 +154,12 @@ const fn name(format: ExportFormat) -> &'static str {
 /// Piece by piece: a gateway gives so many at once, and says where to go on.
 async fn write_all(
     remote: &Remote,
-    format: ExportFormat,
+    arguments: &ExportArguments,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
+    let format = arguments.format;
     let mut question = ExportAudit {
+        filter: arguments.which.filter(None),
         format: match format {
             ExportFormat::Ndjson => AuditFormat::Ndjson,
             ExportFormat::Csv => AuditFormat::Csv,

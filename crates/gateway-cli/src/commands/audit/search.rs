@@ -24,6 +24,20 @@ pub(crate) struct SearchArguments {
     /// How many events at most
     #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 50)]
     pub(crate) lines: u32,
+    /// Which of them.
+    #[command(flatten)]
+    pub(crate) which: FilterArguments,
+    /// Only one's own (asked of a gateway only; needs no role)
+    #[arg(long)]
+    pub(crate) mine: bool,
+    /// Where the data are.
+    #[command(flatten)]
+    pub(crate) place: DataPlace,
+}
+
+/// Which events: those that match all that is given.
+#[derive(Args, Debug, Default)]
+pub(crate) struct FilterArguments {
     /// Only by this actor: an e-mail address, token:NAME, anonymous, system, or a user of this machine
     #[arg(long, value_name = "NAME")]
     pub(crate) actor: Option<String>,
@@ -45,16 +59,11 @@ pub(crate) struct SearchArguments {
     /// Only what was refused
     #[arg(long)]
     pub(crate) refused: bool,
-    /// Only one's own (asked of a gateway only; needs no role)
-    #[arg(long)]
-    pub(crate) mine: bool,
-    /// Where the data are.
-    #[command(flatten)]
-    pub(crate) place: DataPlace,
 }
 
-impl SearchArguments {
-    fn filter(&self) -> AuditFilter {
+impl FilterArguments {
+    /// The filter, with this text besides.
+    pub(super) fn filter(&self, text: Option<&str>) -> AuditFilter {
         AuditFilter {
             actor: self.actor.clone(),
             action: self.action.clone(),
@@ -63,7 +72,7 @@ impl SearchArguments {
             phase: None,
             from: self.from.clone(),
             to: self.to.clone(),
-            q: self.text.clone(),
+            q: text.map(str::to_owned),
             request: self.request.clone(),
         }
     }
@@ -79,7 +88,7 @@ pub(super) async fn run(context: &Context, arguments: &SearchArguments) -> Resul
 }
 
 async fn local(context: &Context, arguments: &SearchArguments) -> Result<(), Failure> {
-    let asked = arguments.filter();
+    let asked = arguments.which.filter(arguments.text.as_deref());
     let filter = filter(&asked).map_err(|error| Failure::new(Exit::Usage, error))?;
     let local = LocalStore::open(context, &arguments.place).await?;
     let described = serde_json::to_string(&asked)?;
@@ -104,7 +113,8 @@ async fn local(context: &Context, arguments: &SearchArguments) -> Result<(), Fai
 
 async fn remote(context: &Context, target: Target, arguments: &SearchArguments) -> Result<(), Failure> {
     let remote = Remote::at(context, target)?;
-    let AuditFilter { actor, action, app, verdict, phase, from, to, q, request } = arguments.filter();
+    let AuditFilter { actor, action, app, verdict, phase, from, to, q, request } =
+        arguments.which.filter(arguments.text.as_deref());
     let mine = arguments.mine;
     let mut query = AuditQuery {
         actor,

@@ -5,9 +5,9 @@ use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gateway_app::{AppError, log};
-use gateway_audit::{ExportError, Fault, NoteVerifier, Report, verify_export};
-use gateway_types::Timestamp;
+use gateway_app::{AppError, anchors, log};
+use gateway_audit::{ExportError, Fault, NoteVerifier, Report, verify_export_against};
+use gateway_types::{GatewayId, Timestamp};
 use serde::Serialize;
 
 use crate::Context;
@@ -25,6 +25,9 @@ pub(crate) struct VerifyArguments {
     /// The gateway's public key, as `audit verify` on the gateway's own machine prints it
     #[arg(long, value_name = "VKEY", requires = "file")]
     pub(crate) key: Option<String>,
+    /// Also hold it to the anchors in this directory, or to the one in this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) anchors: Option<PathBuf>,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
@@ -79,7 +82,7 @@ impl Shown {
 /// Verifies.
 pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<(), Failure> {
     let (key, verified) = match &arguments.file {
-        Some(path) => verify_file(path, arguments.key.as_deref())?,
+        Some(path) => verify_file(path, arguments.key.as_deref(), &kept(arguments, None)?)?,
         None => verify_database(context, arguments).await?,
     };
     match verified {
@@ -115,8 +118,9 @@ type Verified = (Option<String>, Result<Report, NotIntact>);
 async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Result<Verified, Failure> {
     let local = LocalStore::open(context, &arguments.place).await?;
     let key = local.store.audit().verifier().to_string();
+    let anchors = kept(arguments, Some(local.store.gateway_id()))?;
     let mut progress = Progress::on_terminal();
-    let verified = log::verify(&local.store, |done, of| progress.show(done, of)).await;
+    let verified = log::verify_against(&local.store, &anchors, |done, of| progress.show(done, of)).await;
     progress.clear();
     local.close().await;
     let verified = match verified {
@@ -125,7 +129,7 @@ async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Resu
             let first_bad = fault.first_bad();
             Err(NotIntact { failure: with_place(Failure::from(AppError::Log(fault)), first_bad), first_bad })
         }
-        Err(error @ AppError::Checkpoint(_)) => {
+        Err(error @ (AppError::Checkpoint(_) | AppError::Anchor(_))) => {
             Err(NotIntact { failure: Failure::from(error), first_bad: None })
         }
         Err(error) => return Err(error.into()),
@@ -133,7 +137,14 @@ async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Resu
     Ok((Some(key), verified))
 }
 
-fn verify_file(path: &Path, key: Option<&str>) -> Result<Verified, Failure> {
+/// The anchors that were asked for; of this gateway alone when it is known.
+fn kept(arguments: &VerifyArguments, gateway: Option<GatewayId>) -> Result<Vec<String>, Failure> {
+    let Some(path) = &arguments.anchors else { return Ok(Vec::new()) };
+    let kept = anchors::read(path, gateway, None).problem("the anchors cannot be read")?;
+    Ok(kept.into_iter().map(|anchor| anchor.note).collect())
+}
+
+fn verify_file(path: &Path, key: Option<&str>, anchors: &[String]) -> Result<Verified, Failure> {
     let trusted: Option<NoteVerifier> = match key {
         Some(text) => Some(text.parse().problem("--key is not a key").map_err(|failure| {
             failure.exits(Exit::Usage).hint(
@@ -143,7 +154,7 @@ fn verify_file(path: &Path, key: Option<&str>) -> Result<Verified, Failure> {
         None => None,
     };
     let file = File::open(path).problem(format!("{} cannot be read", path.display()))?;
-    let verified = verify_export(BufReader::new(file), trusted.as_ref()).map_err(|error| {
+    let verified = verify_export_against(BufReader::new(file), trusted.as_ref(), anchors).map_err(|error| {
         let first_bad = match &error {
             ExportError::Fault { source } => Fault::first_bad(source),
             _ => None,

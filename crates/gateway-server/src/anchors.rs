@@ -1,0 +1,219 @@
+//! Anchors of the log: at the start, in intervals and at the stop its checkpoint is kept in a directory and posted to a
+//! web hook, and the log is held to what was kept before.
+//!
+//! # Security
+//! A log that does not extend an anchor is an alarm that stays until somebody looked: no anchor of such a log is kept.
+//! Readiness does not depend on it, since whoever can alter the database could then also stop the gateway.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use gateway_app::Operator;
+use gateway_app::anchors::{self, Anchor, AnchorError};
+use gateway_audit::Head;
+use gateway_config::Anchors as Declared;
+use gateway_sinks::{RecordFault, WebhookKey, cloudevents};
+use gateway_store::{Store, StoreError};
+use gateway_types::{Clock, Entropy};
+use http::header::CONTENT_TYPE;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::sinks::{DeliveryError, Place, SinkSetupError, with_causes};
+
+/// How many of the newest anchors the log is held to each time; `audit verify --anchors` looks at all.
+const COMPARED: usize = 48;
+
+/// How long the anchor of the stop may take.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Why the log was not anchored.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    #[error("the anchor {name} does not hold")]
+    Kept {
+        name: String,
+        #[source]
+        source: AnchorError,
+    },
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    #[error("an anchor could not be posted")]
+    Post(#[from] DeliveryError),
+    #[error("an anchor has no form")]
+    Form(#[from] RecordFault),
+    #[error("the reading of anchors was interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    const fn is_alarm(&self) -> bool {
+        match self {
+            Failure::Anchor(error) | Failure::Kept { source: error, .. } => error.is_alarm(),
+            Failure::Store(_) | Failure::Post(_) | Failure::Form(_) | Failure::Interrupted => false,
+        }
+    }
+}
+
+/// What anchors the log.
+pub(crate) struct Anchors {
+    declared: Declared,
+    hook: Option<(Place, WebhookKey)>,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    fault: ArcSwapOption<String>,
+    anchored: AtomicU64,
+    /// When the log was last anchored; held while it is.
+    last: Mutex<Option<Instant>>,
+}
+
+impl std::fmt::Debug for Anchors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Anchors").field("directory", &self.declared.directory).finish_non_exhaustive()
+    }
+}
+
+impl Anchors {
+    /// What does as declared. Nothing is kept yet.
+    ///
+    /// # Errors
+    /// [`SinkSetupError`].
+    pub(crate) fn new(
+        declared: &Declared,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, SinkSetupError> {
+        let hook = match &declared.webhook {
+            Some(hook) => Some((Place::new(&hook.url, None)?, WebhookKey::new(hook.key.clone()))),
+            None => None,
+        };
+        Ok(Self {
+            declared: declared.clone(),
+            hook,
+            store,
+            clock,
+            entropy,
+            fault: ArcSwapOption::empty(),
+            anchored: AtomicU64::new(0),
+            last: Mutex::new(None),
+        })
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.declared.directory.is_some() || self.hook.is_some()
+    }
+
+    /// Why the log is not anchored; `None` when it is, or nobody wants it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.load().as_deref().cloned()
+    }
+
+    /// How many entries the last anchor of this instance has.
+    pub(crate) fn anchored(&self) -> u64 {
+        self.anchored.load(Ordering::Relaxed)
+    }
+
+    /// Anchors the log when it is time; asked each minute, so that what failed is tried again soon.
+    pub(crate) async fn tend(&self) {
+        if !self.is_wanted() {
+            return;
+        }
+        let mut last = self.last.lock().await;
+        if last.is_some_and(|last| last.elapsed() < self.declared.interval) {
+            return;
+        }
+        match self.anchor().await {
+            Ok(size) => {
+                *last = Some(Instant::now());
+                self.anchored.store(size, Ordering::Relaxed);
+                if self.fault.swap(None).is_some() {
+                    tracing::info!(size, "the audit log is anchored again");
+                }
+            }
+            Err(failure) => self.note(&failure).await,
+        }
+    }
+
+    /// Anchors the log at the stop, whatever the time.
+    pub(crate) async fn farewell(&self) {
+        *self.last.lock().await = None;
+        if timeout(FAREWELL, self.tend()).await.is_err() {
+            tracing::warn!("the audit log was not anchored at the stop: it took too long");
+        }
+    }
+
+    /// Holds the log to its anchors, then keeps another one.
+    async fn anchor(&self) -> Result<u64, Failure> {
+        if let Some(directory) = &self.declared.directory {
+            for Anchor { path, note } in self.newest(directory).await? {
+                anchors::compare(&self.store, &note)
+                    .await
+                    .map_err(|source| Failure::Kept { name: path.display().to_string(), source })?;
+            }
+        }
+        let note = self.store.audit().checkpoint().await?;
+        let head = anchors::compare(&self.store, &note).await?;
+        if let Some(directory) = self.declared.directory.clone() {
+            let (gateway, note) = (self.store.gateway_id(), note.clone());
+            tokio::task::spawn_blocking(move || anchors::keep(&directory, gateway, &head, &note))
+                .await
+                .map_err(|_panicked| Failure::Interrupted)??;
+        }
+        self.post(&head, &note).await?;
+        Ok(head.size)
+    }
+
+    async fn newest(&self, directory: &Path) -> Result<Vec<Anchor>, Failure> {
+        let (directory, gateway) = (directory.to_owned(), self.store.gateway_id());
+        let read =
+            tokio::task::spawn_blocking(move || anchors::read(&directory, Some(gateway), Some(COMPARED)));
+        match read.await.map_err(|_panicked| Failure::Interrupted)? {
+            Ok(anchors) => Ok(anchors),
+            // Before the first one.
+            Err(AnchorError::None { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn post(&self, head: &Head, note: &str) -> Result<(), Failure> {
+        let Some((place, key)) = &self.hook else { return Ok(()) };
+        let now = self.clock.now();
+        let body = cloudevents::checkpoint(self.store.gateway_id(), head, note, now)?;
+        let id = cloudevents::checkpoint_id(head);
+        let seconds = now.micros().div_euclid(1_000_000);
+        let (time, signature) = (seconds.to_string(), key.sign(&id, seconds, &body));
+        let headers = [
+            (CONTENT_TYPE.as_str(), cloudevents::CONTENT_TYPE),
+            ("webhook-id", id.as_str()),
+            ("webhook-timestamp", time.as_str()),
+            ("webhook-signature", signature.as_str()),
+        ];
+        place.post(&headers, body).await?;
+        Ok(())
+    }
+
+    /// Says it once: in the program's log, and an alarm in the audit log too.
+    async fn note(&self, failure: &Failure) {
+        let text = with_causes(failure);
+        let before = self.fault.swap(Some(Arc::new(text.clone())));
+        if before.as_deref() == Some(&text) {
+            return;
+        }
+        if !failure.is_alarm() {
+            tracing::warn!(error = text, "the audit log is not anchored; it is tried again each minute");
+            return;
+        }
+        tracing::error!(error = text, "ALARM: the audit log does not extend what was anchored of it");
+        let operator = Operator::system(&*self.clock, &*self.entropy);
+        if let Err(error) = anchors::alarm(&self.store, &operator, &text).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the alarm could not be recorded");
+        }
+    }
+}

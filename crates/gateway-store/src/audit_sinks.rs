@@ -1,0 +1,80 @@
+//! How far each sink of the audit log is. The log itself is what waits: a sink is a number in it.
+//!
+//! What a sink is, and how it is delivered to, is not known here.
+
+use std::sync::Arc;
+
+use sqlx::Row;
+
+use crate::audit::{from_column, to_column};
+use crate::database::Engine;
+use crate::error::StoreError;
+use crate::row::storable;
+use crate::store::Core;
+
+/// The positions of sinks.
+#[derive(Clone, Debug)]
+pub struct AuditSinks {
+    pub(crate) core: Arc<Core>,
+}
+
+impl AuditSinks {
+    /// Whether other instances can deliver too, so that one must be chosen: SQLite has one instance.
+    pub fn are_shared(&self) -> bool {
+        match self.core.database.engine() {
+            Engine::Sqlite => false,
+            Engine::Postgres => true,
+        }
+    }
+
+    /// The index of the next entry for this sink; for one that was never heard of it is `first` from now on.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin(&self, name: &str, first: u64) -> Result<u64, StoreError> {
+        storable("the sink's name", name)?;
+        {
+            let _turn = self.core.database.write_turn().await;
+            sqlx::query(
+                "INSERT INTO audit_sinks (name, position, moved) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+            )
+            .bind(name.to_owned())
+            .bind(to_column(first)?)
+            .bind(self.core.clock.now().micros())
+            .execute(self.core.database.pool())
+            .await?;
+        }
+        self.position(name).await
+    }
+
+    /// The index of the next entry for a sink that has begun.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or when the database cannot be read.
+    pub async fn position(&self, name: &str) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT position FROM audit_sinks WHERE name = $1")
+            .bind(name.to_owned())
+            .fetch_optional(self.core.database.pool())
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        from_column(row.try_get(0)?)
+    }
+
+    /// Notes that a sink has everything before `to`, and says whether it was still at `from`: if not, another
+    /// instance delivered meanwhile, and nothing is changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn advance(&self, name: &str, from: u64, to: u64) -> Result<bool, StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        let moved =
+            sqlx::query("UPDATE audit_sinks SET position = $1, moved = $2 WHERE name = $3 AND position = $4")
+                .bind(to_column(to)?)
+                .bind(self.core.clock.now().micros())
+                .bind(name.to_owned())
+                .bind(to_column(from)?)
+                .execute(self.core.database.pool())
+                .await?;
+        Ok(moved.rows_affected() == 1)
+    }
+}
