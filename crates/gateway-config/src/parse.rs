@@ -14,7 +14,7 @@ use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
 use crate::sections::{
-    integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
+    aws, integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
 };
 
 /// Everything a configuration is made from.
@@ -126,6 +126,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let domain = listener.as_ref().and_then(|listener| listener.domain.as_deref());
     let services = services::services(resolver, domain);
     let vault = vault::vault(resolver);
+    let aws = aws::aws(resolver);
     let yubico = yubico::yubico(resolver);
     let integrations = integrations::integrations(resolver);
     let environment = Environment::new(resolver.environment);
@@ -147,6 +148,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         mail: mail?,
         services: services?,
         vault: vault?,
+        aws: aws?,
         yubico: yubico?,
         integrations: integrations?,
         environment,

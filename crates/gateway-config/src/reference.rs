@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 19] = [
+const SECTIONS: [(&str, &str); 20] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -44,6 +44,10 @@ const SECTIONS: [(&str, &str); 19] = [
     ("integrations.circleci", "CircleCI, whose jobs wait for approvals."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
     ("vault", "Vault, for `vault:` references in the credentials of services."),
+    (
+        "aws",
+        "AWS, for `aws:secretsmanager:` references. Credentials are found as the SDKs of AWS find them; `docs/secrets.md` says where.",
+    ),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),
 ];

@@ -1,6 +1,7 @@
 //! The sections of the configuration: each takes its keys from the resolver and checks what they mean.
 //! A section reads all its keys before it gives up, so that every fault is noted in one run.
 
+pub(crate) mod aws;
 pub(crate) mod integrations;
 pub(crate) mod mail;
 pub(crate) mod network;

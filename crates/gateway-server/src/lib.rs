@@ -9,6 +9,7 @@ pub mod server;
 
 mod accept;
 mod admin;
+mod aws;
 mod background;
 mod error;
 mod fetch;

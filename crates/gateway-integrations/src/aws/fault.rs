@@ -74,7 +74,9 @@ pub enum AwsFault {
         what: &'static str,
     },
     /// The request cannot be written or signed.
-    #[error("the request to {whom} cannot be written or signed; check the credentials and the region for odd characters")]
+    #[error(
+        "the request to {whom} cannot be written or signed; check the credentials and the region for odd characters"
+    )]
     Unwritable {
         /// Who would be asked.
         whom: &'static str,

@@ -36,7 +36,8 @@ pub(super) fn endpoint(
         return Err(AwsFault::Variable { variable: "AWS_REGION", expected: "a region such as eu-west-1" });
     }
     let expected = "an https:// address without user name, query and fragment (http on loopback only)";
-    let url = Url::parse(&text).ok().filter(|url| is_plain(url) && (url.scheme() == "https" || is_local(url)));
+    let url =
+        Url::parse(&text).ok().filter(|url| is_plain(url) && (url.scheme() == "https" || is_local(url)));
     url.ok_or(AwsFault::Variable { variable: from, expected })
 }
 

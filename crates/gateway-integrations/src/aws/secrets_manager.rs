@@ -75,6 +75,11 @@ impl SecretsManager {
         self.chain.renewal()
     }
 
+    /// Whether it asks with keys of the environment, which never end by themselves.
+    pub fn has_static_keys(&self) -> bool {
+        self.chain.settings().variable("AWS_ACCESS_KEY_ID").is_some()
+    }
+
     /// The secret's text as it is now.
     ///
     /// # Errors
@@ -142,10 +147,14 @@ fn advice(code: &str, secret: &SecretId, region: &str, credentials: &AwsCredenti
         "ResourceNotFoundException" => format!(
             "there is no {secret} in {region}; look at the name and the stage, set AWS_REGION, or write the secret's whole ARN"
         ),
-        "DecryptionFailure" => format!("allow kms:Decrypt on the key of {secret} to the gateway's role ({who})"),
+        "DecryptionFailure" => {
+            format!("allow kms:Decrypt on the key of {secret} to the gateway's role ({who})")
+        }
         "ExpiredTokenException" => format!("the gateway's credentials ({who}) are over and no new ones came"),
         "UnrecognizedClientException" | "InvalidClientTokenId" | "IncompleteSignature" => {
-            format!("AWS does not know the gateway's credentials ({who}); look at them, and at the partition of {region}")
+            format!(
+                "AWS does not know the gateway's credentials ({who}); look at them, and at the partition of {region}"
+            )
         }
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" => {
             "look at the clock of this machine, and at the secret access key".to_owned()

@@ -47,7 +47,10 @@ pub struct AwsSettings {
 
 impl AwsSettings {
     /// As the variables say. An empty variable counts as none, as the SDKs of AWS have it.
-    pub fn of_variables(variable: impl Fn(&str) -> Option<Secret<String>>, role: Option<AssumedRole>) -> Self {
+    pub fn of_variables(
+        variable: impl Fn(&str) -> Option<Secret<String>>,
+        role: Option<AssumedRole>,
+    ) -> Self {
         let names = VARIABLES.into_iter().chain([SECRETS_MANAGER_ENDPOINT]);
         let given = names.filter_map(|name| Some((name, variable(name)?)));
         Self { variables: given.filter(|(_, value)| !value.expose().trim().is_empty()).collect(), role }

@@ -49,7 +49,9 @@ fn container_address(settings: &AwsSettings) -> Result<Option<Url>, AwsFault> {
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let (variable, text) = match (settings.variable(RELATIVE), settings.variable(FULL)) {
         (Some(path), _) if path.starts_with('/') => (RELATIVE, format!("{ECS_AGENT}{path}")),
-        (Some(_), _) => return Err(AwsFault::Variable { variable: RELATIVE, expected: "a path that begins with /" }),
+        (Some(_), _) => {
+            return Err(AwsFault::Variable { variable: RELATIVE, expected: "a path that begins with /" });
+        }
         (None, Some(address)) => (FULL, address.to_owned()),
         (None, None) => return Ok(None),
     };
@@ -146,7 +148,10 @@ impl Found {
         let expires = self.expiration.as_deref().and_then(Timestamp::parse_rfc3339);
         Ok(AwsCredentials {
             access_key_id: self.access_key_id.ok_or_else(missing("AccessKeyId"))?,
-            secret_access_key: self.secret_access_key.map(Secret::new).ok_or_else(missing("SecretAccessKey"))?,
+            secret_access_key: self
+                .secret_access_key
+                .map(Secret::new)
+                .ok_or_else(missing("SecretAccessKey"))?,
             session_token: Some(self.token.map(Secret::new).ok_or_else(missing("Token"))?),
             expires: Some(expires.ok_or_else(missing("Expiration"))?),
             source,
@@ -176,9 +181,7 @@ pub(super) async fn ask(
 fn good(answer: Response<Vec<u8>>, whom: &'static str, advice: &str) -> Result<Response<Vec<u8>>, AwsFault> {
     match answer.status().as_u16() {
         200 => Ok(answer),
-        status => {
-            Err(AwsFault::Refused { whom, status, code: String::new(), advice: advice.to_owned() })
-        }
+        status => Err(AwsFault::Refused { whom, status, code: String::new(), advice: advice.to_owned() }),
     }
 }
 

@@ -49,15 +49,7 @@ pub(super) async fn assume(
     own: &AwsCredentials,
     now: Timestamp,
 ) -> Result<AwsCredentials, AwsFault> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("Action", "AssumeRole")
-        .append_pair("Version", VERSION)
-        .append_pair("RoleArn", &role.arn)
-        .append_pair("RoleSessionName", settings.session_name());
-    if let Some(id) = &role.external_id {
-        form.append_pair("ExternalId", id);
-    }
-    let (request, region) = request(settings, form.finish())?;
+    let (request, region) = request(settings, asking_for(role, settings.session_name()))?;
     let signed = sign(request, own, &region, "sts", Payload::Hashed, now);
     let signed = signed.ok_or(AwsFault::Unwritable { whom: STS })?;
     let answer = ask(&*ways.beyond, signed, STS, "").await?;
@@ -67,6 +59,19 @@ pub(super) async fn assume(
         own.source.name()
     );
     credentials(&answer, CredentialSource::AssumedRole, &advice)
+}
+
+/// The form of `AssumeRole`.
+fn asking_for(role: &AssumedRole, session: &str) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Action", "AssumeRole")
+        .append_pair("Version", VERSION)
+        .append_pair("RoleArn", &role.arn)
+        .append_pair("RoleSessionName", session);
+    if let Some(id) = &role.external_id {
+        form.append_pair("ExternalId", id);
+    }
+    form.finish()
 }
 
 fn request(settings: &AwsSettings, form: String) -> Result<(Request<Vec<u8>>, String), AwsFault> {

@@ -61,13 +61,15 @@ impl Cloud {
     /// The header of the last request of this call.
     fn header(&self, call: &str, name: &str) -> Option<String> {
         let asked = self.asked.lock().unwrap();
-        let (_, request) = asked.iter().rfind(|(name, _)| name == call).unwrap_or_else(|| panic!("no {call}"));
+        let (_, request) =
+            asked.iter().rfind(|(name, _)| name == call).unwrap_or_else(|| panic!("no {call}"));
         request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
     fn body(&self, call: &str) -> String {
         let asked = self.asked.lock().unwrap();
-        let (_, request) = asked.iter().rfind(|(name, _)| name == call).unwrap_or_else(|| panic!("no {call}"));
+        let (_, request) =
+            asked.iter().rfind(|(name, _)| name == call).unwrap_or_else(|| panic!("no {call}"));
         String::from_utf8(request.body().clone()).unwrap()
     }
 }

@@ -24,7 +24,10 @@ async fn static_keys_come_first() {
     world.chain.credentials().await.unwrap();
     assert!(world.cloud.calls().is_empty());
     let half = World::new(&[("AWS_ACCESS_KEY_ID", "AKID")]);
-    assert_eq!(half.fault().await, "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both or none");
+    assert_eq!(
+        half.fault().await,
+        "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both or none"
+    );
 }
 
 #[tokio::test]
@@ -65,7 +68,10 @@ async fn a_web_identity_gets_a_role_by_the_token_of_the_moment() {
     world.chain.credentials().await.unwrap();
     assert_eq!(world.cloud.calls().len(), 3, "not asked at each use");
     world.clock.advance(Duration::from_secs(4 * 60));
-    assert_eq!(world.fault().await, "AWS STS could not be asked: no connection to sts.eu-west-1.amazonaws.com");
+    assert_eq!(
+        world.fault().await,
+        "AWS STS could not be asked: no connection to sts.eu-west-1.amazonaws.com"
+    );
 }
 
 #[tokio::test]
@@ -82,7 +88,8 @@ async fn each_failure_of_a_web_identity_says_what_to_do() {
         let fault = world.fault().await;
         assert!(fault.contains(expected) && !fault.contains("canary"), "{fault}");
     };
-    check(403, refused, "AWS STS answered 403 AccessDenied: the role arn:aws:iam::1:role/gateway must trust").await;
+    check(403, refused, "AWS STS answered 403 AccessDenied: the role arn:aws:iam::1:role/gateway must trust")
+        .await;
     check(503, "away", "AWS STS answered 503: ").await;
     check(200, "<a", "another form than its API describes (no XML)").await;
     let lacking = xml(action, "ASIA1", 60).replace("SessionToken", "Session");
@@ -128,7 +135,8 @@ async fn each_failure_of_an_agent_says_what_to_do() {
         assert!(fault.contains(expected) && !fault.contains("canary"), "{fault}");
         assert_eq!(world.cloud.calls(), [AGENT], "nobody else is asked instead");
     };
-    check(403, "canary", "the container credentials' endpoint answered 403: look at the role of the task").await;
+    check(403, "canary", "the container credentials' endpoint answered 403: look at the role of the task")
+        .await;
     check(200, "canary", "another form than its API describes (no JSON object)").await;
     check(200, "{\"AccessKeyId\":\"canary\"}", "another form than its API describes (SecretAccessKey)").await;
     let endless = document("TASK", 1).replace("Expiration", "Expires");
@@ -142,7 +150,10 @@ async fn each_failure_of_an_agent_says_what_to_do() {
         "nothing",
     ] {
         let fault = World::new(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)]).fault().await;
-        assert!(fault.starts_with("AWS_CONTAINER_CREDENTIALS_FULL_URI is not an https:// address"), "{fault}");
+        assert!(
+            fault.starts_with("AWS_CONTAINER_CREDENTIALS_FULL_URI is not an https:// address"),
+            "{fault}"
+        );
     }
     let relative = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/v1");
     assert!(World::new(&[relative]).fault().await.ends_with("is not a path that begins with /"));
@@ -172,7 +183,10 @@ async fn an_instance_asks_its_metadata_service_in_version_two() {
 #[tokio::test]
 async fn each_failure_of_the_metadata_service_says_what_to_do() {
     let nobody = World::new(&[]).fault().await;
-    assert!(nobody.contains("no AWS credentials were found at all") && nobody.contains("hop limit of 2"), "{nobody}");
+    assert!(
+        nobody.contains("no AWS credentials were found at all") && nobody.contains("hop limit of 2"),
+        "{nobody}"
+    );
     let off = World::new(&[("AWS_EC2_METADATA_DISABLED", "TRUE")]);
     assert!(off.fault().await.starts_with("no AWS credentials were found; give the task"));
     assert!(off.cloud.calls().is_empty());
@@ -182,7 +196,9 @@ async fn each_failure_of_the_metadata_service_says_what_to_do() {
     assert!(world.fault().await.ends_with("answered 403: the metadata service must be on, with version 2"));
     world.cloud.on(TOKEN, 200, "metadata-token");
     world.cloud.on(ROLES, 404, "");
-    assert!(world.fault().await.ends_with("answered 404: attach an instance profile with a role to the instance"));
+    assert!(
+        world.fault().await.ends_with("answered 404: attach an instance profile with a role to the instance")
+    );
     world.cloud.on(ROLES, 200, "../../user-data");
     assert!(world.fault().await.contains("(the role's name)"));
     world.cloud.on(ROLES, 200, "gateway-role");
@@ -193,10 +209,8 @@ async fn each_failure_of_the_metadata_service_says_what_to_do() {
 
 #[tokio::test]
 async fn a_further_role_is_taken_on_and_renewed() {
-    let role = AssumedRole {
-        arn: "arn:aws:iam::2:role/secrets".to_owned(),
-        external_id: Some("of us".to_owned()),
-    };
+    let role =
+        AssumedRole { arn: "arn:aws:iam::2:role/secrets".to_owned(), external_id: Some("of us".to_owned()) };
     let world = World::with_role(&[REGION, RELATIVE], Some(role));
     world.cloud.on(AGENT, 200, document("TASK", 360));
     world.cloud.on("AssumeRole", 200, xml("AssumeRole", "OTHER", 60));
@@ -204,15 +218,24 @@ async fn a_further_role_is_taken_on_and_renewed() {
     assert_eq!((found.access_key_id.as_str(), found.source), ("OTHER", CredentialSource::AssumedRole));
     assert!(world.cloud.body("AssumeRole").ends_with("&RoleSessionName=rack-gateway&ExternalId=of+us"));
     let signed = world.cloud.header("AssumeRole", "authorization").unwrap();
-    assert!(signed.starts_with("AWS4-HMAC-SHA256 Credential=TASK/20261123/eu-west-1/sts/aws4_request,"), "{signed}");
+    assert!(
+        signed.starts_with("AWS4-HMAC-SHA256 Credential=TASK/20261123/eu-west-1/sts/aws4_request,"),
+        "{signed}"
+    );
     let token = world.cloud.header("AssumeRole", "x-amz-security-token");
     assert_eq!(token.as_deref(), Some("canary-session-of-TASK"));
 
-    world.cloud.on("AssumeRole", 403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>");
+    world.cloud.on(
+        "AssumeRole",
+        403,
+        "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>",
+    );
     world.clock.advance(Duration::from_secs(61 * 60));
     let fault = world.fault().await;
     assert!(
-        fault.starts_with("AWS STS answered 403 AccessDenied: allow sts:AssumeRole on arn:aws:iam::2:role/secrets"),
+        fault.starts_with(
+            "AWS STS answered 403 AccessDenied: allow sts:AssumeRole on arn:aws:iam::2:role/secrets"
+        ),
         "{fault}"
     );
 }

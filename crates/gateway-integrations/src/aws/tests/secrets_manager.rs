@@ -11,7 +11,8 @@ fn id(name: &str, key: Option<&str>) -> SecretId {
 }
 
 fn answer(text: &str) -> String {
-    json!({"ARN": "arn", "Name": "prod/rack", "SecretString": text, "VersionStages": ["AWSCURRENT"]}).to_string()
+    json!({"ARN": "arn", "Name": "prod/rack", "SecretString": text, "VersionStages": ["AWSCURRENT"]})
+        .to_string()
 }
 
 fn with_keys(further: &[(&str, &str)]) -> (World, SecretsManager) {
@@ -35,7 +36,9 @@ async fn the_whole_text_or_one_key_of_it() {
     let header = |name| world.cloud.header(CALL, name).unwrap();
     assert_eq!(header("x-amz-target"), "secretsmanager.GetSecretValue");
     assert_eq!(header("content-type"), "application/x-amz-json-1.1");
-    assert!(header("authorization").contains("Credential=AKID/20261123/eu-west-1/secretsmanager/aws4_request"));
+    assert!(
+        header("authorization").contains("Credential=AKID/20261123/eu-west-1/secretsmanager/aws4_request")
+    );
     assert!(header("authorization").contains("SignedHeaders=content-type;host;x-amz-date;x-amz-target,"));
     let body: Value = serde_json::from_str(&world.cloud.body(CALL)).unwrap();
     assert_eq!(body, json!({"SecretId": "prod/rack"}));
@@ -57,7 +60,8 @@ async fn the_region_is_that_of_the_arn_before_any_other() {
     let (_world, nowhere) = with_keys(&[]);
     let fault = nowhere.read(&id("prod/rack", None)).await.unwrap_err().to_string();
     assert_eq!(fault, "no AWS region is known; set AWS_REGION, or write the secret's whole ARN");
-    let (world, elsewhere) = with_keys(&[REGION, ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:4566")]);
+    let (world, elsewhere) =
+        with_keys(&[REGION, ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:4566")]);
     world.cloud.on("POST http://127.0.0.1:4566/", 200, answer("x"));
     elsewhere.read(&id("prod/rack", None)).await.unwrap();
     let (_world, open) = with_keys(&[REGION, ("AWS_ENDPOINT_URL", "http://aws.example.com")]);
@@ -81,13 +85,17 @@ async fn each_refusal_says_what_to_do_and_repeats_nothing() {
     check(400, &refusal("UnrecognizedClientException"), "AWS does not know the gateway's credentials").await;
     check(400, &refusal("DecryptionFailure"), "allow kms:Decrypt").await;
     check(403, &refusal("InvalidSignatureException"), "look at the clock of this machine").await;
-    check(500, &refusal("InternalServiceError"), "500 InternalServiceError: look at prod/rack in eu-west-1").await;
+    check(500, &refusal("InternalServiceError"), "500 InternalServiceError: look at prod/rack in eu-west-1")
+        .await;
     check(502, "<html>canary", "AWS Secrets Manager answered 502: look at").await;
     check(200, "canary", "another form than its API describes (no JSON object)").await;
     check(200, "{\"SecretBinary\":\"Y2FuYXJ5\"}", "the secret is binary; store it as text").await;
     let (_world, lost) = with_keys(&[REGION]);
     let fault = told(&lost.read(&id("prod/rack", None)).await.unwrap_err());
-    assert!(fault.starts_with("AWS Secrets Manager could not be asked: no connection to secretsmanager."), "{fault}");
+    assert!(
+        fault.starts_with("AWS Secrets Manager could not be asked: no connection to secretsmanager."),
+        "{fault}"
+    );
 }
 
 #[tokio::test]

@@ -63,6 +63,10 @@ fn for_s3_the_hash_of_the_body_is_told() {
 
 #[test]
 fn nothing_shows_a_key() {
-    let text = format!("{:?} {:?}", credentials(Some("canary")), World::new(&[("AWS_SECRET_ACCESS_KEY", "canary")]).chain);
+    let text = format!(
+        "{:?} {:?}",
+        credentials(Some("canary")),
+        World::new(&[("AWS_SECRET_ACCESS_KEY", "canary")]).chain
+    );
     assert!(!text.contains("canary") && !text.contains("wJalr"), "{text}");
 }
