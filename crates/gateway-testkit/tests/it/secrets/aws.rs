@@ -155,7 +155,7 @@ async fn the_racks_credential_is_read_from_aws_and_followed() {
 
 #[tokio::test]
 async fn a_credential_in_the_configuration_is_shown_and_not_refreshed() {
-    let gateway = TestGateway::start().await;
+    let gateway = TestGateway::builder().idp().start().await;
     let shown = get(&gateway, PATH, gateway.token(Role::Admin)).await;
     let standing = shown.json();
     assert!(standing["source"].is_null() && standing["next_read"].is_null() && standing["tokens"].is_null());
@@ -200,10 +200,10 @@ async fn a_services_credential_is_read_from_aws_too() {
     let asked = aws.seen().into_iter().filter(|seen| seen.line() == "POST /").count();
     assert_eq!(asked, 1, "not asked for each request");
     // One that is declared by API cannot name a secret of the gateway's role.
-    let by_api = json!({
-        "name": "other", "hosts": ["other.example.com"], "upstreams": [{"url": instance.url()}],
+    let by_api = json!({"declaration": {
+        "hosts": ["other.example.com"], "upstreams": [{"url": instance.url()}],
         "credential": {"kind": "bearer", "secret": "aws:secretsmanager:prod/rack"},
-    });
+    }});
     let token = gateway.critical_token().await;
     let mut client = RawClient::connect(gateway.addr()).await;
     let headers = [("Content-Type", "application/json"), ("If-None-Match", "*")];
