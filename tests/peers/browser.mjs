@@ -235,6 +235,7 @@ async function run() {
     ["/app/policies/observed", "policies-observed"],
     ["/app/trust-rules", "trust-rules"],
     ["/app/zone", "zone"],
+    ["/app/rack-credential", "rack-credential"],
     ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
     ["/app/account/sessions", "sessions"],

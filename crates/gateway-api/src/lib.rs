@@ -31,6 +31,7 @@ mod openapi;
 mod paging;
 mod policies;
 mod policy;
+mod rack_credential;
 mod recordings;
 mod reply;
 mod roles;

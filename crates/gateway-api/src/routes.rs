@@ -142,6 +142,8 @@ routes! {
     "POST /selfcheck/permit" => selfcheck::permit;
     "POST /selfcheck/scan" => selfcheck::scan;
     "GET /selfcheck/probe" => selfcheck::probe;
+    "GET /rack-credential" => rack_credential::read;
+    "POST /rack-credential/refresh" => rack_credential::refresh;
     "GET /zone" => zone::read;
     "POST /zone" => zone::init;
     "PUT /zone/services/{name}" => zone::register;

@@ -132,6 +132,7 @@ impl Bench {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
+            rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
             integrations: Default::default(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }

@@ -19,6 +19,7 @@ use crate::factors::yubico::Yubico;
 use crate::health::Health;
 use crate::integrations::Integrations;
 use crate::notify::Notices;
+use crate::rack_credential::RackCredentialKeeper;
 use crate::reveal_times::RevealTimes;
 use crate::rules::RulesInForce;
 use crate::services::ServiceInstances;
@@ -75,6 +76,8 @@ pub struct App {
     pub zone: Arc<ZoneInForce>,
     /// What approvals ask the rack.
     pub rack: Arc<dyn RackView>,
+    /// Who holds what the gateway signs in to the rack with.
+    pub rack_credential: Arc<dyn RackCredentialKeeper>,
     /// Who else is asked about deploys, and told of them.
     pub integrations: Integrations,
 }

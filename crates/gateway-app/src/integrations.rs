@@ -6,6 +6,8 @@ mod github;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use gateway_identity::oidc::{Fetch, FetchError};
 use gateway_integrations::circleci::CircleCi;
 use gateway_integrations::http::{Http, Pending, Unreachable};
@@ -59,6 +61,24 @@ impl Integrations {
 pub(crate) struct WayOut<'f>(pub(crate) &'f dyn Fetch);
 
 impl Http for WayOut<'_> {
+    fn send<'a>(&'a self, request: Request<Vec<u8>>) -> Pending<'a> {
+        let asked = self.0.fetch(request);
+        Box::pin(async move { asked.await.map_err(unreachable) })
+    }
+}
+
+/// The same for those who keep their way out.
+#[derive(Clone, Debug)]
+pub struct KeptWayOut(Arc<dyn Fetch>);
+
+impl KeptWayOut {
+    /// By this way.
+    pub fn new(fetch: Arc<dyn Fetch>) -> Self {
+        Self(fetch)
+    }
+}
+
+impl Http for KeptWayOut {
     fn send<'a>(&'a self, request: Request<Vec<u8>>) -> Pending<'a> {
         let asked = self.0.fetch(request);
         Box::pin(async move { asked.await.map_err(unreachable) })

@@ -34,6 +34,7 @@ pub mod ownership;
 pub mod people;
 pub mod policies;
 pub mod problems;
+pub mod rack_credential;
 pub mod reading;
 pub mod recordings;
 pub mod reveal_times;

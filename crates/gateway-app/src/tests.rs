@@ -138,6 +138,7 @@ impl World {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
+            rack_credential: Arc::new(crate::rack_credential::NoRackCredential),
             integrations: Default::default(),
         };
         World { app, clock, told, _directory: directory }

@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Whoami,
     /// Show the current rack, and check that its log still holds what was seen of it
     Rack(commands::racks::RackArguments),
+    /// Show how the rack's credential stands, or have it read anew
+    RackCredential(commands::rack_credential::RackCredentialArguments),
     /// List the racks that are known on this machine
     Racks,
     /// Make another rack the current one

@@ -19,6 +19,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod migrate;
 pub(crate) mod policy;
+pub(crate) mod rack_credential;
 pub(crate) mod racks;
 pub(crate) mod recordings;
 pub(crate) mod reveal;

@@ -97,6 +97,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::RotateLogKey(arguments) => block_on(commands::rotate_log_key::run(context, arguments)),
         Command::Tokens(arguments) => block_on(commands::tokens::run(context, arguments)),
         Command::Ci(arguments) => block_on(commands::ci::run(context, arguments)),
+        Command::RackCredential(arguments) => block_on(commands::rack_credential::run(context, arguments)),
         Command::Zone(arguments) => block_on(commands::zone::run(context, arguments)),
         Command::Sidecar(arguments) => block_on(commands::sidecar::run(context, arguments)),
         Command::Breakglass(arguments) => block_on(commands::breakglass::run(context, arguments)),

@@ -10,6 +10,7 @@ mod machines;
 mod meta;
 mod people;
 mod policy;
+mod rack_credential;
 mod recordings;
 mod selfcheck;
 mod services;

@@ -51,6 +51,8 @@ pub struct Config {
     pub services: Vec<RawService>,
     /// Where `vault:` references lead; `None` = nowhere.
     pub vault: Option<Vault>,
+    /// What of AWS is the gateway's to say; the rest is in the environment.
+    pub aws: Aws,
     /// Who checks what YubiKeys type; `None` = nobody, and they are no second factor.
     pub yubico: Option<Yubico>,
     /// Who else is asked about deploys, and told of them.
@@ -220,10 +222,12 @@ pub struct Rack {
     pub url: Url,
     /// User name of the rack's Basic credential.
     pub username: String,
-    /// The rack's password, which no caller ever sees; empty until Vault was asked, when it is kept there.
+    /// The rack's password, which no caller ever sees; empty until Vault or AWS was asked, when it is kept there.
     pub token: Secret<String>,
     /// Where it is kept, when it is somewhere that can change while the gateway runs.
     pub token_from: Option<SecretRef>,
+    /// Whether requests are signed with short-lived tokens of the least role in place of the password.
+    pub tokens: bool,
     /// How the rack's certificate is checked.
     pub tls: UpstreamTls,
     /// The rack's name for people.
@@ -467,6 +471,17 @@ pub struct Postmark {
     pub api_base: Url,
     /// The message stream.
     pub stream: String,
+}
+
+/// What of AWS is the gateway's to say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Aws {
+    /// The region of requests that name none.
+    pub region: Option<String>,
+    /// A role that is taken on.
+    pub assume_role: Option<String>,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
 }
 
 /// Where Vault is and how the gateway signs in there.

@@ -301,8 +301,13 @@ keys! {
     /// User name of the rack's credential.
     RACK_USERNAME: Some("rack.username"), Text, Fallback::Value("convox");
 
-    /// The rack's password (the token that Convox calls `RACK_TOKEN`). It never leaves the gateway.
+    /// The rack's password (the token that Convox calls `RACK_TOKEN`). It never leaves the gateway. It may also be
+    /// kept in Vault (`vault:mount/path#key`) or AWS Secrets Manager (`aws:secretsmanager:NAME#key`).
     RACK_TOKEN: Some("rack.token"), Secret, Fallback::Required { example: "file:/run/secrets/rack-token" };
+
+    /// Sign requests to the rack with short-lived tokens of the least role that the rack asks for, minted with the
+    /// password, in its place. For v3 racks. The rack's own log then names the token's role and not the person.
+    RACK_JWT: Some("rack.jwt"), Switch, Fallback::Value("false");
 
     /// The rack's name for people: letters, digits, dots and hyphens.
     RACK_NAME: Some("rack.name"), Text, Fallback::Absent {
@@ -525,6 +530,24 @@ keys! {
 
     /// How often, besides the start and the stop.
     AUDIT_ANCHOR_INTERVAL: Some("audit.anchors.interval"), Duration, Fallback::Value("1h");
+
+    /// The region of AWS Secrets Manager and STS, for `aws:secretsmanager:` references that are no whole ARN.
+    AWS_REGION: Some("aws.region"), Text, Fallback::Absent {
+        means: "AWS_DEFAULT_REGION says it",
+        example: "eu-west-1",
+    };
+
+    /// ARN of a role that is taken on with whatever credentials the gateway has at AWS.
+    AWS_ASSUME_ROLE_ARN: Some("aws.assume_role"), Text, Fallback::Absent {
+        means: "the gateway acts as what its machine, task or pod is",
+        example: "arn:aws:iam::123456789012:role/rack-gateway-secrets",
+    };
+
+    /// External id that the role's trust policy asks for.
+    AWS_ASSUME_ROLE_EXTERNAL_ID: Some("aws.external_id"), Text, Fallback::Absent {
+        means: "none is sent",
+        example: "rack-gateway",
+    };
 
     /// Largest request head (request line and headers), in bytes.
     HEAD_SIZE_BYTES: Some("limits.head_size_bytes"), Integer, Fallback::Value("65536");

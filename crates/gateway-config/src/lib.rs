@@ -27,10 +27,10 @@ pub mod sinks;
 mod tests;
 
 pub use config::{
-    Acme, AcmeChallenge, AnchorWebhook, Anchors, CertificateFiles, CircleCi, Config, DnsUpdate, Explained,
-    ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener, Log, LogFormat, Mail,
-    OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, SmtpCredentials, SmtpServer, SmtpTls,
-    Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
+    Acme, AcmeChallenge, AnchorWebhook, Anchors, Aws, CertificateFiles, CircleCi, Config, DnsUpdate,
+    Explained, ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener, Log,
+    LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, SmtpCredentials,
+    SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

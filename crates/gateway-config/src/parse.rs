@@ -14,7 +14,8 @@ use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
 use crate::sections::{
-    anchors, integrations, mail, network, people, rack, running, services, settings, storage, vault, yubico,
+    anchors, aws, integrations, mail, network, people, rack, running, services, settings, storage, vault,
+    yubico,
 };
 use crate::sinks;
 
@@ -127,6 +128,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let domain = listener.as_ref().and_then(|listener| listener.domain.as_deref());
     let services = services::services(resolver, domain);
     let vault = vault::vault(resolver);
+    let aws = aws::aws(resolver);
     let yubico = yubico::yubico(resolver);
     let integrations = integrations::integrations(resolver);
     let audit_sinks = sinks::sinks(resolver);
@@ -150,6 +152,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         mail: mail?,
         services: services?,
         vault: vault?,
+        aws: aws?,
         yubico: yubico?,
         integrations: integrations?,
         audit_sinks: audit_sinks?,

@@ -105,7 +105,7 @@ impl Resolver<'_> {
         }))
     }
 
-    /// A secret that is followed while the gateway runs: its value, empty when only Vault can tell it, and where it is
+    /// A secret that is followed while the gateway runs: its value, empty when only Vault or AWS can tell it, and where it is
     /// kept, unless that is the configuration itself. The outer `None` = a fault was noted.
     pub(crate) fn followed_secret(
         &mut self,
@@ -113,7 +113,9 @@ impl Resolver<'_> {
     ) -> Option<Option<(Secret<String>, Option<SecretRef>)>> {
         let kept = self.optional(key, |text| Ok(SecretRef::parse(text)))?.flatten();
         match kept {
-            Some(vault @ SecretRef::Vault { .. }) => Some(Some((Secret::new(String::new()), Some(vault)))),
+            Some(store @ (SecretRef::Vault { .. } | SecretRef::Aws { .. })) => {
+                Some(Some((Secret::new(String::new()), Some(store))))
+            }
             Some(file @ SecretRef::File(_)) => Some(self.secret(key)?.map(|secret| (secret, Some(file)))),
             // A variable of this process never changes.
             Some(SecretRef::Env(_)) | None => Some(self.secret(key)?.map(|secret| (secret, None))),

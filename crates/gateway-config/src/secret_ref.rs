@@ -62,6 +62,12 @@ pub(crate) fn resolve(
             instead: "write env:NAME or file:/path",
         });
     }
+    if text.starts_with("aws:secretsmanager:") {
+        return Err(FaultKind::NotAvailable {
+            value: "aws:secretsmanager:…".to_owned(),
+            instead: "write env:NAME or file:/path; for rack.token the form is aws:secretsmanager:NAME#key",
+        });
+    }
     literal(text)
 }
 

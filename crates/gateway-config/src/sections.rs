@@ -2,6 +2,7 @@
 //! A section reads all its keys before it gives up, so that every fault is noted in one run.
 
 pub(crate) mod anchors;
+pub(crate) mod aws;
 pub(crate) mod integrations;
 pub(crate) mod mail;
 pub(crate) mod network;

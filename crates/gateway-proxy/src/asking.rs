@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_convox::RackRole;
 use gateway_types::{Layer, Principal, Problem, ProblemKind};
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -35,7 +36,7 @@ pub(crate) async fn read_json<T: for<'de> Deserialize<'de>>(
     let mut request = http::Request::new(RequestBody::Empty);
     *request.method_mut() = Method::GET;
     request.headers_mut().insert(ACTOR_HEADER, actor_value(principal));
-    let sent = timeout(READ_LIMIT, upstream.send(request, target)).await;
+    let sent = timeout(READ_LIMIT, upstream.send(request, target, RackRole::Read)).await;
     let response = sent.map_err(|_slow| unreachable())?.map_err(|error| {
         tracing::warn!(
             error = &error as &dyn std::error::Error,

@@ -39,6 +39,7 @@ pub use front::{Welcome, welcome};
 pub use limits::LimitOptions;
 pub use metrics::Metrics;
 pub use plane::{DataPlane, DataPlaneParts, Http2Options, Networks};
+pub use rack_credential::{RackCredential, RackCredentialParts};
 pub use redirect::{RedirectParts, serve_redirect};
 pub use services::{
     BodyFault, CredentialError, SecretError, SendError, ServiceParts, ServiceUpstreams, ServiceWatch,

@@ -19,7 +19,6 @@ use gateway_config::SettingKey;
 use gateway_convox::RouteTable;
 use gateway_policy::OwnTable;
 use gateway_secrets::{HandleKeyring, Labels, NamePatterns, PlainKeys};
-use gateway_services::SecretRef;
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, Layer, NamedNetworks, Problem, ProblemKind, RequestId};
 use ipnet::IpNet;
@@ -33,7 +32,7 @@ use crate::limits::{LimitOptions, Limits};
 use crate::metrics::Metrics;
 use crate::outcome::{End, OutcomeGuard};
 use crate::own_writes::OwnWrites;
-use crate::rack_credential::{self, RackCredential};
+use crate::rack_credential::RackCredential;
 use crate::refusals::RefusalCounter;
 use crate::services::ServiceUpstreams;
 use crate::sessions::Sessions;
@@ -90,8 +89,8 @@ pub struct DataPlaneParts {
     pub app: Arc<App>,
     /// The way to the rack.
     pub upstream: Arc<Upstream>,
-    /// Where the rack's credential is kept, when that can change while the gateway runs.
-    pub rack_credential: Option<SecretRef>,
+    /// Who holds what is signed in to the rack with.
+    pub rack_credential: Arc<RackCredential>,
     /// Makes handles of secret values.
     pub keyring: HandleKeyring,
     /// Environment keys that are not secret.
@@ -140,7 +139,6 @@ pub struct DataPlane {
     pub(crate) parts: DataPlaneParts,
     pub(crate) known: KnownSecrets,
     pub(crate) own_writes: OwnWrites,
-    credential: RackCredential,
     pub(crate) refusals: RefusalCounter,
     pub(crate) limits: Limits,
     pub(crate) services: Arc<ServiceUpstreams>,
@@ -176,7 +174,6 @@ impl DataPlane {
             parts,
             known: KnownSecrets::new(),
             own_writes: OwnWrites::default(),
-            credential: RackCredential::default(),
             refusals: RefusalCounter::default(),
             limits,
             services,
@@ -261,10 +258,10 @@ impl DataPlane {
         self.services.tidy(&self.parts.rules).await;
     }
 
-    /// Looks whether the rack's credential is another one now, and exchanges it. Returns why it cannot be read, while
-    /// it cannot: the last one then holds. Called at start and every two seconds.
+    /// Looks whether the rack's credential is another one now, and exchanges it. Returns why it cannot be read, or no
+    /// token minted with it, while that is so: the last one then holds. Called at start and every two seconds.
     pub async fn tend_rack_credential(&self) -> Option<String> {
-        rack_credential::tend(self, &self.services.secrets, &self.credential).await
+        self.parts.rack_credential.tend().await
     }
 
     /// Renews what the gateway signs in to Vault with, when that is due. Called each minute.

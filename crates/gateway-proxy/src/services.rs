@@ -16,6 +16,7 @@ use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::signing::SigningKeys;
 use gateway_app::zone::ZoneInForce;
 use gateway_identity::oidc::Fetch;
+use gateway_integrations::aws::SecretsManager;
 use gateway_services::{
     Balance, Credential, Environment, Failure, RawHost, RawIdentity, Service, ServiceRequest, ServiceTable,
     UpstreamAddress, UpstreamTls, headers,
@@ -49,7 +50,7 @@ use body::{Lender, Upload};
 use credentials::{Credentials, Held};
 use health::{HealthChecks, Means};
 use pool::Pools;
-pub(crate) use secrets::{SecretReader, VAULT_FRESH};
+pub(crate) use secrets::{STORE_FRESH, SecretReader};
 pub(crate) use token::kind_of;
 use token::{Bound, RequestTokens, Subject, roles_of};
 
@@ -68,6 +69,8 @@ pub struct ServiceParts {
     pub environment: Environment,
     /// Where `vault:` references lead.
     pub vault: Option<VaultAccess>,
+    /// Where `aws:secretsmanager:` references lead.
+    pub aws: Arc<SecretsManager>,
     /// The trust zone.
     pub zone: Arc<ZoneInForce>,
     /// How token endpoints and Vault are asked.
@@ -204,7 +207,8 @@ impl ServiceUpstreams {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let keys = SigningKeys::new(store, Arc::clone(&clock), Arc::clone(&entropy));
-        let secrets = Arc::new(SecretReader::new(parts.environment, parts.vault, Arc::clone(&parts.fetch)));
+        let secrets = SecretReader::new(parts.environment, parts.vault, parts.aws, Arc::clone(&parts.fetch));
+        let secrets = Arc::new(secrets);
         Self {
             pools: Arc::new(Pools::new(Arc::clone(&parts.zone))),
             balances: Arc::default(),

@@ -16,11 +16,12 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway_app::zone::ZoneInForce;
+use gateway_convox::RackRole;
 use gateway_services::{UpstreamAddress, UpstreamProtocol, UpstreamTls};
-use gateway_types::Secret;
+use gateway_types::{Clock, Secret};
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -32,12 +33,15 @@ use crate::body::RequestBody;
 mod pool;
 mod stream;
 mod tls;
+mod tokens;
 
 use pool::Pool;
 pub(crate) use pool::RackBody;
 pub(crate) use stream::RackStream;
 pub(crate) use tls::ClientIdentity;
 pub use tls::{RackTls, TlsError};
+use tokens::RackTokens;
+pub(crate) use tokens::TokensShown;
 
 /// Where the rack is and how to sign in to it.
 pub struct RackTarget {
@@ -49,6 +53,8 @@ pub struct RackTarget {
     pub username: String,
     /// The rack's password.
     pub password: Secret<String>,
+    /// The clock by which short-lived tokens are minted in place of the password; `None` = none are.
+    pub tokens: Option<Arc<dyn Clock>>,
     /// How the rack's certificate is checked.
     pub tls: RackTls,
     /// How long a TCP connection and a TLS handshake may take together.
@@ -88,12 +94,39 @@ pub enum UpstreamError {
     /// A request was not answered.
     #[error("the rack did not answer")]
     Exchange(#[source] hyper::Error),
+    /// The rack minted no token.
+    #[error(
+        "the rack answered {status} when it was asked for a token of the role {role}; `rack.jwt` is for v3 racks, and RACK_TOKEN has to be the rack's password"
+    )]
+    NotMinted {
+        /// The role.
+        role: &'static str,
+        /// The rack's status.
+        status: u16,
+    },
+    /// The rack's answer to the minting holds no token.
+    #[error("the rack's answer holds no token; `rack.jwt` is for v3 racks")]
+    TokenForm,
+    /// The rack did not mint a token in time.
+    #[error("the rack minted no token within {limit:?}")]
+    MintTimeout {
+        /// The limit.
+        limit: Duration,
+    },
     /// The connection ended before there was a reply.
     #[error("the rack broke off")]
     BrokeOff,
 }
 
 impl UpstreamError {
+    /// Whether no token could be had for the request.
+    pub(crate) const fn is_of_minting(&self) -> bool {
+        matches!(
+            self,
+            UpstreamError::NotMinted { .. } | UpstreamError::TokenForm | UpstreamError::MintTimeout { .. }
+        )
+    }
+
     /// Whether the rack certainly saw nothing of the request.
     pub(crate) const fn is_unsent(&self) -> bool {
         match self {
@@ -101,7 +134,10 @@ impl UpstreamError {
             | UpstreamError::Credential(_)
             | UpstreamError::Tls(_)
             | UpstreamError::ConnectTimeout { .. }
-            | UpstreamError::Connect(_) => true,
+            | UpstreamError::Connect(_)
+            | UpstreamError::NotMinted { .. }
+            | UpstreamError::TokenForm
+            | UpstreamError::MintTimeout { .. } => true,
             UpstreamError::Exchange(_) | UpstreamError::BrokeOff => false,
         }
     }
@@ -113,6 +149,8 @@ pub struct Upstream {
     host: HeaderValue,
     username: String,
     credential: ArcSwap<Credential>,
+    /// What is sent in place of the password; `None` = the password.
+    tokens: Option<RackTokens>,
     /// The rack refused the credential, and nobody has looked for another one since.
     refused: AtomicBool,
     pool: Arc<Pool>,
@@ -136,6 +174,19 @@ impl Credential {
             password => spellings(password, header),
         };
         Ok(Self { authorization, spellings })
+    }
+
+    /// Whether it is somewhere in `text`, in a spelling that a rack might use.
+    fn is_in(&self, text: &[u8]) -> bool {
+        self.spellings
+            .iter()
+            .any(|spelling| memchr::memmem::find(text, spelling.expose().as_bytes()).is_some())
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(…)")
     }
 }
 
@@ -167,6 +218,7 @@ impl Upstream {
             authority: target.authority,
             username: target.username,
             credential: ArcSwap::from_pointee(credential),
+            tokens: target.tokens.map(RackTokens::new),
             refused: AtomicBool::new(false),
             pool: Arc::default(),
             connector,
@@ -205,26 +257,50 @@ impl Upstream {
         self.refused.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the rack's credential is somewhere in `text`, in a spelling that a rack might use.
-    pub(crate) fn is_credential_in(&self, text: &[u8]) -> bool {
-        let credential = self.credential.load();
-        credential
-            .spellings
-            .iter()
-            .any(|spelling| memchr::memmem::find(text, spelling.expose().as_bytes()).is_some())
+    /// Forgets the tokens that were minted; returns whether any ever are.
+    pub(crate) fn forget_tokens(&self) -> bool {
+        self.tokens.as_ref().map(RackTokens::forget).is_some()
     }
 
-    /// Sends a request over a pooled connection. `target` is `/path?query`.
+    /// What may be told of the tokens in place of the password; `None` = there are none.
+    pub(crate) fn tokens_shown(&self) -> Option<TokensShown> {
+        self.tokens.as_ref().map(RackTokens::shown)
+    }
+
+    /// Whether the rack's credential is somewhere in `text`, in a spelling that a rack might use.
+    pub(crate) fn is_credential_in(&self, text: &[u8]) -> bool {
+        self.credential.load().is_in(text) || self.tokens.as_ref().is_some_and(|tokens| tokens.is_in(text))
+    }
+
+    /// Sends a request over a pooled connection. `target` is `/path?query`; `role` the least role of the rack with which
+    /// it does this.
+    ///
+    /// A token that the rack refuses is minted anew, and the request goes out once more, unless its body streams: what was
+    /// refused was not done.
     ///
     /// # Errors
-    /// When the rack cannot be reached or breaks off before its reply's head is complete.
+    /// When the rack cannot be reached, mints no token, or breaks off before its reply's head is complete.
     pub(crate) async fn send(
         &self,
         mut request: Request<RequestBody>,
         target: &str,
+        role: RackRole,
     ) -> Result<Response<RackBody>, UpstreamError> {
         *request.uri_mut() = Uri::from(PathAndQuery::try_from(target).map_err(http::Error::from)?);
-        self.sign(&mut request);
+        let Some(tokens) = &self.tokens else {
+            self.sign(&mut request, &self.credential.load());
+            return self.pool.send(&self.connector, request).await;
+        };
+        let again = repeatable(&request);
+        let token = tokens.of(role, self).await?;
+        self.sign(&mut request, &token.credential);
+        let response = self.pool.send(&self.connector, request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        tokens.refused(role, &token);
+        let Some(mut request) = again else { return Ok(response) };
+        self.sign(&mut request, &tokens.of(role, self).await?.credential);
         self.pool.send(&self.connector, request).await
     }
 
@@ -241,22 +317,57 @@ impl Upstream {
         &self,
         mut request: Request<RequestBody>,
         target: &str,
+        role: RackRole,
     ) -> Result<Response<Incoming>, UpstreamError> {
+        *request.uri_mut() = Uri::builder().path_and_query(target).build()?;
+        let Some(tokens) = &self.tokens else {
+            self.sign(&mut request, &self.credential.load());
+            return self.upgrade(request).await;
+        };
+        let again = repeatable(&request);
+        let token = tokens.of(role, self).await?;
+        self.sign(&mut request, &token.credential);
+        let response = self.upgrade(request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        tokens.refused(role, &token);
+        let Some(mut request) = again else { return Ok(response) };
+        self.sign(&mut request, &tokens.of(role, self).await?.credential);
+        self.upgrade(request).await
+    }
+
+    async fn upgrade(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, UpstreamError> {
         let stream = self.connector.connect().await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(UpstreamError::Exchange)?;
         // The connection lives as long as the exchange, then as the socket made of it.
         tokio::spawn(connection.with_upgrades());
-        *request.uri_mut() = Uri::builder().path_and_query(target).build()?;
-        self.sign(&mut request);
         sender.send_request(request).await.map_err(UpstreamError::Exchange)
     }
 
-    fn sign(&self, request: &mut Request<RequestBody>) {
+    fn sign(&self, request: &mut Request<RequestBody>, credential: &Credential) {
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
-        headers.insert(AUTHORIZATION, self.credential.load().authorization.clone());
+        headers.insert(AUTHORIZATION, credential.authorization.clone());
     }
+}
+
+/// The same request once more; `None` when its body is gone once it was sent.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let body = match request.body() {
+        RequestBody::Empty => RequestBody::Empty,
+        RequestBody::Whole(body) => RequestBody::Whole(body.clone()),
+        RequestBody::Stream { .. }
+        | RequestBody::Service(_)
+        | RequestBody::GrpcWebText(_)
+        | RequestBody::Lent(_) => return None,
+    };
+    let mut again = Request::new(body);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
 }
 
 /// The most ways in which one credential is written.

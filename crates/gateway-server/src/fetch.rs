@@ -56,7 +56,26 @@ pub enum FetchSetupError {
 #[derive(Clone)]
 pub(crate) struct HttpFetch {
     client: reqwest::Client,
+    scope: Scope,
 }
+
+/// Whom a fetcher asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scope {
+    /// Everybody but this machine and its link.
+    Beyond,
+    /// Nobody but this machine and the metadata services of clouds.
+    Machine,
+}
+
+/// Who gives credentials to machines, tasks and pods: EC2, ECS and EKS Pod Identity, over either family of addresses.
+///
+/// Source: AWS SDKs and Tools Reference Guide, "IMDS credential provider" and "Container credential provider".
+const METADATA: [&str; 5] =
+    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"];
+
+/// How long a metadata service may take: it is a step away, or not there at all.
+const METADATA_TIME: Duration = Duration::from_secs(2);
 
 impl fmt::Debug for HttpFetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,6 +90,15 @@ impl HttpFetch {
     /// [`FetchSetupError`] when the file cannot be used or TLS cannot be set up.
     pub(crate) fn new(further_authorities: Option<&Path>) -> Result<Self, FetchSetupError> {
         Self::with_times(further_authorities, CONNECT, TOTAL)
+    }
+
+    /// One that asks only who gives credentials to this machine.
+    ///
+    /// # Errors
+    /// [`FetchSetupError`] when TLS cannot be set up.
+    pub(crate) fn of_machine() -> Result<Self, FetchSetupError> {
+        let fetch = Self::with_times(None, METADATA_TIME, METADATA_TIME)?;
+        Ok(Self { scope: Scope::Machine, ..fetch })
     }
 
     fn with_times(
@@ -94,11 +122,11 @@ impl HttpFetch {
             .timeout(total)
             .pool_idle_timeout(IDLE)
             .build()?;
-        Ok(Self { client })
+        Ok(Self { client, scope: Scope::Beyond })
     }
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, FetchError> {
-        let host = permitted(&request.uri().to_string())?;
+        let host = permitted(&request.uri().to_string(), self.scope)?;
         let lost = |error: reqwest::Error| failure(&host, error);
         let request = reqwest::Request::try_from(request).map_err(lost)?;
         let mut answer = self.client.execute(request).await.map_err(lost)?;
@@ -123,7 +151,7 @@ impl Fetch for HttpFetch {
 }
 
 /// The host of an address that may be asked.
-fn permitted(address: &str) -> Result<String, FetchError> {
+fn permitted(address: &str, scope: Scope) -> Result<String, FetchError> {
     let unreadable = || FetchError::Address { address: "an address without a host".to_owned() };
     let url = Url::parse(address).map_err(|_| unreadable())?;
     let host = url.host().ok_or_else(unreadable)?;
@@ -138,10 +166,12 @@ fn permitted(address: &str) -> Result<String, FetchError> {
         Host::Domain(_) => true,
     };
     let is_bare = url.username().is_empty() && url.password().is_none();
-    match url.scheme() {
-        "https" if is_bare && is_reachable => Ok(host.to_string()),
-        "http" if is_bare && is_loopback => Ok(host.to_string()),
-        scheme => Err(FetchError::Address { address: format!("{scheme}://{host}") }),
+    let is_metadata = METADATA.contains(&host.to_string().as_str());
+    match (scope, url.scheme()) {
+        (Scope::Beyond, "https") if is_bare && is_reachable => Ok(host.to_string()),
+        (Scope::Beyond, "http") if is_bare && is_loopback => Ok(host.to_string()),
+        (Scope::Machine, "http") if is_bare && (is_loopback || is_metadata) => Ok(host.to_string()),
+        (_, scheme) => Err(FetchError::Address { address: format!("{scheme}://{host}") }),
     }
 }
 

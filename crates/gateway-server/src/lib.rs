@@ -10,6 +10,7 @@ pub mod server;
 mod accept;
 mod admin;
 mod anchors;
+mod aws;
 mod background;
 mod error;
 mod fetch;

@@ -21,11 +21,13 @@ use gateway_audit::{Actor, Event, EventId};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
 use gateway_identity::yubico::Client;
+use gateway_integrations::aws::SecretsManager;
 use gateway_jobs::{Handlers, Letterhead, Worker, WorkerOptions, mailer};
 use gateway_policy::{OwnTable, PolicyEngine, PolicySource};
 use gateway_proxy::{
-    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackLooks, RackTarget, RackTls,
-    ServiceParts, ServiceUpstreams, ServiceWatch, Upstream, VaultAccess, VaultToken,
+    DataPlane, DataPlaneParts, Http2Options, LimitOptions, Networks, Pace, RackCredential,
+    RackCredentialParts, RackLooks, RackTarget, RackTls, ServiceParts, ServiceUpstreams, ServiceWatch,
+    Upstream, VaultAccess, VaultToken,
 };
 use gateway_secrets::{HandleKeyring, PlainKeys};
 use gateway_services::{Service, ServiceTable};
@@ -41,6 +43,7 @@ use tokio_util::task::TaskTracker;
 use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
+use crate::aws;
 use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -188,7 +191,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let services = service_table(&config)?;
     let integrations = Integrations::new(&config.integrations)?;
     let engine = policy_engine(&config, &routes, &own, &services)?;
-    let upstream = Arc::new(Upstream::new(rack_target(&config)?)?);
+    let upstream = Arc::new(Upstream::new(rack_target(&config, &surroundings.clock)?)?);
     // Ports are bound before the store is opened, so that a second start of the same gateway says
     // what is in its way and leaves the first alone.
     let listeners = bind_all(&config.listener.addresses).await?;
@@ -208,12 +211,22 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));
     let wake = Arc::new(Notify::new());
     let fetch = Arc::new(HttpFetch::new(None)?);
+    let aws = aws::secrets_manager(&config, &fetch, &surroundings.clock)?;
     let upstreams = Arc::new(ServiceUpstreams::new(
-        service_parts(&config, &store, fetch.clone(), &zone),
+        service_parts(&config, &store, fetch.clone(), aws, &zone),
         store.clone(),
         surroundings.clock.clone(),
         surroundings.entropy.clone(),
     ));
+    let rack_credential = RackCredentialParts {
+        upstream: upstream.clone(),
+        reference: config.rack.token_from.clone(),
+        password: config.rack.token.clone(),
+        store: store.clone(),
+        clock: surroundings.clock.clone(),
+        entropy: surroundings.entropy.clone(),
+    };
+    let rack_credential = Arc::new(RackCredential::new(rack_credential, &upstreams));
     let app = Arc::new(App {
         clock: surroundings.clock.clone(),
         entropy: surroundings.entropy.clone(),
@@ -238,6 +251,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         networks: config.network.named.clone(),
         zone,
         rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
+        rack_credential: rack_credential.clone(),
         integrations,
     });
     let worker = worker(&config, &app, &wake)?;
@@ -265,7 +279,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         yubico: app.yubico.clone(),
         app: app.clone(),
         upstream,
-        rack_credential: config.rack.token_from.clone(),
+        rack_credential,
         rack_name: config.rack.name.clone(),
         rack_hosts: config.proxy.hosts.clone(),
         settings: settings.clone(),
@@ -503,6 +517,7 @@ fn service_parts(
     config: &Config,
     store: &Store,
     fetch: Arc<HttpFetch>,
+    aws: Arc<SecretsManager>,
     zone: &Arc<ZoneInForce>,
 ) -> ServiceParts {
     ServiceParts {
@@ -520,11 +535,12 @@ fn service_parts(
                 gateway_config::VaultToken::File(path) => VaultToken::File(path.clone()),
             },
         }),
+        aws,
         fetch,
     }
 }
 
-fn rack_target(config: &Config) -> Result<RackTarget, StartError> {
+fn rack_target(config: &Config, clock: &Arc<dyn Clock>) -> Result<RackTarget, StartError> {
     let url = &config.rack.url;
     let host = url.host_str().ok_or(StartError::RackHost)?;
     let authority = match url.port() {
@@ -537,6 +553,7 @@ fn rack_target(config: &Config) -> Result<RackTarget, StartError> {
         username: config.rack.username.clone(),
         password: config.rack.token.clone(),
         connect_limit: config.limits.rack_connect_timeout,
+        tokens: config.rack.tokens.then(|| clock.clone()),
         tls: match &config.rack.tls {
             UpstreamTls::SystemRoots => RackTls::SystemRoots,
             UpstreamTls::CaFile(path) => RackTls::CaFile(path.clone()),

@@ -29,10 +29,20 @@ pub enum SecretRef {
         /// The key in it.
         key: String,
     },
+    /// A text in AWS Secrets Manager.
+    Aws {
+        /// The secret's name or ARN.
+        secret: String,
+        /// The stage of its version; `None` = the current one.
+        stage: Option<String>,
+        /// The key in it when it is a JSON object; `None` = all of it.
+        key: Option<String>,
+    },
 }
 
 impl SecretRef {
-    /// `env:NAME`, `file:/path` or `vault:mount/path#key`; `None` for everything else, a secret itself among it.
+    /// `env:NAME`, `file:/path`, `vault:mount/path#key` or `aws:secretsmanager:NAME[?stage=STAGE][#key]`; `None` for
+    /// everything else, a secret itself among it.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("env:") {
             let is_name =
@@ -43,6 +53,9 @@ impl SecretRef {
             let path = PathBuf::from(path);
             return path.is_absolute().then_some(SecretRef::File(path));
         }
+        if let Some(place) = text.strip_prefix("aws:secretsmanager:") {
+            return aws(place);
+        }
         let (place, key) = text.strip_prefix("vault:")?.split_once('#')?;
         let (mount, path) = place.split_once('/')?;
         let is_path = path.split('/').chain([mount, key]).all(is_vault_name);
@@ -52,6 +65,33 @@ impl SecretRef {
             key: key.to_owned(),
         })
     }
+}
+
+/// `NAME[?stage=STAGE][#key]`, where the name may be an ARN.
+///
+/// Source: AWS Secrets Manager API Reference, `CreateSecret` (names) and `UpdateSecretVersionStage`.
+fn aws(place: &str) -> Option<SecretRef> {
+    let (place, key) = match place.split_once('#') {
+        Some((place, key)) => (place, Some(key)),
+        None => (place, None),
+    };
+    let (secret, stage) = match place.split_once("?stage=") {
+        Some((secret, stage)) => (secret, Some(stage)),
+        None => (place, None),
+    };
+    let letters = if secret.starts_with("arn:") { "/_+=.@-:" } else { "/_+=.@-" };
+    let is_made_of = |text: &str, signs: &str, longest: usize| {
+        (1..=longest).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.as_bytes().contains(&byte))
+    };
+    let is_fit = is_made_of(secret, letters, 2048)
+        && stage.is_none_or(|stage| is_made_of(stage, "/_+=.@-", 256))
+        && key.is_none_or(|key| !key.is_empty() && is_text(key));
+    is_fit.then(|| SecretRef::Aws {
+        secret: secret.to_owned(),
+        stage: stage.map(str::to_owned),
+        key: key.map(str::to_owned),
+    })
 }
 
 fn is_vault_name(name: &str) -> bool {
@@ -65,6 +105,11 @@ impl fmt::Display for SecretRef {
             SecretRef::Env(name) => write!(f, "env:{name}"),
             SecretRef::File(path) => write!(f, "file:{}", path.display()),
             SecretRef::Vault { mount, path, key } => write!(f, "vault:{mount}/{path}#{key}"),
+            SecretRef::Aws { secret, stage, key } => {
+                write!(f, "aws:secretsmanager:{secret}")?;
+                stage.as_ref().map_or(Ok(()), |stage| write!(f, "?stage={stage}"))?;
+                key.as_ref().map_or(Ok(()), |key| write!(f, "#{key}"))
+            }
         }
     }
 }
@@ -239,7 +284,7 @@ fn secret(declared: &RawCredential, faults: &mut Faults) -> Option<SecretRef> {
         // What stands there may be the secret itself, so it is not repeated.
         faults.conflict(
             "credential.secret",
-            "the secret itself must not stand here: write `env:NAME`, `file:/path` or `vault:mount/path#key`",
+            "the secret itself must not stand here: write `env:NAME`, `file:/path`, `vault:mount/path#key` or `aws:secretsmanager:NAME`",
         );
     }
     parsed
@@ -299,7 +344,7 @@ fn certificate(raw: &RawService, declared: &RawCredential, faults: &mut Faults) 
         Some(SecretRef::File(key)) => {
             certificate.map(|certificate| Credential::Certificate { certificate, key })
         }
-        Some(SecretRef::Env(_) | SecretRef::Vault { .. }) => {
+        Some(SecretRef::Env(_) | SecretRef::Vault { .. } | SecretRef::Aws { .. }) => {
             faults.conflict("credential.secret", "the certificate's key is a file: write `file:/path`");
             None
         }
@@ -342,6 +387,18 @@ mod tests {
         check("env:WIKI_PASSWORD", true);
         check("file:/run/secrets/wiki", true);
         check("vault:secret/apps/wiki#password", true);
+        check("aws:secretsmanager:prod/rack", true);
+        check("aws:secretsmanager:prod/rack#the password", true);
+        check("aws:secretsmanager:prod/rack?stage=AWSPENDING#password", true);
+        check("aws:secretsmanager:arn:aws:secretsmanager:eu-west-1:1:secret:prod/rack-AbCdEf#password", true);
+        check("aws:secretsmanager:", false);
+        check("aws:secretsmanager:#x", false);
+        check("aws:secretsmanager:a b", false);
+        check("aws:secretsmanager:a:b", false);
+        check("aws:secretsmanager:a?version=1", false);
+        check("aws:secretsmanager:a?stage=#x", false);
+        check("aws:secretsmanager:a#", false);
+        check("aws:s3:a", false);
         check("env:", false);
         check("env:A B", false);
         check("file:relative", false);

@@ -15,6 +15,7 @@ pub mod log;
 pub mod me;
 pub mod meta;
 pub mod policy;
+pub mod rack_credential;
 pub mod recordings;
 pub mod selfcheck;
 pub mod services;

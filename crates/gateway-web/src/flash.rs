@@ -44,6 +44,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("grant-removed", "The grant is taken back, from the next request on."),
     ("policy-written", "The policies are in force."),
     ("policy-removed", "The document is removed, and what is left is in force."),
+    ("credential-read", "The rack's credential was read anew."),
     ("signed-out", "You are signed out."),
 ];
 

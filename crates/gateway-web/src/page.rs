@@ -58,6 +58,7 @@ const NAVIGATION: &[Group] = &[
             entry("Policies", "/app/policies", false),
             entry("Settings", "/app/settings", false),
             entry("Trust zone", "/app/zone", false),
+            entry("Rack credential", "/app/rack-credential", false),
             entry("Break-glass", "/app/break-glass", false),
             entry("Audit log", "/app/audit", true),
         ],

@@ -18,6 +18,7 @@ mod person;
 mod policies;
 mod powers;
 pub(crate) mod problems;
+mod rack_credential;
 mod recordings;
 mod role_grants;
 mod roles;
@@ -156,6 +157,8 @@ pages! {
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
     "GET /app/zone" => zone::show,
+    "GET /app/rack-credential" => rack_credential::show,
+    "POST /app/rack-credential" => rack_credential::refresh,
 }
 
 pub(crate) fn no_such_page() -> Problem {

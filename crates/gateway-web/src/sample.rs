@@ -108,6 +108,7 @@ impl Sample {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
+            rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
             integrations: Default::default(),
         });
         Self { web: Web::new(app.clone()), app, clock, _directory: directory }

@@ -18,6 +18,7 @@ pub(crate) fn rack(resolver: &mut Resolver<'_>) -> Option<Rack> {
     let token = resolver.followed_secret(&keys::RACK_TOKEN);
     let name = resolver.optional(&keys::RACK_NAME, name);
     let tls = upstream_tls(resolver, url.as_ref());
+    let tokens = resolver.switch(&keys::RACK_JWT);
     let token = token.and_then(|token| resolver.required(&keys::RACK_TOKEN, token));
     let url = url?;
     if url.scheme() == "http" && !is_loopback(&url) {
@@ -25,7 +26,7 @@ pub(crate) fn rack(resolver: &mut Resolver<'_>) -> Option<Rack> {
     }
     let name = name?.unwrap_or_else(|| host_of(&url));
     let (token, token_from) = token?;
-    Some(Rack { url, username: username?, token, token_from, tls: tls?, name })
+    Some(Rack { url, username: username?, token, token_from, tokens: tokens?, tls: tls?, name })
 }
 
 pub(crate) fn routes(resolver: &mut Resolver<'_>) -> Option<Routes> {

@@ -55,6 +55,7 @@ fn references_are_followed_once() {
     fails("file:/s/empty", "is set but empty");
     fails("file:/s/two-lines", "on one line without control characters");
     fails("file:/s/writable", "run `chmod o-w /s/writable`");
+    fails("aws:secretsmanager:a b", "the form is aws:secretsmanager:NAME#key");
     fails("vault:secret", "`vault:…` is not available in this version; write env:NAME or file:/path");
 }
 
@@ -62,9 +63,25 @@ fn references_are_followed_once() {
 fn the_racks_token_may_be_kept_where_it_changes() {
     let kept = |reference: &str| token(reference).unwrap().rack.token_from.map(|kept| kept.to_string());
     assert_eq!(kept("vault:secret/rack#token").as_deref(), Some("vault:secret/rack#token"));
+    let arn =
+        "aws:secretsmanager:arn:aws:secretsmanager:eu-west-1:1:secret:rack-AbCdEf?stage=AWSCURRENT#token";
+    assert_eq!(kept(arn).as_deref(), Some(arn));
     assert_eq!(kept("file:/s/plain").as_deref(), Some("file:/s/plain"));
     assert_eq!(kept("the token itself"), None);
     assert!(token("vault:secret/rack#token").unwrap().rack.token.expose().is_empty());
+}
+
+#[test]
+fn a_role_at_aws_is_an_arn() {
+    let role = ("AWS_ASSUME_ROLE_ARN", "arn:aws:iam::123456789012:role/secrets");
+    let given =
+        config(&[("AWS_REGION", "eu-west-1"), role, ("AWS_ASSUME_ROLE_EXTERNAL_ID", "of-us")], "").aws;
+    assert_eq!(given.region.as_deref(), Some("eu-west-1"));
+    assert_eq!((given.assume_role.as_deref(), given.external_id.as_deref()), (Some(role.1), Some("of-us")));
+    assert_eq!(config(&[], "").aws, crate::Aws::default());
+    refused(&[("AWS_REGION", "EU west")], "", "a region such as eu-west-1");
+    refused(&[("AWS_ASSUME_ROLE_ARN", "secrets")], "", "the ARN of a role");
+    refused(&[("AWS_ASSUME_ROLE_EXTERNAL_ID", "of-us")], "", "aws.assume_role");
 }
 
 #[test]

@@ -284,7 +284,8 @@ async fn write(
     caller: &Caller,
     env: &EnvText,
 ) -> Result<String, Problem> {
-    let upstream = release_create(plane, rack.app, env)?.serialise();
+    let creation = release_create(plane, rack.app, env)?;
+    let (upstream, role) = (creation.serialise(), creation.least_role());
     let UpstreamBody::Form(form) = &upstream.body else { return Err(no_such_app(rack.app)) };
     let body = RequestBody::Whole(Full::new(form.clone().into()));
     // The rack may repeat what it is sent, also what was never in a release.
@@ -292,7 +293,7 @@ async fn write(
     learn_values(plane, rack.app, std::slice::from_ref(&sent), Seen::Some);
     let request = build(&upstream, caller, &HeaderMap::new(), true, body).map_err(|_unbuildable| lost())?;
     let exchange = async {
-        let response = plane.parts.upstream.send(request, &upstream.target).await.map_err(|error| {
+        let response = plane.parts.upstream.send(request, &upstream.target, role).await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the rack could not be asked to take an environment"

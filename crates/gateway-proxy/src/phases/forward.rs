@@ -322,7 +322,7 @@ impl Exchange {
         let body = request_body(&upstream, self.body, self.counter, scan, self.transfer);
         let built = build(&upstream, &self.caller, &self.headers, labelled, body)
             .map_err(|error| Failure::Upstream(UpstreamError::Address(error)))?;
-        let sending = self.plane.parts.upstream.send(built, &upstream.target);
+        let sending = self.plane.parts.upstream.send(built, &upstream.target, self.request.least_role());
         let sent = match writing {
             None => sending.await,
             Some(writing) => {
@@ -470,6 +470,13 @@ pub(crate) fn unreachable(error: &UpstreamError, outcome: &mut OutcomeGuard) -> 
             );
         }
         None => {}
+    }
+    if error.is_of_minting() {
+        return Problem::new(
+            ProblemKind::BadUpstream,
+            Layer::Network,
+            "the rack minted no token for the gateway, so nothing was asked of it; whoever runs the gateway must look at RACK_TOKEN and RACK_JWT",
+        );
     }
     Problem::new(
         ProblemKind::UpstreamUnreachable,

@@ -69,7 +69,10 @@ pub(crate) async fn open(
         })
         .map_err(UpstreamError::Address);
     let sent = match built {
-        Ok(built) => plane.parts.upstream.send_upgrade(built, &upstream.target).await,
+        Ok(built) => {
+            let role = request.least_role();
+            plane.parts.upstream.send_upgrade(built, &upstream.target, role).await
+        }
         Err(error) => Err(error),
     };
     let mut response = match sent {

@@ -1,12 +1,14 @@
-//! From references to secrets: the environment, files, Vault. A file is read again when it may have changed; Vault is
-//! asked again after a minute, and while it cannot be, what it said last holds.
+//! From references to secrets: the environment, files, Vault, AWS. A file is read again when it may have changed; Vault
+//! and AWS are asked again after a minute, and while they cannot be, what they said last holds.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gateway_identity::oidc::{Fetch, FetchError};
+use gateway_integrations::aws::{AwsFault, Renewal, SecretId, SecretsManager};
 use gateway_services::{Environment, SecretRef};
 use gateway_types::Secret;
 use http::Request;
@@ -18,8 +20,8 @@ const FILE_FRESH: Duration = Duration::from_secs(1);
 /// The longest time between two renewals of the token for Vault.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
-/// How long an answer of Vault is taken as it was.
-pub(crate) const VAULT_FRESH: Duration = Duration::from_secs(60);
+/// How long an answer of Vault or AWS is taken as it was.
+pub(crate) const STORE_FRESH: Duration = Duration::from_secs(60);
 
 /// The largest file of a secret, in bytes.
 const FILE_LIMIT_BYTES: u64 = 256 * 1024;
@@ -83,6 +85,9 @@ pub enum SecretError {
     /// The request for Vault could not be made.
     #[error("the request for Vault could not be made")]
     VaultRequest(#[from] http::Error),
+    /// AWS gave no credentials or no secret.
+    #[error(transparent)]
+    Aws(#[from] AwsFault),
     /// Vault refused, or has no such secret.
     #[error("Vault answered {status} for {place}")]
     VaultRefused {
@@ -98,6 +103,9 @@ pub enum SecretError {
 pub(crate) struct SecretReader {
     environment: Environment,
     vault: Option<VaultAccess>,
+    aws: Arc<SecretsManager>,
+    /// Whether it was said that AWS is asked with keys that never end.
+    warned: AtomicBool,
     fetch: Arc<dyn Fetch>,
     seen: Mutex<HashMap<SecretRef, (Instant, Secret<String>)>>,
     /// When a refused secret was last asked for anew.
@@ -107,10 +115,17 @@ pub(crate) struct SecretReader {
 }
 
 impl SecretReader {
-    pub(crate) fn new(environment: Environment, vault: Option<VaultAccess>, fetch: Arc<dyn Fetch>) -> Self {
+    pub(crate) fn new(
+        environment: Environment,
+        vault: Option<VaultAccess>,
+        aws: Arc<SecretsManager>,
+        fetch: Arc<dyn Fetch>,
+    ) -> Self {
         Self {
             environment,
             vault,
+            aws,
+            warned: AtomicBool::new(false),
             fetch,
             seen: Mutex::default(),
             asked_again: Mutex::default(),
@@ -126,7 +141,7 @@ impl SecretReader {
                 return value.cloned().ok_or_else(|| SecretError::Unset { name: name.clone() });
             }
             SecretRef::File(_) => (FILE_FRESH, self.seen(reference)),
-            SecretRef::Vault { .. } => (VAULT_FRESH, self.seen(reference)),
+            SecretRef::Vault { .. } | SecretRef::Aws { .. } => (STORE_FRESH, self.seen(reference)),
         };
         match seen {
             Some((since, secret)) if since.elapsed() < fresh => Ok(secret),
@@ -135,11 +150,11 @@ impl SecretReader {
                     self.remember(reference, secret.clone());
                     Ok(secret)
                 }
-                (Err(error), Some((_, secret))) if matches!(reference, SecretRef::Vault { .. }) => {
+                (Err(error), Some((_, secret))) if is_of_store(reference) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         %reference,
-                        "Vault could not be asked again; what it said last holds"
+                        "a secret could not be asked for again; what was said last holds"
                     );
                     self.remember(reference, secret.clone());
                     Ok(secret)
@@ -161,7 +176,7 @@ impl SecretReader {
             // A variable of this process never changes.
             SecretRef::Env(_) => return None,
             SecretRef::File(_) => FILE_FRESH,
-            SecretRef::Vault { .. } => VAULT_FRESH,
+            SecretRef::Vault { .. } | SecretRef::Aws { .. } => STORE_FRESH,
         };
         {
             let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,7 +234,29 @@ impl SecretReader {
                 let missing = || SecretError::Malformed { place: reference.to_string() };
                 one_line(value.and_then(serde_json::Value::as_str).ok_or_else(missing)?, reference)
             }
+            SecretRef::Aws { secret, stage, key } => {
+                let id = SecretId { name: secret.clone(), stage: stage.clone(), key: key.clone() };
+                let read = self.aws.read(&id).await?;
+                if self.aws.has_static_keys() && !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "AWS is asked with static keys (AWS_ACCESS_KEY_ID), which never end by themselves; give the task, pod or instance a role in their place"
+                    );
+                }
+                one_line(read.expose(), reference)
+            }
         }
+    }
+
+    /// What may be told of the credentials with which AWS is asked; `None` before it was.
+    pub(crate) fn aws_renewal(&self) -> Option<Renewal> {
+        self.aws.renewal()
+    }
+
+    /// In how long the token for Vault is renewed; `None` when it is not the gateway's to renew.
+    pub(crate) fn vault_renewal(&self) -> Option<Duration> {
+        let Some(VaultAccess { token: VaultToken::Value(_), .. }) = &self.vault else { return None };
+        let due = *self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     /// Renews the token for Vault when half of its time is over. One in a file is renewed by whoever writes the file,
@@ -233,14 +270,14 @@ impl SecretReader {
             return;
         }
         let next = match self.renewed(token).await {
-            Ok(Some(lease)) => lease.div_f64(2.0).clamp(VAULT_FRESH, LONGEST_LEASE),
+            Ok(Some(lease)) => lease.div_f64(2.0).clamp(STORE_FRESH, LONGEST_LEASE),
             Ok(None) => LONGEST_LEASE,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the token for Vault could not be renewed; it is tried again"
                 );
-                VAULT_FRESH
+                STORE_FRESH
             }
         };
         *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + next);
@@ -292,6 +329,14 @@ impl SecretReader {
         }
         serde_json::from_slice(answer.body())
             .map_err(|_| SecretError::Malformed { place: reference.to_string() })
+    }
+}
+
+/// Whether it is kept by a program that may be away for a while.
+const fn is_of_store(reference: &SecretRef) -> bool {
+    match reference {
+        SecretRef::Env(_) | SecretRef::File(_) => false,
+        SecretRef::Vault { .. } | SecretRef::Aws { .. } => true,
     }
 }
 

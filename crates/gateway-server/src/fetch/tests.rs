@@ -202,3 +202,22 @@ fn a_file_without_authorities_is_said_at_start() {
     std::fs::write(&path, "nothing\n").unwrap();
     assert!(matches!(HttpFetch::new(Some(&path)), Err(FetchSetupError::CaFile { source: None, .. })));
 }
+
+#[test]
+fn the_way_to_metadata_services_leads_nowhere_else_and_no_other_leads_there() {
+    let check = |address: &str, beyond: bool, machine: bool| {
+        let found = [Scope::Beyond, Scope::Machine].map(|scope| permitted(address, scope).is_ok());
+        assert_eq!(found, [beyond, machine], "{address}");
+    };
+    check("http://169.254.169.254/latest/api/token", false, true);
+    check("http://169.254.170.2/v2/credentials/1", false, true);
+    check("http://169.254.170.23/v1/credentials", false, true);
+    check("http://[fd00:ec2::23]/v1/credentials", false, true);
+    check("http://[fd00:ec2::254]/latest/api/token", false, true);
+    check("http://127.0.0.1:1338/latest/api/token", true, true);
+    check("http://169.254.169.253/", false, false);
+    check("http://user@169.254.169.254/", false, false);
+    check("https://169.254.169.254/", false, false);
+    check("http://metadata.example.com/", false, false);
+    check("https://sts.eu-west-1.amazonaws.com/", true, false);
+}

@@ -1,7 +1,9 @@
 //! Environments through the gateway's own API, protected variables, and plaintext by its one door.
 
+mod aws;
 mod credential;
 mod protected;
+mod rack_tokens;
 mod reveal;
 mod times;
 

@@ -87,6 +87,7 @@ async fn gateway(names: &[&str]) -> Sample {
         networks: app.networks.clone(),
         zone: Arc::default(),
         rack: Arc::new(gateway_app::approvals::EmptyRack),
+        rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
         integrations: Default::default(),
     });
     sample.web = Web::new(app.clone());

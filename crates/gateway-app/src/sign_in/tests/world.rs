@@ -216,6 +216,7 @@ impl World {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
+            rack_credential: Arc::new(crate::rack_credential::NoRackCredential),
             integrations: Default::default(),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }

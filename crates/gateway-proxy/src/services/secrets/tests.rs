@@ -1,4 +1,5 @@
 use gateway_identity::oidc::Answer;
+use gateway_integrations::aws;
 use http::Response;
 
 use super::*;
@@ -20,10 +21,22 @@ impl Fetch for Vault {
     }
 }
 
+/// AWS for a machine that knows nothing of it.
+fn nowhere() -> Arc<SecretsManager> {
+    let http = Arc::new(gateway_app::integrations::KeptWayOut::new(Arc::new(Vault {
+        answers: Mutex::default(),
+        seen: Mutex::default(),
+    })));
+    let ways = aws::Ways { beyond: http.clone(), machine: http };
+    let chain =
+        aws::CredentialChain::new(aws::AwsSettings::default(), ways, Arc::new(gateway_types::SystemClock));
+    Arc::new(SecretsManager::new(Arc::new(chain)))
+}
+
 fn reader(token: VaultToken, answers: &[(u16, &'static str)]) -> (SecretReader, Arc<Vault>) {
     let vault = Arc::new(Vault { answers: Mutex::new(answers.to_vec()), seen: Mutex::default() });
     let access = VaultAccess { address: "http://vault".to_owned(), token, namespace: None };
-    (SecretReader::new(Environment::default(), Some(access), vault.clone()), vault)
+    (SecretReader::new(Environment::default(), Some(access), nowhere(), vault.clone()), vault)
 }
 
 /// In how many seconds the token is renewed next, roughly.
@@ -81,7 +94,7 @@ async fn a_refused_secret_holds_while_vault_is_away_and_is_asked_for_once_a_minu
         assert!(reader.again(&reference).await.is_none());
     }
     assert_eq!(asked(), 2, "not asked for each refusal");
-    *reader.asked_again.lock().unwrap().get_mut(&reference).unwrap() -= VAULT_FRESH;
+    *reader.asked_again.lock().unwrap().get_mut(&reference).unwrap() -= STORE_FRESH;
     let now = reader.again(&reference).await.expect("Vault is back");
     assert_eq!(
         (now.expose().as_str(), read().await.as_str(), asked()),
