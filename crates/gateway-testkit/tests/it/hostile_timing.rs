@@ -76,6 +76,7 @@ fn k6_paths_of_services_are_matched_in_the_time_of_their_length() {
         step_up: None,
         cicd: false,
         requests_per_second: None,
+        request_burst: None,
         body_size_bytes: None,
     };
     let raw = RawService {
