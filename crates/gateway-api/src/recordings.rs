@@ -1,14 +1,14 @@
 //! Sessions in the rack and their recordings: `/recordings`, `/live`.
 
 use gateway_app::App;
-use gateway_app::control::OwnRequest;
-use gateway_app::recordings::{self, Part};
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::recordings::{self, Part, Seen, Watch};
 use gateway_recording::Chunk;
 use gateway_store::{RecordedSession as Session, RecordingFilter};
 use gateway_types::wire::Listing;
-use gateway_types::wire::recordings::{RecordedSession, RecordingPart, RecordingPiece};
+use gateway_types::wire::recordings::{RecordedSession, RecordingPart, RecordingPiece, SessionOver};
 use gateway_types::{Principal, UserId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::input;
@@ -114,6 +114,46 @@ pub(crate) async fn end(app: &App, request: &OwnRequest) -> Answer {
     Ok(reply::no_content())
 }
 
+/// A session that goes on, as it goes on: server-sent events `piece` (a `RecordingPiece`) and at last `over` (a
+/// `SessionOver`). Pieces come as they are kept, about two seconds late. That somebody watches is an event, and the
+/// setting `watch_notice` decides whether the person is told.
+#[utoipa::path(get, path = "/api/v1/live/{id}/watch", tag = "recordings", params(("id" = String, Path)),
+    responses((status = 200, body = RecordingPiece, content_type = "text/event-stream")))]
+pub(crate) async fn watch(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let operator = app.operator(&request.caller, request.request_id);
+    let watch = Watch::open(app, &operator, &request.caller, input::path(request, "id")?).await?;
+    Ok(OwnReply::events(watch.feed(told)))
+}
+
+/// What whoever watches is told.
+fn told(seen: &Seen) -> String {
+    match seen {
+        Seen::Pieces(chunks) => chunks.iter().map(|chunk| sent("piece", &piece(chunk.clone()))).collect(),
+        // A comment: nobody who relays it takes the stream for dead.
+        Seen::Quiet => ":\n\n".to_owned(),
+        Seen::Over(session) => {
+            let (state, ending) = (session.state.name().to_owned(), session.ending.clone());
+            sent("over", &SessionOver { state, ending })
+        }
+    }
+}
+
+/// A server-sent event. JSON has no line breaks, so its data is one line.
+fn sent<T: Serialize>(event: &str, data: &T) -> String {
+    format!("event: {event}\ndata: {}\n\n", serde_json::to_string(data).unwrap_or_default())
+}
+
+/// Joins a session as its second person. It goes on for as long as that person watches it.
+#[utoipa::path(post, path = "/api/v1/live/{id}/join", tag = "recordings", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn join(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let operator = app.operator(&request.caller, request.request_id);
+    recordings::join(app, &operator, &request.caller, input::path(request, "id")?).await?;
+    Ok(reply::no_content())
+}
+
 fn piece(chunk: Chunk) -> RecordingPiece {
     RecordingPiece {
         sequence: chunk.sequence,
@@ -143,5 +183,6 @@ fn shown(session: Session) -> RecordedSession {
         bytes: session.plain_bytes,
         lost_bytes: session.lost_bytes,
         digest: session.digest,
+        second: session.second.map(|second| second.name().to_owned()),
     }
 }

@@ -120,6 +120,8 @@ routes! {
     "GET /recordings" => recordings::list;
     "GET /recordings/{id}" => recordings::read;
     "GET /live" => recordings::live;
+    "GET /live/{id}/watch" => recordings::watch;
+    "POST /live/{id}/join" => recordings::join;
     "DELETE /live/{id}" => recordings::end;
     "GET /services" => services::list;
     "GET /services/{name}" => services::read;

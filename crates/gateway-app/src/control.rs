@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use gateway_policy::OwnRoute;
 use gateway_types::{Caller, Facts, Operation, Principal, Problem, RequestId};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::mpsc;
 
 use crate::environments::RackEnvironment;
 use crate::hosts::Visit;
@@ -87,7 +89,37 @@ impl OwnRequest {
     }
 }
 
-/// A finished reply.
+/// A body that comes bit by bit, until whoever makes it ends. It is taken once.
+#[derive(Clone)]
+pub struct Feed(Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>);
+
+impl Feed {
+    /// What arrives here.
+    pub fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self(Arc::new(Mutex::new(Some(receiver))))
+    }
+
+    /// The way that it comes; `None` when somebody took it already.
+    pub fn take(&self) -> Option<mpsc::Receiver<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl PartialEq for Feed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Feed {}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Feed(…)")
+    }
+}
+
+/// A reply: finished, but for a feed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnReply {
     /// HTTP status.
@@ -98,12 +130,20 @@ pub struct OwnReply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Vec<u8>,
+    /// What comes in the body's place, bit by bit; broken off as soon as the caller may no longer have it.
+    pub feed: Option<Feed>,
 }
 
 impl OwnReply {
     /// A reply with a body and no further headers.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type, headers: Vec::new(), body: body.into() }
+        Self { status, content_type, headers: Vec::new(), body: body.into(), feed: None }
+    }
+
+    /// Server-sent events (HTML, section 9.2) that come bit by bit.
+    pub fn events(feed: Feed) -> Self {
+        let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        Self { status: 200, content_type: "text/event-stream", headers, body: Vec::new(), feed: Some(feed) }
     }
 
     /// The same with one more header. A value that cannot stand in a header is left out.

@@ -5,6 +5,7 @@
 //! the log before this is called); here are the rules that hold for whoever asks. It must not know frames or tables.
 
 mod error;
+mod watch;
 
 use gateway_audit::{Event, bounded};
 use gateway_recording::{Chunk, Digest, Verifier};
@@ -16,6 +17,7 @@ use crate::users::by;
 use crate::{App, Operator, record};
 
 pub use error::RecordingError;
+pub use watch::{Seen, Watch, join};
 
 /// The longest reason of an end, in characters: it has to fit into a frame that the person sees.
 pub const LONGEST_REASON: usize = 300;

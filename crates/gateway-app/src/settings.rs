@@ -319,6 +319,36 @@ impl InForce {
         self.is_on(SettingKey::RecordInput, app)
     }
 
+    /// People in `app`, or in the rack, are told who watches their session.
+    pub fn watch_notice(&self, app: Option<&str>) -> bool {
+        self.is_on(SettingKey::WatchNotice, app)
+    }
+
+    /// Sessions in `app`, or in the rack, wait for a second person.
+    pub fn session_second_person(&self, app: Option<&str>) -> bool {
+        self.is_on(SettingKey::SessionSecondPerson, app)
+    }
+
+    /// How long they wait.
+    pub fn second_person_wait(&self, app: Option<&str>) -> Duration {
+        self.duration_for(SettingKey::SecondPersonWait, app)
+    }
+
+    /// The rules about commands that `key` names for `app`, or for the rack, as they were written.
+    pub fn commands(&self, key: SettingKey, app: Option<&str>) -> String {
+        match self.value(key, app) {
+            SettingValue::Text(text) => text,
+            SettingValue::Switch(_)
+            | SettingValue::Duration(_)
+            | SettingValue::Number(_)
+            | SettingValue::TimeZone(_)
+            | SettingValue::Labels(_)
+            | SettingValue::Word(_)
+            | SettingValue::Images(_)
+            | SettingValue::KeyPatterns(_) => String::new(),
+        }
+    }
+
     /// How long recordings are kept.
     pub fn recording_retention(&self) -> Duration {
         self.duration(SettingKey::RecordingRetention)

@@ -304,7 +304,12 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::RevealNotice
         | SettingKey::Recording
         | SettingKey::RecordInput
-        | SettingKey::RecordingRetention => return Ok(()),
+        | SettingKey::RecordingRetention
+        | SettingKey::WatchNotice
+        | SettingKey::SessionSecondPerson
+        | SettingKey::SecondPersonWait
+        | SettingKey::CommandsRefused
+        | SettingKey::CommandsSecondPerson => return Ok(()),
     };
     shorten(app, kind).await
 }
@@ -401,7 +406,13 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::GithubStatus
         | SettingKey::GithubComment
         | SettingKey::RevealNotice
-        | SettingKey::RecordInput => "true or false",
+        | SettingKey::RecordInput
+        | SettingKey::WatchNotice
+        | SettingKey::SessionSecondPerson => "true or false",
+        SettingKey::SecondPersonWait => "a duration from 10s to 1h, such as 5m",
+        SettingKey::CommandsRefused | SettingKey::CommandsSecondPerson => {
+            "commands separated by `;`, such as rm *; rails db:drop *"
+        }
         SettingKey::Recording => "strict, best_effort or off",
         SettingKey::RecordingRetention => "a duration from 24h to 87600h, such as 9600h",
         SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => "a whole number from 1 to 5",
@@ -418,7 +429,7 @@ pub const fn range(key: SettingKey) -> &'static str {
         SettingKey::GithubPeople => "EMAIL=LOGIN separated by commas, such as ann@example.com=ann",
         SettingKey::GithubChecks => "names separated by commas, or * for all and -NAME for all but one",
         SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",
-        SettingKey::RevealLongest => "a duration from 1m to 1h, such as 5m",
+        SettingKey::RevealLongest => "a duration from 10s to 1h, such as 5m",
         SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {
             "environment keys separated by commas, such as DATABASE_URL,STRIPE_*"
         }

@@ -107,6 +107,16 @@ pub enum SettingKey {
     RecordInput,
     /// How long recordings are kept.
     RecordingRetention,
+    /// Whether people are told who watches their session.
+    WatchNotice,
+    /// Whether sessions wait for a second person.
+    SessionSecondPerson,
+    /// How long they wait.
+    SecondPersonWait,
+    /// Which commands are refused.
+    CommandsRefused,
+    /// Which commands wait for a second person.
+    CommandsSecondPerson,
 }
 
 /// Whether an app may have its own value.
@@ -253,7 +263,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 46] = [
+    pub const ALL: [SettingKey; 51] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -300,6 +310,11 @@ impl SettingKey {
         SettingKey::Recording,
         SettingKey::RecordInput,
         SettingKey::RecordingRetention,
+        SettingKey::WatchNotice,
+        SettingKey::SessionSecondPerson,
+        SettingKey::SecondPersonWait,
+        SettingKey::CommandsRefused,
+        SettingKey::CommandsSecondPerson,
     ];
 
     /// The name in the file, the API and the log.
@@ -351,6 +366,11 @@ impl SettingKey {
             SettingKey::Recording => "recording",
             SettingKey::RecordInput => "record_input",
             SettingKey::RecordingRetention => "recording_retention",
+            SettingKey::WatchNotice => "watch_notice",
+            SettingKey::SessionSecondPerson => "session_second_person",
+            SettingKey::SecondPersonWait => "second_person_wait",
+            SettingKey::CommandsRefused => "commands_refused",
+            SettingKey::CommandsSecondPerson => "commands_second_person",
         }
     }
 
@@ -423,7 +443,12 @@ impl SettingKey {
             | SettingKey::EnvSecret
             | SettingKey::EnvProtected
             | SettingKey::Recording
-            | SettingKey::RecordInput => SettingScope::GatewayOrApp,
+            | SettingKey::RecordInput
+            | SettingKey::WatchNotice
+            | SettingKey::SessionSecondPerson
+            | SettingKey::SecondPersonWait
+            | SettingKey::CommandsRefused
+            | SettingKey::CommandsSecondPerson => SettingScope::GatewayOrApp,
         }
     }
 
@@ -434,7 +459,8 @@ impl SettingKey {
             | SettingKey::RateLimits
             | SettingKey::Elevations
             | SettingKey::GithubStatus
-            | SettingKey::GithubComment => SettingValue::Switch(true),
+            | SettingKey::GithubComment
+            | SettingKey::WatchNotice => SettingValue::Switch(true),
             SettingKey::StepUpWindow => SettingValue::Duration(Duration::from_secs(600)),
             SettingKey::ElevationLongest => SettingValue::Duration(Duration::from_secs(4 * 3600)),
             SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => SettingValue::Number(1),
@@ -444,7 +470,9 @@ impl SettingKey {
             | SettingKey::GithubChecks
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
-            | SettingKey::CircleciJob => SettingValue::Text(String::new()),
+            | SettingKey::CircleciJob
+            | SettingKey::CommandsRefused
+            | SettingKey::CommandsSecondPerson => SettingValue::Text(String::new()),
             SettingKey::GithubBranch => SettingValue::Text("main".to_owned()),
             SettingKey::GithubPlace => SettingValue::Word("branch_or_pull_request"),
             SettingKey::GithubReviews => SettingValue::Number(0),
@@ -472,7 +500,9 @@ impl SettingKey {
             | SettingKey::GithubNotAuthor
             | SettingKey::GithubSigned
             | SettingKey::RevealNotice
-            | SettingKey::RecordInput => SettingValue::Switch(false),
+            | SettingKey::RecordInput
+            | SettingKey::SessionSecondPerson => SettingValue::Switch(false),
+            SettingKey::SecondPersonWait => SettingValue::Duration(MINUTE.saturating_mul(5)),
             SettingKey::Recording => SettingValue::Word("strict"),
             SettingKey::RecordingRetention => SettingValue::Duration(DAY.saturating_mul(400)),
         }
@@ -486,6 +516,7 @@ impl SettingKey {
             SettingKey::TrustedDevice => (HOUR, DAY.saturating_mul(90)),
             SettingKey::ProviderRefresh => (MINUTE, DAY),
             SettingKey::RevealLongest => (MINUTE, HOUR),
+            SettingKey::SecondPersonWait => (Duration::from_secs(10), HOUR),
             SettingKey::RecordingRetention => (DAY, DAY.saturating_mul(3650)),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
@@ -524,7 +555,11 @@ impl SettingKey {
             | SettingKey::EnvProtected
             | SettingKey::RevealNotice
             | SettingKey::Recording
-            | SettingKey::RecordInput => (MINUTE, HOUR.saturating_mul(12)),
+            | SettingKey::RecordInput
+            | SettingKey::WatchNotice
+            | SettingKey::SessionSecondPerson
+            | SettingKey::CommandsRefused
+            | SettingKey::CommandsSecondPerson => (MINUTE, HOUR.saturating_mul(12)),
         }
     }
 

@@ -7,6 +7,7 @@
 //! Pure: no I/O, no clock, no async. It knows nothing of callers, credentials or policy. Start reading at
 //! [`table`] (which routes exist), then [`request`] (what a request may carry).
 
+pub mod command;
 pub mod error;
 pub mod exec;
 pub mod method;
@@ -19,6 +20,7 @@ pub mod template;
 pub mod upstream;
 pub mod urlencoded;
 
+pub use command::{CommandPattern, CommandPatterns, Covered, TypedLines, WordFault};
 pub use error::{EncodingFault, ParameterError, PathFault, RouteError, RowFault, TableError};
 pub use parameter::{Parameter, ParameterSpec, Place, Secrecy, ValueType};
 pub use request::{Identified, RackRequest};

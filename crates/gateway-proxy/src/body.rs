@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
+use tokio::sync::mpsc;
 
 use crate::approving::Scan;
 use crate::outcome::{End, OutcomeGuard};
@@ -188,6 +189,8 @@ enum Source {
     Whole(Full<Bytes>),
     /// A complete body that goes out in pieces, so that it can be broken off.
     Pieces(Bytes),
+    /// What comes bit by bit from the gateway itself.
+    Feed(mpsc::Receiver<Bytes>),
     Upstream(RackBody),
     Service(Box<ServiceReplyBody>),
 }
@@ -220,6 +223,11 @@ impl ReplyBody {
         Self { source: Source::Pieces(bytes), grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
+    /// What comes bit by bit from the gateway itself.
+    pub(crate) fn feed(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { source: Source::Feed(receiver), grpc_web: None, revoked: None, broken: None, guard: None }
+    }
+
     /// The rack's body, passed on as it comes.
     pub(crate) fn upstream(body: RackBody) -> Self {
         Self { source: Source::Upstream(body), grpc_web: None, revoked: None, broken: None, guard: None }
@@ -238,7 +246,10 @@ impl ReplyBody {
 
     /// Whether it goes out bit by bit, so that its end may be far off.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.source, Source::Pieces(_) | Source::Upstream(_) | Source::Service(_))
+        match self.source {
+            Source::Empty(_) | Source::Whole(_) => false,
+            Source::Pieces(_) | Source::Feed(_) | Source::Upstream(_) | Source::Service(_) => true,
+        }
     }
 
     /// Writes the body as gRPC-Web.
@@ -295,6 +306,7 @@ impl Body for ReplyBody {
             Source::Pieces(rest) => {
                 Poll::Ready(Some(Ok(Frame::data(rest.split_to(rest.len().min(PIECE_BYTES))))))
             }
+            Source::Feed(receiver) => receiver.poll_recv(context).map(|bytes| bytes.map(Frame::data).map(Ok)),
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
             Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
@@ -332,6 +344,7 @@ impl Body for ReplyBody {
             Source::Empty(_) => true,
             Source::Whole(body) => body.is_end_stream(),
             Source::Pieces(rest) => rest.is_empty(),
+            Source::Feed(_) => false,
             Source::Upstream(body) => body.is_end_stream(),
             Source::Service(body) => body.is_end_stream(),
         }
@@ -345,6 +358,7 @@ impl Body for ReplyBody {
             Source::Empty(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),
             Source::Pieces(rest) => SizeHint::with_exact(rest.len() as u64),
+            Source::Feed(_) => SizeHint::default(),
             Source::Upstream(body) => body.size_hint(),
             Source::Service(body) => body.size_hint(),
         }

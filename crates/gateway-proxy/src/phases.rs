@@ -5,6 +5,7 @@
 pub mod admit;
 pub mod authenticate;
 pub mod authorize;
+pub(crate) mod commands;
 pub(crate) mod cors;
 pub(crate) mod elevation;
 pub(crate) mod form;

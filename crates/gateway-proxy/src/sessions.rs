@@ -8,6 +8,8 @@
 //! A strict recording comes before the session: what cannot be kept is not shown for longer than the writer tries, and
 //! then the session ends. Values of the app's environment are masked before anything is kept.
 
+mod alerts;
+mod company;
 mod maskers;
 mod tap;
 mod writer;
@@ -27,12 +29,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::environment;
+use crate::phases::commands::{self, NeedsSecond};
 use crate::phases::record::cannot_record;
 use crate::plane::DataPlane;
 
+use alerts::Alerts;
+use company::Live;
 use maskers::Maskers;
 use writer::{Recording, Writer};
 
+pub(crate) use company::Company;
 pub(crate) use tap::{Feed, Saying, Tap, Transfer};
 
 /// How many pieces may wait for the writer: what a session may be ahead of its recording by.
@@ -54,7 +60,7 @@ pub(crate) fn transfer_of(plane: &DataPlane, request: &RackRequest) -> Option<Tr
 /// The sessions of this instance.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    live: Mutex<HashMap<RecordingId, watch::Sender<Option<String>>>>,
+    live: Mutex<HashMap<RecordingId, Live>>,
     maskers: Maskers,
     /// Writers; they outlive the sockets by their last piece.
     pub(crate) writers: TaskTracker,
@@ -72,10 +78,8 @@ impl Sessions {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    fn enter(&self, id: RecordingId) -> watch::Receiver<Option<String>> {
-        let (stop, stopped) = watch::channel(None);
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(id, stop);
-        stopped
+    fn enter(&self, id: RecordingId, live: Live) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(id, live);
     }
 
     fn leave(&self, id: RecordingId) {
@@ -83,8 +87,8 @@ impl Sessions {
     }
 
     fn stop(&self, id: RecordingId, reason: String) {
-        if let Some(stop) = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            stop.send_replace(Some(reason));
+        if let Some(live) = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            live.stop.send_replace(Some(reason));
         }
     }
 }
@@ -101,12 +105,13 @@ impl DataPlane {
         }
     }
 
-    /// Ends the sessions of this instance that somebody wants to end. Called when something changed, and every two
-    /// seconds.
+    /// Ends the sessions of this instance that somebody wants to end, and looks who is at the others. Called when
+    /// something changed, and every two seconds.
     pub async fn end_stopped_sessions(&self) {
         if self.sessions.ids().is_empty() {
             return;
         }
+        self.follow_company().await;
         match self.parts.store.recordings().stops().await {
             Ok(orders) => {
                 for order in orders {
@@ -123,8 +128,11 @@ impl DataPlane {
 
 /// A session that was noted, until it ends. Dropped, it ends too.
 pub(crate) struct Session {
+    id: RecordingId,
     /// Where its bytes go.
     pub(crate) tap: Tap,
+    /// Who is there besides; taken by whoever talks to the client.
+    pub(crate) company: Option<Company>,
     ends: Ends,
     ending: Arc<Mutex<Option<String>>>,
     /// Open for as long as the session is.
@@ -165,6 +173,11 @@ impl Ends {
 }
 
 impl Session {
+    /// Its id.
+    pub(crate) const fn id(&self) -> RecordingId {
+        self.id
+    }
+
     /// What ends it from outside.
     pub(crate) fn ends(&self) -> Ends {
         self.ends.clone()
@@ -177,6 +190,7 @@ impl Session {
 }
 
 /// What events of a session are made of.
+#[derive(Clone)]
 pub(crate) struct About {
     pub(crate) id: RecordingId,
     request_id: RequestId,
@@ -215,28 +229,40 @@ pub(crate) async fn begin(
     }
     let resource = request.resource();
     let app = resource.app_name();
-    let mode = plane.parts.settings.recording(app);
+    let settings = &plane.parts.settings;
+    let needs = commands::needs_second(settings, request);
+    // A second person sees what is recorded, so then there is no session without it.
+    let mode = if needs.is_some() { RecordingMode::Strict } else { settings.recording(app) };
     let about = About {
         id: RecordingId::new(plane.parts.clock.now(), &*plane.parts.entropy),
         request_id,
         resource: resource.clone(),
         caller: caller.clone(),
     };
-    let new = draft(&about, request, logged, mode);
+    let new = draft(&about, request, logged, (mode, needs.is_some()));
     let header = header(plane, request, &new);
     let open = match plane.parts.store.recordings().begin(new).await {
         Ok(open) => open,
         Err(error) => return unrecorded(plane, &about, mode, &error).map(|()| None),
     };
     let masker = plane.sessions.maskers.of(app, environment::known_values(plane, caller, app).await);
-    let recording =
-        (mode != RecordingMode::Off && request.operation().action.as_str() != CHANNEL).then(|| Recording {
-            recorder: Recorder::begin(&about.id.to_string(), &header),
-            output: TerminalMasker::new(Arc::clone(&masker)),
-            input: plane.parts.settings.record_input(app).then(|| TerminalMasker::new(masker)),
-        });
+    let is_terminal = request.operation().action.as_str() != CHANNEL;
+    let recording = (mode != RecordingMode::Off && is_terminal).then(|| Recording {
+        recorder: Recorder::begin(&about.id.to_string(), &header),
+        output: TerminalMasker::new(Arc::clone(&masker)),
+        input: plane.parts.settings.record_input(app).then(|| TerminalMasker::new(masker)),
+    });
     let transfer = (mode != RecordingMode::Off && recording.is_none()).then(Transfer::default);
-    start(plane, about, mode, open, recording, transfer).await.map(Some)
+    start(plane, about, mode, open, Kept { recording, transfer, needs, is_terminal }).await.map(Some)
+}
+
+/// What is kept of a session, and what it needs.
+struct Kept {
+    recording: Option<Recording>,
+    transfer: Option<Transfer>,
+    needs: Option<NeedsSecond>,
+    /// Whether it shows something to people, rather than carrying bytes.
+    is_terminal: bool,
 }
 
 /// Keeps the head of the recording, and starts its writer.
@@ -245,19 +271,25 @@ async fn start(
     about: About,
     mode: RecordingMode,
     open: OpenRecording,
-    recording: Option<Recording>,
-    transfer: Option<Transfer>,
+    Kept { recording, transfer, needs, is_terminal }: Kept,
 ) -> Result<Session, Problem> {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
     let (broken, unrecorded) = watch::channel(false);
     let (id, ending) = (about.id, Arc::<Mutex<Option<String>>>::default());
     let feed = Feed::new(sender.clone(), mode);
+    let settings = &plane.parts.settings;
+    let app = about.resource.app_name();
+    let alerts = Alerts::of(commands::alerting(settings, app)).filter(|_| is_terminal);
     let tap = match (&recording, &transfer) {
-        (Some(recording), _) => Tap::Session { feed: feed.clone(), input: recording.input.is_some() },
+        (Some(recording), _) => {
+            Tap::Session { feed: feed.clone(), input: recording.input.is_some() || alerts.is_some() }
+        }
         (None, Some(transfer)) => Tap::Transfer(transfer.clone()),
+        (None, None) if alerts.is_some() => Tap::Typed(feed.clone()),
         (None, None) => Tap::Nothing,
     };
-    let stopped = plane.sessions.enter(id);
+    let (live, stopped, company) = Live::new(Arc::new(about.clone()), settings.watch_notice(app), needs);
+    plane.sessions.enter(id, live);
     let mut writer = Writer {
         plane: plane.clone(),
         about,
@@ -265,6 +297,7 @@ async fn start(
         open,
         head: None,
         recording,
+        alerts,
         transfer,
         began: tokio::time::Instant::now(),
         receiver,
@@ -281,7 +314,7 @@ async fn start(
         return Err(refusal(&error));
     }
     plane.sessions.writers.spawn(writer.run());
-    Ok(Session { tap, ends: Ends { stopped, unrecorded }, ending, _open: sender })
+    Ok(Session { id, tap, company: Some(company), ends: Ends { stopped, unrecorded }, ending, _open: sender })
 }
 
 /// What becomes of a session that could not even be noted.
@@ -315,7 +348,7 @@ fn draft(
     about: &About,
     request: &RackRequest,
     logged: &BTreeMap<String, String>,
-    mode: RecordingMode,
+    (mode, wants_second): (RecordingMode, bool),
 ) -> NewRecording {
     let part = |name: &str| request.get(name).map(str::to_owned);
     let target = match (part("host"), part("port")) {
@@ -339,6 +372,7 @@ fn draft(
         actor: gateway_audit::bounded(&about.caller.principal.display_name()),
         source_ip: about.caller.source_ip.to_string(),
         mode: mode.name(),
+        wants_second,
     }
 }
 

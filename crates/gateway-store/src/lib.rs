@@ -93,8 +93,8 @@ pub use policies::{Policies, PolicyDocument};
 pub use provider_sessions::{DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions};
 pub use rate_counts::{OthersCount, RateCounts};
 pub use recordings::{
-    NewRecording, OpenRecording, RecordedSession, RecordingFilter, Recordings, SessionEnd, SessionState,
-    StopOrder,
+    Companion, NewRecording, OpenRecording, Part, RecordedSession, RecordingFilter, Recordings, SecondPerson,
+    SessionEnd, SessionState, StopOrder,
 };
 pub use reveals::{NewReveal, Reveal, Reveals};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};

@@ -4,6 +4,7 @@
 //! Each recording has a key of its own, which is sealed like every other long-lived secret. So exchanging
 //! `APP_SECRET_KEY` touches one row of each recording and none of its pieces.
 
+mod company;
 mod listing;
 
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::sealing::{PieceSealer, Sealer};
 use crate::statement::Statement;
 use crate::store::Core;
 
-pub use listing::{RecordedSession, RecordingFilter, SessionState, StopOrder};
+pub use company::{Companion, Part};
+pub use listing::{RecordedSession, RecordingFilter, SecondPerson, SessionState, StopOrder};
 
 /// What the keys of recordings are sealed with.
 pub(crate) const SEALING_KEY: &str = "recording-sealing/v1";
@@ -50,6 +52,8 @@ pub struct NewRecording {
     pub source_ip: String,
     /// The name of how it is recorded.
     pub mode: &'static str,
+    /// It begins only when a second person is there.
+    pub wants_second: bool,
 }
 
 /// The sessions of this gateway.
@@ -101,7 +105,7 @@ impl Recordings {
         let run = self.core.run_id.get().map_or("", String::as_str);
         let mut insert = Statement::new(
             "INSERT INTO recordings (id, run_id, request_id, action, app, target, command, user_id, actor, \
-             source_ip, mode, state, began, chunks, plain_bytes, lost_bytes, digest, beat, key_id, sealed) VALUES (",
+             source_ip, mode, state, began, chunks, plain_bytes, lost_bytes, digest, beat, second, key_id, sealed) VALUES (",
         );
         insert.text(&new.id.to_string()).sql(", ").text(run).sql(", ").text(&new.request_id.to_string());
         insert.sql(", ").text(&new.action).sql(", ").optional_text(new.app.as_deref());
@@ -110,6 +114,7 @@ impl Recordings {
         insert.sql(", ").text(&new.actor).sql(", ").text(&new.source_ip).sql(", ").text(new.mode);
         insert.sql(", 'live', ").number(self.core.clock.now().micros()).sql(", 0, 0, 0, '', ");
         insert.sql(self.core.database.now_sql()).sql(", ");
+        insert.optional_text(new.wants_second.then_some("waits")).sql(", ");
         insert.text(self.sealer.key_id()).sql(", ").text(&sealed).sql(")");
         let _turn = self.core.database.write_turn().await;
         insert.query().execute(self.core.database.pool()).await?;

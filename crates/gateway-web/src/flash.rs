@@ -40,6 +40,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("approval-withdrawn", "The request is taken back."),
     ("reveal-ended", "It is over: values are hidden again."),
     ("live-ended", "The session is told to end. Its person sees why."),
+    ("live-joined", "You are the second person of this session. It ends when you leave this page."),
     ("grant-made", "The role is granted, from the next request on."),
     ("grant-removed", "The grant is taken back, from the next request on."),
     ("policy-written", "The policies are in force."),

@@ -31,6 +31,7 @@ mod tokens;
 mod trust_rules;
 mod users;
 mod versions;
+mod watching;
 mod why;
 mod zone;
 
@@ -150,6 +151,9 @@ pages! {
     "GET /app/recordings/{id}" => recordings::one,
     "GET /app/live" => recordings::live,
     "POST /app/live/{id}/end" => recordings::end,
+    "GET /app/live/{id}" => watching::one,
+    "GET /app/live/{id}/feed" => watching::feed,
+    "POST /app/live/{id}/join" => watching::join,
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,

@@ -1,4 +1,4 @@
-// Replays a session. The page shows its text without this file.
+// Replays a session, or shows one that goes on. The pages show their text without this file.
 //
 // What is replayed was made by the other side of the session. Here it moves characters in a grid and nothing else:
 // every character becomes a text node, and a sequence that is not in the list below does nothing.
@@ -175,4 +175,28 @@ function replay(place) {
   draw();
 }
 
+// Shows a session that goes on. When the stream breaks the browser asks again, and everything comes once more; when it
+// may no longer be watched the browser is refused and stops.
+function watch(place) {
+  const shown = place.querySelector("[data-screen]");
+  const state = place.querySelector("[data-state]");
+  const screen = new Screen(Number(place.dataset.columns), Number(place.dataset.rows));
+  const source = new EventSource(place.dataset.live);
+  let drawing = false;
+  const draw = () => {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => { drawing = false; shown.textContent = screen.text(); });
+  };
+  source.addEventListener("open", () => { screen.clear(); draw(); state.textContent = "You are watching."; });
+  source.addEventListener("shown", (event) => { screen.write(JSON.parse(event.data)[0]); draw(); });
+  source.addEventListener("over", (event) => { source.close(); state.textContent = `It is over: ${JSON.parse(event.data)}`; });
+  source.addEventListener("error", () => {
+    const isOver = source.readyState === EventSource.CLOSED;
+    state.textContent = isOver ? "You are no longer watching. Load the page to see why." : "The connection broke; trying again.";
+  });
+  place.hidden = false;
+}
+
 for (const place of document.querySelectorAll("[data-replay]")) replay(place);
+for (const place of document.querySelectorAll("[data-live]")) watch(place);

@@ -30,6 +30,18 @@ pub enum RecordingError {
     /// Somebody was faster.
     #[error("this session is being ended already")]
     Ending,
+    /// It is not recorded, so there is nothing to see.
+    #[error("this session is not recorded, so nobody can watch it")]
+    Unseen,
+    /// A token wants to join.
+    #[error("only a person can join a session; sign in as one")]
+    NotAPerson,
+    /// Whose session it is wants to be its second person.
+    #[error("this session is yours; its second person is somebody else")]
+    OwnSession,
+    /// It needs no second person.
+    #[error("this session needs no second person; it can be watched")]
+    NeedsNone,
 }
 
 impl From<RecordingError> for Problem {
@@ -40,7 +52,13 @@ impl From<RecordingError> for Problem {
             RecordingError::Unknown | RecordingError::Nothing => {
                 (ProblemKind::NotFound, Layer::Authorization)
             }
-            RecordingError::Over | RecordingError::Ending => (ProblemKind::NotPossible, Layer::Authorization),
+            RecordingError::NotAPerson | RecordingError::OwnSession => {
+                (ProblemKind::Refused, Layer::Authorization)
+            }
+            RecordingError::Over
+            | RecordingError::Ending
+            | RecordingError::Unseen
+            | RecordingError::NeedsNone => (ProblemKind::NotPossible, Layer::Authorization),
             RecordingError::BadReason => (ProblemKind::BadParameter, Layer::Network),
         };
         Problem::new(kind, layer, error.to_string())

@@ -1,5 +1,7 @@
 //! `sessions`: where somebody is signed in, and which sessions in the rack go on.
 
+mod watch;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -13,6 +15,7 @@ use super::listing::{every, minute};
 use super::users::find;
 use crate::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::remark;
 use crate::remote::Remote;
 use crate::table::Rows;
 use crate::terminal::{Assent, waiting};
@@ -65,6 +68,18 @@ pub(crate) enum SessionsCommand {
     },
     /// List sessions in the rack that go on: execs, shells, consoles, channels
     Live,
+    /// Watch one of those, read-only, until it is over; a moment late, with secrets masked
+    Watch {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Join one that waits for a second person; it begins, and ends when you stop watching
+    Join {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// End one of those; its person sees who did and why
     End {
         /// Its id
@@ -128,6 +143,12 @@ pub(crate) async fn run(context: &Context, arguments: SessionsArguments) -> Resu
             let live = remote.ask(async |client| client.live_sessions().await).await?.items;
             context.output.listing(&live, &live_rows(&live), "no session goes on in the rack")?;
         }
+        SessionsCommand::Watch { id } => watch::watch(&remote, &id).await?,
+        SessionsCommand::Join { id } => {
+            remote.ask(async |client| client.join_session(&id).await).await?;
+            remark("you are the second person of this session; it ends when you stop watching (Ctrl-C)");
+            watch::watch(&remote, &id).await?;
+        }
         SessionsCommand::End { id, reason } => {
             remote.ask(async |client| client.end_session(&id, &reason).await).await?;
             let answer = Ended { id: &id, ended: true };
@@ -178,7 +199,18 @@ fn rows(sessions: &[Session]) -> Rows {
 }
 
 fn live_rows(sessions: &[RecordedSession]) -> Rows {
-    let mut rows = Rows::new(&["ID", "SINCE", "WHO", "FROM", "WHAT", "APP", "IN", "COMMAND", "RECORDED"]);
+    let mut rows = Rows::new(&[
+        "ID",
+        "SINCE",
+        "WHO",
+        "FROM",
+        "WHAT",
+        "APP",
+        "IN",
+        "COMMAND",
+        "RECORDED",
+        "SECOND PERSON",
+    ]);
     for one in sessions {
         rows.add(vec![
             one.id.clone(),
@@ -190,6 +222,7 @@ fn live_rows(sessions: &[RecordedSession]) -> Rows {
             one.target.clone(),
             one.command.clone().unwrap_or_default(),
             one.mode.replace('_', " "),
+            one.second.clone().unwrap_or_default(),
         ]);
     }
     rows

@@ -1,11 +1,14 @@
 //! Sessions in the rack and their recordings.
 
+use std::io::Write;
+
 use gateway_types::wire::Listing;
 use gateway_types::wire::recordings::{RecordedSession, RecordingPart};
 use http::Method;
 
 use super::{Client, Page, with_query};
 use crate::error::ClientError;
+use crate::transport::Call;
 
 /// Which recordings are asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -53,6 +56,23 @@ impl Client {
     /// [`ClientError`].
     pub async fn live_sessions(&self) -> Result<Listing<RecordedSession>, ClientError> {
         self.read(self.address().api(&["live"])).await
+    }
+
+    /// Watches one of them: writes server-sent events as they come, until it is over.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn watch_session(&self, id: &str, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
+        let call = Call::new(Method::GET, self.address().api(&["live", id, "watch"]));
+        self.transport.download(call, out).await.map(drop)
+    }
+
+    /// Joins one of them as its second person.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn join_session(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::POST, self.address().api(&["live", id, "join"]), None).await
     }
 
     /// Ends one of them. Its person sees the reason.

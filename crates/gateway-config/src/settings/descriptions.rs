@@ -132,6 +132,19 @@ impl SettingKey {
             SettingKey::RecordingRetention => {
                 "How long recordings are kept after their session ended, from 24h to 87600h (ten years). The digests stay in the audit log."
             }
+            SettingKey::WatchNotice => {
+                "Whether people are told in their session that somebody watches it, and who."
+            }
+            SettingKey::SessionSecondPerson => {
+                "Whether sessions with a terminal (exec, run, consoles, shells on instances) begin only when a second person has joined, and end when that person leaves. They are then recorded as with `recording = strict`."
+            }
+            SettingKey::SecondPersonWait => "How long a session waits for its second person, from 10s to 1h.",
+            SettingKey::CommandsRefused => {
+                "Commands of `exec` and `run` that are refused to everybody, separated by `;`, such as `rm *; rails db:drop *`. A rule covers a whole command, word by word; `*` stands for any characters of a word, and as the last word for any further words. What cannot be read is refused too."
+            }
+            SettingKey::CommandsSecondPerson => {
+                "Commands of `exec` and `run` that wait for a second person, in the form of `commands_refused`."
+            }
         }
     }
 
@@ -185,7 +198,12 @@ impl SettingKey {
             | SettingKey::RevealLongest
             | SettingKey::RevealNotice
             | SettingKey::RecordInput
-            | SettingKey::RecordingRetention => &["commit", "artefact"],
+            | SettingKey::RecordingRetention
+            | SettingKey::WatchNotice
+            | SettingKey::SessionSecondPerson
+            | SettingKey::SecondPersonWait
+            | SettingKey::CommandsRefused
+            | SettingKey::CommandsSecondPerson => &["commit", "artefact"],
         }
     }
 }

@@ -12,6 +12,9 @@ const LONGEST_TEXT: usize = 4000;
 /// The entries of one list.
 const MOST_ENTRIES: usize = 200;
 
+/// The words of one rule about commands.
+const MOST_WORDS: usize = 20;
+
 /// Reads the text of a setting that is one.
 pub(super) fn of_form(key: SettingKey, text: &str) -> Result<SettingValue, SettingFault> {
     let text = text.trim();
@@ -26,6 +29,10 @@ pub(super) fn of_form(key: SettingKey, text: &str) -> Result<SettingValue, Setti
             "a project of CircleCI: gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
         ),
         Form::Words => (|text| entries(text).count() <= MOST_ENTRIES, "names of visible characters"),
+        Form::Commands => (
+            is_commands,
+            "commands separated by `;`, each of at most 20 words without quotes or backslashes, such as rm *",
+        ),
         Form::Checks => {
             (is_checks, "names of checks separated by commas, or `*` and -NAME for those that do not count")
         }
@@ -43,6 +50,7 @@ enum Form {
     People,
     Project,
     Words,
+    Commands,
     Checks,
 }
 
@@ -57,6 +65,8 @@ fn form(key: SettingKey) -> Form {
         Form::Project
     } else if matches!(key, SettingKey::CircleciJob | SettingKey::GithubEnvironments) {
         Form::Words
+    } else if matches!(key, SettingKey::CommandsRefused | SettingKey::CommandsSecondPerson) {
+        Form::Commands
     } else {
         Form::Checks
     }
@@ -102,6 +112,15 @@ fn is_people(text: &str) -> bool {
     entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
 }
 
+/// Words of a rule stand for words after quotes were taken away; one with a quote in it would never cover anything.
+fn is_commands(text: &str) -> bool {
+    let rules = || text.split(';').map(str::trim).filter(|rule| !rule.is_empty());
+    rules().count() <= MOST_ENTRIES
+        && rules().all(|rule| {
+            rule.split_whitespace().count() <= MOST_WORDS && !rule.contains(['\'', '"', '\\', '`'])
+        })
+}
+
 fn is_checks(text: &str) -> bool {
     let all = entries(text).any(|entry| entry == "*");
     // Without `*` there is nothing that an exception could be one of.
@@ -143,6 +162,12 @@ mod tests {
         check(SettingKey::GithubPeople, "ann", false);
         check(SettingKey::GithubPeople, "ann@example.com=", false);
         check(SettingKey::GithubPeople, "ann@example.com=a b", false);
+        check(SettingKey::CommandsRefused, "", true);
+        check(SettingKey::CommandsRefused, "rm *; rails db:drop *;", true);
+        check(SettingKey::CommandsSecondPerson, "psql *", true);
+        check(SettingKey::CommandsSecondPerson, "psql '*'", false);
+        check(SettingKey::CommandsSecondPerson, "psql \\*", false);
+        check(SettingKey::CommandsRefused, &"x ".repeat(21), false);
         check(SettingKey::GithubChecks, "", true);
         check(SettingKey::GithubChecks, "*,-wait for approval,unit", true);
         check(SettingKey::GithubChecks, "ci/build, test (3.1)", true);

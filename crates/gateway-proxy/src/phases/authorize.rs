@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gateway_types::{Layer, Problem, ProblemKind, Verdict};
 
+use super::commands;
 use super::elevation;
 use super::inspect::Inspected;
 use super::step_up::{self, Confirmation};
@@ -54,6 +55,12 @@ pub(crate) async fn authorize(
             Confirmation::Learnt => verdict = decide(&inspected, outcome),
             Confirmation::Failed(found) => fault = Some(found),
         }
+    }
+    if verdict.is_allowed()
+        && let Some(refused) = commands::refused(plane, &inspected.asked, &verdict)
+    {
+        outcome.decided(&refused, &inspected.facts);
+        return refuse(refusal(refused));
     }
     if verdict.is_allowed() {
         if let Some(approval) = inspected.approving.id() {

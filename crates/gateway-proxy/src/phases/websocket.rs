@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -25,8 +27,10 @@ use crate::sessions::{self, Session, Tap};
 use crate::upstream::{RackBody, UpstreamError};
 
 pub(super) mod relay;
+mod waiting;
 
 use relay::{Manners, relay};
+use waiting::Waiting;
 
 /// Opens a socket to the rack, then to the client.
 pub(crate) async fn open(
@@ -42,20 +46,67 @@ pub(crate) async fn open(
             "a socket needs one Sec-WebSocket-Key and Sec-WebSocket-Version 13",
         ));
     };
-    let key = new_key(plane);
-    let Asked::Rack { request, .. } = &inspected.asked else {
-        return refuse(Problem::new(
-            ProblemKind::UnknownRoute,
-            Layer::Network,
-            "no operation has this method and path",
-        ));
-    };
+    let Asked::Rack { request, .. } = &inspected.asked else { return refuse(no_such_operation()) };
     // Before the rack is dialled: what has to be recorded and cannot be does not begin.
     let (caller, logged) = (&inspected.caller, logged_parameters(plane, &inspected.asked));
     let session = match Box::pin(sessions::begin(plane, caller, request, &logged, outcome.request_id)).await {
         Ok(session) => session,
         Err(problem) => return put_back(asker, socket, problem),
     };
+    let manners = Manners::Rack {
+        tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
+    };
+    let mut standing = Standing::of(plane, &inspected);
+    if let Some(session) = &session {
+        standing = standing.of_session(session.ends());
+    }
+    if session.as_ref().and_then(|session| session.company.as_ref()?.needs.as_ref()).is_some() {
+        // The client waits within its socket, where it can be told what for.
+        let accept = socket.accept.clone();
+        let mut outcome = outcome.take();
+        outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        let waiting = Waiting { plane: Arc::clone(plane), inspected, manners, standing, outcome };
+        plane.sockets.spawn(waiting.run(socket, session));
+        return Flow::Continue(switching(accept));
+    }
+    let rack = match dial(plane, &inspected, outcome).await {
+        Ok(rack) => rack,
+        Err(Undialled::Problem(problem)) => return put_back(asker, socket, problem),
+        Err(Undialled::Answer(response)) => {
+            // An answer that cannot be passed on is told in the socket, where the client shows the reason.
+            asker.put_back(socket);
+            let response = response.map(RackBody::alone);
+            return reveal::reveal(plane, &inspected.caller, request, response, None).await;
+        }
+    };
+    let mut outcome = outcome.take();
+    outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+    let accept = socket.accept.clone();
+    plane.sockets.spawn(run(socket, TokioIo::new(rack), manners, standing, outcome, session));
+    Flow::Continue(switching(accept))
+}
+
+fn no_such_operation() -> Problem {
+    Problem::new(ProblemKind::UnknownRoute, Layer::Network, "no operation has this method and path")
+}
+
+/// What came instead of the rack's side of a socket.
+enum Undialled {
+    Problem(Problem),
+    /// The rack's own answer, which is no 101.
+    Answer(Response<Incoming>),
+}
+
+/// Opens the rack's side of the socket.
+async fn dial(
+    plane: &DataPlane,
+    inspected: &Inspected,
+    outcome: &mut OutcomeGuard,
+) -> Result<Upgraded, Undialled> {
+    let Asked::Rack { request, .. } = &inspected.asked else {
+        return Err(Undialled::Problem(no_such_operation()));
+    };
+    let key = new_key(plane);
     let upstream = request.serialise();
     let built = build(&upstream, &inspected.caller, &inspected.head.headers, true, RequestBody::Empty)
         .map(|mut built| {
@@ -75,37 +126,19 @@ pub(crate) async fn open(
         }
         Err(error) => Err(error),
     };
-    let mut response = match sent {
-        Ok(response) => response,
-        Err(error) => return put_back(asker, socket, unreachable(&error, outcome)),
-    };
+    let mut response = sent.map_err(|error| Undialled::Problem(unreachable(&error, outcome)))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // An answer that cannot be passed on is told in the socket, where the client shows the reason.
-        asker.put_back(socket);
-        let response = response.map(RackBody::alone);
-        return reveal::reveal(plane, &inspected.caller, request, response, None).await;
+        return Err(Undialled::Answer(response));
     }
     if response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(&accept_of(&key)) {
-        let problem =
-            Problem::new(ProblemKind::BadUpstream, Layer::Network, "the rack answered the socket wrongly");
-        return put_back(asker, socket, problem);
+        return Err(Undialled::Problem(Problem::new(
+            ProblemKind::BadUpstream,
+            Layer::Network,
+            "the rack answered the socket wrongly",
+        )));
     }
-    let rack = match hyper::upgrade::on(&mut response).await {
-        Ok(rack) => rack,
-        Err(error) => return put_back(asker, socket, unreachable(&UpstreamError::Exchange(error), outcome)),
-    };
-    let manners = Manners::Rack {
-        tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
-    };
-    let mut standing = Standing::of(plane, &inspected);
-    if let Some(session) = &session {
-        standing = standing.of_session(session.ends());
-    }
-    let mut outcome = outcome.take();
-    outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-    let accept = socket.accept.clone();
-    plane.sockets.spawn(run(socket, TokioIo::new(rack), manners, standing, outcome, session));
-    Flow::Continue(switching(accept))
+    let upgraded = hyper::upgrade::on(&mut response).await;
+    upgraded.map_err(|error| Undialled::Problem(unreachable(&UpstreamError::Exchange(error), outcome)))
 }
 
 /// A refusal after all: it is told in the socket, which therefore goes back.
@@ -121,21 +154,29 @@ pub(super) async fn run(
     manners: Manners,
     standing: Standing,
     mut outcome: OutcomeGuard,
-    session: Option<Session>,
+    mut session: Option<Session>,
 ) {
     let ClientSocket { upgrade, place, .. } = socket;
+    let notices = session.as_mut().and_then(|session| session.company.take()).map(|company| company.notices);
     let tap = session.as_ref().map_or(Tap::Nothing, |session| session.tap.clone());
     let end = match upgrade.await {
-        Ok(client) => relay(TokioIo::new(client), upstream, manners, standing, &mut outcome, &tap).await,
+        Ok(client) => {
+            relay(TokioIo::new(client), upstream, manners, &standing, &mut outcome, &tap, notices).await
+        }
         // The client left between its request and the 101.
         Err(_) => End::AbortedByClient,
     };
     drop(tap);
+    finish(session, outcome, end);
+    drop(place);
+}
+
+/// Notes how a socket ended.
+fn finish(session: Option<Session>, outcome: OutcomeGuard, end: End) {
     if let Some(session) = session {
         session.ended(outcome.reason().map_or_else(|| end.name().replace('_', " "), str::to_owned));
     }
     outcome.finish(end);
-    drop(place);
 }
 
 pub(super) fn new_key(plane: &DataPlane) -> HeaderValue {

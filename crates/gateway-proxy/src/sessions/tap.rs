@@ -29,6 +29,8 @@ pub(crate) enum Tap {
         /// What is typed is recorded too.
         input: bool,
     },
+    /// What is typed, to be held against rules and not kept.
+    Typed(Feed),
     /// Into digests: they are no terminal's.
     Transfer(Transfer),
 }
@@ -37,7 +39,7 @@ impl Tap {
     /// Whether payloads that the rack sends are wanted.
     pub(crate) const fn takes_output(&self) -> bool {
         match self {
-            Tap::Nothing => false,
+            Tap::Nothing | Tap::Typed(_) => false,
             Tap::Session { .. } | Tap::Transfer(_) => true,
         }
     }
@@ -47,14 +49,14 @@ impl Tap {
         match self {
             Tap::Nothing => false,
             Tap::Session { input, .. } => *input,
-            Tap::Transfer(_) => true,
+            Tap::Typed(_) | Tap::Transfer(_) => true,
         }
     }
 
     /// The rack sent these bytes.
     pub(crate) async fn output(&self, bytes: Vec<u8>) {
         match self {
-            Tap::Nothing => {}
+            Tap::Nothing | Tap::Typed(_) => {}
             Tap::Session { feed, .. } => feed.say(Saying::Output(bytes)).await,
             Tap::Transfer(transfer) => transfer.down(&bytes),
         }
@@ -64,7 +66,7 @@ impl Tap {
     pub(crate) async fn input(&self, bytes: Vec<u8>) {
         match self {
             Tap::Nothing => {}
-            Tap::Session { feed, .. } => feed.say(Saying::Input(bytes)).await,
+            Tap::Session { feed, .. } | Tap::Typed(feed) => feed.say(Saying::Input(bytes)).await,
             Tap::Transfer(transfer) => transfer.up(&bytes),
         }
     }
@@ -98,7 +100,12 @@ impl Feed {
         let taken = match self.mode {
             // The writer that is gone has said that the session ends.
             RecordingMode::Strict => self.sender.send(saying).await.is_ok(),
-            RecordingMode::BestEffort | RecordingMode::Off => self.sender.try_send(saying).is_ok(),
+            RecordingMode::BestEffort => self.sender.try_send(saying).is_ok(),
+            // Nothing of it would have been kept.
+            RecordingMode::Off => {
+                let _full = self.sender.try_send(saying);
+                true
+            }
         };
         if !taken {
             self.lost.fetch_add(count, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::About;
+use super::alerts::Alerts;
 use super::tap::{Saying, Transfer};
 use crate::plane::DataPlane;
 
@@ -80,6 +81,8 @@ pub(super) struct Writer {
     pub(super) head: Option<Chunk>,
     /// `None` for a session of which only that it was is noted.
     pub(super) recording: Option<Recording>,
+    /// There when typed lines are held against rules.
+    pub(super) alerts: Option<Alerts>,
     /// There for a channel.
     pub(super) transfer: Option<Transfer>,
     pub(super) began: Instant,
@@ -129,6 +132,9 @@ impl Writer {
                         let at = self.began.elapsed();
                         if let Some(recording) = &mut self.recording {
                             recording.take(at, &saying);
+                        }
+                        if let (Some(alerts), Saying::Input(typed)) = (&mut self.alerts, &saying) {
+                            alerts.take(&self.plane, &self.about, typed);
                         }
                         due.get_or_insert_with(|| Instant::now() + SOON);
                     }

@@ -73,6 +73,27 @@ pub struct RecordedSession {
     pub lost_bytes: u64,
     /// The digest of the last piece, in hexadecimal; empty while there is none.
     pub digest: String,
+    /// Whether a second person is waited for, or there; `None` when it needs none.
+    pub second: Option<SecondPerson>,
+}
+
+/// How it stands with the second person of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecondPerson {
+    /// Nobody has joined yet.
+    Waits,
+    /// Somebody has.
+    There,
+}
+
+impl SecondPerson {
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SecondPerson::Waits => "waits",
+            SecondPerson::There => "there",
+        }
+    }
 }
 
 /// Which sessions are asked for.
@@ -104,7 +125,7 @@ pub struct StopOrder {
 }
 
 const COLUMNS: &str = "id, request_id, action, app, target, command, user_id, actor, source_ip, mode, state, began, \
-                       ended, ending, chunks, plain_bytes, lost_bytes, digest FROM recordings";
+                       ended, ending, chunks, plain_bytes, lost_bytes, digest, second FROM recordings";
 
 impl Recordings {
     /// The session of this id.
@@ -241,7 +262,7 @@ impl Recordings {
         update.sql(now).sql(" - ").number(STALE_MICROS).sql(" OR (run_id <> ").text(self.run()).sql(
             " AND run_id NOT IN (SELECT id FROM runs WHERE ended IS NULL))) RETURNING id, request_id, action, app, \
              target, command, user_id, actor, source_ip, mode, state, began, ended, ending, chunks, plain_bytes, \
-             lost_bytes, digest",
+             lost_bytes, digest, second",
         );
         let rows = update.query().fetch_all(tx.connection()).await?;
         let cut = rows.iter().map(session).collect::<Result<Vec<_>, _>>()?;
@@ -268,6 +289,8 @@ impl Recordings {
     pub async fn forget(&self, id: RecordingId) -> Result<(), StoreError> {
         let mut tx = self.core.database.begin().await?;
         for delete in [
+            "DELETE FROM session_company WHERE recording_id = $1 \
+             AND recording_id IN (SELECT id FROM recordings WHERE state <> 'live')",
             "DELETE FROM recording_chunks WHERE recording_id = $1 \
              AND recording_id IN (SELECT id FROM recordings WHERE state <> 'live')",
             "DELETE FROM recordings WHERE id = $1 AND state <> 'live'",
@@ -277,7 +300,7 @@ impl Recordings {
         tx.commit().await
     }
 
-    fn run(&self) -> &str {
+    pub(super) fn run(&self) -> &str {
         self.core.run_id.get().map_or("", String::as_str)
     }
 }
@@ -312,5 +335,11 @@ fn session(row: &AnyRow) -> Result<RecordedSession, StoreError> {
         plain_bytes: count("plain_bytes")?,
         lost_bytes: count("lost_bytes")?,
         digest: row.try_get("digest")?,
+        second: match row.try_get::<Option<String>, _>("second")?.as_deref() {
+            None => None,
+            Some("waits") => Some(SecondPerson::Waits),
+            Some("there") => Some(SecondPerson::There),
+            Some(_) => return Err(corrupt()),
+        },
     })
 }

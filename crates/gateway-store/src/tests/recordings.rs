@@ -1,8 +1,8 @@
 use gateway_recording::{Header, Recorder, Size, Verifier};
-use gateway_types::{Clock as _, OsEntropy, RecordingId, RequestId};
+use gateway_types::{Clock as _, OsEntropy, RecordingId, RequestId, UserId};
 
 use super::{Place, TestClock};
-use crate::{NewRecording, RecordingFilter, SessionEnd, SessionState, StoreError};
+use crate::{NewRecording, Part, RecordingFilter, SecondPerson, SessionEnd, SessionState, StoreError};
 
 fn draft(clock: &TestClock) -> NewRecording {
     NewRecording {
@@ -16,6 +16,7 @@ fn draft(clock: &TestClock) -> NewRecording {
         actor: "ann@example.com".to_owned(),
         source_ip: "192.0.2.1".to_owned(),
         mode: "strict",
+        wants_second: false,
     }
 }
 
@@ -88,5 +89,37 @@ async fn a_live_session_is_stopped_once_and_its_instance_learns_of_it() {
         assert!(matches!(second.recordings().stop(id, "late", "bob").await, Err(StoreError::NotFound)));
         first.close().await;
         second.close().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_at_a_session_is_known_while_they_give_signs_of_life() {
+    for place in Place::both() {
+        let (first, second) = place.open_two().await;
+        let alone = draft(&place.clock);
+        let alone_id = alone.id;
+        first.recordings().begin(alone).await.unwrap();
+        let new = NewRecording { wants_second: true, ..draft(&place.clock) };
+        let (id, user) = (new.id, UserId::new(place.clock.now(), &OsEntropy));
+        let open = first.recordings().begin(new).await.unwrap();
+        let there = second.recordings();
+        assert_eq!(there.by_id(id).await.unwrap().unwrap().second, Some(SecondPerson::Waits));
+        assert!(matches!(there.join(alone_id, user, "bo").await, Err(StoreError::NotFound)));
+        assert_eq!(first.recordings().company().await.unwrap(), []);
+        there.attend(id, "other:machine", "machine").await.unwrap();
+        there.attend(id, &user.to_string(), "bo").await.unwrap();
+        there.join(id, user, "bo").await.unwrap();
+        there.attend(id, &user.to_string(), "bo").await.unwrap();
+        let company = first.recordings().company().await.unwrap();
+        let parts: Vec<_> = company.iter().map(|one| (one.name.as_str(), one.part, one.recording)).collect();
+        assert!(parts.contains(&("bo", Part::Second, id)) && parts.contains(&("machine", Part::Watch, id)));
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        first.recordings().accompanied(id).await.unwrap();
+        assert_eq!(there.by_id(id).await.unwrap().unwrap().second, Some(SecondPerson::There));
+        open.end(SessionEnd { ending: "over", lost_bytes: 0 }).await.unwrap();
+        assert_eq!(first.recordings().company().await.unwrap(), []);
+        assert!(matches!(there.join(id, user, "bo").await, Err(StoreError::NotFound)));
+        first.recordings().forget(id).await.unwrap();
+        assert_eq!(there.by_id(id).await.unwrap(), None);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const APP: &str = "/apps/myapp";
 
 /// The pages at which the journey of a first admin does not look, and why.
-const NOT_LOOKED_AT: [(&str, &str); 10] = [
+const NOT_LOOKED_AT: [(&str, &str); 12] = [
     ("/", "it leads to /app"),
     ("/auth/factor/{id}", "the journey with passkeys looks at it"),
     ("/auth/handoff", "it leads on to a service's host"),
@@ -20,6 +20,8 @@ const NOT_LOOKED_AT: [(&str, &str); 10] = [
         "/app/recordings/{id}",
         "only an auditor may, and this journey is an admin's; it/recordings.rs reads it",
     ),
+    ("/app/live/{id}", "no session goes on in this journey; it/recordings/company.rs reads it"),
+    ("/app/live/{id}/feed", "it is no page"),
     ("/app/services/{name}", "there is no service in this journey"),
     ("/app/services/{name}/openapi", "there is no service in this journey"),
 ];

@@ -1,8 +1,10 @@
 //! Sessions in the rack: recorded whatever way they come, masked, chained, checked; listed and ended on whichever
 //! instance. H5 to H11 of the hostile list.
 
+mod company;
 mod kept;
 mod live;
+mod overhead;
 
 use std::time::Duration;
 

@@ -44,6 +44,9 @@ pub struct RecordedSession {
     pub lost_bytes: u64,
     /// The digest of the last piece, which covers all before it.
     pub digest: String,
+    /// Of a session that needs a second person: `waits`, or `there`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
 }
 
 /// A part of a recording.
@@ -75,4 +78,14 @@ pub struct RecordingPiece {
     pub digest: String,
     /// Its lines, of an asciicast of version 2. The first piece begins with the header.
     pub cast: String,
+}
+
+/// How a session that was watched ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SessionOver {
+    /// `ended`, or `cut`: the gateway that held it died.
+    pub state: String,
+    /// In one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<String>,
 }

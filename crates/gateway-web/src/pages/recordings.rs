@@ -8,7 +8,7 @@ use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::recordings::{self, Part, RecordingError};
 use gateway_recording::{Event, Header, Kind, PlainLines, TerminalText, TimedLine, events, header};
-use gateway_store::{RecordedSession, RecordingFilter, SessionState};
+use gateway_store::{RecordedSession, RecordingFilter, SecondPerson, SessionState};
 use gateway_types::{Layer, Problem, ProblemKind, RecordingId, Timestamp};
 use http::header::CACHE_CONTROL;
 
@@ -42,6 +42,7 @@ struct RecordingsPage {
 struct LivePage {
     frame: Frame,
     may_end: bool,
+    may_watch: bool,
     columns: Vec<&'static str>,
     sessions: Vec<Row>,
 }
@@ -76,6 +77,7 @@ struct Row {
     tone: &'static str,
     ending: String,
     mode: String,
+    waits: bool,
     began: Timestamp,
     bytes: u64,
     lost_bytes: u64,
@@ -105,6 +107,7 @@ fn row(one: RecordedSession) -> Row {
         tone,
         ending,
         mode: one.mode.replace('_', " "),
+        waits: one.second == Some(SecondPerson::Waits),
         began: one.began,
         bytes: one.plain_bytes,
         lost_bytes: one.lost_bytes,
@@ -185,15 +188,15 @@ fn read(plain: &[u8], from: u64) -> (Option<Header>, Vec<Event>, Option<String>)
 }
 
 /// What a page shows of events.
-struct Shown {
+pub(super) struct Shown {
     output: String,
-    lines: Vec<(String, String)>,
+    pub(super) lines: Vec<(String, String)>,
     is_shortened: bool,
     notes: Vec<(String, String)>,
 }
 
 impl Shown {
-    fn of(events: &[Event]) -> Self {
+    pub(super) fn of(events: &[Event]) -> Self {
         let (mut terminal, mut plain) = (TerminalText::default(), PlainLines::default());
         let (mut output, mut lines, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for event in events {
@@ -236,6 +239,7 @@ pub(crate) async fn live(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     reply::html(&LivePage {
         frame: Frame::of(web, request, "Live sessions"),
         may_end: gate::could_use(app, &request.caller, "POST /app/live/{id}/end", false),
+        may_watch: gate::could_use(app, &request.caller, "GET /app/live/{id}", false),
         columns: vec!["Who", "Where", "Command", "Since", "Recorded", "What to do"],
         sessions: recordings::live(app).await?.into_iter().map(row).collect(),
     })
@@ -256,7 +260,7 @@ fn unknown() -> Problem {
     Problem::new(ProblemKind::NotFound, Layer::Authorization, "There is nothing with this id.")
 }
 
-fn id(request: &OwnRequest) -> Result<RecordingId, Problem> {
+pub(super) fn id(request: &OwnRequest) -> Result<RecordingId, Problem> {
     request.parameter("id").and_then(|id| id.parse().ok()).ok_or_else(unknown)
 }
 

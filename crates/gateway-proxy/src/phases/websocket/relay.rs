@@ -1,7 +1,7 @@
 //! The relay of one open socket, to the rack or to a service. Payloads pass as they are; only frame heads
 //! are read, so that what the gateway adds lands between frames.
 
-mod listening;
+pub(super) mod listening;
 
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
@@ -9,7 +9,7 @@ use gateway_framing::websocket::{
     FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::outcome::{End, OutcomeGuard};
@@ -23,7 +23,7 @@ use listening::Listening;
 const READ_BYTES: usize = 32 * 1024;
 
 /// The largest frame that is relayed, in bytes. Frames are never held in memory, so this only stops nonsense.
-const FRAME_LIMIT_BYTES: u64 = 1 << 40;
+pub(super) const FRAME_LIMIT_BYTES: u64 = 1 << 40;
 
 /// How long a socket stays open after the rack said that there is no more. Neither side closes by
 /// itself then (API.md 2.3).
@@ -104,9 +104,10 @@ pub(in crate::phases) async fn relay<C, R>(
     client: C,
     rack: R,
     manners: Manners,
-    standing: Standing,
+    standing: &Standing,
     outcome: &mut OutcomeGuard,
     tap: &Tap,
+    notices: Option<mpsc::Receiver<String>>,
 ) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -129,7 +130,7 @@ where
         stop.send_replace(Some(Stop::Withdrawn(loss)));
         std::future::pending::<()>().await;
     };
-    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read);
+    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read, notices);
     tokio::select! {
         end = down => end,
         () = up => End::Failed,
@@ -178,7 +179,7 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
 }
 
 /// Scans all of `bytes`: how many of the leading ones are good, and what is wrong behind them.
-fn scan(
+pub(super) fn scan(
     scanner: &mut FrameScanner,
     bytes: &[u8],
     mut on_piece: impl FnMut(Piece<'_>),
@@ -336,6 +337,14 @@ enum MessageIs {
     Complete,
 }
 
+/// A line of the gateway's own, for whoever sits at the terminal.
+pub(super) fn notice_frame(line: &str) -> Vec<u8> {
+    let is_hazard = |c: char| c.is_control() || gateway_audit::text::is_hazard(c);
+    let line: String = line.chars().map(|c| if is_hazard(c) { '\u{fffd}' } else { c }).collect();
+    // A terminal that is read key by key needs the carriage return.
+    encode_server_frame(Opcode::Text, format!("\r\n[rack-gateway] {line}\r\n").as_bytes())
+}
+
 /// Rack to client: the only writer to the client.
 struct Down<'a, W> {
     client: WriteHalf<W>,
@@ -365,7 +374,11 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default(), tap, shown }
     }
 
-    async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
+    async fn run<R: AsyncRead>(
+        mut self,
+        mut rack: ReadHalf<R>,
+        mut notices: Option<mpsc::Receiver<String>>,
+    ) -> End {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let mut scanned = 0;
         let mut stopped = self.stopped.clone();
@@ -375,6 +388,13 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         let pings_wanted = self.manners == Manners::Service;
         loop {
             buffer.reserve(READ_BYTES);
+            let is_between = self.is_between_messages() && scanned == 0;
+            let notice = async {
+                match &mut notices {
+                    Some(notices) => notices.recv().await,
+                    None => None,
+                }
+            };
             let grace = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -391,6 +411,12 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 () = grace => {
                     self.note_exit_code();
                     return End::Completed;
+                }
+                Some(notice) = notice, if is_between => {
+                    if !self.write(&notice_frame(&notice)).await {
+                        return self.write_failed();
+                    }
+                    continue;
                 }
                 _ = pings.tick(), if pings_wanted => {
                     // Only between frames; within one, bytes flow, and nothing takes the socket for idle.
@@ -443,6 +469,16 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 return self.upstream_ended(&reason).await;
             }
         }
+    }
+
+    /// Whether a message of the gateway's own can go to the client now: to one that shows text, between messages.
+    fn is_between_messages(&self) -> bool {
+        self.manners.tells_exit_code()
+            && self.sent.missing == 0
+            && !self.sent.inside_message
+            && !self.seen.position.inside_message
+            && !self.seen.ended
+            && self.seen.exit_code.is_none()
     }
 
     /// The rack closed an exec without an exit code. A client that read this close would report

@@ -9,7 +9,7 @@ const LONGEST_MARKER: u64 = EXIT_MARKER.len() as u64 + 13;
 
 /// Collects payloads.
 #[derive(Default)]
-pub(super) struct Listening {
+pub(in crate::phases::websocket) struct Listening {
     heard: Vec<u8>,
     frame: Frame,
 }
@@ -26,7 +26,7 @@ struct Frame {
 }
 
 impl Listening {
-    pub(super) fn piece(&mut self, piece: Piece<'_>) {
+    pub(in crate::phases::websocket) fn piece(&mut self, piece: Piece<'_>) {
         match piece {
             Piece::Head(head) => self.head(&head),
             Piece::Payload(payload) => self.payload(payload),
@@ -65,7 +65,7 @@ impl Listening {
     }
 
     /// What was heard since the last time, without what may turn out to be a marker.
-    pub(super) fn heard(&mut self) -> Vec<u8> {
+    pub(in crate::phases::websocket) fn heard(&mut self) -> Vec<u8> {
         match &mut self.frame.marker {
             Some((_, begins)) => {
                 let kept = self.heard.split_off(*begins);
