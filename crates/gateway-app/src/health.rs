@@ -12,6 +12,7 @@ use crate::policies::Loaded;
 #[derive(Debug, Default)]
 pub struct Health {
     draining: AtomicBool,
+    replaced: AtomicBool,
     policy_fault: ArcSwapOption<String>,
     service_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
@@ -31,6 +32,21 @@ impl Health {
     }
 
     /// Whether the instance is stopping.
+    /// Another process takes what comes in from now on: this one ends with what it has in hand.
+    pub fn set_replaced(&self) {
+        self.replaced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another process takes what comes in.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// Whether connections are to end with the reply in hand, since this process does.
+    pub fn is_leaving(&self) -> bool {
+        self.is_draining() || self.is_replaced()
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -107,6 +123,14 @@ mod tests {
         let health = Health::new();
         assert!(!health.is_draining());
         health.set_draining();
-        assert!(health.is_draining());
+        assert!(health.is_draining() && health.is_leaving());
     }
 }
+    /// A balancer that asks over a connection of before must not take the address out: another process serves it.
+    #[test]
+    fn who_was_replaced_leaves_and_does_not_drain() {
+        let health = Health::new();
+        health.set_replaced();
+        assert!(health.is_leaving() && !health.is_draining());
+    }
+

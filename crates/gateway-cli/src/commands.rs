@@ -10,6 +10,7 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod convox;
 pub(crate) mod demo;
+pub(crate) mod drain;
 pub(crate) mod elevate;
 pub(crate) mod env;
 pub(crate) mod factors;

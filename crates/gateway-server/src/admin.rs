@@ -75,8 +75,13 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => {
-            let readiness =
-                readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &probes.notes()).await;
+            let readiness = readiness::check(
+                &probes.store,
+                &probes.health,
+                (&probes.rack.0, probes.rack.1),
+                &probes.notes(),
+            )
+            .await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
             reply(status, "application/json", body)

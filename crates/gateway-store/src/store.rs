@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use gateway_audit::{NoteSigner, PreviousShutdown, origin_of};
 use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
@@ -11,7 +12,7 @@ use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog};
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
-use crate::callers::{Callers, write_touches};
+use crate::callers::{Callers, KNOWN_FOR, write_touches};
 use crate::ceremonies::Ceremonies;
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
@@ -155,18 +156,27 @@ impl Store {
     /// or [`StoreError::SecretKeyMissing`] for a database of another key, and whatever keeps the
     /// database from being used.
     pub async fn open(options: StoreOptions) -> Result<Arc<Store>, StoreError> {
-        Self::open_with(options, None).await
+        Self::open_with(options, None, KNOWN_FOR).await
     }
 
-    /// The same for the gateway of one rack: the first one stamps the database with its rack.
+    /// The same for the gateway of one rack: the first one stamps the database with its rack. `known_for` is how long
+    /// callers may be answered from memory while the database cannot be asked.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`StoreError::OtherRack`]; nothing is then written to the log.
-    pub async fn open_for(options: StoreOptions, claim: RackClaim) -> Result<Arc<Store>, StoreError> {
-        Self::open_with(options, Some(claim)).await
+    pub async fn open_for(
+        options: StoreOptions,
+        claim: RackClaim,
+        known_for: Duration,
+    ) -> Result<Arc<Store>, StoreError> {
+        Self::open_with(options, Some(claim), known_for).await
     }
 
-    async fn open_with(options: StoreOptions, claim: Option<RackClaim>) -> Result<Arc<Store>, StoreError> {
+    async fn open_with(
+        options: StoreOptions,
+        claim: Option<RackClaim>,
+        known_for: Duration,
+    ) -> Result<Arc<Store>, StoreError> {
         let serving = options.access == Access::Serve;
         let (location, lock) = prepare(&options.url, serving)?;
         let database = Database::connect(&location, options.max_connections).await?;
@@ -179,7 +189,7 @@ impl Store {
         };
         let changes = Arc::new(Changes::new(database.version().await?));
         let (callers, touches) =
-            Callers::new(database.clone(), Arc::clone(&changes), options.max_connections);
+            Callers::new(database.clone(), Arc::clone(&changes), options.max_connections, known_for);
         let mut tasks = Vec::new();
         if serving {
             let listen_url = match &location {
@@ -196,7 +206,7 @@ impl Store {
             entropy: options.entropy,
             lease_names: LocalNames::default(),
             run_id: OnceLock::new(),
-            step_ups: step_ups::Remembered::default(),
+            step_ups: step_ups::Remembered::new(known_for),
         });
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
@@ -323,6 +333,11 @@ impl Store {
     }
 
     /// The run of `serve` that this is.
+    #[cfg(test)]
+    pub(crate) fn core_for_tests(&self) -> &Core {
+        &self.core
+    }
+
     #[cfg(test)]
     pub(crate) const fn run(&self) -> Option<&Run> {
         self.run.as_ref()

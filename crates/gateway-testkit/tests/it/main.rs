@@ -52,6 +52,7 @@ mod rates;
 mod recordings;
 mod replay;
 mod rights;
+mod restart;
 mod secrets;
 mod service_changes;
 mod service_kit;

@@ -3,6 +3,9 @@
 
 mod listening;
 
+use std::future::Future;
+use std::sync::Arc;
+
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
@@ -46,6 +49,8 @@ pub(in crate::phases) enum Manners {
     Rack {
         /// The client takes an exit code from a marker; without one it would report success.
         tells_exit_code: bool,
+        /// A person sits at a terminal, and can be told something in a line of its own.
+        has_terminal: bool,
     },
     /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
     Service,
@@ -54,7 +59,14 @@ pub(in crate::phases) enum Manners {
 impl Manners {
     const fn tells_exit_code(self) -> bool {
         match self {
-            Manners::Rack { tells_exit_code } => tells_exit_code,
+            Manners::Rack { tells_exit_code, .. } => tells_exit_code,
+            Manners::Service => false,
+        }
+    }
+
+    const fn has_terminal(self) -> bool {
+        match self {
+            Manners::Rack { has_terminal, .. } => has_terminal,
             Manners::Service => false,
         }
     }
@@ -129,7 +141,13 @@ where
         stop.send_replace(Some(Stop::Withdrawn(loss)));
         std::future::pending::<()>().await;
     };
-    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read);
+    let announced = async {
+        match manners.has_terminal() {
+            true => standing.announced().await,
+            false => std::future::pending().await,
+        }
+    };
+    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read, announced);
     tokio::select! {
         end = down => end,
         () = up => End::Failed,
@@ -336,6 +354,13 @@ enum MessageIs {
     Complete,
 }
 
+/// What the gateway has to tell the person at the terminal: it waits until the rack is between two messages.
+enum Announcement {
+    Awaited,
+    Heard(Arc<str>),
+    Told,
+}
+
 /// Rack to client: the only writer to the client.
 struct Down<'a, W> {
     client: WriteHalf<W>,
@@ -365,7 +390,13 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default(), tap, shown }
     }
 
-    async fn run<R: AsyncRead>(mut self, mut rack: ReadHalf<R>) -> End {
+    async fn run<R: AsyncRead>(
+        mut self,
+        mut rack: ReadHalf<R>,
+        announced: impl Future<Output = Arc<str>>,
+    ) -> End {
+        tokio::pin!(announced);
+        let mut announcement = Announcement::Awaited;
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let mut scanned = 0;
         let mut stopped = self.stopped.clone();
@@ -374,6 +405,16 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pings_wanted = self.manners == Manners::Service;
         loop {
+            if let Announcement::Heard(sentence) = &announcement
+                && self.scanner.at_message_boundary()
+                && !self.seen.ended
+            {
+                let line = encode_server_frame(Opcode::Text, format!("\r\n{sentence}\r\n").as_bytes());
+                announcement = Announcement::Told;
+                if !self.write(&line).await {
+                    return self.write_failed();
+                }
+            }
             buffer.reserve(READ_BYTES);
             let grace = async {
                 match deadline {
@@ -391,6 +432,10 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 () = grace => {
                     self.note_exit_code();
                     return End::Completed;
+                }
+                sentence = &mut announced, if matches!(announcement, Announcement::Awaited) => {
+                    announcement = Announcement::Heard(sentence);
+                    continue;
                 }
                 _ = pings.tick(), if pings_wanted => {
                     // Only between frames; within one, bytes flow, and nothing takes the socket for idle.
@@ -526,9 +571,11 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             return End::Completed;
         }
         match self.manners {
-            Manners::Rack { tells_exit_code: true } => self.end_with_reason(reason, End::UpstreamLost).await,
+            Manners::Rack { tells_exit_code: true, .. } => {
+                self.end_with_reason(reason, End::UpstreamLost).await
+            }
             // The ends of logs and of TCP channels are told by closing.
-            Manners::Rack { tells_exit_code: false } => End::UpstreamLost,
+            Manners::Rack { tells_exit_code: false, .. } => End::UpstreamLost,
             Manners::Service => {
                 self.close(1011, "the service broke the connection").await;
                 End::UpstreamLost
