@@ -1,10 +1,11 @@
 //! How this instance is doing: what a balancer asks, and what an operator should know. Why in detail is the
 //! second listener's to say.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
-use gateway_store::{AuditHealth, Store};
+use gateway_store::{AuditHealth, ReadOnly, Store};
 
 use crate::policies::Loaded;
 
@@ -16,6 +17,7 @@ pub struct Health {
     policy_fault: ArcSwapOption<String>,
     service_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
+    read_only: ArcSwapOption<ReadOnly>,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }
@@ -31,7 +33,6 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the instance is stopping.
     /// Another process takes what comes in from now on: this one ends with what it has in hand.
     pub fn set_replaced(&self) {
         self.replaced.store(true, Ordering::Relaxed);
@@ -47,6 +48,7 @@ impl Health {
         self.is_draining() || self.is_replaced()
     }
 
+    /// Whether the instance is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -78,6 +80,16 @@ impl Health {
     /// Notes why the rack's credential cannot be read.
     pub fn set_credential_fault(&self, fault: Option<String>) {
         self.credential_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// Why nothing can be changed on purpose; `None` while it can.
+    pub fn read_only(&self) -> Option<Arc<ReadOnly>> {
+        self.read_only.load_full()
+    }
+
+    /// Notes whether, and why, nothing can be changed on purpose.
+    pub fn set_read_only(&self, read_only: Option<ReadOnly>) {
+        self.read_only.store(read_only.map(Arc::new));
     }
 
     /// Whether to send requests here: also when the store is away, since reads by known callers still
@@ -118,14 +130,6 @@ mod tests {
         check(Some("could not extend file \"base/1/2\": No space left on device"), true);
     }
 
-    #[test]
-    fn draining_is_said() {
-        let health = Health::new();
-        assert!(!health.is_draining());
-        health.set_draining();
-        assert!(health.is_draining() && health.is_leaving());
-    }
-}
     /// A balancer that asks over a connection of before must not take the address out: another process serves it.
     #[test]
     fn who_was_replaced_leaves_and_does_not_drain() {
@@ -134,3 +138,11 @@ mod tests {
         assert!(health.is_leaving() && !health.is_draining());
     }
 
+    #[test]
+    fn draining_is_said() {
+        let health = Health::new();
+        assert!(!health.is_draining());
+        health.set_draining();
+        assert!(health.is_draining() && health.is_leaving());
+    }
+}

@@ -19,6 +19,7 @@ pub(crate) mod groups;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod migrate;
+pub(crate) mod mode;
 pub(crate) mod policy;
 pub(crate) mod racks;
 pub(crate) mod recordings;

@@ -249,8 +249,8 @@ fn finish(
     }
     let refused_as = response.extensions().get::<grpc::RefusedAs>().map(|status| status.0);
     outcome.status(refused_as.unwrap_or(response.status().as_u16()));
-    if outcome.is_degraded() {
-        response.headers_mut().insert(GATEWAY_MODE, HeaderValue::from_static("degraded"));
+    if let Some(mode) = outcome.mode() {
+        response.headers_mut().insert(GATEWAY_MODE, HeaderValue::from_static(mode));
     }
     if let Some(value) = outcome.answered().and_then(|text| HeaderValue::try_from(text).ok()) {
         // A service may have said some of its own.

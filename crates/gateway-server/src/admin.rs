@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_app::health::Health;
 use gateway_proxy::DataPlane;
-use gateway_store::Store;
+use gateway_store::{ReadOnly, Store};
 use gateway_tls::Status;
 use gateway_types::Clock;
 use http::header::CONTENT_TYPE;
@@ -45,6 +45,10 @@ impl Probes {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
+        if let Some(read_only) = self.health.read_only() {
+            let ReadOnly { reason, set_by, .. } = &*read_only;
+            notes.push(format!("nothing can be changed on purpose, says {set_by}: {reason}"));
+        }
         if let Some(fault) = self.health.credential_fault() {
             notes.push(format!("the rack's credential cannot be read, and the last one holds: {fault}"));
         }

@@ -323,6 +323,7 @@ pub async fn start_from(
         limits: limits(&config.limits),
         store: store.clone(),
     };
+    gateway_app::modes::refresh(&store, &app.health).await?;
     gateway_app::settings_changes::shorten_all_sessions(&app).await?;
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
@@ -430,15 +431,14 @@ pub async fn start_from(
     });
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
-    Ok(running)
     running.open_control_socket(&config, handles);
     if let Some(mut predecessor) = predecessor {
         // Both serve from here on until the other has heard it.
         predecessor.replace().await.map_err(StartError::TakeOver)?;
     }
+    Ok(running)
 }
 
-/// Who tells people what happened, for a command beside the server: the server's worker sends what it queues.
 /// The listening sockets, and whose they were.
 async fn listeners(
     config: &Config,
@@ -464,6 +464,7 @@ fn is_file(config: &Config) -> bool {
     config.database_url.starts_with("sqlite:")
 }
 
+/// Who tells people what happened, for a command beside the server: the server's worker sends what it queues.
 pub fn notices(config: &Config, store: &Arc<Store>) -> Arc<dyn gateway_app::Notices> {
     let clock: Arc<dyn Clock> = Arc::new(gateway_types::SystemClock);
     gateway_jobs::notices(&config.mail, store, &clock, &Arc::new(Notify::new()))
@@ -629,8 +630,8 @@ impl Running {
             plane: self.plane.clone(),
             connections: self.connections.clone(),
             places: places.clone(),
-            draining: self.draining.clone(),
             closed: self.closed.clone(),
+            draining: self.draining.clone(),
         };
         self.background.spawn(entrance.accept(listener));
     }
@@ -643,14 +644,14 @@ impl Running {
 
     fn probe(&self, listener: TcpListener, probes: Arc<Probes>) {
         let (stopping, background) = (self.stopping.clone(), self.background.clone());
-        self.background.spawn(async move {
         let replaced = self.replaced.clone();
+        self.background.spawn(async move {
             loop {
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
-                    () = stopping.cancelled() => return,
                     // While this instance drains, probes are told so; another process's probes are its own.
                     () = replaced.cancelled() => return,
+                    () = stopping.cancelled() => return,
                 };
                 match accepted {
                     Ok((stream, _)) => {

@@ -32,6 +32,7 @@ use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
+use crate::modes::Modes;
 use crate::policies::Policies;
 use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
@@ -332,12 +333,12 @@ impl Store {
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// The run of `serve` that this is.
     #[cfg(test)]
     pub(crate) fn core_for_tests(&self) -> &Core {
         &self.core
     }
 
+    /// The run of `serve` that this is.
     #[cfg(test)]
     pub(crate) const fn run(&self) -> Option<&Run> {
         self.run.as_ref()
@@ -461,6 +462,11 @@ impl Store {
     /// The policy documents kept in the database.
     pub fn policies(&self) -> Policies {
         Policies { core: Arc::clone(&self.core) }
+    }
+
+    /// Whether all instances are read-only on purpose.
+    pub fn modes(&self) -> Modes {
+        Modes { core: Arc::clone(&self.core) }
     }
 
     /// The services declared in the database.

@@ -11,6 +11,7 @@ mod log;
 mod log_keys;
 mod log_tiles;
 mod machines;
+mod modes;
 mod opening;
 mod people;
 mod policies;
