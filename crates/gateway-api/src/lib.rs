@@ -27,6 +27,7 @@ mod input;
 mod log;
 mod me;
 mod meta;
+mod modes;
 mod openapi;
 mod paging;
 mod policies;

@@ -141,6 +141,7 @@ routes! {
     "GET /audit" => audit::search;
     "GET /audit/{index}" => audit::read;
     "POST /audit/export" => audit::export;
+    "POST /mode" => modes::set;
     "POST /selfcheck/permit" => selfcheck::permit;
     "POST /selfcheck/scan" => selfcheck::scan;
     "GET /selfcheck/probe" => selfcheck::probe;

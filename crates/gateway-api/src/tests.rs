@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod elevations;
 mod meta;
+mod modes;
 mod people;
 mod policies;
 mod settings;

@@ -1,10 +1,11 @@
 //! How this instance is doing: what a balancer asks, and what an operator should know. Why in detail is the
 //! second listener's to say.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
-use gateway_store::{AuditHealth, Store};
+use gateway_store::{AuditHealth, ReadOnly, Store};
 
 use crate::policies::Loaded;
 
@@ -12,10 +13,12 @@ use crate::policies::Loaded;
 #[derive(Debug, Default)]
 pub struct Health {
     draining: AtomicBool,
+    replaced: AtomicBool,
     policy_fault: ArcSwapOption<String>,
     service_fault: ArcSwapOption<String>,
     file_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
+    read_only: ArcSwapOption<ReadOnly>,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }
@@ -29,6 +32,21 @@ impl Health {
     /// The instance is stopping: balancers send nothing new from now on.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Another process takes what comes in from now on: this one ends with what it has in hand.
+    pub fn set_replaced(&self) {
+        self.replaced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another process takes what comes in.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// Whether connections are to end with the reply in hand, since this process does.
+    pub fn is_leaving(&self) -> bool {
+        self.is_draining() || self.is_replaced()
     }
 
     /// Whether the instance is stopping.
@@ -76,6 +94,16 @@ impl Health {
         self.credential_fault.store(fault.map(std::sync::Arc::new));
     }
 
+    /// Why nothing can be changed on purpose; `None` while it can.
+    pub fn read_only(&self) -> Option<Arc<ReadOnly>> {
+        self.read_only.load_full()
+    }
+
+    /// Notes whether, and why, nothing can be changed on purpose.
+    pub fn set_read_only(&self, read_only: Option<ReadOnly>) {
+        self.read_only.store(read_only.map(Arc::new));
+    }
+
     /// Whether to send requests here: also when the store is away, since reads by known callers still
     /// work; not when the instance is stopping or its disk is full.
     pub fn can_serve(&self, store: &Store) -> bool {
@@ -114,6 +142,14 @@ mod tests {
         check(Some("could not extend file \"base/1/2\": No space left on device"), true);
     }
 
+    /// A balancer that asks over a connection of before must not take the address out: another process serves it.
+    #[test]
+    fn who_was_replaced_leaves_and_does_not_drain() {
+        let health = Health::new();
+        health.set_replaced();
+        assert!(health.is_leaving() && !health.is_draining());
+    }
+
     #[test]
     fn a_fault_of_the_file_outlives_changes_of_the_database() {
         let health = Health::new();
@@ -132,6 +168,6 @@ mod tests {
         let health = Health::new();
         assert!(!health.is_draining());
         health.set_draining();
-        assert!(health.is_draining());
+        assert!(health.is_draining() && health.is_leaving());
     }
 }

@@ -28,6 +28,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod log;
 pub mod me;
+pub mod modes;
 pub mod notify;
 pub mod origin;
 pub mod ownership;

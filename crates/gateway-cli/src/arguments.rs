@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the gateway
     Serve(commands::serve::ServeArguments),
+    /// Let the gateway on this machine end its work and stop, without cutting anybody off
+    Drain(commands::drain::DrainArguments),
+    /// Refuse everything that changes, on all instances, or work as usual again
+    Mode(commands::mode::ModeArguments),
     /// Run everything on this machine to try it out: a gateway, a simulated rack, people and tokens
     Demo(commands::demo::DemoArguments),
     /// Look at the configuration without starting anything

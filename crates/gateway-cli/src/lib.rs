@@ -90,6 +90,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     }
     match command {
         Command::Serve(arguments) => block_on(commands::serve::run(context, arguments)),
+        Command::Drain(arguments) => block_on(commands::drain::run(context, arguments)),
+        Command::Mode(arguments) => block_on(commands::mode::run(context, arguments)),
         Command::Demo(arguments) => block_on(commands::demo::run(context, arguments)),
         Command::Config(arguments) => commands::config::run(context, arguments),
         Command::Migrate(arguments) => block_on(commands::migrate::run(context, arguments)),

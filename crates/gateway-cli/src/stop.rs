@@ -6,6 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Failure, Problem};
 
+/// The name of the signal that supervisors send.
+pub(crate) const SIGTERM: &str = "SIGTERM";
+
 /// Both signals, listened to from the moment this is made.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
@@ -35,7 +38,7 @@ impl StopSignals {
     /// Waits for the next one; returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.terminate.recv() => SIGTERM,
             _ = self.interrupt.recv() => "SIGINT",
         }
     }

@@ -8,6 +8,7 @@ mod environments;
 mod log;
 mod machines;
 mod meta;
+mod modes;
 mod people;
 mod policy;
 mod rack_credential;

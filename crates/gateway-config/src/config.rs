@@ -524,6 +524,12 @@ pub struct Limits {
     pub rack_connect_timeout: Duration,
     /// How long open requests may go on after the gateway was told to stop.
     pub drain_timeout: Duration,
+    /// How long a gateway that is to stop still takes new requests, so that balancers stop sending first.
+    pub drain_notice: Duration,
+    /// How long open sockets may go on when no supervisor waits: drained by command, or the listener handed over.
+    pub hand_over_timeout: Duration,
+    /// How long a credential may be answered from memory while the database cannot be asked.
+    pub known_callers_timeout: Duration,
     /// How long a client may pause while it sends a body.
     pub body_timeout: Duration,
     /// The least bytes per second of a body; 0 = any.

@@ -576,8 +576,23 @@ keys! {
     /// How long connecting to the rack may take.
     RACK_CONNECT_TIMEOUT: Some("limits.rack_connect_timeout"), Duration, Fallback::Value("10s");
 
-    /// How long open requests may go on after the gateway was told to stop.
+    /// How long open requests, and after SIGTERM also sockets, may go on once the gateway stops. Together with
+    /// limits.drain_notice and 5 s for the farewell of sockets it must end before the supervisor kills (systemd's
+    /// TimeoutStopSec, Kubernetes' terminationGracePeriodSeconds).
     DRAIN_TIMEOUT: Some("limits.drain_timeout"), Duration, Fallback::Value("30s");
+
+    /// How long a gateway that is to stop still takes new requests while it says that it drains (503 at /readyz and
+    /// /api/v1/health, `Connection: close` on its replies), so that balancers stop sending first. Longer than one
+    /// interval of their checks.
+    DRAIN_NOTICE: Some("limits.drain_notice"), Duration, Fallback::Value("5s");
+
+    /// How long open sockets may go on after `rack-gateway drain`, or after another process took the listener over
+    /// (`rack-gateway serve --take-over`): then no supervisor waits with a kill.
+    HAND_OVER_TIMEOUT: Some("limits.hand_over_timeout"), Duration, Fallback::Value("10m");
+
+    /// How long a credential that this instance has seen may read on while the database cannot be asked who it is:
+    /// the longest time that a revocation can miss (docs/degraded.md).
+    KNOWN_CALLERS_TIMEOUT: Some("limits.known_callers_timeout"), Duration, Fallback::Value("15m");
 
     /// How long a TLS handshake may take.
     HANDSHAKE_TIMEOUT: Some("limits.handshake_timeout"), Duration, Fallback::Value("10s");

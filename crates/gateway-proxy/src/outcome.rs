@@ -171,9 +171,15 @@ impl OutcomeGuard {
         self.channel = channel;
     }
 
-    /// Whether what is asked for now cannot be written down, so that reading is all that goes on.
-    pub(crate) fn is_degraded(&self) -> bool {
-        !self.plane.parts.store.audit().is_writable()
+    /// The mode in which reading is all that goes on, if it is: what is asked for now cannot be written down, or
+    /// whoever runs the gateway wants it so.
+    pub(crate) fn mode(&self) -> Option<&'static str> {
+        let parts = &self.plane.parts;
+        match (parts.store.audit().is_writable(), parts.app.health.read_only().is_some()) {
+            (false, _) => Some("degraded"),
+            (true, true) => Some("read-only"),
+            (true, false) => None,
+        }
     }
 
     fn is_anonymous(&self) -> bool {

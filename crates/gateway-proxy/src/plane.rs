@@ -22,7 +22,7 @@ use gateway_secrets::{HandleKeyring, Labels, NamePatterns, PlainKeys};
 use gateway_store::Store;
 use gateway_types::{Clock, Entropy, Layer, NamedNetworks, Problem, ProblemKind, RequestId};
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -150,6 +150,8 @@ pub struct DataPlane {
     pub(crate) scans: Arc<Semaphore>,
     /// Cancelled when open sockets have to end.
     pub(crate) closing: CancellationToken,
+    /// What people in a shell are told while it goes on.
+    pub(crate) announcement: watch::Sender<Option<Arc<str>>>,
     /// Parsed secret labels by the column's text, so that no reply parses them again.
     labels: BTreeMap<String, Labels>,
 }
@@ -181,6 +183,7 @@ impl DataPlane {
             sessions: Sessions::default(),
             scans: Arc::new(Semaphore::new(MOST_SCANS)),
             closing: CancellationToken::new(),
+            announcement: watch::Sender::new(None),
             labels,
         }))
     }
@@ -230,6 +233,12 @@ impl DataPlane {
 
     pub(crate) fn new_request_id(&self) -> RequestId {
         RequestId::new(self.parts.clock.now(), &*self.parts.entropy)
+    }
+
+    /// Tells the people at open terminals this sentence, in a line of its own. Sessions without a terminal are not
+    /// told: what reads them takes every byte for the program's.
+    pub fn tell_terminals(&self, sentence: &str) {
+        self.announcement.send_replace(Some(Arc::from(sentence)));
     }
 
     /// Waits until every open socket has ended by itself.

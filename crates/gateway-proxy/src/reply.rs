@@ -231,7 +231,7 @@ pub(crate) fn render(
         // The relay took the outcome over; what is left of it here writes nothing.
         return response;
     }
-    if asker.is_last {
+    if asker.is_last || plane.parts.app.health.is_leaving() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)
@@ -249,8 +249,8 @@ fn finish(
     }
     let refused_as = response.extensions().get::<grpc::RefusedAs>().map(|status| status.0);
     outcome.status(refused_as.unwrap_or(response.status().as_u16()));
-    if outcome.is_degraded() {
-        response.headers_mut().insert(GATEWAY_MODE, HeaderValue::from_static("degraded"));
+    if let Some(mode) = outcome.mode() {
+        response.headers_mut().insert(GATEWAY_MODE, HeaderValue::from_static(mode));
     }
     if let Some(value) = outcome.answered().and_then(|text| HeaderValue::try_from(text).ok()) {
         // A service may have said some of its own.
@@ -367,7 +367,10 @@ fn refusal(
         (None, Some(page)) => page_of(plane, page, problem, outcome.request_id),
         (None, None) => document(problem, asker.channel, outcome.request_id),
     };
-    if asker.is_last || matches!(problem.kind, ProblemKind::MalformedRequest | ProblemKind::TooSlow) {
+    if asker.is_last
+        || plane.parts.app.health.is_leaving()
+        || matches!(problem.kind, ProblemKind::MalformedRequest | ProblemKind::TooSlow)
+    {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     finish(response, &asker, outcome)

@@ -38,11 +38,14 @@ pub(crate) struct Entrance {
     pub(crate) plane: Arc<DataPlane>,
     pub(crate) connections: TaskTracker,
     pub(crate) places: Arc<Semaphore>,
+    /// Nothing more is accepted.
+    pub(crate) closed: CancellationToken,
+    /// Connections end with the request in hand.
     pub(crate) draining: CancellationToken,
 }
 
 impl Entrance {
-    /// Accepts clients until the gateway drains. A connection takes a place; without one free, accepting waits,
+    /// Accepts clients until the listener is closed, or another process's. A connection takes a place; without one free, accepting waits,
     /// so that a flood is held in the system's queue and not in memory.
     pub(crate) async fn accept(self, listener: TcpListener) {
         let mut shortage = Shortage::default();
@@ -50,12 +53,13 @@ impl Entrance {
             // With every place taken by open sockets none comes free, and the end must not wait for one.
             let permit = tokio::select! {
                 permit = self.places.clone().acquire_owned() => permit,
-                () = self.draining.cancelled() => return,
+                () = self.closed.cancelled() => return,
             };
             let Ok(permit) = permit else { return };
             let accepted = tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
                 accepted = listener.accept() => accepted,
-                () = self.draining.cancelled() => return,
             };
             match accepted {
                 Ok((stream, peer)) => {

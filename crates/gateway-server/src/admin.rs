@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_app::health::Health;
 use gateway_proxy::DataPlane;
-use gateway_store::Store;
+use gateway_store::{ReadOnly, Store};
 use gateway_tls::Status;
 use gateway_types::Clock;
 use http::header::CONTENT_TYPE;
@@ -49,6 +49,10 @@ impl Probes {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
+        if let Some(read_only) = self.health.read_only() {
+            let ReadOnly { reason, set_by, .. } = &*read_only;
+            notes.push(format!("nothing can be changed on purpose, says {set_by}: {reason}"));
+        }
         if let Some(fault) = self.health.credential_fault() {
             notes.push(format!("the rack's credential cannot be read, and the last one holds: {fault}"));
         }
@@ -83,8 +87,13 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => {
-            let readiness =
-                readiness::check(&probes.store, (&probes.rack.0, probes.rack.1), &probes.notes()).await;
+            let readiness = readiness::check(
+                &probes.store,
+                &probes.health,
+                (&probes.rack.0, probes.rack.1),
+                &probes.notes(),
+            )
+            .await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = serde_json::to_vec_pretty(&readiness).unwrap_or_default();
             reply(status, "application/json", body)

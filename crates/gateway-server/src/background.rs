@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use gateway_app::{App, Operator, approvals, elevations, policies, recordings, reveals, services};
+use gateway_app::{App, Operator, approvals, elevations, modes, policies, recordings, reveals, services};
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
 use gateway_tls::Terminator;
@@ -85,6 +85,12 @@ pub(crate) async fn refresh(app: &App) {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "settings could not be read again; the last ones hold"
+        );
+    }
+    if let Err(error) = modes::refresh(&app.store, &app.health).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "whether the gateway is read-only could not be read again; the last mode holds"
         );
     }
     if let Err(error) = app.entitlements.refresh(&app.store).await {

@@ -29,6 +29,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Another process's listeners cannot be taken over.
+    #[error(
+        "the gateway that runs on this data directory cannot be taken over; is it the same user's, and of this version?"
+    )]
+    TakeOver(#[source] io::Error),
+    /// The gateway that is taken over did not let go of the database.
+    #[error("the gateway that runs on this database did not let go of it in time; look at its log")]
+    StillHeld(#[source] StoreError),
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),

@@ -12,14 +12,23 @@ mod admin;
 mod anchors;
 mod aws;
 mod background;
+mod control_socket;
 mod error;
 mod fetch;
 mod follow;
 mod identity;
+mod listeners;
 mod metrics;
 mod sinks;
+mod stopping;
 mod tls;
+mod waiting;
 
+pub use control_socket::{Draining, drain};
 pub use error::StartError;
 pub use follow::ConfigFile;
-pub use server::{Running, Surroundings, notices, policy_engine, route_table, service_table, start};
+pub use listeners::GivenListeners;
+pub use server::{
+    Beginning, Running, Surroundings, notices, policy_engine, route_table, service_table, start, start_from,
+};
+pub use stopping::Stop;

@@ -97,6 +97,7 @@ pub(crate) struct Telemetry {
     registry: Registry,
     store_up: Gauge,
     draining: Gauge,
+    read_only: Gauge,
     open_connections: Gauge,
     connection_places: Gauge,
     open_sockets: Gauge,
@@ -167,6 +168,7 @@ impl Telemetry {
         let telemetry = Self {
             store_up: gauge(own, "store_up", "1 while the database answers"),
             draining: gauge(own, "draining", "1 while this instance is stopping"),
+            read_only: gauge(own, "read_only", "1 while nothing can be changed on purpose"),
             open_connections: gauge(own, "open_connections", "Connections of clients"),
             connection_places: gauge(own, "connection_places", "The most connections of clients"),
             open_sockets: gauge(own, "open_sockets", "Sockets and tunnels that are open"),
@@ -214,6 +216,7 @@ impl Telemetry {
         self.audit_commits.inner().store(audit.commits, Ordering::Relaxed);
         self.anchored.set(i64::try_from(probes.anchors.anchored()).unwrap_or(i64::MAX));
         self.draining.set(health.is_draining().into());
+        self.read_only.set(health.read_only().is_some().into());
         self.open_connections.set(count(probes.connections.len()));
         self.connection_places.set(count(probes.connection_places));
         self.open_sockets.set(count(probes.plane.open_sockets()));

@@ -36,7 +36,7 @@ use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions
 use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,14 +45,20 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
+use crate::control_socket::Predecessor;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::follow::{self, ConfigFile, Shown};
 use crate::identity::providers;
+use crate::listeners::{GivenListeners, Listeners, local_addresses};
 use crate::metrics::Telemetry;
 use crate::own::OwnOperations;
 use crate::sinks::Sinks;
+use crate::stopping::{Stop, StopTimes};
 use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
+use crate::waiting::{self, Held};
+
+mod ending;
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -62,9 +68,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// How often instances tell each other what they let through.
 const SHARING: Duration = Duration::from_secs(1);
-
-/// How long open sockets have to be told that the gateway is stopping.
-const SOCKET_FAREWELL: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the rack's credential is another one.
 const CREDENTIAL_POLL: Duration = Duration::from_secs(2);
@@ -119,7 +122,24 @@ pub struct Running {
     stopping: CancellationToken,
     connections: TaskTracker,
     background: TaskTracker,
-    drain_limit: Duration,
+    /// Cancelled when nothing new is accepted any more.
+    closed: CancellationToken,
+    /// Cancelled when another process has the listeners.
+    replaced: CancellationToken,
+    /// Cancelled when a supervisor waits after all.
+    hurried: CancellationToken,
+    told: watch::Sender<Option<(Stop, u32)>>,
+    stop_times: StopTimes,
+}
+
+/// Where the listening sockets of a gateway come from.
+#[derive(Debug)]
+pub enum Beginning {
+    /// They are opened, but for those that a supervisor gave.
+    Fresh(GivenListeners),
+    /// They are those of the gateway that runs on the same data directory, which ends its work when this one can
+    /// serve. Without one there it is a fresh beginning.
+    TakeOver,
 }
 
 /// The rack's routes as configured.
@@ -186,6 +206,20 @@ fn policy_files(directory: &Path) -> Result<Vec<PolicySource>, StartError> {
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running, StartError> {
+    start_from(config, surroundings, Beginning::Fresh(GivenListeners::default())).await
+}
+
+/// Starts a gateway on listening sockets that may be there already. While PostgreSQL cannot be reached it answers that it
+/// waits, and this returns once it serves.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running, and a gateway that was to be taken over goes on, unless it had to let go of
+/// a SQLite file first.
+pub async fn start_from(
+    config: Config,
+    surroundings: Surroundings,
+    beginning: Beginning,
+) -> Result<Running, StartError> {
     let routes = route_table(&config)?;
     let own = OwnTable::builtin()?;
     let services = service_table(&config)?;
@@ -194,13 +228,19 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     let upstream = Arc::new(Upstream::new(rack_target(&config, &surroundings.clock)?)?);
     // Ports are bound before the store is opened, so that a second start of the same gateway says
     // what is in its way and leaves the first alone.
-    let listeners = bind_all(&config.listener.addresses).await?;
-    let http_listeners = match config.listener.http_port {
-        Some(port) => bind_all(&on_port(&config.listener.addresses, port)).await?,
-        None => Vec::new(),
+    let (listeners, predecessor) = listeners(&config, beginning).await?;
+    let (held, predecessor) = match predecessor {
+        // Only one process has the file: the other lets go of it while clients wait in the listeners' queues.
+        Some(mut predecessor) if is_file(&config) => {
+            predecessor.replace().await.map_err(StartError::TakeOver)?;
+            (Held::ByPredecessor, None)
+        }
+        predecessor => (Held::ByNobody, predecessor),
     };
-    let admin_listener = bind(config.admin_listener).await?;
-    let store = open_store(&config, &surroundings).await?;
+    let open = || open_store(&config, &surroundings);
+    let store = waiting::until_there(&config, &surroundings, &listeners, held, open).await?;
+    let handles = listeners.duplicates().map_err(StartError::TakeOver)?;
+    let Listeners { public: listeners, redirect: http_listeners, admin: admin_listener } = listeners;
     let hosts = OwnHosts::new(&config, &services);
     let names = hosts.names();
     let zone = Arc::new(ZoneInForce::new(surroundings.clock.clone()));
@@ -301,6 +341,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         limits: limits(&config.limits),
         store: store.clone(),
     };
+    gateway_app::modes::refresh(&store, &app.health).await?;
     gateway_app::settings_changes::shorten_all_sessions(&app).await?;
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
@@ -323,7 +364,15 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
         background: TaskTracker::new(),
-        drain_limit: config.limits.drain_timeout,
+        closed: CancellationToken::new(),
+        replaced: CancellationToken::new(),
+        hurried: CancellationToken::new(),
+        told: watch::Sender::new(None),
+        stop_times: StopTimes {
+            notice: config.limits.drain_notice,
+            requests: config.limits.drain_timeout,
+            hand_over: config.limits.hand_over_timeout,
+        },
     };
     let sinks = start_sinks(&config, &running)?;
     running.background.spawn({
@@ -412,7 +461,37 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
     });
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
+    running.open_control_socket(&config, handles);
+    if let Some(mut predecessor) = predecessor {
+        // Both serve from here on until the other has heard it.
+        predecessor.replace().await.map_err(StartError::TakeOver)?;
+    }
     Ok(running)
+}
+
+/// The listening sockets, and whose they were.
+async fn listeners(
+    config: &Config,
+    beginning: Beginning,
+) -> Result<(Listeners, Option<Predecessor>), StartError> {
+    match beginning {
+        Beginning::Fresh(given) => Ok((Listeners::open(config, given).await?, None)),
+        Beginning::TakeOver => {
+            let found = Predecessor::find(&config.data_dir).await.map_err(StartError::TakeOver)?;
+            let Some(mut predecessor) = found else {
+                tracing::info!("there is nobody to take over from");
+                return Ok((Listeners::open(config, GivenListeners::default()).await?, None));
+            };
+            let sockets = predecessor.listeners().await.map_err(StartError::TakeOver)?;
+            let listeners = Listeners::open(config, GivenListeners::of_process(sockets)).await?;
+            Ok((listeners, Some(predecessor)))
+        }
+    }
+}
+
+/// Whether the database is a file, which one process has at a time.
+fn is_file(config: &Config) -> bool {
+    config.database_url.starts_with("sqlite:")
 }
 
 /// Who tells people what happened, for a command beside the server: the server's worker sends what it queues.
@@ -444,14 +523,6 @@ fn limits(limits: &gateway_config::Limits) -> LimitOptions {
         sockets: limits.sockets,
         connections_per_address: limits.connections_per_address,
     }
-}
-
-fn on_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
-    addresses.iter().map(|address| SocketAddr::new(address.ip(), port)).collect()
-}
-
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
 /// Starts what carries the audit log to other systems.
@@ -573,7 +644,8 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<
         app_secret_key: config.app_secret_key.clone(),
     };
     let rack = host_and_port(&config.rack.url);
-    let store = Store::open_for(options, RackClaim { rack, adoption: surroundings.adoption }).await?;
+    let claim = RackClaim { rack, adoption: surroundings.adoption };
+    let store = Store::open_for(options, claim, config.limits.known_callers_timeout).await?;
     let spool = config.data_dir.join("spool");
     if let Err(error) = store.audit().keep_in(&spool).await {
         tracing::warn!(
@@ -606,23 +678,6 @@ async fn adopted(store: &Store, config: &Config, surroundings: &Surroundings) ->
     store.audit().append(event).await.map(drop)
 }
 
-async fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
-    for address in addresses {
-        // With port 0 all addresses share the port that the first one was given.
-        let port = listeners
-            .first()
-            .and_then(|first| first.local_addr().ok())
-            .map_or(address.port(), |first| first.port());
-        listeners.push(bind(SocketAddr::new(address.ip(), port)).await?);
-    }
-    Ok(listeners)
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
-}
-
 impl Running {
     fn accept(&self, listener: TcpListener, behind: Behind, places: &Arc<Semaphore>) {
         let entrance = Entrance {
@@ -630,6 +685,7 @@ impl Running {
             plane: self.plane.clone(),
             connections: self.connections.clone(),
             places: places.clone(),
+            closed: self.closed.clone(),
             draining: self.draining.clone(),
         };
         self.background.spawn(entrance.accept(listener));
@@ -643,11 +699,14 @@ impl Running {
 
     fn probe(&self, listener: TcpListener, probes: Arc<Probes>) {
         let (stopping, background) = (self.stopping.clone(), self.background.clone());
+        let replaced = self.replaced.clone();
         self.background.spawn(async move {
             let mut shortage = Shortage::default();
             loop {
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
+                    // While this instance drains, probes are told so; another process's probes are its own.
+                    () = replaced.cancelled() => return,
                     () = stopping.cancelled() => return,
                 };
                 match accepted {
@@ -720,37 +779,6 @@ impl Running {
     /// Reads the configuration file now, as [`Self::follow`] does when it was changed.
     pub async fn read_again(&self, file: ConfigFile) {
         follow::read(&self.app, &file, &self.shown).await;
-    }
-
-    /// Stops: no new connections; requests in hand and open sockets may end within the drain limit;
-    /// what is left of the sockets is told why it ends; then the log is closed.
-    pub async fn stop(self) {
-        self.app.health.set_draining();
-        self.draining.cancel();
-        self.connections.close();
-        let drained = async {
-            self.connections.wait().await;
-            self.plane.sockets_ended().await;
-        };
-        if timeout(self.drain_limit, drained).await.is_err() {
-            tracing::warn!(
-                connections = self.connections.len(),
-                sockets = self.plane.open_sockets(),
-                "there was still work at the end of the drain limit"
-            );
-        }
-        if timeout(SOCKET_FAREWELL, self.plane.close_sockets()).await.is_err() {
-            tracing::warn!(
-                open = self.plane.open_sockets(),
-                "sockets did not end in time; their outcomes are not recorded"
-            );
-        }
-        self.stopping.cancel();
-        self.background.close();
-        self.background.wait().await;
-        self.plane.flush_refusals();
-        self.anchors.farewell().await;
-        self.store.close().await;
     }
 }
 

@@ -30,8 +30,9 @@ pub(crate) use touch::write_touches;
 
 /// The most callers kept in memory.
 const MOST_KNOWN: u64 = 20_000;
-/// How long a caller may be served from memory while the database cannot be asked: the bound on
-/// what a revocation can miss in degraded mode.
+/// How long a caller may be served from memory while the database cannot be asked, unless
+/// [`Store::open_for`](crate::Store::open_for) is told another time: the bound on what a revocation can miss in
+/// degraded mode.
 pub const KNOWN_FOR: Duration = Duration::from_secs(900);
 /// The most refused credentials kept in memory, and for how long: enough that a client that
 /// repeats itself costs nothing, too little to be worth filling.
@@ -186,13 +187,14 @@ impl Callers {
         database: Database,
         changes: Arc<Changes>,
         max_connections: u32,
+        known_for: Duration,
     ) -> (Callers, mpsc::Receiver<Touch>) {
         let (touches, touched) = mpsc::channel(MOST_TOUCHES);
         let turns = usize::try_from(max_connections / 2).unwrap_or(1).max(1);
         let callers = Callers {
             database,
             changes,
-            known: Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN_FOR).build(),
+            known: Cache::builder().max_capacity(MOST_KNOWN).time_to_live(known_for).build(),
             refused: Cache::builder().max_capacity(MOST_REFUSED).time_to_live(REFUSED_FOR).build(),
             turns: Semaphore::new(turns),
             touches,
@@ -216,8 +218,8 @@ impl Callers {
     ///
     /// # Errors
     /// [`ResolveError::Refused`] when it stands for nobody. [`ResolveError::Store`] when the database
-    /// is needed and does not answer: a credential that was live within [`KNOWN_FOR`] is answered
-    /// from memory.
+    /// is needed and does not answer: a credential that was live within the time that the store was opened with
+    /// ([`KNOWN_FOR`] by default) is answered from memory.
     pub async fn resolve_from(
         &self,
         credential: &str,

@@ -216,6 +216,25 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the database cannot be reached now, or does not take connections yet: what waiting may mend. A wrong
+    /// password, or a database that is another's, is not that.
+    pub fn is_away(&self) -> bool {
+        let (StoreError::Unavailable { source } | StoreError::Migration { source, .. }) = self else {
+            return matches!(self, StoreError::TimedOut { .. });
+        };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            // Class 57 but for a cancelled statement: it starts up, shuts down, or recovers; 53300: it has no
+            // connection left; 55000: it takes none (PostgreSQL 17, appendix A).
+            sqlx::Error::Database(error) => error
+                .code()
+                .is_some_and(|code| ["57P01", "57P02", "57P03", "53300", "55000"].contains(&code.as_ref())),
+            _ => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         match source {

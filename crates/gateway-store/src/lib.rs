@@ -30,6 +30,7 @@ pub mod jobs;
 pub mod kept;
 pub mod leases;
 mod migrate;
+pub mod modes;
 pub mod policies;
 pub mod provider_sessions;
 pub mod rate_counts;
@@ -89,6 +90,7 @@ pub use jobs::{Claim, ClaimedJob, Job, JobFilter, JobStanding, JobState, Jobs, N
 pub use kept::Kept;
 pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
+pub use modes::{Modes, ReadOnly};
 pub use policies::{Policies, PolicyDocument};
 pub use provider_sessions::{DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions};
 pub use rate_counts::{OthersCount, RateCounts};

@@ -51,6 +51,7 @@ const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql")
 const ZONE: &str = include_str!("../migrations/20261122002100_zone.sql");
 const AUDIT_SINKS: &str = include_str!("../migrations/20261122002600_audit_sinks.sql");
 const COMPANY: &str = include_str!("../migrations/20261122002700_session_company.sql");
+const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -135,6 +136,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_002_100, name: "zone", sqlite: ZONE, postgres: ZONE },
     Migration { stamp: 20_261_122_002_600, name: "audit_sinks", sqlite: AUDIT_SINKS, postgres: AUDIT_SINKS },
     Migration { stamp: 20_261_122_002_700, name: "session_company", sqlite: COMPANY, postgres: COMPANY },
+    Migration { stamp: 20_261_122_002_800, name: "operations", sqlite: OPERATIONS, postgres: OPERATIONS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -13,7 +13,6 @@ use moka::sync::Cache;
 use sqlx::Row;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::callers::KNOWN_FOR;
 use crate::database::WriteTx;
 use crate::error::StoreError;
 use crate::factors::{FactorKind, SealedKey};
@@ -232,10 +231,11 @@ impl fmt::Debug for Remembered {
     }
 }
 
-impl Default for Remembered {
-    fn default() -> Self {
-        let windows = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(KNOWN_FOR).build();
-        let enrolled = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(KNOWN_FOR).build();
+impl Remembered {
+    /// Nothing yet; what will be is forgotten after `known_for`.
+    pub(crate) fn new(known_for: Duration) -> Self {
+        let windows = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(known_for).build();
+        let enrolled = Cache::builder().max_capacity(MOST_WINDOWS).time_to_live(known_for).build();
         Self { windows, enrolled, turns: LocalNames::default() }
     }
 }

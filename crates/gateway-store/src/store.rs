@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use gateway_audit::{NoteSigner, PreviousShutdown, origin_of};
 use gateway_types::{Clock, Entropy, GatewayId, Secret, Timestamp};
@@ -12,7 +13,7 @@ use crate::audit::{self, AuditLog};
 use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
-use crate::callers::{Callers, write_touches};
+use crate::callers::{Callers, KNOWN_FOR, write_touches};
 use crate::ceremonies::Ceremonies;
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
@@ -32,6 +33,7 @@ use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
 use crate::migrate::{self, AppliedMigration};
+use crate::modes::Modes;
 use crate::policies::Policies;
 use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
@@ -156,18 +158,27 @@ impl Store {
     /// or [`StoreError::SecretKeyMissing`] for a database of another key, and whatever keeps the
     /// database from being used.
     pub async fn open(options: StoreOptions) -> Result<Arc<Store>, StoreError> {
-        Self::open_with(options, None).await
+        Self::open_with(options, None, KNOWN_FOR).await
     }
 
-    /// The same for the gateway of one rack: the first one stamps the database with its rack.
+    /// The same for the gateway of one rack: the first one stamps the database with its rack. `known_for` is how long
+    /// callers may be answered from memory while the database cannot be asked.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`StoreError::OtherRack`]; nothing is then written to the log.
-    pub async fn open_for(options: StoreOptions, claim: RackClaim) -> Result<Arc<Store>, StoreError> {
-        Self::open_with(options, Some(claim)).await
+    pub async fn open_for(
+        options: StoreOptions,
+        claim: RackClaim,
+        known_for: Duration,
+    ) -> Result<Arc<Store>, StoreError> {
+        Self::open_with(options, Some(claim), known_for).await
     }
 
-    async fn open_with(options: StoreOptions, claim: Option<RackClaim>) -> Result<Arc<Store>, StoreError> {
+    async fn open_with(
+        options: StoreOptions,
+        claim: Option<RackClaim>,
+        known_for: Duration,
+    ) -> Result<Arc<Store>, StoreError> {
         let serving = options.access == Access::Serve;
         let (location, lock) = prepare(&options.url, serving)?;
         let database = Database::connect(&location, options.max_connections).await?;
@@ -180,7 +191,7 @@ impl Store {
         };
         let changes = Arc::new(Changes::new(database.version().await?));
         let (callers, touches) =
-            Callers::new(database.clone(), Arc::clone(&changes), options.max_connections);
+            Callers::new(database.clone(), Arc::clone(&changes), options.max_connections, known_for);
         let mut tasks = Vec::new();
         if serving {
             let listen_url = match &location {
@@ -197,7 +208,7 @@ impl Store {
             entropy: options.entropy,
             lease_names: LocalNames::default(),
             run_id: OnceLock::new(),
-            step_ups: step_ups::Remembered::default(),
+            step_ups: step_ups::Remembered::new(known_for),
         });
         let signer = signer(&stamp)?;
         let sealer = Arc::new(Sealer::new(&stamp, factors::SEALING_KEY)?);
@@ -321,6 +332,11 @@ impl Store {
         }
         self.core.database.pool().close().await;
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn core_for_tests(&self) -> &Core {
+        &self.core
     }
 
     /// The run of `serve` that this is.
@@ -447,6 +463,11 @@ impl Store {
     /// The policy documents kept in the database.
     pub fn policies(&self) -> Policies {
         Policies { core: Arc::clone(&self.core) }
+    }
+
+    /// Whether all instances are read-only on purpose.
+    pub fn modes(&self) -> Modes {
+        Modes { core: Arc::clone(&self.core) }
     }
 
     /// The services declared in the database.

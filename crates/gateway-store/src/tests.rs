@@ -12,6 +12,7 @@ mod log;
 mod log_keys;
 mod log_tiles;
 mod machines;
+mod modes;
 mod opening;
 mod people;
 mod policies;

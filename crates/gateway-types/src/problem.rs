@@ -118,6 +118,9 @@ problem_kinds! {
     /// The audit log or the store cannot be written, so nothing that has an effect may pass.
     CannotRecord, "cannot-record", 503, "The request cannot be recorded",
         "Reads may still work. Repeat when the store is back; whoever runs the gateway sees the reason at `/readyz`.";
+    /// Whoever runs the gateway refuses changes for now.
+    ReadOnly, "read-only", 503, "Nothing can be changed for now",
+        "Reads go on. The detail says why and who decided; `rack-gateway mode normal` ends it.";
     /// The gateway is stopping.
     Draining, "draining", 503, "The gateway is stopping",
         "Repeat the request; another instance or the restarted gateway will answer.";

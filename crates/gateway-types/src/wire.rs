@@ -14,6 +14,7 @@ pub mod groups;
 pub mod log;
 pub mod me;
 pub mod meta;
+pub mod modes;
 pub mod policy;
 pub mod rack_credential;
 pub mod recordings;

@@ -1,7 +1,10 @@
 //! What stands around every page: its title, the ways to other pages, who is signed in, and what everybody
 //! must know of the gateway's state.
 
+use std::sync::Arc;
+
 use gateway_app::control::{OwnRequest, PageAsked};
+use gateway_store::ReadOnly;
 use gateway_types::{Caller, Principal};
 
 use crate::query::Query;
@@ -88,6 +91,8 @@ pub(crate) struct Frame {
     pub(crate) csrf: String,
     /// The store cannot be written: reading is all that goes on.
     pub(crate) degraded: bool,
+    /// Why nothing can be changed on purpose, and who said so.
+    pub(crate) read_only: Option<Arc<ReadOnly>>,
     /// Second factors are switched off for this gateway.
     pub(crate) mfa_off: bool,
     /// What was done just before.
@@ -168,6 +173,7 @@ impl Frame {
             who: caller.map(who),
             csrf: csrf.unwrap_or_default().to_owned(),
             degraded: !web.app.store.audit().is_writable(),
+            read_only: web.app.health.read_only(),
             mfa_off: !web.app.settings.mfa_step_up(),
             flash: None,
             narrow: false,

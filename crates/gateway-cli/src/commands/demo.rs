@@ -160,6 +160,7 @@ fn config(
     if !has_drain {
         // Nobody wants to wait for a demo whose log is still being followed.
         config.limits.drain_timeout = std::time::Duration::from_secs(2);
+        config.limits.drain_notice = std::time::Duration::ZERO;
     }
     refuse_public(&config)?;
     Ok(config)

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use gateway_config::{Flags, load};
-use gateway_server::{ConfigFile, Surroundings, start};
+use gateway_server::{Beginning, ConfigFile, GivenListeners, Stop, Surroundings, start_from};
 use gateway_store::Adoption;
 use gateway_types::{OsEntropy, SystemClock};
 
 use crate::failure::{Exit, Failure};
 use crate::local::DataPlace;
-use crate::stop::{StopSignals, Stopped};
+use crate::stop::{SIGTERM, StopSignals, Stopped};
 use crate::{Context, program_log};
 
 /// The arguments of `serve`.
@@ -26,19 +26,36 @@ pub(crate) struct ServeArguments {
     /// Take over a database that was used before another rack: this one, moved to another address
     #[arg(long)]
     pub(crate) adopt_database: bool,
+    /// Take the listeners of the gateway that runs on this data directory, and serve in its place: no connection is
+    /// refused, and its sessions go on in it until they end. Without one there it is a plain start
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
 }
 
-/// Serves. The first signal lets requests in hand finish, a second one does not.
+/// Serves, until a signal, `rack-gateway drain` or a process that takes over. After a signal a second one ends what is
+/// still open; after the others the first signal says that a supervisor waits now.
 pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let flags = Flags { port: arguments.port, admin_port: arguments.admin_port, ..arguments.place.flags() };
     let config = load(context.config.clone(), flags.clone())?;
     program_log::start(config.log.format, &config.log.filter)?;
     let mut signals = StopSignals::listen()?;
     let adoption = if arguments.adopt_database { Adoption::Adopt } else { Adoption::Refuse };
-    let running = start(config, surroundings(adoption)).await?;
+    let beginning = match arguments.take_over {
+        true => Beginning::TakeOver,
+        false => Beginning::Fresh(GivenListeners::of_supervisor()),
+    };
+    let starting = start_from(config, surroundings(adoption), beginning);
+    let running = tokio::select! {
+        running = starting => running?,
+        // While the database is away a start takes as long as that.
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the database was reached");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let named = context.config.clone();
     running.follow(ConfigFile {
         path: gateway_config::file_path(named.as_deref()),
@@ -49,9 +66,29 @@ pub(crate) async fn run(context: &Context, arguments: ServeArguments) -> Result<
     }
     tracing::info!(address = %running.admin_address, "listening for probes");
     tracing::info!(gateway_id = %running.store.gateway_id(), version = env!("CARGO_PKG_VERSION"), "ready");
-    let signal = signals.next().await;
-    tracing::info!(signal, "stopping: requests in hand are finished, a second signal ends them");
-    match signals.or_at_once(running.stop()).await {
+    let stop = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping: requests in hand are finished, a second signal ends them");
+            if signal == SIGTERM { Stop::BySupervisor } else { Stop::AtOnce }
+        }
+        stop = running.told_to_stop() => stop,
+    };
+    let hurry = running.hurry();
+    let stopping = running.stop_as(stop);
+    tokio::pin!(stopping);
+    if matches!(stop, Stop::Drained | Stop::HandedOver { .. }) {
+        tokio::select! {
+            () = &mut stopping => {
+                tracing::info!("stopped");
+                return Ok(ExitCode::SUCCESS);
+            }
+            signal = signals.next() => {
+                tracing::info!(signal, "sessions have no longer than requests now; a second signal ends them");
+                hurry.cancel();
+            }
+        }
+    }
+    match signals.or_at_once(stopping).await {
         Stopped::Gracefully => {
             tracing::info!("stopped");
             Ok(ExitCode::SUCCESS)

@@ -83,6 +83,10 @@ fn start(error: &StartError) -> Option<&'static str> {
             Some("look at the integrations in the configuration; docs/integrations.md explains each key")
         }
         StartError::Store(error) => store(error),
+        StartError::TakeOver(_) => Some(
+            "start without --take-over once the other has ended; `rack-gateway drain --wait` ends it without cutting anybody off",
+        ),
+        StartError::StillHeld(_) => Some("end the other gateway, then start again without --take-over"),
         StartError::Routes(_)
         | StartError::Own(_)
         | StartError::Rack(_)

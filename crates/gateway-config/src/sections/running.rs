@@ -16,6 +16,10 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
     let head_timeout = resolver.duration(&keys::HEAD_TIMEOUT, seconds(1), seconds(120));
     let rack_connect_timeout = resolver.duration(&keys::RACK_CONNECT_TIMEOUT, seconds(1), seconds(120));
     let drain_timeout = resolver.duration(&keys::DRAIN_TIMEOUT, seconds(0), seconds(3600));
+    let drain_notice = resolver.duration(&keys::DRAIN_NOTICE, seconds(0), seconds(600));
+    let hand_over_timeout = resolver.duration(&keys::HAND_OVER_TIMEOUT, seconds(0), seconds(24 * 3600));
+    let known_callers_timeout =
+        resolver.duration(&keys::KNOWN_CALLERS_TIMEOUT, seconds(60), seconds(24 * 3600));
     let handshake_timeout = resolver.duration(&keys::HANDSHAKE_TIMEOUT, seconds(1), seconds(120));
     let handshakes = resolver.integer(&keys::HANDSHAKES, 8, 1 << 20);
     let connections = resolver.integer(&keys::CONNECTIONS, 16, 1 << 20);
@@ -41,6 +45,9 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
         head_timeout: head_timeout?,
         rack_connect_timeout: rack_connect_timeout?,
         drain_timeout: drain_timeout?,
+        drain_notice: drain_notice?,
+        hand_over_timeout: hand_over_timeout?,
+        known_callers_timeout: known_callers_timeout?,
         body_timeout: body_timeout?,
         body_bytes_per_second: body_bytes_per_second?,
         send_timeout: send_timeout?,

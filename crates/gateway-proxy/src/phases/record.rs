@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gateway_app::Notice;
+use gateway_app::{Notice, modes};
 use gateway_audit::Receipt;
 use gateway_types::{Layer, Problem, ProblemKind};
 
@@ -44,6 +44,10 @@ pub(crate) async fn record(
     authorized: Authorized,
     outcome: &mut OutcomeGuard,
 ) -> Flow<Recorded> {
+    let operation = authorized.inspected().asked.operation();
+    if let Some(problem) = modes::refusal(&plane.parts.app.health, operation) {
+        return refuse(problem);
+    }
     let plaintext = match plaintext::time_of(plane, authorized.inspected()) {
         Some(time) => Some(Box::pin(plaintext::record(plane, time, outcome)).await?),
         None => None,

@@ -104,6 +104,16 @@ impl Standing {
         }
     }
 
+    /// Waits until the gateway has something to tell the people at terminals, and gives it.
+    pub(super) async fn announced(&self) -> Arc<str> {
+        let mut announcements = self.plane.announcement.subscribe();
+        let told = announcements.wait_for(Option::is_some).await.ok().and_then(|sentence| sentence.clone());
+        match told {
+            Some(sentence) => sentence,
+            None => std::future::pending().await,
+        }
+    }
+
     /// `Err` with the reason when it must end. While the store cannot be reached, or is too busy to answer, what is
     /// open goes on for whom it was last known to be (DESIGN 1, idea 8).
     async fn check(&self) -> Result<(), String> {

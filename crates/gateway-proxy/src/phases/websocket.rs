@@ -53,9 +53,10 @@ pub(crate) async fn open(
         Ok(session) => session,
         Err(problem) => return put_back(asker, socket, problem),
     };
-    let manners = Manners::Rack {
-        tells_exit_code: asker.tells_in_socket() && inspected.asked.operation().class.needs_intent(),
-    };
+    let tells_exit_code = asker.tells_in_socket() && inspected.asked.operation().class.needs_intent();
+    // The Convox client always says which; only what says that it is one is one.
+    let has_terminal = tells_exit_code && request.get("Tty").is_some_and(|tty| tty == "true");
+    let manners = Manners::Rack { tells_exit_code, has_terminal };
     let mut standing = Standing::of(plane, &inspected);
     if let Some(session) = &session {
         standing = standing.of_session(session.ends());

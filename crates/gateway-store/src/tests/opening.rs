@@ -38,7 +38,7 @@ async fn a_database_keeps_its_rack_until_it_is_adopted() {
         options.app_secret_key = None;
         let open = async |rack: &str, adoption: Adoption| {
             let claim = RackClaim { rack: rack.to_owned(), adoption };
-            Store::open_for(options.clone(), claim).await
+            Store::open_for(options.clone(), claim, crate::callers::KNOWN_FOR).await
         };
         // One that a tool made is nobody's yet.
         let mut tool = options.clone();

@@ -3,7 +3,27 @@ use std::time::Duration;
 use gateway_types::{Clock, CredentialKind, Grant, Principal, Role, RoleSet, TokenKind};
 
 use super::{Place, TestClock, add_session, add_user};
-use crate::{Access, CallerFault, NewToken, ResolveError, Store};
+use crate::{Access, Adoption, CallerFault, NewToken, RackClaim, ResolveError, Store};
+
+/// The bound on what a revocation can miss is the operator's to set (`limits.known_callers_timeout`).
+#[tokio::test]
+async fn the_time_that_callers_are_known_for_is_the_operators() {
+    for place in Place::both() {
+        let claim = RackClaim { rack: "rack:443".to_owned(), adoption: Adoption::Refuse };
+        let known_for = Duration::from_millis(50);
+        let store = Store::open_for(place.options(Access::Serve), claim, known_for).await.unwrap();
+        let ann = add_user(&store, "ann@example.com", &[Role::Admin]).await;
+        let (_session, secret) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        store.callers().resolve(&secret, place.clock.now()).await.unwrap();
+        store.core_for_tests().database.pool().close().await;
+        let forgotten = tokio::time::timeout(Duration::from_secs(20), async {
+            while store.callers().resolve(&secret, place.clock.now()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(forgotten.await.is_ok(), "it is known for 15 minutes");
+    }
+}
 
 async fn fault(store: &Store, credential: &str, clock: &TestClock) -> Option<CallerFault> {
     match store.callers().resolve(credential, clock.now()).await {

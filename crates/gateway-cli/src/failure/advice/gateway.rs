@@ -34,6 +34,7 @@ fn refused(refusal: &Refusal) -> Exit {
         | ProblemKind::NotPossible
         | ProblemKind::ForeignOrigin
         | ProblemKind::TooManyRequests
+        | ProblemKind::ReadOnly
         | ProblemKind::StaleForm => Exit::Refused,
         ProblemKind::UpstreamUnreachable
         | ProblemKind::UpstreamTimeout

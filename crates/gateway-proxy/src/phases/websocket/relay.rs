@@ -3,6 +3,9 @@
 
 pub(super) mod listening;
 
+use std::future::Future;
+use std::sync::Arc;
+
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
@@ -46,6 +49,8 @@ pub(in crate::phases) enum Manners {
     Rack {
         /// The client takes an exit code from a marker; without one it would report success.
         tells_exit_code: bool,
+        /// A person sits at a terminal, and can be told something in a line of its own.
+        has_terminal: bool,
     },
     /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
     Service,
@@ -54,7 +59,14 @@ pub(in crate::phases) enum Manners {
 impl Manners {
     const fn tells_exit_code(self) -> bool {
         match self {
-            Manners::Rack { tells_exit_code } => tells_exit_code,
+            Manners::Rack { tells_exit_code, .. } => tells_exit_code,
+            Manners::Service => false,
+        }
+    }
+
+    const fn has_terminal(self) -> bool {
+        match self {
+            Manners::Rack { has_terminal, .. } => has_terminal,
             Manners::Service => false,
         }
     }
@@ -130,7 +142,13 @@ where
         stop.send_replace(Some(Stop::Withdrawn(loss)));
         std::future::pending::<()>().await;
     };
-    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read, notices);
+    let announced = async {
+        match manners.has_terminal() {
+            true => standing.announced().await,
+            false => std::future::pending().await,
+        }
+    };
+    let down = Down::new(client_write, manners, outcome, stopped, tap).run(rack_read, notices, announced);
     tokio::select! {
         end = down => end,
         () = up => End::Failed,
@@ -378,7 +396,10 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         mut self,
         mut rack: ReadHalf<R>,
         mut notices: Option<mpsc::Receiver<String>>,
+        announced: impl Future<Output = Arc<str>>,
     ) -> End {
+        tokio::pin!(announced);
+        let mut is_announced = false;
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let mut scanned = 0;
         let mut stopped = self.stopped.clone();
@@ -414,6 +435,13 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
                 }
                 Some(notice) = notice, if is_between => {
                     if !self.write(&notice_frame(&notice)).await {
+                        return self.write_failed();
+                    }
+                    continue;
+                }
+                sentence = &mut announced, if is_between && !is_announced => {
+                    is_announced = true;
+                    if !self.write(&notice_frame(&sentence)).await {
                         return self.write_failed();
                     }
                     continue;
@@ -562,9 +590,11 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             return End::Completed;
         }
         match self.manners {
-            Manners::Rack { tells_exit_code: true } => self.end_with_reason(reason, End::UpstreamLost).await,
+            Manners::Rack { tells_exit_code: true, .. } => {
+                self.end_with_reason(reason, End::UpstreamLost).await
+            }
             // The ends of logs and of TCP channels are told by closing.
-            Manners::Rack { tells_exit_code: false } => End::UpstreamLost,
+            Manners::Rack { tells_exit_code: false, .. } => End::UpstreamLost,
             Manners::Service => {
                 self.close(1011, "the service broke the connection").await;
                 End::UpstreamLost
