@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::accept::out_of_handles;
+use crate::accept::Shortage;
 use crate::error::StartError;
 use crate::listeners::Listeners;
 use crate::server::Surroundings;
@@ -175,6 +175,7 @@ struct Desk {
 
 impl Desk {
     async fn answer(self: Arc<Self>, listener: &TcpListener, to: To) {
+        let mut shortage = Shortage::default();
         loop {
             let Ok(place) = self.places.clone().acquire_owned().await else { return };
             match listener.accept().await {
@@ -185,7 +186,7 @@ impl Desk {
                         drop(place);
                     });
                 }
-                Err(error) => out_of_handles(&error).await,
+                Err(error) => shortage.wait(&error).await,
             }
         }
     }
