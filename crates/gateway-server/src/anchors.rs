@@ -201,7 +201,8 @@ impl Anchors {
 
     /// Says it once: in the program's log, and an alarm in the audit log too.
     async fn note(&self, failure: &Failure) {
-        let text = with_causes(failure);
+        let mark = if failure.is_alarm() { "ALARM: " } else { "" };
+        let text = format!("{mark}{}", with_causes(failure));
         let before = self.fault.swap(Some(Arc::new(text.clone())));
         if before.as_deref() == Some(&text) {
             return;
@@ -210,7 +211,7 @@ impl Anchors {
             tracing::warn!(error = text, "the audit log is not anchored; it is tried again each minute");
             return;
         }
-        tracing::error!(error = text, "ALARM: the audit log does not extend what was anchored of it");
+        tracing::error!(error = text, "the audit log does not extend what was anchored of it");
         let operator = Operator::system(&*self.clock, &*self.entropy);
         if let Err(error) = anchors::alarm(&self.store, &operator, &text).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the alarm could not be recorded");

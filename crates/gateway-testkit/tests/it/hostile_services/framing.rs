@@ -85,8 +85,8 @@ impl Bench {
         assert_eq!(self.service.seen().len(), before, "{label}");
         let own = gateway_testkit::eventually("its end in the log", || async {
             let events = self.gateway.events().await;
-            let own = events.into_iter().map(|(_, event)| event);
-            own.filter(|event| event.source_ip == Some(source.into()) && event.end.is_some()).next_back()
+            let mut own = events.into_iter().map(|(_, event)| event);
+            own.rfind(|event| event.source_ip == Some(source.into()) && event.end.is_some())
         });
         let last = own.await;
         assert!(matches!(last.end, Some(End::Refused | End::AbortedByClient)), "{label}: {last:?}");
