@@ -237,6 +237,7 @@ async function run() {
     ["/app/zone", "zone"],
     ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
+    ["/app/integrations", "integrations"],
     ["/app/account/sessions", "sessions"],
     ["/app/account/trusted-devices", "trusted-devices"],
     ["/problems/step-up-required", "problem-kind"],

@@ -138,7 +138,8 @@ impl World {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
-            integrations: Default::default(),
+            integrations: crate::integrations::Integrations::new(&crate::integrations::tests::nobody())
+                .unwrap(),
         };
         World { app, clock, told, _directory: directory }
     }

@@ -49,6 +49,7 @@ const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 const REVEALS: &str = include_str!("../migrations/20261122001750_reveals.sql");
 const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql");
 const ZONE: &str = include_str!("../migrations/20261122002100_zone.sql");
+const INTEGRATIONS: &str = include_str!("../migrations/20261122002300_integrations.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -131,6 +132,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: APPROVAL_FINDINGS,
     },
     Migration { stamp: 20_261_122_002_100, name: "zone", sqlite: ZONE, postgres: ZONE },
+    Migration {
+        stamp: 20_261_122_002_300,
+        name: "integrations",
+        sqlite: INTEGRATIONS,
+        postgres: INTEGRATIONS,
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

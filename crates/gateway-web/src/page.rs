@@ -57,6 +57,7 @@ const NAVIGATION: &[Group] = &[
         entries: &[
             entry("Policies", "/app/policies", false),
             entry("Settings", "/app/settings", false),
+            entry("Integrations", "/app/integrations", false),
             entry("Trust zone", "/app/zone", false),
             entry("Break-glass", "/app/break-glass", false),
             entry("Audit log", "/app/audit", true),

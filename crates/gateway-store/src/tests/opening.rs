@@ -118,6 +118,7 @@ async fn migrations_apply_once() {
             "log_tiles",
             "approval_findings",
             "zone",
+            "integrations",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -87,7 +87,7 @@ async fn gateway(names: &[&str]) -> Sample {
         networks: app.networks.clone(),
         zone: Arc::default(),
         rack: Arc::new(gateway_app::approvals::EmptyRack),
-        integrations: Default::default(),
+        integrations: gateway_app::integrations::Integrations::new(&crate::sample::nobody()).unwrap(),
     });
     sample.web = Web::new(app.clone());
     sample.app = app;

@@ -216,7 +216,8 @@ impl World {
             networks: Default::default(),
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
-            integrations: Default::default(),
+            integrations: crate::integrations::Integrations::new(&crate::integrations::tests::nobody())
+                .unwrap(),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }
     }
