@@ -238,6 +238,7 @@ async function run() {
     ["/app/rack-credential", "rack-credential"],
     ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
+    ["/app/integrations", "integrations"],
     ["/app/account/sessions", "sessions"],
     ["/app/account/trusted-devices", "trusted-devices"],
     ["/problems/step-up-required", "problem-kind"],

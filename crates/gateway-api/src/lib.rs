@@ -24,6 +24,7 @@ mod factors;
 mod grants;
 mod groups;
 mod input;
+mod integrations;
 mod log;
 mod me;
 mod meta;

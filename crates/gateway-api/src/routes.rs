@@ -107,6 +107,11 @@ routes! {
     "POST /break-glass/drill" => break_glass::drill;
     "POST /break-glass/{id}/review" => break_glass::review;
     "DELETE /break-glass/{id}" => break_glass::end;
+    "GET /integrations" => integrations::list;
+    "PUT /integrations/{kind}" => integrations::update;
+    "DELETE /integrations/{kind}" => integrations::remove;
+    "POST /integrations/{kind}/test" => integrations::test;
+    "POST /integrations/slack/events" => integrations::slack_event;
     "GET /settings" => settings::list;
     "PUT /settings" => settings::update;
     "DELETE /settings/{key}" => settings::reset;

@@ -134,7 +134,7 @@ impl Bench {
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
             rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
-            integrations: Default::default(),
+            integrations: gateway_app::integrations::Integrations::new(&nobody()).unwrap(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }
     }
@@ -238,5 +238,15 @@ async fn what_is_not_served_does_not_exist() {
     for (method, path) in [("GET", "/api/v1/integrations"), ("POST", "/api/v1/mode")] {
         let route = bench.app.own.identify(method, path).unwrap();
         assert!(!bench.api.serves(&route.operation), "{path}");
+    }
+}
+
+/// A configuration that gives nobody's credentials.
+fn nobody() -> gateway_config::Integrations {
+    let at = |address: &str| address.parse().unwrap();
+    gateway_config::Integrations {
+        github: gateway_config::GitHub { api: at("https://api.github.com"), access: None },
+        circleci: gateway_config::CircleCi { host: at("https://circleci.com"), token: None },
+        slack: gateway_config::Slack { api: at("https://slack.com/api"), access: None },
     }
 }

@@ -553,6 +553,18 @@ fn tell_others(app: &App, row: &Approval, change: &mut ApprovalChange) {
     }
 }
 
+/// Where an approval stands now; `None` when there is none.
+///
+/// # Errors
+/// [`ApprovalError::Forged`], [`ApprovalError::Unreadable`], or the store's.
+pub(crate) async fn state(app: &App, id: ApprovalId) -> Result<Option<State>, ApprovalError> {
+    match find(app, id).await {
+        Ok(standing) => Ok(Some(standing.state)),
+        Err(ApprovalError::Unknown) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn find(app: &App, id: ApprovalId) -> Result<Standing, ApprovalError> {
     let row = app.store.approvals().by_id(id).await?.ok_or(ApprovalError::Unknown)?;
     Standing::of(app, row).await

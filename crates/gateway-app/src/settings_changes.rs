@@ -297,6 +297,8 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::GithubEnvironments
         | SettingKey::CircleciProject
         | SettingKey::CircleciJob
+        | SettingKey::SlackChannel
+        | SettingKey::SlackEvents
         | SettingKey::EnvPlain
         | SettingKey::EnvSecret
         | SettingKey::EnvProtected
@@ -426,6 +428,8 @@ pub const fn range(key: SettingKey) -> &'static str {
         SettingKey::GithubEnvironments => "names of environments separated by commas, such as production",
         SettingKey::CircleciProject => "gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
         SettingKey::CircleciJob => "the name of an approval job",
+        SettingKey::SlackChannel => "the id or the name of a channel, such as #deploys",
+        SettingKey::SlackEvents => "some of requested, decided, deployed, separated by commas",
         SettingKey::GithubPeople => "EMAIL=LOGIN separated by commas, such as ann@example.com=ann",
         SettingKey::GithubChecks => "names separated by commas, or * for all and -NAME for all but one",
         SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",

@@ -139,7 +139,8 @@ impl World {
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
             rack_credential: Arc::new(crate::rack_credential::NoRackCredential),
-            integrations: Default::default(),
+            integrations: crate::integrations::Integrations::new(&crate::integrations::tests::nobody())
+                .unwrap(),
         };
         World { app, clock, told, _directory: directory }
     }

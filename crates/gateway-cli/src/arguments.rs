@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Recordings(commands::recordings::RecordingsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
+    /// List, set, remove and test the credentials for GitHub, CircleCI and Slack
+    Integrations(commands::integrations::IntegrationsArguments),
     /// List, show, check and change the services behind the gateway
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies

@@ -16,6 +16,7 @@ pub(crate) mod env;
 pub(crate) mod factors;
 pub(crate) mod grants;
 pub(crate) mod groups;
+pub(crate) mod integrations;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod migrate;

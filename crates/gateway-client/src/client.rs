@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod elevations;
 mod environments;
+mod integrations;
 mod log;
 mod machines;
 mod meta;

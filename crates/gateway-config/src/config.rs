@@ -364,13 +364,16 @@ pub struct Yubico {
     pub url: String,
 }
 
-/// Who else is asked about deploys, and told of them.
-#[derive(Clone, Debug, Default)]
+/// Who else is asked about deploys, and told of them. Addresses are known here alone: a credential that somebody gives
+/// the gateway while it runs is sent nowhere else.
+#[derive(Clone, Debug)]
 pub struct Integrations {
-    /// GitHub; `None` = it is not asked, and an app that is bound to a repository cannot be deployed by approval.
-    pub github: Option<GitHub>,
-    /// CircleCI; `None` = none of its jobs is approved.
-    pub circleci: Option<CircleCi>,
+    /// GitHub.
+    pub github: GitHub,
+    /// CircleCI.
+    pub circleci: CircleCi,
+    /// Slack.
+    pub slack: Slack,
 }
 
 /// A CircleCI, and with what it is asked.
@@ -378,8 +381,26 @@ pub struct Integrations {
 pub struct CircleCi {
     /// Where it is.
     pub host: Url,
-    /// The token.
-    pub token: Secret<String>,
+    /// The token; `None` = none of its jobs is approved.
+    pub token: Option<Secret<String>>,
+}
+
+/// A Slack, and as which app it is told.
+#[derive(Clone, Debug)]
+pub struct Slack {
+    /// Its web API.
+    pub api: Url,
+    /// The app's credentials; `None` = nobody is told there.
+    pub access: Option<SlackAccess>,
+}
+
+/// The credentials of a Slack app.
+#[derive(Clone, Debug)]
+pub struct SlackAccess {
+    /// With what it speaks.
+    pub bot_token: Secret<String>,
+    /// What shows that a request is Slack's.
+    pub signing_secret: Secret<String>,
 }
 
 /// A GitHub, and as who it is asked.
@@ -387,8 +408,8 @@ pub struct CircleCi {
 pub struct GitHub {
     /// Its API.
     pub api: Url,
-    /// As who.
-    pub access: GitHubAccess,
+    /// As who; `None` = it is not asked, and an app that is bound to a repository cannot be deployed by approval.
+    pub access: Option<GitHubAccess>,
 }
 
 /// As who GitHub is asked.

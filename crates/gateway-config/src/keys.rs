@@ -467,6 +467,21 @@ keys! {
     /// Where CircleCI is; a CircleCI server has an address of its own.
     CIRCLECI_URL: Some("integrations.circleci.url"), Text, Fallback::Value("https://circleci.com");
 
+    /// Bot token of the Slack app that tells of approvals (scope `chat:write`); needs SLACK_SIGNING_SECRET too.
+    SLACK_BOT_TOKEN: Some("integrations.slack.bot_token"), Secret, Fallback::Absent {
+        means: "approvals are told at Slack only when an admin gave the gateway a token while it ran",
+        example: "file:/run/secrets/slack-bot-token",
+    };
+
+    /// Signing secret of the same app: what shows that a request is Slack's.
+    SLACK_SIGNING_SECRET: Some("integrations.slack.signing_secret"), Secret, Fallback::Absent {
+        means: "nothing that claims to be Slack's is taken, unless an admin gave the gateway a secret while it ran",
+        example: "file:/run/secrets/slack-signing-secret",
+    };
+
+    /// Where Slack's web API is.
+    SLACK_API_URL: Some("integrations.slack.api_url"), Text, Fallback::Value("https://slack.com/api");
+
     /// Keys of an app's environment, and parameters of apps and racks, that are not secret; every other
     /// one is. Exact or with one `*` at the start or the end, without regard to case. The list replaces
     /// the default one.

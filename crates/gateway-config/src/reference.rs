@@ -43,6 +43,7 @@ const SECTIONS: [(&str, &str); 21] = [
         "GitHub, which is asked about the commits of deploys: by a token, or as a GitHub App.",
     ),
     ("integrations.circleci", "CircleCI, whose jobs wait for approvals."),
+    ("integrations.slack", "Slack, where people are told of approvals."),
     ("secrets", "What is a secret. People see handles instead of secrets."),
     ("vault", "Vault, for `vault:` references in the credentials of services."),
     (

@@ -91,6 +91,10 @@ pub enum SettingKey {
     CircleciProject,
     /// The job at CircleCI that waits.
     CircleciJob,
+    /// The channel at Slack in which approvals are told.
+    SlackChannel,
+    /// What of approvals is told at Slack.
+    SlackEvents,
     /// Environment keys that are plain, besides those of the configuration.
     EnvPlain,
     /// Environment keys that are secret, whatever else says that they are plain.
@@ -263,7 +267,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 51] = [
+    pub const ALL: [SettingKey; 53] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -302,6 +306,8 @@ impl SettingKey {
         SettingKey::GithubEnvironments,
         SettingKey::CircleciProject,
         SettingKey::CircleciJob,
+        SettingKey::SlackChannel,
+        SettingKey::SlackEvents,
         SettingKey::EnvPlain,
         SettingKey::EnvSecret,
         SettingKey::EnvProtected,
@@ -358,6 +364,8 @@ impl SettingKey {
             SettingKey::GithubEnvironments => "github_environments",
             SettingKey::CircleciProject => "circleci_project",
             SettingKey::CircleciJob => "circleci_job",
+            SettingKey::SlackChannel => "slack_channel",
+            SettingKey::SlackEvents => "slack_events",
             SettingKey::EnvPlain => "env_plain",
             SettingKey::EnvSecret => "env_secret",
             SettingKey::EnvProtected => "env_protected",
@@ -439,6 +447,8 @@ impl SettingKey {
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob
+            | SettingKey::SlackChannel
+            | SettingKey::SlackEvents
             | SettingKey::EnvPlain
             | SettingKey::EnvSecret
             | SettingKey::EnvProtected
@@ -472,7 +482,9 @@ impl SettingKey {
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob
             | SettingKey::CommandsRefused
-            | SettingKey::CommandsSecondPerson => SettingValue::Text(String::new()),
+            | SettingKey::CommandsSecondPerson
+            | SettingKey::SlackChannel => SettingValue::Text(String::new()),
+            SettingKey::SlackEvents => SettingValue::Text("requested,decided,deployed".to_owned()),
             SettingKey::GithubBranch => SettingValue::Text("main".to_owned()),
             SettingKey::GithubPlace => SettingValue::Word("branch_or_pull_request"),
             SettingKey::GithubReviews => SettingValue::Number(0),
@@ -550,6 +562,8 @@ impl SettingKey {
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob
+            | SettingKey::SlackChannel
+            | SettingKey::SlackEvents
             | SettingKey::EnvPlain
             | SettingKey::EnvSecret
             | SettingKey::EnvProtected

@@ -20,7 +20,7 @@ use url::Url;
 
 pub use self::names::{JobName, NameFault, PipelineId, ProjectSlug, WorkflowId};
 
-use self::documents::{Accepted, Job, Page, Pipeline, Workflow};
+use self::documents::{Accepted, Job, Me, Page, Pipeline, Workflow};
 use crate::github::Commit;
 use crate::http::{CallFault, Credential, Endpoint, EndpointFault, Failure, Http, MAX_PAGES};
 
@@ -152,6 +152,17 @@ impl CircleCi {
     /// When the address is not https (plain http is for loopback), or the token cannot be sent.
     pub fn new(host: Url, token: Secret<String>) -> Result<Self, EndpointFault> {
         Endpoint::new(host, token, Credential::CircleToken, &[]).map(|endpoint| Self { endpoint })
+    }
+
+    /// As whom CircleCI knows the token.
+    ///
+    /// `GET /api/v2/me`.
+    ///
+    /// # Errors
+    /// When CircleCI does not take the token, or cannot be asked.
+    pub async fn who(&self, http: &dyn Http) -> Result<String, CallFault> {
+        let known: Me = self.endpoint.read(http, self.endpoint.at(&["api", "v2", "me"])).await?;
+        Ok(known.login)
     }
 
     /// Approves the one job that waits, after it is shown to be the bound project's and the approved commit's.

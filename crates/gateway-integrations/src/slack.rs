@@ -7,19 +7,21 @@
 //! decides; what arrives here says at most who looked. What others wrote is escaped before it enters a message.
 //!
 //! Source: <https://docs.slack.dev>, pages "Verifying requests from Slack", "block_actions payload", "Formatting message
-//! text", "chat.postMessage", "chat.update".
+//! text", "chat.postMessage", "chat.postEphemeral", "chat.update", "auth.test", "Using the Slack Events API".
 
-mod channels;
+mod channel;
 mod client;
+mod event;
 mod interaction;
 mod message;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use self::channels::{Channel, ChannelFault, ChannelRules};
-pub use self::client::{Posted, Slack};
-pub use self::interaction::{Act, Interaction, InteractionFault, Pressed};
+pub use self::channel::{Channel, ChannelFault};
+pub use self::client::{Bot, Posted, Slack};
+pub use self::event::{Event, EventFault};
+pub use self::interaction::{Act, Interaction, InteractionFault, MAX_BODY_BYTES, Pressed};
 pub use self::message::{Message, Outcome, Requested, escape};
 pub use self::signature::{MAX_AGE, SignatureFault, SigningSecret};
 

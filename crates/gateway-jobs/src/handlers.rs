@@ -29,7 +29,11 @@ impl Handler for Handlers {
             match job {
                 Job::Mail(mail) => self.mail(id, mail).await,
                 Job::Report(report) => self.reporter.tell(report).await.map_err(|fault| {
-                    let retry = if fault.retry { Retry::Later } else { Retry::Never };
+                    let retry = match (fault.retry, fault.after) {
+                        (true, Some(least)) => Retry::NotBefore(least),
+                        (true, None) => Retry::Later,
+                        (false, _) => Retry::Never,
+                    };
                     JobFailure { error: fault.said, retry }
                 }),
             }

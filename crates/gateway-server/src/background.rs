@@ -93,6 +93,12 @@ pub(crate) async fn refresh(app: &App) {
             "whether the gateway is read-only could not be read again; the last mode holds"
         );
     }
+    if let Err(error) = app.integrations.refresh(&app.store).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the credentials for GitHub, CircleCI and Slack could not be read again; the last ones hold"
+        );
+    }
     if let Err(error) = app.entitlements.refresh(&app.store).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,

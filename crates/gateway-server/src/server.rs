@@ -246,6 +246,7 @@ pub async fn start_from(
     let zone = Arc::new(ZoneInForce::new(surroundings.clock.clone()));
     let tls = Tls::set_up(&config, &store, &surroundings, names.clone(), &zone).await?;
     let settings = InForce::read(&store, config.settings.clone()).await?;
+    integrations.refresh(&store).await?;
     let entitlements = Entitlements::read(&store).await?;
     let reveal_times = RevealTimes::read(&store).await?;
     let rules = Arc::new(RulesInForce::new(Rules { policy: Arc::new(engine), services: Arc::new(services) }));

@@ -49,6 +49,7 @@ const PROVEN: &str = include_str!("../migrations/20261122001650_proven.sql");
 const REVEALS: &str = include_str!("../migrations/20261122001750_reveals.sql");
 const ROTATION: &str = include_str!("../migrations/20261122001760_rotation.sql");
 const ZONE: &str = include_str!("../migrations/20261122002100_zone.sql");
+const INTEGRATIONS: &str = include_str!("../migrations/20261122002300_integrations.sql");
 const AUDIT_SINKS: &str = include_str!("../migrations/20261122002600_audit_sinks.sql");
 const COMPANY: &str = include_str!("../migrations/20261122002700_session_company.sql");
 const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
@@ -134,6 +135,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: APPROVAL_FINDINGS,
     },
     Migration { stamp: 20_261_122_002_100, name: "zone", sqlite: ZONE, postgres: ZONE },
+    Migration {
+        stamp: 20_261_122_002_300,
+        name: "integrations",
+        sqlite: INTEGRATIONS,
+        postgres: INTEGRATIONS,
+    },
     Migration { stamp: 20_261_122_002_600, name: "audit_sinks", sqlite: AUDIT_SINKS, postgres: AUDIT_SINKS },
     Migration { stamp: 20_261_122_002_700, name: "session_company", sqlite: COMPANY, postgres: COMPANY },
     Migration { stamp: 20_261_122_002_800, name: "operations", sqlite: OPERATIONS, postgres: OPERATIONS },

@@ -18,7 +18,8 @@ use crate::sealing::Sealer;
 use crate::secrets::{ROOT_KEY, ROOT_OWNER, Stamp};
 use crate::store::prepare;
 use crate::{
-    audit, certificates, factors, migrate, provider_sessions, recordings, runs, secrets, signing_keys, zone,
+    audit, certificates, factors, integrations, migrate, provider_sessions, recordings, runs, secrets,
+    signing_keys, zone,
 };
 
 /// The shortest key, in characters: 32 hexadecimal digits hold 128 bits.
@@ -63,7 +64,7 @@ struct Sealed {
     owner: fn(&AnyRow) -> Result<String, StoreError>,
 }
 
-const TABLES: [Sealed; 9] = [
+const TABLES: [Sealed; 10] = [
     Sealed { table: "factors", purpose: factors::SEALING_KEY, id: "id", owner: factors::owner_of },
     Sealed {
         table: "provider_sessions",
@@ -97,6 +98,12 @@ const TABLES: [Sealed; 9] = [
         owner: certificates::owner_of_order,
     },
     Sealed { table: "recordings", purpose: recordings::SEALING_KEY, id: "id", owner: recordings::owner_of },
+    Sealed {
+        table: "integrations",
+        purpose: integrations::SEALING_KEY,
+        id: "kind",
+        owner: integrations::owner_of,
+    },
     Sealed { table: "zone_authorities", purpose: zone::SEALING_KEY, id: "name", owner: zone::owner_of },
 ];
 

@@ -29,6 +29,7 @@ use crate::files::{self, ServeLock};
 use crate::groups::Groups;
 use crate::handoffs::Handoffs;
 use crate::identities::Identities;
+use crate::integrations::{self, Integrations};
 use crate::jobs::Jobs;
 use crate::kept::Kept;
 use crate::leases::{Leases, LocalNames};
@@ -48,6 +49,7 @@ use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::sign_ins::{self, SignIns};
 use crate::signing_keys::{self, SigningKeys};
+use crate::slack::SlackMessages;
 use crate::step_ups::{self, StepUps};
 use crate::tokens::Tokens;
 use crate::trust_rules::TrustRules;
@@ -137,6 +139,7 @@ pub struct Store {
     certificate_sealer: Arc<Sealer>,
     recording_sealer: Arc<Sealer>,
     zone_sealer: Arc<Sealer>,
+    integration_sealer: Arc<Sealer>,
     adopted: bool,
     run: Option<Run>,
     lock: Mutex<Option<ServeLock>>,
@@ -217,6 +220,7 @@ impl Store {
         let signing_sealer = Arc::new(Sealer::new(&stamp, signing_keys::SEALING_KEY)?);
         let certificate_sealer = Arc::new(Sealer::new(&stamp, certificates::SEALING_KEY)?);
         let zone_sealer = Arc::new(Sealer::new(&stamp, zone::SEALING_KEY)?);
+        let integration_sealer = Arc::new(Sealer::new(&stamp, integrations::SEALING_KEY)?);
         let recording_sealer = Arc::new(Sealer::new(&stamp, recordings::SEALING_KEY)?);
         let log_sealer = Arc::new(Sealer::new(&stamp, audit::SEALING_KEY)?);
         let audit = AuditLog::start(Arc::clone(&core), stamp.gateway_id, signer, log_sealer, serving).await?;
@@ -232,6 +236,7 @@ impl Store {
             certificate_sealer,
             recording_sealer,
             zone_sealer,
+            integration_sealer,
             adopted,
             run: None,
             lock: Mutex::new(lock),
@@ -423,6 +428,16 @@ impl Store {
     /// The groups of identity providers.
     pub fn groups(&self) -> Groups {
         Groups { core: Arc::clone(&self.core) }
+    }
+
+    /// The credentials with which others are asked and told.
+    pub fn integrations(&self) -> Integrations {
+        Integrations { core: Arc::clone(&self.core), sealer: Arc::clone(&self.integration_sealer) }
+    }
+
+    /// Where Slack was told of approvals, and what it said.
+    pub fn slack(&self) -> SlackMessages {
+        SlackMessages { core: Arc::clone(&self.core) }
     }
 
     /// The keys that sign request tokens for services.

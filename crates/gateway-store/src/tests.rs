@@ -7,6 +7,7 @@ mod concurrency;
 mod elevations;
 mod factors;
 mod handoffs;
+mod integrations;
 mod jobs;
 mod log;
 mod log_keys;

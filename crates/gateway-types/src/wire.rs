@@ -11,6 +11,7 @@ pub mod elevations;
 pub mod environments;
 pub mod factors;
 pub mod groups;
+pub mod integrations;
 pub mod log;
 pub mod me;
 pub mod meta;

@@ -60,6 +60,7 @@ const NAVIGATION: &[Group] = &[
         entries: &[
             entry("Policies", "/app/policies", false),
             entry("Settings", "/app/settings", false),
+            entry("Integrations", "/app/integrations", false),
             entry("Trust zone", "/app/zone", false),
             entry("Rack credential", "/app/rack-credential", false),
             entry("Break-glass", "/app/break-glass", false),

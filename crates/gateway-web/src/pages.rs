@@ -14,6 +14,7 @@ mod files;
 mod grants;
 mod groups;
 mod home;
+mod integrations;
 mod person;
 mod policies;
 mod powers;
@@ -138,6 +139,10 @@ pages! {
     "GET /app/policies/observed" => policies::observed,
     "POST /app/policies/{id}" => policies::write,
     "POST /app/policies/{id}/remove" => policies::remove,
+    "GET /app/integrations" => integrations::list,
+    "POST /app/integrations/{kind}" => integrations::write,
+    "POST /app/integrations/{kind}/remove" => integrations::remove,
+    "POST /app/integrations/{kind}/test" => integrations::test,
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,

@@ -109,7 +109,7 @@ impl Sample {
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
             rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
-            integrations: Default::default(),
+            integrations: gateway_app::integrations::Integrations::new(&nobody()).unwrap(),
         });
         Self { web: Web::new(app.clone()), app, clock, _directory: directory }
     }
@@ -314,4 +314,14 @@ pub(crate) fn location(reply: &OwnReply) -> &str {
 
 fn owned(form: &[(&str, &str)]) -> Vec<(String, String)> {
     form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A configuration that gives nobody's credentials.
+pub(crate) fn nobody() -> gateway_config::Integrations {
+    let at = |address: &str| address.parse().unwrap();
+    gateway_config::Integrations {
+        github: gateway_config::GitHub { api: at("https://api.github.com"), access: None },
+        circleci: gateway_config::CircleCi { host: at("https://circleci.com"), token: None },
+        slack: gateway_config::Slack { api: at("https://slack.com/api"), access: None },
+    }
 }

@@ -1,5 +1,5 @@
-//! What others are told of an approval: a commit status and a comment at GitHub, and the job of the CI system that
-//! waits for it.
+//! What others are told of an approval: a commit status and a comment at GitHub, the job of the CI system that waits
+//! for it, and a message at Slack.
 //!
 //! Each is a job of the queue, put there in the transaction of the change that it tells of, and told as the approval
 //! stands when the job is done: a late try never tells what was true before. What became of it is in the log and
@@ -11,6 +11,7 @@
 
 mod ci;
 mod github;
+mod slack;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use gateway_approvals::state::State;
 use gateway_config::SettingKey;
+use gateway_integrations::http::Failure;
 use gateway_store::{Finding, NewJob};
 use gateway_types::ApprovalId;
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,8 @@ pub enum Subject {
     Circleci,
     /// The environments of GitHub Actions that wait.
     Environments,
+    /// The channel at Slack.
+    Slack,
 }
 
 impl Subject {
@@ -66,6 +70,7 @@ impl Subject {
             Subject::Comment => "GitHub was told: comment",
             Subject::Circleci => "CircleCI was told: waiting job",
             Subject::Environments => "GitHub was told: waiting environments",
+            Subject::Slack => "Slack was told: message",
         }
     }
 
@@ -76,6 +81,7 @@ impl Subject {
             Subject::Comment => "report/comment",
             Subject::Circleci => "report/circleci",
             Subject::Environments => "report/environments",
+            Subject::Slack => "report/slack",
         }
     }
 }
@@ -88,15 +94,21 @@ pub struct NotTold {
     pub said: String,
     /// Whether another try can help.
     pub retry: bool,
+    /// How long to wait at least before that, where whoever was asked said so.
+    pub after: Option<Duration>,
 }
 
 impl NotTold {
     fn never(said: impl Into<String>) -> Self {
-        Self { said: said.into(), retry: false }
+        Self { said: said.into(), retry: false, after: None }
     }
 
     fn later(said: impl Into<String>) -> Self {
-        Self { said: said.into(), retry: true }
+        Self { said: said.into(), retry: true, after: None }
+    }
+
+    fn of(failure: &Failure) -> Self {
+        Self { said: failure.to_string(), retry: failure.retry, after: failure.after }
     }
 }
 
@@ -139,6 +151,9 @@ pub(super) fn jobs(app: &App, id: ApprovalId, of_app: &str, to: State) -> Vec<Ne
     if is_bound && is_decided && is_set(SettingKey::GithubEnvironments) {
         told.push(Subject::Environments);
     }
+    if slack::is_told(app, of_app, to) {
+        told.push(Subject::Slack);
+    }
     told.into_iter().filter_map(|what| job(id, what, to)).collect()
 }
 
@@ -175,6 +190,7 @@ async fn told(app: &App, standing: &Standing, what: Subject) -> Result<Option<To
         Subject::Comment => github::comment(app, standing).await,
         Subject::Circleci => ci::circleci(app, standing).await.map(Some),
         Subject::Environments => github::environments(app, standing).await,
+        Subject::Slack => slack::tell(app, standing).await,
     }
 }
 
@@ -207,7 +223,7 @@ fn finding(what: Subject, good: bool, said: &str, url: Option<String>) -> Findin
 }
 
 /// The page of an approval, where the gateway's public name is known.
-fn page(app: &App, id: ApprovalId) -> Option<Url> {
+pub(crate) fn page(app: &App, id: ApprovalId) -> Option<Url> {
     let domain = app.domain.as_ref()?;
     Url::parse(&format!("https://{domain}/app/approvals/{id}")).ok()
 }

@@ -98,6 +98,19 @@ impl Standing {
         ends.into_iter().collect()
     }
 
+    /// The names of those whose approvals count, each once.
+    pub(super) fn approvers(&self) -> Vec<&str> {
+        let counting = self.counting();
+        let is_counting = |user: UserId| counting.iter().any(|(one, _)| *one == user);
+        let names: BTreeMap<UserId, &str> = self
+            .signatures
+            .iter()
+            .filter(|one| is_counting(one.kept.user))
+            .map(|one| (one.kept.user, one.kept.name.as_str()))
+            .collect();
+        names.into_values().collect()
+    }
+
     /// Who made it last longer, each with the end that they signed.
     pub(super) fn extensions(&self) -> Vec<(UserId, Timestamp)> {
         let counts = |one: &&Checked| one.fault.is_none() && one.purpose == Some(Purpose::Extend);

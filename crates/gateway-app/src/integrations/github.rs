@@ -67,9 +67,12 @@ pub enum NotShown {
     /// The App's assertion cannot be signed.
     #[error("the assertion of the GitHub App cannot be signed")]
     Assertion(#[source] jsonwebtoken::errors::Error),
+    /// The token is not let in.
+    #[error("GitHub does not let the gateway in with its token: {0}")]
+    Token(#[source] CallFault),
     /// The token that GitHub gave cannot be sent.
     #[error("the token that GitHub gave cannot be used: {0}")]
-    Token(#[source] EndpointFault),
+    Unusable(#[source] EndpointFault),
     /// It took too long.
     #[error("GitHub did not answer within {} seconds; try again", TOTAL.as_secs())]
     Late,
@@ -87,6 +90,7 @@ impl NotShown {
             NotShown::App(_)
             | NotShown::Assertion(_)
             | NotShown::Token(_)
+            | NotShown::Unusable(_)
             | NotShown::Late
             | NotShown::NothingDemanded => Demand::Commit,
         }
@@ -100,6 +104,7 @@ impl NotShown {
             NotShown::App(_)
             | NotShown::Assertion(_)
             | NotShown::Token(_)
+            | NotShown::Unusable(_)
             | NotShown::Late
             | NotShown::NothingDemanded => None,
         }
@@ -139,9 +144,9 @@ struct Assertion {
 }
 
 impl GitHubDesk {
-    pub(super) fn new(configured: &gateway_config::GitHub) -> Result<Self, SetupError> {
-        let api = configured.api.clone();
-        let access = match &configured.access {
+    pub(super) fn new(api: &Url, access: &GitHubAccess) -> Result<Self, SetupError> {
+        let api = api.clone();
+        let access = match access {
             GitHubAccess::Token(token) => Access::Token(GitHub::new(api.clone(), token.clone())?),
             GitHubAccess::App { id, installation, key } => Access::App {
                 id: *id,
@@ -216,14 +221,35 @@ impl GitHubDesk {
             Some(token) => token.token.clone(),
             None => {
                 let assertion = assertion(id, key, now)?;
-                let app = GitHub::new(self.api.clone(), assertion).map_err(NotShown::Token)?;
+                let app = GitHub::new(self.api.clone(), assertion).map_err(NotShown::Unusable)?;
                 let fresh = app.installation_token(http, installation).await.map_err(NotShown::App)?;
                 let token = fresh.token.clone();
                 *kept = Some(fresh);
                 token
             }
         };
-        GitHub::new(self.api.clone(), token).map_err(NotShown::Token)
+        GitHub::new(self.api.clone(), token).map_err(NotShown::Unusable)
+    }
+
+    /// As whom GitHub knows the gateway, in words.
+    ///
+    /// # Errors
+    /// [`NotShown`]: GitHub does not let it in.
+    pub async fn who(&self, http: &dyn Http, now: Timestamp) -> Result<String, NotShown> {
+        match &self.access {
+            Access::Token(github) => {
+                let login = github.who(http).await.map_err(NotShown::Token)?;
+                Ok(format!("let in as {login}"))
+            }
+            Access::App { id, installation, key, token: _ } => {
+                let app =
+                    GitHub::new(self.api.clone(), assertion(*id, key, now)?).map_err(NotShown::Unusable)?;
+                let slug = app.app(http).await.map_err(NotShown::App)?;
+                // An App that is known may be installed nowhere.
+                app.installation_token(http, *installation).await.map_err(NotShown::App)?;
+                Ok(format!("let in as the App {slug}"))
+            }
+        }
     }
 
     /// A token that GitHub does not take any more is fetched anew with the next question.

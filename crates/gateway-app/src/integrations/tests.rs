@@ -69,9 +69,20 @@ fn pem(key: &KeyPair) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
+/// A configuration that gives no credentials.
+pub(crate) fn nobody() -> gateway_config::Integrations {
+    let at = |address: &str| address.parse().unwrap();
+    gateway_config::Integrations {
+        github: gateway_config::GitHub { api: at("https://api.github.com"), access: None },
+        circleci: gateway_config::CircleCi { host: at("https://circleci.com"), token: None },
+        slack: gateway_config::Slack { api: at("https://slack.com/api"), access: None },
+    }
+}
+
 fn configured(access: gateway_config::GitHubAccess) -> gateway_config::Integrations {
     let api = "https://github.example.com/api/v3".parse().unwrap();
-    gateway_config::Integrations { github: Some(gateway_config::GitHub { api, access }), circleci: None }
+    let github = gateway_config::GitHub { api, access: Some(access) };
+    gateway_config::Integrations { github, ..nobody() }
 }
 
 const TOKENS: &str = "POST /api/v3/app/installations/42/access_tokens";

@@ -45,6 +45,7 @@ async fn run(stub: &Stub, line: &str) -> Result<String, Failure> {
         Command::Users(arguments) => commands::users::run(&context, arguments).await,
         Command::Sessions(arguments) => commands::sessions::run(&context, arguments).await,
         Command::Tokens(arguments) => commands::tokens::run(&context, arguments).await,
+        Command::Integrations(arguments) => commands::integrations::run(&context, arguments).await,
         Command::Settings(arguments) => commands::settings::run(&context, arguments).await,
         Command::StepUp(arguments) => commands::step_up::run(&context, arguments).await,
         Command::Can(arguments) => commands::can::run(&context, arguments).await,

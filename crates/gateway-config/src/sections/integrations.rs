@@ -3,7 +3,7 @@
 use gateway_types::Secret;
 use url::Url;
 
-use crate::config::{CircleCi, GitHub, GitHubAccess, Integrations};
+use crate::config::{CircleCi, GitHub, GitHubAccess, Integrations, Slack, SlackAccess};
 use crate::fault::FaultKind;
 use crate::keys::{self, Key};
 use crate::resolver::Resolver;
@@ -11,10 +11,11 @@ use crate::resolver::Resolver;
 pub(crate) fn integrations(resolver: &mut Resolver<'_>) -> Option<Integrations> {
     let github = github(resolver);
     let circleci = circleci(resolver);
-    Some(Integrations { github: github?, circleci: circleci? })
+    let slack = slack(resolver);
+    Some(Integrations { github: github?, circleci: circleci?, slack: slack? })
 }
 
-fn github(resolver: &mut Resolver<'_>) -> Option<Option<GitHub>> {
+fn github(resolver: &mut Resolver<'_>) -> Option<GitHub> {
     let token = resolver.secret(&keys::GITHUB_TOKEN);
     let api = resolver.one(&keys::GITHUB_API_URL, address);
     let id = resolver.optional(&keys::GITHUB_APP_ID, number);
@@ -22,7 +23,7 @@ fn github(resolver: &mut Resolver<'_>) -> Option<Option<GitHub>> {
     let key = resolver.secret(&keys::GITHUB_APP_PRIVATE_KEY);
     let (token, api, id, installation, key) = (token?, api?, id?, installation?, key?);
     let access = match (token, id, installation, key) {
-        (None, None, None, None) => return Some(None),
+        (None, None, None, None) => return Some(GitHub { api, access: None }),
         (Some(token), None, None, None) => {
             GitHubAccess::Token(one_line(resolver, &keys::GITHUB_TOKEN, token)?)
         }
@@ -41,15 +42,37 @@ fn github(resolver: &mut Resolver<'_>) -> Option<Option<GitHub>> {
             return incomplete(resolver, &keys::GITHUB_APP_ID, &keys::GITHUB_APP_PRIVATE_KEY);
         }
     };
-    Some(Some(GitHub { api, access }))
+    Some(GitHub { api, access: Some(access) })
 }
 
-fn circleci(resolver: &mut Resolver<'_>) -> Option<Option<CircleCi>> {
+fn circleci(resolver: &mut Resolver<'_>) -> Option<CircleCi> {
     let token = resolver.secret(&keys::CIRCLECI_TOKEN);
     let host = resolver.one(&keys::CIRCLECI_URL, address);
     let (token, host) = (token?, host?);
-    let Some(token) = token else { return Some(None) };
-    Some(Some(CircleCi { host, token: one_line(resolver, &keys::CIRCLECI_TOKEN, token)? }))
+    let Some(token) = token else { return Some(CircleCi { host, token: None }) };
+    Some(CircleCi { host, token: Some(one_line(resolver, &keys::CIRCLECI_TOKEN, token)?) })
+}
+
+fn slack(resolver: &mut Resolver<'_>) -> Option<Slack> {
+    let bot_token = resolver.secret(&keys::SLACK_BOT_TOKEN);
+    let signing_secret = resolver.secret(&keys::SLACK_SIGNING_SECRET);
+    let api = resolver.one(&keys::SLACK_API_URL, address);
+    let (bot_token, signing_secret, api) = (bot_token?, signing_secret?, api?);
+    let access = match (bot_token, signing_secret) {
+        (None, None) => None,
+        (Some(bot_token), Some(signing_secret)) => {
+            let bot_token = one_line(resolver, &keys::SLACK_BOT_TOKEN, bot_token);
+            let signing_secret = one_line(resolver, &keys::SLACK_SIGNING_SECRET, signing_secret);
+            Some(SlackAccess { bot_token: bot_token?, signing_secret: signing_secret? })
+        }
+        (Some(_), None) => {
+            return incomplete(resolver, &keys::SLACK_BOT_TOKEN, &keys::SLACK_SIGNING_SECRET);
+        }
+        (None, Some(_)) => {
+            return incomplete(resolver, &keys::SLACK_SIGNING_SECRET, &keys::SLACK_BOT_TOKEN);
+        }
+    };
+    Some(Slack { api, access })
 }
 
 fn one_line(resolver: &mut Resolver<'_>, key: &Key, token: Secret<String>) -> Option<Secret<String>> {

@@ -108,6 +108,12 @@ impl SettingKey {
             SettingKey::CircleciJob => {
                 "The name of the approval job at CircleCI that waits for the deploy's approval."
             }
+            SettingKey::SlackChannel => {
+                "The channel at Slack in which approvals of an app are told: its id (C0123456789) or its name (#deploys). Given for the gateway it is the channel of every app without one of its own. Empty: nothing is told there."
+            }
+            SettingKey::SlackEvents => {
+                "What of an approval is told at Slack, separated by commas: `requested` (it waits), `decided` (approved, rejected, expired or withdrawn), `deployed` (it is being deployed, or was). Empty: nothing."
+            }
             SettingKey::EnvPlain => {
                 "Environment keys whose values everybody with the right to read an app may see, separated by commas; `*` may stand at one end (`FEATURE_*`). They come on top of `secrets.plain_env_keys`."
             }
@@ -168,6 +174,8 @@ impl SettingKey {
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob
+            | SettingKey::SlackChannel
+            | SettingKey::SlackEvents
             | SettingKey::MfaStepUp
             | SettingKey::MfaRequired
             | SettingKey::StepUpWindow

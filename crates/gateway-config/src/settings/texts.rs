@@ -28,6 +28,11 @@ pub(super) fn of_form(key: SettingKey, text: &str) -> Result<SettingValue, Setti
             |text| text.is_empty() || is_project(text),
             "a project of CircleCI: gh/ORG/REPO, bb/ORG/REPO or circleci/ORG-ID/PROJECT-ID",
         ),
+        Form::Channel => (
+            |text| text.is_empty() || is_channel(text),
+            "a channel of Slack: its id (C0123456789) or its name (#deploys)",
+        ),
+        Form::Moments => (is_moments, "some of requested, decided, deployed, separated by commas"),
         Form::Words => (|text| entries(text).count() <= MOST_ENTRIES, "names of visible characters"),
         Form::Commands => (
             is_commands,
@@ -49,6 +54,8 @@ enum Form {
     Branch,
     People,
     Project,
+    Channel,
+    Moments,
     Words,
     Commands,
     Checks,
@@ -63,6 +70,10 @@ fn form(key: SettingKey) -> Form {
         Form::People
     } else if key == SettingKey::CircleciProject {
         Form::Project
+    } else if key == SettingKey::SlackChannel {
+        Form::Channel
+    } else if key == SettingKey::SlackEvents {
+        Form::Moments
     } else if matches!(key, SettingKey::CircleciJob | SettingKey::GithubEnvironments) {
         Form::Words
     } else if matches!(key, SettingKey::CommandsRefused | SettingKey::CommandsSecondPerson) {
@@ -89,6 +100,21 @@ fn is_project(text: &str) -> bool {
     let rest =
         ["gh/", "github/", "bb/", "bitbucket/", "circleci/"].iter().find_map(|vcs| text.strip_prefix(vcs));
     rest.is_some_and(is_repository)
+}
+
+fn is_channel(text: &str) -> bool {
+    let is_id = text.starts_with(['C', 'G', 'D'])
+        && (9..=20).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_name = text.strip_prefix('#').is_some_and(|name| {
+        let is_fine = |c: char| (c.is_alphanumeric() && !c.is_uppercase()) || matches!(c, '-' | '_');
+        (1..=80).contains(&name.chars().count()) && name.chars().all(is_fine)
+    });
+    is_id || is_name
+}
+
+fn is_moments(text: &str) -> bool {
+    entries(text).all(|entry| matches!(entry, "requested" | "decided" | "deployed"))
 }
 
 fn is_branch(text: &str) -> bool {
@@ -153,6 +179,15 @@ mod tests {
         check(SettingKey::CircleciProject, "gh/acme/../x", false);
         check(SettingKey::CircleciJob, "wait for approval", true);
         check(SettingKey::CircleciJob, "a\u{7}b", false);
+        check(SettingKey::SlackChannel, "", true);
+        check(SettingKey::SlackChannel, "#deploys", true);
+        check(SettingKey::SlackChannel, "C0123456789", true);
+        for bad in ["deploys", "#Deploys", "#a b", "c0123456789", "C012", "#"] {
+            check(SettingKey::SlackChannel, bad, false);
+        }
+        check(SettingKey::SlackEvents, "", true);
+        check(SettingKey::SlackEvents, "requested, deployed", true);
+        check(SettingKey::SlackEvents, "requested,opened", false);
         check(SettingKey::GithubBranch, "release/1.2", true);
         for bad in ["", "a b", "refs/heads/main", "-x", "a..b", "a/", "a\u{1b}"] {
             check(SettingKey::GithubBranch, bad, false);

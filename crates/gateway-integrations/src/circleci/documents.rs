@@ -71,3 +71,9 @@ impl Pipeline {
         vcs.or_else(|| git.and_then(|git| git.checkout_sha.as_deref()))
     }
 }
+
+/// Whose token it is.
+#[derive(Deserialize)]
+pub(super) struct Me {
+    pub(super) login: String,
+}

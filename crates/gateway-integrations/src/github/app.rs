@@ -26,7 +26,39 @@ struct TokenDocument {
     expires_at: String,
 }
 
+#[derive(Deserialize)]
+struct AppDocument {
+    slug: String,
+}
+
+#[derive(Deserialize)]
+struct UserDocument {
+    login: String,
+}
+
 impl GitHub {
+    /// As whom GitHub knows the token that this client was made with.
+    ///
+    /// `GET /user`.
+    ///
+    /// # Errors
+    /// When GitHub does not take the token, or cannot be asked.
+    pub async fn who(&self, http: &dyn Http) -> Result<String, CallFault> {
+        let known: UserDocument = self.endpoint.read(http, self.endpoint.at(&["user"])).await?;
+        Ok(known.login)
+    }
+
+    /// The App whose assertion this client was made with.
+    ///
+    /// `GET /app`.
+    ///
+    /// # Errors
+    /// When GitHub does not take the assertion, or cannot be asked.
+    pub async fn app(&self, http: &dyn Http) -> Result<String, CallFault> {
+        let known: AppDocument = self.endpoint.read(http, self.endpoint.at(&["app"])).await?;
+        Ok(known.slug)
+    }
+
     /// Exchanges the assertion that this client was made with for a token of an installation of the App.
     ///
     /// `POST /app/installations/{installation_id}/access_tokens`.

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::channels::Channel;
+use super::channel::Channel;
 use super::message::Message;
 use crate::http::{CallFault, Credential, Endpoint, EndpointFault, Failure, Http};
 
 /// The longest of Slack's error codes that is repeated.
 const CODE_CHARACTERS: usize = 60;
+
+const NO_REASON: &str = "no reason given";
 
 /// A workspace, with an app's bot token (scope `chat:write`).
 #[derive(Clone, Debug)]
@@ -25,6 +27,36 @@ pub struct Posted {
     pub channel: String,
     /// The message's id in it.
     pub ts: String,
+}
+
+/// As whom Slack knows the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bot {
+    /// The bot's name.
+    pub user: String,
+    /// The workspace's name.
+    pub team: String,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct Known {
+    ok: bool,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    team: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    ok: bool,
+    #[serde(default)]
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +109,48 @@ impl Slack {
         self.send(http, "chat.update", message, json!({"channel": at.channel, "ts": at.ts})).await
     }
 
+    /// Shows a person in a channel a message that nobody else sees (`chat.postEphemeral`).
+    ///
+    /// # Errors
+    /// When Slack does not take it; [`Failure::retry`] says whether to try again.
+    pub async fn whisper(
+        &self,
+        http: &dyn Http,
+        channel: &str,
+        user: &str,
+        message: &Message,
+    ) -> Result<(), Failure> {
+        let method = "chat.postEphemeral";
+        let body = json!({
+            "channel": channel, "user": user, "text": message.text, "blocks": message.blocks, "parse": "none",
+            "link_names": false,
+        });
+        let taken: Taken = self.endpoint.post(http, self.endpoint.at(&[method]), &body).await?.document()?;
+        match taken.ok {
+            true => Ok(()),
+            false => Err(self.refused(method, taken.error.as_deref().unwrap_or(NO_REASON))),
+        }
+    }
+
+    /// As whom Slack knows the token (`auth.test`).
+    ///
+    /// # Errors
+    /// When Slack does not take the token, or cannot be asked.
+    pub async fn who(&self, http: &dyn Http) -> Result<Bot, Failure> {
+        let method = "auth.test";
+        let known: Known =
+            self.endpoint.post(http, self.endpoint.at(&[method]), &Nothing {}).await?.document()?;
+        match (known.ok, known.user, known.team) {
+            (true, Some(user), Some(team)) => Ok(Bot { user, team }),
+            (true, Some(_) | None, Some(_) | None) => {
+                Err(self.refused(method, "no user and team in the answer"))
+            }
+            (false, Some(_) | None, Some(_) | None) => {
+                Err(self.refused(method, known.error.as_deref().unwrap_or(NO_REASON)))
+            }
+        }
+    }
+
     async fn send(
         &self,
         http: &dyn Http,
@@ -101,7 +175,7 @@ impl Slack {
                 Err(self.refused(method, "no channel and ts in the answer"))
             }
             (false, Some(_) | None, Some(_) | None) => {
-                Err(self.refused(method, reply.error.as_deref().unwrap_or("no reason given")))
+                Err(self.refused(method, reply.error.as_deref().unwrap_or(NO_REASON)))
             }
         }
     }

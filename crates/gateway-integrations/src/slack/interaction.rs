@@ -2,10 +2,10 @@
 
 use gateway_types::ApprovalId;
 use serde::Deserialize;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 /// The largest body that is read, in bytes. Slack's are some thousand.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Which button.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,18 @@ impl Act {
             Act::Reject => "reject",
             Act::Open => "open",
         }
+    }
+
+    /// Where it leads: to the approval's page, with the decision chosen and nothing decided.
+    pub fn on(self, page: &Url) -> Url {
+        let mut page = page.clone();
+        match self {
+            Act::Approve | Act::Reject => {
+                page.query_pairs_mut().append_pair("decision", self.id());
+            }
+            Act::Open => {}
+        }
+        page
     }
 
     fn of_id(id: &str) -> Option<Self> {

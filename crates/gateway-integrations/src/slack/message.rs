@@ -1,5 +1,7 @@
 //! Messages about an approval. They lead to the gateway's page; none of their buttons decides anything.
 
+use std::fmt;
+
 use gateway_types::ApprovalId;
 use serde_json::{Value, json};
 use url::Url;
@@ -45,8 +47,23 @@ pub enum Outcome<'a> {
     Expired,
     /// Who asked took it back.
     Withdrawn,
+    /// It is being deployed.
+    Deploying,
     /// It was deployed.
     Deployed,
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Approved(by) => write!(f, "Approved by {by}"),
+            Outcome::Rejected(by) => write!(f, "Rejected by {by}"),
+            Outcome::Expired => f.write_str("Expired"),
+            Outcome::Withdrawn => f.write_str("Withdrawn"),
+            Outcome::Deploying => f.write_str("Being deployed"),
+            Outcome::Deployed => f.write_str("Deployed"),
+        }
+    }
 }
 
 /// Text and blocks of a message, without its place.
@@ -77,7 +94,8 @@ impl Message {
 
     /// The same message after the decision: without buttons that decide, with what became of it.
     pub fn decided(requested: &Requested<'_>, outcome: Outcome<'_>) -> Self {
-        let headline = format!("{}: {} on {}", said(outcome), value(requested.app), value(requested.rack));
+        let said = value(&outcome.to_string());
+        let headline = format!("{said}: {} on {}", value(requested.app), value(requested.rack));
         let buttons = json!({"type": "actions", "elements": [button(requested, Act::Open, "Open", None)]});
         let blocks = vec![section(&format!("*{headline}*")), section(&details(requested)), buttons];
         Self { text: headline, blocks }
@@ -88,15 +106,15 @@ impl Message {
         let text = value(text);
         Self { blocks: vec![section(&text)], text }
     }
-}
 
-fn said(outcome: Outcome<'_>) -> String {
-    match outcome {
-        Outcome::Approved(by) => format!("Approved by {}", value(by)),
-        Outcome::Rejected(by) => format!("Rejected by {}", value(by)),
-        Outcome::Expired => "Expired".to_owned(),
-        Outcome::Withdrawn => "Withdrawn".to_owned(),
-        Outcome::Deployed => "Deployed".to_owned(),
+    /// A line with a button that opens a page of the gateway's.
+    pub fn way(text: &str, label: &str, page: &Url) -> Self {
+        let text = value(text);
+        let button = json!({
+            "type": "button", "url": page.as_str(), "text": {"type": "plain_text", "text": label},
+        });
+        let blocks = vec![section(&text), json!({"type": "actions", "elements": [button]})];
+        Self { text, blocks }
     }
 }
 
@@ -130,13 +148,7 @@ fn section(text: &str) -> Value {
 
 /// A button that opens the page. Slack also tells the gateway that it was pressed.
 fn button(requested: &Requested<'_>, act: Act, label: &str, style: Option<&str>) -> Value {
-    let mut page = requested.page.clone();
-    match act {
-        Act::Approve | Act::Reject => {
-            page.query_pairs_mut().append_pair("decision", act.id());
-        }
-        Act::Open => {}
-    }
+    let page = act.on(requested.page);
     let mut button = json!({
         "type": "button",
         "action_id": act.id(),

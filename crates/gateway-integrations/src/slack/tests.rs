@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    Act, ChannelRules, Interaction, InteractionFault, Message, Outcome, Posted, Requested, SignatureFault,
-    SigningSecret, Slack, escape,
+    Act, Bot, Channel, Event, EventFault, Interaction, InteractionFault, Message, Outcome, Posted, Requested,
+    SignatureFault, SigningSecret, Slack, escape,
 };
 use crate::http::Failure;
 use crate::scripted::{Reply, Scripted};
@@ -117,38 +117,28 @@ fn interactions() {
 }
 
 #[test]
-fn channel_rules() {
-    let check = |rules: &str, app: &str, expected: &[&str]| {
-        let rules = ChannelRules::parse(rules).unwrap();
-        assert_eq!(rules.channels(app).iter().map(|channel| channel.as_str()).collect::<Vec<_>>(), expected);
-    };
-    check("shop=#deploys", "shop", &["#deploys"]);
-    check("shop=#deploys", "shop2", &[]);
-    check("shop-*=#shop, *=C0123456789", "shop-web", &["#shop", "C0123456789"]);
-    check("shop-*=#shop, *=C0123456789", "other", &["C0123456789"]);
-    check("*=#a,shop=#a", "shop", &["#a"]);
-    check("*-web=#web", "shop-web", &["#web"]);
-    check("*-web=#web", "web", &[]);
-    check("a*b*c=#x", "abc", &["#x"]);
-    check("a*b*c=#x", "axxbxxc", &["#x"]);
-    check("a*b*c=#x", "acb", &[]);
-    check("a*a=#x", "a", &[]);
-    check("a*a=#x", "aa", &["#x"]);
-    check("", "shop", &[]);
-    for bad in [
-        "shop",
-        "shop=",
-        "=#a",
-        "shop=deploys",
-        "Shop=#a",
-        "sh?p=#a",
-        "shop=#A B",
-        "shop=c0123456789",
-        "shop=#a=#b",
-    ] {
-        assert!(ChannelRules::parse(bad).is_err(), "{bad}");
+fn channels() {
+    for good in ["#deploys", "#späte-nacht_1", "C0123456789", "G0123456789"] {
+        assert_eq!(good.parse::<Channel>().unwrap().as_str(), good);
     }
-    assert!(ChannelRules::parse(&"a=#a,".repeat(201)).is_err());
+    for bad in ["", "deploys", "#", "#A B", "c0123456789", "C01", "#a=#b"] {
+        assert!(bad.parse::<Channel>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn events() {
+    let check = |body: &[u8], expected: Result<Event, EventFault>| assert_eq!(Event::parse(body), expected);
+    let challenge = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P".to_owned();
+    let asked = json!({"token": "x", "challenge": challenge, "type": "url_verification"}).to_string();
+    check(asked.as_bytes(), Ok(Event::Verification { challenge }));
+    check(br#"{"type":"event_callback","event":{"type":"app_mention"}}"#, Ok(Event::Other));
+    check(br#"{"type":"url_verification"}"#, Err(EventFault::Form));
+    let long = json!({"type": "url_verification", "challenge": "a".repeat(501)}).to_string();
+    check(long.as_bytes(), Err(EventFault::Form));
+    check(b"[]", Err(EventFault::Form));
+    check(b"", Err(EventFault::Form));
+    check(&vec![b' '; 300_000], Err(EventFault::TooLarge));
 }
 
 fn requested<'a>(page: &'a url::Url, ci: Option<&'a url::Url>, message: &'a str) -> Requested<'a> {
@@ -209,6 +199,7 @@ fn decided_messages_offer_no_decision() {
     check(Outcome::Rejected("bob"), "Rejected by bob: shop");
     check(Outcome::Expired, "Expired: shop");
     check(Outcome::Withdrawn, "Withdrawn: shop");
+    check(Outcome::Deploying, "Being deployed: shop");
     check(Outcome::Deployed, "Deployed: shop");
 }
 
@@ -225,8 +216,8 @@ fn sending() {
     let ok = json!({"ok": true, "channel": "C0123456789", "ts": "1503435956.000247", "message": {}});
     let mut world = Scripted::default();
     world.json("POST /api/chat.postMessage", ok.clone()).json("POST /api/chat.update", ok);
-    let rules = ChannelRules::parse("shop=#deploys").unwrap();
-    let posted = wait(slack().post(&world, rules.channels("shop")[0], &Message::note("hi"))).unwrap();
+    let channel: Channel = "#deploys".parse().unwrap();
+    let posted = wait(slack().post(&world, &channel, &Message::note("hi"))).unwrap();
     assert_eq!(posted, Posted { channel: "C0123456789".to_owned(), ts: "1503435956.000247".to_owned() });
     let body = world.body("POST /api/chat.postMessage");
     assert_eq!(
@@ -240,6 +231,37 @@ fn sending() {
     wait(slack().reply(&world, &posted, &Message::note("seen"))).unwrap();
     assert_eq!(world.body("POST /api/chat.postMessage")["thread_ts"], "1503435956.000247");
     assert!(world.headers("authorization").iter().all(|value| value == "Bearer xoxb-canary"));
+}
+
+#[test]
+fn whispering_and_asking_who() {
+    let mut world = Scripted::default();
+    world.json("POST /api/chat.postEphemeral", json!({"ok": true, "message_ts": "1"}));
+    world
+        .json("POST /api/auth.test", json!({"ok": true, "user": "gateway", "team": "acme", "user_id": "U1"}));
+    let page = "https://gw.example.com/app/approvals/1?decision=approve".parse().unwrap();
+    let way = Message::way("Decide <here>", "Open", &page);
+    wait(slack().whisper(&world, "C0123456789", "U1", &way)).unwrap();
+    let body = world.body("POST /api/chat.postEphemeral");
+    assert_eq!((&body["channel"], &body["user"]), (&"C0123456789".into(), &"U1".into()));
+    assert_eq!(body["text"], "Decide &lt;here&gt;");
+    assert_eq!(body["blocks"][1]["elements"][0]["url"], page.as_str());
+    let known = Bot { user: "gateway".to_owned(), team: "acme".to_owned() };
+    assert_eq!(wait(slack().who(&world)).unwrap(), known);
+    for (reply, expected) in [
+        (Reply::Json(200, json!({"ok": false, "error": "invalid_auth"})), "invalid_auth"),
+        (Reply::Json(200, json!({"ok": true})), "no user and team"),
+        (Reply::Json(200, json!({"ok": false})), "no reason given"),
+        (Reply::Raw(200, Vec::new(), b"<html>".to_vec()), "another form"),
+        (Reply::Lost, "no connection"),
+    ] {
+        let mut world = Scripted::default();
+        world.on("POST /api/auth.test", reply.clone()).on("POST /api/chat.postEphemeral", reply);
+        let failure = wait(slack().who(&world)).unwrap_err();
+        assert!(failure.to_string().contains(expected), "{failure}");
+        let whispered = wait(slack().whisper(&world, "C0123456789", "U1", &way));
+        assert_eq!(whispered.is_ok(), expected == "no user and team");
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct ClaimedJob {
 pub enum Retry {
     /// Later, unless it was tried often enough.
     Later,
+    /// The same, and not before this time has passed: whoever was asked said so.
+    NotBefore(Duration),
     /// Never: it would fail the same way.
     Never,
 }
@@ -195,7 +197,11 @@ impl Jobs {
             statement.sql(", state = 'dead', finished = ").number(now.micros());
             JobState::Dead
         } else {
-            let run_at = now.saturating_add(pause(claim.tries, &*self.core.entropy));
+            let usual = pause(claim.tries, &*self.core.entropy);
+            let run_at = now.saturating_add(match retry {
+                Retry::NotBefore(least) => usual.max(least),
+                Retry::Later | Retry::Never => usual,
+            });
             statement.sql(", state = 'waiting', run_at = ").number(run_at.micros());
             JobState::Waiting
         };

@@ -118,7 +118,10 @@ async fn migrations_apply_once() {
             "log_tiles",
             "approval_findings",
             "zone",
+            "integrations",
             "audit_sinks",
+            "session_company",
+            "operations",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

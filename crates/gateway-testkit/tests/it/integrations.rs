@@ -1,6 +1,8 @@
 //! What others say of a deploy and are told of it: a gateway before local servers that speak the documented APIs.
 
 mod hub;
+mod kept;
+mod slack;
 
 use std::time::Duration;
 

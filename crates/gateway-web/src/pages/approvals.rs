@@ -86,7 +86,36 @@ struct ApprovalPage {
     findings: Vec<FindingRow>,
     signatures: Vec<Signature>,
     offers: Offers,
+    /// The decision that the link to this page chose; nothing is decided by it.
+    chosen: Option<Chosen>,
     commands: (String, String),
+}
+
+/// A decision that a link chose: its form stands first and has the focus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Chosen {
+    Approve,
+    Reject,
+}
+
+impl Chosen {
+    fn of(query: &Query) -> Option<Self> {
+        match query.one("decision").as_deref() {
+            Some("approve") => Some(Chosen::Approve),
+            Some("reject") => Some(Chosen::Reject),
+            Some(_) | None => None,
+        }
+    }
+}
+
+impl ApprovalPage {
+    fn approves(&self) -> bool {
+        self.chosen == Some(Chosen::Approve)
+    }
+
+    fn rejects(&self) -> bool {
+        self.chosen == Some(Chosen::Reject)
+    }
 }
 
 struct Key {
@@ -279,6 +308,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         findings: findings(&one),
         signatures,
         offers: offers(web, request, &one),
+        chosen: Chosen::of(&Query::of(request)),
         commands: (
             format!("rack-gateway approvals approve {}", one.id),
             format!("rack-gateway approvals show {} --export approval.json", one.id),

@@ -51,7 +51,7 @@ pub(super) async fn circleci(app: &App, standing: &Standing) -> Result<Told, Not
         .circleci()
         .ok_or_else(|| NotTold::never("the gateway has no way to tell CircleCI: give it CIRCLECI_TOKEN"))?;
     let approved = circle.approve(&WayOut(&*app.fetch), &waiting, &bound).await;
-    match approved.map_err(|fault| NotTold { retry: fault.retry(), said: fault.to_string() })? {
+    match approved.map_err(|fault| NotTold { retry: fault.retry(), said: fault.to_string(), after: None })? {
         Approved::Now { url } => Ok(Told { said: format!("{} goes on", bound.job), url: Some(url) }),
         Approved::Before { url } => {
             Ok(Told { said: format!("{} went on before", bound.job), url: Some(url) })

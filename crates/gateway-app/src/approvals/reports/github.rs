@@ -119,9 +119,9 @@ pub(super) async fn environments(app: &App, standing: &Standing) -> Result<Optio
 }
 
 fn not_sent(failure: Failure) -> NotTold {
-    NotTold { retry: failure.retry, said: failure.to_string() }
+    NotTold::of(&failure)
 }
 
 fn not_answered(fault: ActionsFault) -> NotTold {
-    NotTold { retry: fault.retry(), said: fault.to_string() }
+    NotTold { retry: fault.retry(), said: fault.to_string(), after: None }
 }

@@ -217,7 +217,8 @@ impl World {
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
             rack_credential: Arc::new(crate::rack_credential::NoRackCredential),
-            integrations: Default::default(),
+            integrations: crate::integrations::Integrations::new(&crate::integrations::tests::nobody())
+                .unwrap(),
         };
         World { app: Arc::new(app), idp, clock, told, _directory: directory }
     }

@@ -171,8 +171,10 @@ impl Hub {
                 .cloned()
                 .unwrap_or_else(|| (404, r#"{"message":"Not Found"}"#.to_owned()))
         };
+        // How long whoever asks too often has to wait.
+        let wait = if status == 429 { "Retry-After: 30\r\n" } else { "" };
         let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+            "HTTP/1.1 {status} X\r\n{wait}Content-Type: application/json\r\nContent-Length: {}\r\n\
              Location: https://evil.example/\r\nConnection: close\r\n\r\n",
             answer.len()
         );
