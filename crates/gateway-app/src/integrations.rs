@@ -9,6 +9,7 @@ mod tests;
 use gateway_identity::oidc::{Fetch, FetchError};
 use gateway_integrations::circleci::CircleCi;
 use gateway_integrations::http::{Http, Pending, Unreachable};
+use gateway_integrations::sigstore::{Sigstore, TrustFault};
 use http::Request;
 
 pub use github::{GitHubDesk, NotShown, Question};
@@ -18,6 +19,7 @@ pub use github::{GitHubDesk, NotShown, Question};
 pub struct Integrations {
     github: Option<GitHubDesk>,
     circleci: Option<CircleCi>,
+    attestations: Option<Sigstore>,
 }
 
 /// Why somebody cannot be asked as configured.
@@ -29,6 +31,9 @@ pub enum SetupError {
     /// The App's key.
     #[error("the private key of the GitHub App is not an RSA key in PEM")]
     AppKey(#[source] jsonwebtoken::errors::Error),
+    /// Whose attestations are believed.
+    #[error(transparent)]
+    Trust(#[from] TrustFault),
 }
 
 impl Integrations {
@@ -40,12 +45,21 @@ impl Integrations {
         let github = configured.github.as_ref().map(GitHubDesk::new).transpose()?;
         let circleci = configured.circleci.as_ref();
         let circleci = circleci.map(|one| CircleCi::new(one.host.clone(), one.token.clone())).transpose()?;
-        Ok(Self { github, circleci })
+        let attestations = configured.attestations.as_ref();
+        let attestations = attestations
+            .map(|one| Sigstore::new(one.authority.expose(), one.log_key.expose(), &one.issuer))
+            .transpose()?;
+        Ok(Self { github, circleci, attestations })
     }
 
     /// GitHub, if it is asked.
     pub fn github(&self) -> Option<&GitHubDesk> {
         self.github.as_ref()
+    }
+
+    /// Whose attestations are believed, if anybody's are.
+    pub fn attestations(&self) -> Option<&Sigstore> {
+        self.attestations.as_ref()
     }
 
     /// CircleCI, if it is told.

@@ -81,6 +81,8 @@ pub enum SettingKey {
     GithubChecks,
     /// Whether the commit has to be signed.
     GithubSigned,
+    /// Who may have built what is deployed, as attested.
+    AttestationBuilders,
     /// Whether GitHub gets a commit status.
     GithubStatus,
     /// Whether GitHub gets a comment.
@@ -253,7 +255,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 46] = [
+    pub const ALL: [SettingKey; 47] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -287,6 +289,7 @@ impl SettingKey {
         SettingKey::GithubPeople,
         SettingKey::GithubChecks,
         SettingKey::GithubSigned,
+        SettingKey::AttestationBuilders,
         SettingKey::GithubStatus,
         SettingKey::GithubComment,
         SettingKey::GithubEnvironments,
@@ -338,6 +341,7 @@ impl SettingKey {
             SettingKey::GithubPeople => "github_people",
             SettingKey::GithubChecks => "github_checks",
             SettingKey::GithubSigned => "github_signed",
+            SettingKey::AttestationBuilders => "attestation_builders",
             SettingKey::GithubStatus => "github_status",
             SettingKey::GithubComment => "github_comment",
             SettingKey::GithubEnvironments => "github_environments",
@@ -414,6 +418,7 @@ impl SettingKey {
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
             | SettingKey::GithubSigned
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubStatus
             | SettingKey::GithubComment
             | SettingKey::GithubEnvironments
@@ -442,6 +447,7 @@ impl SettingKey {
             SettingKey::GithubRepository
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob => SettingValue::Text(String::new()),
@@ -514,6 +520,7 @@ impl SettingKey {
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
             | SettingKey::GithubSigned
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubStatus
             | SettingKey::GithubComment
             | SettingKey::GithubEnvironments

@@ -12,6 +12,7 @@
 pub mod circleci;
 pub mod github;
 pub mod http;
+pub mod sigstore;
 pub mod slack;
 
 #[cfg(test)]

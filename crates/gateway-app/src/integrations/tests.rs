@@ -71,7 +71,11 @@ fn pem(key: &KeyPair) -> String {
 
 fn configured(access: gateway_config::GitHubAccess) -> gateway_config::Integrations {
     let api = "https://github.example.com/api/v3".parse().unwrap();
-    gateway_config::Integrations { github: Some(gateway_config::GitHub { api, access }), circleci: None }
+    gateway_config::Integrations {
+        github: Some(gateway_config::GitHub { api, access }),
+        circleci: None,
+        attestations: None,
+    }
 }
 
 const TOKENS: &str = "POST /api/v3/app/installations/42/access_tokens";
