@@ -87,8 +87,12 @@ impl OwnRequest {
     }
 }
 
-/// A finished reply.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What follows the body of a reply, as it comes. It ends with the channel, or when the caller may no longer have it; its
+/// sender learns of that.
+pub type Following = tokio::sync::mpsc::Receiver<Bytes>;
+
+/// A reply: finished, or one that something follows.
+#[derive(Debug)]
 pub struct OwnReply {
     /// HTTP status.
     pub status: u16,
@@ -98,12 +102,20 @@ pub struct OwnReply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Vec<u8>,
+    /// What follows it; `None` = nothing.
+    pub following: Option<Following>,
 }
 
 impl OwnReply {
     /// A reply with a body and no further headers.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type, headers: Vec::new(), body: body.into() }
+        Self { status, content_type, headers: Vec::new(), body: body.into(), following: None }
+    }
+
+    /// The same with something that follows.
+    #[must_use]
+    pub fn followed_by(self, following: Following) -> Self {
+        Self { following: Some(following), ..self }
     }
 
     /// The same with one more header. A value that cannot stand in a header is left out.

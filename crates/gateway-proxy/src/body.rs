@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use gateway_app::control::Following;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 
@@ -189,6 +190,8 @@ enum Source {
     /// A complete body that goes out in pieces, so that it can be broken off.
     Pieces(Bytes),
     Upstream(RackBody),
+    /// What the gateway itself says, as it comes.
+    Following(Bytes, Following),
     Service(Box<ServiceReplyBody>),
 }
 
@@ -220,6 +223,17 @@ impl ReplyBody {
         Self { source: Source::Pieces(bytes), grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
+    /// What the gateway itself says: a beginning, and what follows it as it comes.
+    pub(crate) fn following(first: Bytes, rest: Following) -> Self {
+        Self {
+            source: Source::Following(first, rest),
+            grpc_web: None,
+            revoked: None,
+            broken: None,
+            guard: None,
+        }
+    }
+
     /// The rack's body, passed on as it comes.
     pub(crate) fn upstream(body: RackBody) -> Self {
         Self { source: Source::Upstream(body), grpc_web: None, revoked: None, broken: None, guard: None }
@@ -238,7 +252,10 @@ impl ReplyBody {
 
     /// Whether it goes out bit by bit, so that its end may be far off.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.source, Source::Pieces(_) | Source::Upstream(_) | Source::Service(_))
+        matches!(
+            self.source,
+            Source::Pieces(_) | Source::Upstream(_) | Source::Following(..) | Source::Service(_)
+        )
     }
 
     /// Writes the body as gRPC-Web.
@@ -296,6 +313,10 @@ impl Body for ReplyBody {
                 Poll::Ready(Some(Ok(Frame::data(rest.split_to(rest.len().min(PIECE_BYTES))))))
             }
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
+            Source::Following(first, rest) if first.is_empty() => {
+                rest.poll_recv(context).map(|more| more.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Source::Following(first, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(first))))),
             Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
         let polled = match &this.grpc_web {
@@ -333,6 +354,8 @@ impl Body for ReplyBody {
             Source::Whole(body) => body.is_end_stream(),
             Source::Pieces(rest) => rest.is_empty(),
             Source::Upstream(body) => body.is_end_stream(),
+            // Its end is not known before it comes.
+            Source::Following(..) => false,
             Source::Service(body) => body.is_end_stream(),
         }
     }
@@ -346,6 +369,7 @@ impl Body for ReplyBody {
             Source::Whole(body) => body.size_hint(),
             Source::Pieces(rest) => SizeHint::with_exact(rest.len() as u64),
             Source::Upstream(body) => body.size_hint(),
+            Source::Following(..) => SizeHint::default(),
             Source::Service(body) => body.size_hint(),
         }
     }

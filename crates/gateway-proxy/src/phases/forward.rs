@@ -81,6 +81,7 @@ async fn own(
     inspected: Inspected,
     outcome: &OutcomeGuard,
 ) -> Flow<Response<ReplyBody>> {
+    let standing = Standing::of(plane, &inspected);
     let Asked::Own { route, body, form } = inspected.asked else { return refuse(no_such_operation()) };
     let web_session = match (&inspected.caller.principal, inspected.caller.channel) {
         (Principal::User { session, .. }, Channel::Web) => Some(*session),
@@ -113,6 +114,9 @@ async fn own(
     match plane.parts.control.serve(request).await {
         Ok(reply) => {
             let mut response = own_reply(reply);
+            if response.body().is_streamed() {
+                response.body_mut().until(async move { standing.lost().await.reason().to_owned() });
+            }
             if let Some(session) = stepped_up {
                 renew_cookie(plane, session, &mut response).await;
             }
@@ -124,8 +128,12 @@ async fn own(
 
 /// The reply of a handler as a response.
 pub(crate) fn own_reply(reply: OwnReply) -> Response<ReplyBody> {
-    let OwnReply { status, content_type, headers, body } = reply;
-    let mut response = Response::new(ReplyBody::whole(body));
+    let OwnReply { status, content_type, headers, body, following } = reply;
+    let body = match following {
+        Some(following) => ReplyBody::following(body.into(), following),
+        None => ReplyBody::whole(body),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     for (name, value) in headers {
