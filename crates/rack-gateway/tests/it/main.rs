@@ -8,6 +8,7 @@
 
 mod convox_yml;
 mod demo;
+mod env;
 mod login;
 mod machines;
 mod selfcheck;
