@@ -4,9 +4,11 @@
 //! is what holds for whoever asks. What a row of the database says counts only as far as its seals and signatures
 //! are right ([`standing`]); how a request of the data plane is compared with it is in [`enforcement`].
 
+mod attestation;
 mod commit;
 pub mod enforcement;
 mod error;
+pub mod mark;
 pub mod reports;
 mod seal;
 mod shown;
@@ -100,6 +102,10 @@ pub struct RackImpact {
     pub processes: BTreeMap<String, u32>,
     /// The image of each service that names one.
     pub images: BTreeMap<String, String>,
+    /// Its manifest as lines to compare, without what may be secret.
+    pub outline: Vec<String>,
+    /// SHA-256 of its manifest, in hexadecimal.
+    pub manifest_sha256: Option<String>,
 }
 
 /// What [`RackView`] answers.
@@ -378,10 +384,18 @@ async fn sign(
     }
     // Before the signature is taken: what a passkey signed is not used up by a red check.
     let evidence = commit::check(app, operator, &standing, Some(approver)).await?;
+    // An archive that was not uploaded yet has no digest; it is looked at when it is built and promoted.
+    let attested = match &standing.bound.uploaded {
+        Some(uploaded) => attestation::check(app, operator, &standing, &uploaded.sha256).await?,
+        None => None,
+    };
     let signature = signing::signature(app, operator, &standing, approver, purpose, reason).await?;
     let mut event = of(operator, "gateway:approval:approve", &standing);
     if let Some(evidence) = &evidence {
         event.parameters.insert("evidence".to_owned(), bounded(evidence));
+    }
+    if let Some(attested) = &attested {
+        event.parameters.insert("attestation".to_owned(), bounded(attested));
     }
     event.parameters.insert("answer".to_owned(), signature.purpose.clone());
     event.parameters.insert("method".to_owned(), signature.method.clone());

@@ -130,7 +130,7 @@ pub struct OwnReply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Vec<u8>,
-    /// What comes in the body's place, bit by bit; broken off as soon as the caller may no longer have it.
+    /// What follows it, bit by bit; broken off as soon as the caller may no longer have it.
     pub feed: Option<Feed>,
 }
 
@@ -144,6 +144,12 @@ impl OwnReply {
     pub fn events(feed: Feed) -> Self {
         let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         Self { status: 200, content_type: "text/event-stream", headers, body: Vec::new(), feed: Some(feed) }
+    }
+
+    /// The same with something that follows.
+    #[must_use]
+    pub fn followed_by(self, receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { feed: Some(Feed::new(receiver)), ..self }
     }
 
     /// The same with one more header. A value that cannot stand in a header is left out.

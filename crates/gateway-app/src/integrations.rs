@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use gateway_identity::oidc::{Fetch, FetchError};
 use gateway_integrations::circleci::CircleCi;
 use gateway_integrations::http::{Http, Pending, Unreachable};
+use gateway_integrations::sigstore::{Sigstore, TrustFault};
 use gateway_store::{Integration, Store, StoreError};
 use http::Request;
 
@@ -81,6 +82,7 @@ impl FromStr for Kind {
 #[derive(Debug)]
 pub struct Integrations {
     configured: gateway_config::Integrations,
+    attestations: Option<Sigstore>,
     in_force: ArcSwap<InForce>,
 }
 
@@ -108,6 +110,9 @@ pub enum SetupError {
     /// The secret of the Slack app.
     #[error(transparent)]
     SigningSecret(#[from] gateway_integrations::slack::SignatureFault),
+    /// Whose attestations are believed.
+    #[error(transparent)]
+    Trust(#[from] TrustFault),
 }
 
 impl Integrations {
@@ -122,7 +127,11 @@ impl Integrations {
                 in_force.take(configured, &credentials)?;
             }
         }
-        Ok(Self { configured: configured.clone(), in_force: ArcSwap::from_pointee(in_force) })
+        let attestations = configured.attestations.as_ref();
+        let attestations = attestations
+            .map(|one| Sigstore::new(one.authority.expose(), one.log_key.expose(), &one.issuer))
+            .transpose()?;
+        Ok(Self { configured: configured.clone(), attestations, in_force: ArcSwap::from_pointee(in_force) })
     }
 
     /// Reads the credentials of the database again. When that fails the last ones hold; what did not change goes on as
@@ -176,6 +185,11 @@ impl Integrations {
     /// GitHub, if it is asked.
     pub fn github(&self) -> Option<Arc<GitHubDesk>> {
         self.in_force.load().github.clone()
+    }
+
+    /// Whose attestations are believed, if anybody's are.
+    pub fn attestations(&self) -> Option<&Sigstore> {
+        self.attestations.as_ref()
     }
 
     /// CircleCI, if it is told.

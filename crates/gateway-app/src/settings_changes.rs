@@ -292,6 +292,7 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::GithubPeople
         | SettingKey::GithubChecks
         | SettingKey::GithubSigned
+        | SettingKey::AttestationBuilders
         | SettingKey::GithubStatus
         | SettingKey::GithubComment
         | SettingKey::GithubEnvironments
@@ -432,6 +433,7 @@ pub const fn range(key: SettingKey) -> &'static str {
         SettingKey::SlackEvents => "some of requested, decided, deployed, separated by commas",
         SettingKey::GithubPeople => "EMAIL=LOGIN separated by commas, such as ann@example.com=ann",
         SettingKey::GithubChecks => "names separated by commas, or * for all and -NAME for all but one",
+        SettingKey::AttestationBuilders => "whole identities of workflows, separated by commas",
         SettingKey::ServiceImages => "SERVICE=PATTERN or *=PATTERN, separated by blanks",
         SettingKey::RevealLongest => "a duration from 10s to 1h, such as 5m",
         SettingKey::EnvPlain | SettingKey::EnvSecret | SettingKey::EnvProtected => {

@@ -29,6 +29,9 @@ pub struct ReadManifest {
     /// The image of each service that names one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+    /// It as lines to compare, without what may be secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outline: Vec<String>,
     /// Why it cannot be built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

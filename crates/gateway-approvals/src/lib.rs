@@ -10,6 +10,7 @@ pub mod commands;
 pub mod evidence;
 pub mod images;
 pub mod manifest;
+pub mod outline;
 pub mod proof;
 pub mod state;
 pub mod statement;

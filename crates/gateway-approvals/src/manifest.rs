@@ -30,6 +30,8 @@ pub(crate) use text::is_name;
 use text::{check_characters, is_ambiguous, is_null};
 use tree::{Map, Node};
 
+use crate::outline;
+
 /// The longest manifest that is read.
 pub const MOST_BYTES: usize = 1024 * 1024;
 
@@ -48,6 +50,19 @@ pub struct Manifest {
     pub placeholders: BTreeSet<String>,
     /// What else is called `image` below services, timers and resources, by place: nothing that Convox documents.
     pub other_images: BTreeMap<String, String>,
+    /// All of it as lines to compare, without what may be secret; see [`crate::outline`].
+    pub outline: Vec<String>,
+}
+
+/// A word of a manifest, and where it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    /// The names that lead there.
+    pub place: Vec<String>,
+    /// The word, with `${…}` as it is written.
+    pub text: String,
+    /// Whether it is a member of a list.
+    pub is_item: bool,
 }
 
 /// A service.
@@ -139,6 +154,7 @@ impl Manifest {
             timers: reader.section(root, "timers", Reader::timer)?,
             resources: reader.section(root, "resources", Reader::resource)?,
             other_images: reader.other_images(root),
+            outline: outline::lines(&reader.leaves(root)),
             placeholders: replaced.names.iter().cloned().collect(),
         })
     }
@@ -260,6 +276,32 @@ impl Reader<'_> {
             Some(Node::Scalar(word)) => Ok(Some(restore(&word.text, self.names))),
             Some(Node::List(_) | Node::Map(_)) => {
                 Err(ManifestFault::Shape { place: place(), wanted: "a text" })
+            }
+        }
+    }
+
+    fn leaves(&self, root: &Map) -> Vec<Leaf> {
+        let mut found = Vec::new();
+        for (key, value) in root {
+            self.gather(value, &mut vec![key.clone()], false, &mut found);
+        }
+        found
+    }
+
+    /// Recursion and visits are bounded as in [`Self::walk`].
+    fn gather(&self, node: &Node, place: &mut Vec<String>, is_item: bool, found: &mut Vec<Leaf>) {
+        match node {
+            Node::Scalar(word) => {
+                let text = restore(&word.text, self.names);
+                found.push(Leaf { place: place.clone(), text, is_item });
+            }
+            Node::List(items) => items.iter().for_each(|item| self.gather(item, place, true, found)),
+            Node::Map(map) => {
+                for (key, value) in map {
+                    place.push(key.clone());
+                    self.gather(value, place, false, found);
+                    place.pop();
+                }
             }
         }
     }

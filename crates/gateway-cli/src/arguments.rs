@@ -23,6 +23,8 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     pub(crate) config: Option<PathBuf>,
     /// Ask the gateway of this name, as `rack-gateway racks` shows it [default: the current one]
+    ///
+    /// `approvals` also takes some names separated by commas, or `all`.
     #[arg(long, global = true, value_name = "NAME", display_order = 898)]
     pub(crate) rack: Option<String>,
     /// A second factor, should the gateway want one: six digits, or a backup code

@@ -1,6 +1,7 @@
 //! The gateway that a command asks: which one, as whom, and a second factor when it wants one.
 
 mod address;
+mod several;
 #[cfg(test)]
 mod tests;
 mod whose;
@@ -19,6 +20,7 @@ use crate::terminal::{Terminal, waiting};
 use crate::witness;
 
 pub(crate) use address::typed_address;
+pub(crate) use several::{Named, only_one, several};
 pub(crate) use whose::{Whose, whose};
 
 /// Who a command asks, before it is known whether anybody is signed in there.

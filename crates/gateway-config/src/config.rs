@@ -374,6 +374,19 @@ pub struct Integrations {
     pub circleci: CircleCi,
     /// Slack.
     pub slack: Slack,
+    /// Whose attestations are believed; `None` = nobody's.
+    pub attestations: Option<Attestations>,
+}
+
+/// Whose attestations of builds are believed.
+#[derive(Clone, Debug)]
+pub struct Attestations {
+    /// Certificates of the authority, in PEM.
+    pub authority: Secret<String>,
+    /// Public key of its transparency log, in PEM.
+    pub log_key: Secret<String>,
+    /// Who vouches for builders.
+    pub issuer: String,
 }
 
 /// A CircleCI, and with what it is asked.

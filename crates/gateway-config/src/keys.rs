@@ -458,6 +458,23 @@ keys! {
         example: "file:/run/secrets/github-app.pem",
     };
 
+    /// Certificates, in PEM, of the authority that certifies the builders of attestations (of Sigstore: Fulcio's root and
+    /// the one below it). Needs the key of its transparency log too.
+    ATTESTATION_AUTHORITY: Some("integrations.attestations.authority"), Secret, Fallback::Absent {
+        means: "no attestation is believed, and no app whose setting attestation_builders names somebody can be deployed by approval",
+        example: "file:/run/secrets/fulcio.pem",
+    };
+
+    /// Public key, in PEM, of the transparency log that tells when an attestation was signed (of Sigstore: Rekor's).
+    ATTESTATION_LOG_KEY: Some("integrations.attestations.log_key"), Secret, Fallback::Absent {
+        means: "no attestation is believed; needs the authority too",
+        example: "file:/run/secrets/rekor.pub",
+    };
+
+    /// Who must have vouched for the builder when it was certified.
+    ATTESTATION_ISSUER: Some("integrations.attestations.issuer"), Text,
+        Fallback::Value("https://token.actions.githubusercontent.com");
+
     /// Personal token with which CircleCI's waiting jobs are approved, of a user who may approve them.
     CIRCLECI_TOKEN: Some("integrations.circleci.token"), Secret, Fallback::Absent {
         means: "no job of CircleCI is approved",

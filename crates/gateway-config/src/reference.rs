@@ -18,7 +18,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 21] = [
+const SECTIONS: [(&str, &str); 23] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -42,6 +42,7 @@ const SECTIONS: [(&str, &str); 21] = [
         "integrations.github",
         "GitHub, which is asked about the commits of deploys: by a token, or as a GitHub App.",
     ),
+    ("integrations.attestations", "Whose attestations of builds are believed."),
     ("integrations.circleci", "CircleCI, whose jobs wait for approvals."),
     ("integrations.slack", "Slack, where people are told of approvals."),
     ("secrets", "What is a secret. People see handles instead of secrets."),

@@ -81,6 +81,8 @@ pub enum SettingKey {
     GithubChecks,
     /// Whether the commit has to be signed.
     GithubSigned,
+    /// Who may have built what is deployed, as attested.
+    AttestationBuilders,
     /// Whether GitHub gets a commit status.
     GithubStatus,
     /// Whether GitHub gets a comment.
@@ -267,7 +269,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 53] = [
+    pub const ALL: [SettingKey; 54] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -301,6 +303,7 @@ impl SettingKey {
         SettingKey::GithubPeople,
         SettingKey::GithubChecks,
         SettingKey::GithubSigned,
+        SettingKey::AttestationBuilders,
         SettingKey::GithubStatus,
         SettingKey::GithubComment,
         SettingKey::GithubEnvironments,
@@ -359,6 +362,7 @@ impl SettingKey {
             SettingKey::GithubPeople => "github_people",
             SettingKey::GithubChecks => "github_checks",
             SettingKey::GithubSigned => "github_signed",
+            SettingKey::AttestationBuilders => "attestation_builders",
             SettingKey::GithubStatus => "github_status",
             SettingKey::GithubComment => "github_comment",
             SettingKey::GithubEnvironments => "github_environments",
@@ -442,6 +446,7 @@ impl SettingKey {
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
             | SettingKey::GithubSigned
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubStatus
             | SettingKey::GithubComment
             | SettingKey::GithubEnvironments
@@ -478,6 +483,7 @@ impl SettingKey {
             SettingKey::GithubRepository
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubEnvironments
             | SettingKey::CircleciProject
             | SettingKey::CircleciJob
@@ -557,6 +563,7 @@ impl SettingKey {
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
             | SettingKey::GithubSigned
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubStatus
             | SettingKey::GithubComment
             | SettingKey::GithubEnvironments

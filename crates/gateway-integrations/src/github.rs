@@ -8,6 +8,7 @@
 
 mod actions;
 mod app;
+mod attestations;
 mod authors;
 mod branch;
 mod checks;
@@ -27,6 +28,7 @@ use url::Url;
 
 pub use self::actions::{ActionsFault, DeploymentRule, Review, Run};
 pub use self::app::InstallationToken;
+pub use self::attestations::Built;
 pub use self::authors::Approver;
 pub use self::demands::{BranchDemand, Checks, Demand, Demands, Place, PullDemand, PullState};
 pub use self::evidence::{BranchSeen, CheckKind, CheckSeen, Evidence, PullSeen, ReviewSeen, SignatureSeen};
@@ -123,15 +125,7 @@ impl GitHub {
 
     /// The address of a page for people. The API of github.com has a host of its own; Enterprise Server has a path.
     fn page(&self, repository: &Repository, segments: &[&str]) -> String {
-        let mut url = self.endpoint.base().clone();
-        if url.host_str() == Some("api.github.com") {
-            // A name in place of a name: it cannot fail, and if it did the API's own address would be shown.
-            let _unchanged = url.set_host(Some("github.com"));
-        }
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend([repository.owner(), repository.name()]).extend(segments);
-        }
-        url.into()
+        page(self.endpoint.base(), repository, segments)
     }
 
     /// An address of the API below the repository.
@@ -140,6 +134,23 @@ impl GitHub {
             ["repos", repository.owner(), repository.name()].iter().chain(segments).copied().collect();
         self.endpoint.at(&all)
     }
+}
+
+fn page(api: &Url, repository: &Repository, segments: &[&str]) -> String {
+    let mut url = api.clone();
+    if url.host_str() == Some("api.github.com") {
+        // A name in place of a name: it cannot fail, and if it did the API's own address would be shown.
+        let _unchanged = url.set_host(Some("github.com"));
+    }
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.clear().extend([repository.owner(), repository.name()]).extend(segments);
+    }
+    url.into()
+}
+
+/// The page that compares two commits of a repository, for people; `api` as in [`GitHub::new`].
+pub fn compare_page(api: &Url, repository: &Repository, from: &Commit, to: &Commit) -> String {
+    page(api, repository, &["compare", &format!("{from}...{to}")])
 }
 
 /// One gathering of evidence: whom is asked, about what.

@@ -14,6 +14,7 @@ pub mod aws;
 pub mod circleci;
 pub mod github;
 pub mod http;
+pub mod sigstore;
 pub mod slack;
 
 #[cfg(test)]

@@ -189,9 +189,9 @@ enum Source {
     Whole(Full<Bytes>),
     /// A complete body that goes out in pieces, so that it can be broken off.
     Pieces(Bytes),
-    /// What comes bit by bit from the gateway itself.
-    Feed(mpsc::Receiver<Bytes>),
     Upstream(RackBody),
+    /// What the gateway itself says, as it comes.
+    Feed(Bytes, mpsc::Receiver<Bytes>),
     Service(Box<ServiceReplyBody>),
 }
 
@@ -223,9 +223,10 @@ impl ReplyBody {
         Self { source: Source::Pieces(bytes), grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
-    /// What comes bit by bit from the gateway itself.
-    pub(crate) fn feed(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { source: Source::Feed(receiver), grpc_web: None, revoked: None, broken: None, guard: None }
+    /// What the gateway itself says: a beginning, and what follows it as it comes.
+    pub(crate) fn feed(first: Bytes, rest: mpsc::Receiver<Bytes>) -> Self {
+        let source = Source::Feed(first, rest);
+        Self { source, grpc_web: None, revoked: None, broken: None, guard: None }
     }
 
     /// The rack's body, passed on as it comes.
@@ -248,7 +249,7 @@ impl ReplyBody {
     pub(crate) fn is_streamed(&self) -> bool {
         match self.source {
             Source::Empty(_) | Source::Whole(_) => false,
-            Source::Pieces(_) | Source::Feed(_) | Source::Upstream(_) | Source::Service(_) => true,
+            Source::Pieces(_) | Source::Feed(..) | Source::Upstream(_) | Source::Service(_) => true,
         }
     }
 
@@ -306,8 +307,11 @@ impl Body for ReplyBody {
             Source::Pieces(rest) => {
                 Poll::Ready(Some(Ok(Frame::data(rest.split_to(rest.len().min(PIECE_BYTES))))))
             }
-            Source::Feed(receiver) => receiver.poll_recv(context).map(|bytes| bytes.map(Frame::data).map(Ok)),
             Source::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
+            Source::Feed(first, rest) if first.is_empty() => {
+                rest.poll_recv(context).map(|more| more.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Source::Feed(first, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(first))))),
             Source::Service(body) => Pin::new(&mut **body).poll_frame(context),
         };
         let polled = match &this.grpc_web {
@@ -344,8 +348,9 @@ impl Body for ReplyBody {
             Source::Empty(_) => true,
             Source::Whole(body) => body.is_end_stream(),
             Source::Pieces(rest) => rest.is_empty(),
-            Source::Feed(_) => false,
             Source::Upstream(body) => body.is_end_stream(),
+            // Its end is not known before it comes.
+            Source::Feed(..) => false,
             Source::Service(body) => body.is_end_stream(),
         }
     }
@@ -358,8 +363,8 @@ impl Body for ReplyBody {
             Source::Empty(body) => body.size_hint(),
             Source::Whole(body) => body.size_hint(),
             Source::Pieces(rest) => SizeHint::with_exact(rest.len() as u64),
-            Source::Feed(_) => SizeHint::default(),
             Source::Upstream(body) => body.size_hint(),
+            Source::Feed(..) => SizeHint::default(),
             Source::Service(body) => body.size_hint(),
         }
     }

@@ -5,7 +5,7 @@
 //! before it authenticates, finds parameters in second homes. A gateway that lets something through is seen here.
 //! [`transcript`] reads the recordings, [`replay`] plays their client side against any address and compares.
 //!
-//! [`idp`] is an OpenID Connect provider for development.
+//! [`idp`] is an OpenID Connect provider for development; [`sigstore`] signs build attestations for tests.
 //!
 //! Nothing here knows of the gateway. Start reading at `server.rs` (a request's way), then `route/table.rs`.
 
@@ -22,6 +22,7 @@ mod reply;
 mod route;
 mod seen;
 mod server;
+pub mod sigstore;
 mod socket;
 pub mod state;
 pub mod transcript;

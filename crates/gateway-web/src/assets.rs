@@ -41,6 +41,7 @@ impl Assets {
                     include_bytes!("../static/second-factor.js"),
                 ),
                 asset("replay.js", "text/javascript; charset=utf-8", include_bytes!("../static/replay.js")),
+                asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../static/live.js")),
                 asset("icon.svg", "image/svg+xml", include_bytes!("../static/icon.svg")),
             ],
         }

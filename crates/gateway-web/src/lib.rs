@@ -13,6 +13,7 @@ mod filters;
 mod flash;
 mod gate;
 mod hosts;
+mod live;
 mod page;
 mod pages;
 mod query;
@@ -39,17 +40,28 @@ pub use hosts::away;
 pub struct Web {
     app: Arc<App>,
     assets: Assets,
+    followers: Arc<live::Followers>,
 }
 
 impl Web {
     /// The pages of this application.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app, assets: Assets::new() }
+        Self { app, assets: Assets::new(), followers: Arc::default() }
     }
 
     /// What the pages call.
     pub(crate) fn app(&self) -> &App {
         &self.app
+    }
+
+    /// The same, for what goes on after a page was served.
+    pub(crate) fn shared_app(&self) -> Arc<App> {
+        self.app.clone()
+    }
+
+    /// Who follows pages.
+    pub(crate) fn followers(&self) -> &Arc<live::Followers> {
+        &self.followers
     }
 
     /// The address of a file that only some pages load.

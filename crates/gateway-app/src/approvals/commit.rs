@@ -16,6 +16,7 @@ use gateway_types::wire::approvals as wire;
 use gateway_types::{Caller, Principal, Timestamp, UserId};
 use serde_json::json;
 
+use super::attestation;
 use super::standing::Standing;
 use super::{ApprovalError, event};
 use crate::integrations::{NotShown, Question, WayOut};
@@ -23,6 +24,9 @@ use crate::{App, Operator, record};
 
 /// Under which name findings about the commit are kept.
 const SOURCE: &str = "evidence";
+
+/// The same of the archive's attestation.
+pub(super) const ATTESTATION: &str = "attestation";
 
 /// Asks GitHub whether the commit may be approved or promoted now, and writes down what it said: a short text for the
 /// log, or nothing for an app that is bound to no repository.
@@ -79,9 +83,12 @@ pub(super) async fn findings(
         Ok(evidence) => good(&evidence),
         Err(refusal) => vec![refusal.finding],
     };
-    kept.retain(|one| one.source != SOURCE);
+    let attested = attestation::look(app, standing).await;
+    kept.retain(|one| one.source != SOURCE && (attested.is_none() || one.source != ATTESTATION));
     let found = app.clock.now();
     let fresh = now.into_iter().map(|finding| KeptFinding { source: SOURCE.to_owned(), finding, found });
+    let attested = attested.map(|finding| KeptFinding { source: ATTESTATION.to_owned(), finding, found });
+    let fresh = fresh.chain(attested);
     Ok(fresh.chain(kept).map(wire_form).collect())
 }
 
@@ -97,13 +104,13 @@ fn wire_form(kept: KeptFinding) -> wire::ApprovalFinding {
 }
 
 /// A no, and how it is shown.
-struct Refusal {
-    error: ApprovalError,
-    finding: Finding,
+pub(super) struct Refusal {
+    pub(super) error: ApprovalError,
+    pub(super) finding: Finding,
 }
 
 impl Refusal {
-    fn new(demand: Demand, url: Option<&str>, said: String, error: ApprovalError) -> Self {
+    pub(super) fn new(demand: Demand, url: Option<&str>, said: String, error: ApprovalError) -> Self {
         let finding = Finding { what: demand.to_string(), good: false, said, url: url.map(str::to_owned) };
         Self { error, finding }
     }
@@ -135,13 +142,13 @@ async fn ask(
 }
 
 /// The text of a fault without the demand that it begins with, which stands beside it.
-fn without_demand(said: &str, fault: &NotShown) -> String {
+pub(super) fn without_demand(said: &str, fault: &NotShown) -> String {
     let demand = format!("{}: ", fault.demand());
     said.strip_prefix(&demand).unwrap_or(said).to_owned()
 }
 
 /// The repository that the app is bound to; `None` = to none.
-fn bound(app: &App, standing: &Standing) -> Result<Option<Repository>, ApprovalError> {
+pub(super) fn bound(app: &App, standing: &Standing) -> Result<Option<Repository>, ApprovalError> {
     let text = app.settings.text(SettingKey::GithubRepository, &standing.row.app);
     if text.is_empty() {
         return Ok(None);

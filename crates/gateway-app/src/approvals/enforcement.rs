@@ -206,6 +206,9 @@ pub async fn take(
         // Reviews are withdrawn and branches move: what was true at the signature is looked at again.
         super::commit::check(app, operator, &find(app, id).await?, None).await?;
     }
+    if matches!(step, Step::Build { .. } | Step::Promote { .. }) {
+        super::attestation::check_uploaded(app, operator, &find(app, id).await?).await?;
+    }
     let request = operator.request_id.map(|request| request.to_string()).unwrap_or_default();
     for _ in 0..TRIES {
         let standing = find(app, id).await?;

@@ -82,6 +82,15 @@ pub enum ApprovalError {
         /// The repository.
         repository: String,
     },
+    /// The app's archives have to be attested, and nobody's attestations are believed.
+    #[error(
+        "archives of this app have to be attested by a builder (the setting attestation_builders), and the gateway cannot \
+         check that: it needs {lacking}"
+    )]
+    NoAttestationTrust {
+        /// What is not configured.
+        lacking: &'static str,
+    },
     /// A setting that says what is demanded cannot be read.
     #[error("the setting {setting} of this app cannot be used; write it anew")]
     BadDemand {
@@ -148,6 +157,7 @@ impl From<ApprovalError> for Problem {
             | ApprovalError::PasskeyNeeded
             | ApprovalError::Evidence { .. }
             | ApprovalError::NoGitHub { .. }
+            | ApprovalError::NoAttestationTrust { .. }
             | ApprovalError::BadDemand { .. }
             | ApprovalError::Forged { .. } => (ProblemKind::Refused, Layer::Authorization),
             ApprovalError::Changed => (ProblemKind::Conflict, Layer::Authorization),

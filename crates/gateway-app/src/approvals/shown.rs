@@ -6,9 +6,10 @@ use gateway_approvals::chain::{Order, ReadManifest};
 use gateway_approvals::evidence::{Evidence, FORMAT, Method, Signature};
 use gateway_approvals::images::{Digests, ImageRules};
 use gateway_approvals::manifest::Manifest;
+use gateway_approvals::outline;
 use gateway_approvals::state::State;
 use gateway_approvals::statement::KeyChange;
-use gateway_store::Approval;
+use gateway_store::{Approval, ApprovalFilter};
 use gateway_types::wire::approvals as wire;
 use gateway_types::{Caller, Timestamp};
 
@@ -169,18 +170,82 @@ pub(super) async fn impact(app: &App, caller: &Caller, standing: &Standing) -> O
     };
     let metadata = &standing.asked.metadata;
     let link = LINKS.iter().find_map(|name| metadata.get(*name)).filter(|link| link.starts_with("https://"));
+    let active_commit = match &found.active_release {
+        Some(release) => deployed_commit(app, &standing.row.app, release).await,
+        None => None,
+    };
+    let compare = active_commit.as_deref().and_then(|from| compare_page(app, standing, from));
+    let manifest =
+        standing.bound.uploaded.as_ref().and_then(|one| one.manifests.get(&standing.asked.manifest));
     Some(wire::ApprovalImpact {
+        manifest: manifest.map(|new| manifest_differences(&found, new)).unwrap_or_default(),
+        before_start: manifest.map(before_start).unwrap_or_default(),
         active_release: found.active_release,
         active_description: found.active_description,
+        active_commit,
+        compare,
         processes: found.processes,
-        manifest: standing
-            .bound
-            .uploaded
-            .as_ref()
-            .map(|uploaded| differences(&found.images, &uploaded.images(&standing.asked.manifest)))
-            .unwrap_or_default(),
         link: link.cloned(),
     })
+}
+
+/// How many deploys are looked through for the one that runs.
+const LOOKED_THROUGH: u32 = 50;
+
+/// The commit of the release that runs, where an approval of this gateway deployed it.
+async fn deployed_commit(app: &App, of_app: &str, release: &str) -> Option<String> {
+    let filter = ApprovalFilter {
+        app: Some(of_app.to_owned()),
+        state: Some(State::Deployed),
+        limit: LOOKED_THROUGH,
+        ..ApprovalFilter::default()
+    };
+    let rows = match app.store.approvals().list(&filter).await {
+        Ok(page) => page.items,
+        Err(error) => {
+            tracing::info!(error = &error as &dyn std::error::Error, "the commit that runs is not known");
+            return None;
+        }
+    };
+    rows.into_iter()
+        // Only what this gateway wrote says what it deployed.
+        .filter(|row| super::seal::is_right(&app.store, row))
+        .find(|row| {
+            let bound = serde_json::from_str::<gateway_approvals::chain::Bound>(&row.bound);
+            bound.is_ok_and(|bound| bound.release.as_deref() == Some(release))
+        })
+        .map(|row| row.commit)
+}
+
+/// The page that compares the commit that runs with the one that is asked for.
+fn compare_page(app: &App, standing: &Standing, from: &str) -> Option<String> {
+    let to = &standing.row.commit;
+    let repository = super::commit::bound(app, standing).ok().flatten()?;
+    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+    (from != to).then(|| app.integrations.github().map(|desk| desk.compare_page(&repository, &from, &to)))?
+}
+
+/// Lines that are gone and new. Nothing of a value that may be secret is in them; that some of these differ is said.
+fn manifest_differences(found: &super::RackImpact, new: &ReadManifest) -> Vec<String> {
+    if new.outline.is_empty() {
+        return differences(&found.images, &new.images);
+    }
+    let mut lines = outline::differences(&found.outline, &new.outline);
+    let is_same = found.manifest_sha256.as_deref().is_none_or(|sha256| sha256 == new.sha256);
+    if lines.is_empty() && !is_same {
+        lines.push("only values that are not shown, comments or the layout differ".to_owned());
+    }
+    lines
+}
+
+/// What runs before processes of a service begin: where migrations usually are.
+fn before_start(new: &ReadManifest) -> Vec<String> {
+    let command = |line: &String| {
+        let (place, command) = line.split_once(": ")?;
+        let service = place.strip_prefix("services.")?.strip_suffix(".initContainer.command")?;
+        Some(format!("{service}: {command}"))
+    };
+    new.outline.iter().filter_map(command).collect()
 }
 
 /// Images that are gone (`-`) and new (`+`), by service.
@@ -223,8 +288,12 @@ pub(super) fn evidence(app: &App, standing: &Standing) -> Evidence {
 /// Reads a manifest, and checks its images.
 pub(super) fn read_manifest(bytes: &[u8], rules: &[String], digests: bool, commit: &str) -> ReadManifest {
     let sha256 = super::enforcement::sha256(bytes);
-    let faulty =
-        |fault: String| ReadManifest { sha256: sha256.clone(), images: BTreeMap::new(), fault: Some(fault) };
+    let faulty = |fault: String| ReadManifest {
+        sha256: sha256.clone(),
+        images: BTreeMap::new(),
+        outline: Vec::new(),
+        fault: Some(fault),
+    };
     let manifest = match Manifest::parse(bytes) {
         Ok(manifest) => manifest,
         Err(fault) => return faulty(fault.to_string()),
@@ -235,7 +304,7 @@ pub(super) fn read_manifest(bytes: &[u8], rules: &[String], digests: bool, commi
     };
     let digests = if digests { Digests::Required } else { Digests::Optional };
     match rules.check(&manifest, commit, digests) {
-        Ok(images) => ReadManifest { sha256, images, fault: None },
+        Ok(images) => ReadManifest { sha256, images, outline: manifest.outline, fault: None },
         Err(fault) => faulty(fault.to_string()),
     }
 }

@@ -276,6 +276,7 @@ fn uploaded() -> Uploaded {
     let manifest = gateway_approvals::chain::ReadManifest {
         sha256: "c".repeat(64),
         images: BTreeMap::new(),
+        outline: Vec::new(),
         fault: None,
     };
     Uploaded {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use gateway_config::GitHubAccess;
 use gateway_integrations::github::{
-    Approver, Commit, Demand, Demands, Evidence, EvidenceFault, GitHub, InstallationToken, Repository,
+    Approver, Built, Commit, Demand, Demands, Evidence, EvidenceFault, GitHub, InstallationToken, Repository,
 };
 use gateway_integrations::http::{CallFault, EndpointFault, Http};
+use gateway_integrations::sigstore::{Attested, Sigstore};
 use gateway_types::{Secret, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
@@ -205,6 +206,34 @@ impl GitHubDesk {
         Err(elsewhere.map_or(NotShown::NothingDemanded, NotShown::Unmet))
     }
 
+    /// The page that compares two commits, for people.
+    pub fn compare_page(&self, repository: &Repository, from: &Commit, to: &Commit) -> String {
+        gateway_integrations::github::compare_page(&self.api, repository, from, to)
+    }
+
+    /// The attestation that an archive was built as it should be.
+    ///
+    /// # Errors
+    /// [`NotShown`]: none shows it, or GitHub cannot be asked.
+    pub async fn attested(
+        &self,
+        http: &dyn Http,
+        now: Timestamp,
+        trust: &Sigstore,
+        repository: &Repository,
+        built: &Built,
+    ) -> Result<Attested, NotShown> {
+        let asked = async {
+            let github = self.client(http, now).await?;
+            Ok(github.attested(http, trust, repository, built).await?)
+        };
+        let shown = tokio::time::timeout(TOTAL, asked).await.unwrap_or(Err(NotShown::Late));
+        if let Err(fault) = &shown {
+            self.drop_refused_token(fault).await;
+        }
+        shown
+    }
+
     /// GitHub with a token that is good now.
     ///
     /// # Errors
@@ -301,7 +330,8 @@ fn is_about_the_place(fault: &EvidenceFault) -> bool {
         | EvidenceFault::NoChecks { .. }
         | EvidenceFault::CheckMissing { .. }
         | EvidenceFault::CheckNotGreen { .. }
-        | EvidenceFault::NotSigned { .. } => false,
+        | EvidenceFault::NotSigned { .. }
+        | EvidenceFault::NotAttested { .. } => false,
     }
 }
 

@@ -14,7 +14,12 @@ pub(crate) fn uploaded() -> Uploaded {
         size_bytes: 7,
         manifests: BTreeMap::from([(
             "convox.yml".to_owned(),
-            ReadManifest { sha256: "c".repeat(64), images: BTreeMap::new(), fault: None },
+            ReadManifest {
+                sha256: "c".repeat(64),
+                images: BTreeMap::new(),
+                outline: Vec::new(),
+                fault: None,
+            },
         )]),
         fault: None,
     }

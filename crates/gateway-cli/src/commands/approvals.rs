@@ -4,6 +4,7 @@ mod decide;
 mod job;
 mod request;
 mod said;
+mod several;
 mod verify;
 mod wait;
 
@@ -16,12 +17,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use gateway_approvals::state::State;
 use gateway_client::ApprovalsAsked;
+use gateway_types::wire::approvals::Approval;
 
 use super::listing::{every, minute};
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::remark;
-use crate::remote::Remote;
+use crate::remote::{Remote, only_one};
 use crate::table::Rows;
 
 use decide::{Asking, Ending};
@@ -118,51 +120,81 @@ pub(crate) struct ReasonArguments {
 
 /// Runs one of them. Only a file is checked without a gateway.
 pub(crate) async fn run(context: &Context, arguments: ApprovalsArguments) -> Result<ExitCode, Failure> {
-    let remote = || Remote::open(context);
     match arguments.command {
         ApprovalsCommand::Verify(arguments) => verify::run(context, &arguments),
-        ApprovalsCommand::Request(arguments) => request::run(context, &remote()?, *arguments).await,
-        ApprovalsCommand::List(arguments) => list(context, &remote()?, arguments).await,
-        ApprovalsCommand::Show { id, export } => show(context, &remote()?, &id, export.as_deref()).await,
+        ApprovalsCommand::Request(arguments) => {
+            only_one(context)?;
+            request::run(context, &Remote::open(context)?, *arguments).await
+        }
+        ApprovalsCommand::List(arguments) => list(context, arguments).await,
+        ApprovalsCommand::Show { id, export } => {
+            show(context, &with(context, &id).await?, &id, export.as_deref()).await
+        }
         ApprovalsCommand::Approve(arguments) => {
-            decide::asking(context, &remote()?, Asking::Approve, arguments).await
+            let remote = with(context, &arguments.id).await?;
+            decide::asking(context, &remote, Asking::Approve, arguments).await
         }
         ApprovalsCommand::Extend(arguments) => {
-            decide::asking(context, &remote()?, Asking::Extend, arguments).await
+            let remote = with(context, &arguments.id).await?;
+            decide::asking(context, &remote, Asking::Extend, arguments).await
         }
         ApprovalsCommand::Reject(arguments) => {
-            decide::ending(context, &remote()?, Ending::Reject, arguments).await
+            let remote = with(context, &arguments.id).await?;
+            decide::ending(context, &remote, Ending::Reject, arguments).await
         }
         ApprovalsCommand::Withdraw(arguments) => {
-            decide::ending(context, &remote()?, Ending::Withdraw, arguments).await
+            let remote = with(context, &arguments.id).await?;
+            decide::ending(context, &remote, Ending::Withdraw, arguments).await
         }
         ApprovalsCommand::Wait { id, timeout } => {
             let patience = wait::patience(&timeout)?;
-            wait::until_decided(context, &remote()?, &id, patience).await
+            wait::until_decided(context, &with(context, &id).await?, &id, patience).await
         }
     }
 }
 
-async fn list(context: &Context, remote: &Remote, arguments: ListArguments) -> Result<ExitCode, Failure> {
+/// The gateway that has this approval: the one that is meant, or of several the one that has it.
+async fn with(context: &Context, id: &str) -> Result<Remote, Failure> {
+    match crate::remote::several(context)? {
+        Some(racks) => several::holding(racks, id).await,
+        None => Remote::open(context),
+    }
+}
+
+/// The columns of a listing.
+fn columns() -> [&'static str; 8] {
+    ["ID", "APP", "COMMIT", "STATE", "SIGNED", "ASKED BY", "ASKED", "MESSAGE"]
+}
+
+/// An approval as a row of them.
+fn row(one: &Approval) -> [String; 8] {
+    [
+        one.id.clone(),
+        one.app.clone(),
+        said::short(&one.commit).to_owned(),
+        one.state.clone(),
+        format!("{} of {}", said::approvers(one), one.quorum),
+        one.requester.clone(),
+        minute(Some(&one.created), ""),
+        said::first_line(one.message.as_deref().unwrap_or_default()).to_owned(),
+    ]
+}
+
+async fn list(context: &Context, arguments: ListArguments) -> Result<ExitCode, Failure> {
     let asked = ApprovalsAsked {
         app: arguments.app,
         state: arguments.state.map(|state| state.name().to_owned()),
         open: arguments.open,
         mine: arguments.mine,
     };
-    let found = every(remote, None, async |client, page| client.approvals(page, &asked).await).await?;
-    let mut rows = Rows::new(&["ID", "APP", "COMMIT", "STATE", "SIGNED", "ASKED BY", "ASKED", "MESSAGE"]);
+    if let Some(racks) = crate::remote::several(context)? {
+        return several::list(context, racks, &asked).await;
+    }
+    let remote = Remote::open(context)?;
+    let found = every(&remote, None, async |client, page| client.approvals(page, &asked).await).await?;
+    let mut rows = Rows::new(&columns());
     for one in &found {
-        rows.add(vec![
-            one.id.clone(),
-            one.app.clone(),
-            said::short(&one.commit).to_owned(),
-            one.state.clone(),
-            format!("{} of {}", said::approvers(one), one.quorum),
-            one.requester.clone(),
-            minute(Some(&one.created), ""),
-            said::first_line(one.message.as_deref().unwrap_or_default()).to_owned(),
-        ]);
+        rows.add(row(one).to_vec());
     }
     context.output.listing(&found, &rows, "there is no approval")?;
     Ok(ExitCode::SUCCESS)

@@ -85,6 +85,11 @@ impl Book {
         locked.write(FILE, &content)
     }
 
+    /// All of them, by name.
+    pub(crate) fn racks(&self) -> impl Iterator<Item = &Rack> {
+        self.racks.iter()
+    }
+
     /// The rack of this name.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use gateway_types::Secret;
 use url::Url;
 
-use crate::config::{CircleCi, GitHub, GitHubAccess, Integrations, Slack, SlackAccess};
+use crate::config::{Attestations, CircleCi, GitHub, GitHubAccess, Integrations, Slack, SlackAccess};
 use crate::fault::FaultKind;
 use crate::keys::{self, Key};
 use crate::resolver::Resolver;
@@ -12,7 +12,30 @@ pub(crate) fn integrations(resolver: &mut Resolver<'_>) -> Option<Integrations> 
     let github = github(resolver);
     let circleci = circleci(resolver);
     let slack = slack(resolver);
-    Some(Integrations { github: github?, circleci: circleci?, slack: slack? })
+    let attestations = attestations(resolver);
+    let (github, circleci, slack) = (github?, circleci?, slack?);
+    Some(Integrations { github, circleci, slack, attestations: attestations? })
+}
+
+fn attestations(resolver: &mut Resolver<'_>) -> Option<Option<Attestations>> {
+    let authority = resolver.secret(&keys::ATTESTATION_AUTHORITY);
+    let log_key = resolver.secret(&keys::ATTESTATION_LOG_KEY);
+    let issuer = resolver.one(&keys::ATTESTATION_ISSUER, issuer);
+    match (authority?, log_key?, issuer?) {
+        (None, None, _) => Some(None),
+        (Some(authority), Some(log_key), issuer) => Some(Some(Attestations { authority, log_key, issuer })),
+        (Some(_), None, _) => incomplete(resolver, &keys::ATTESTATION_AUTHORITY, &keys::ATTESTATION_LOG_KEY),
+        (None, Some(_), _) => incomplete(resolver, &keys::ATTESTATION_LOG_KEY, &keys::ATTESTATION_AUTHORITY),
+    }
+}
+
+/// It is compared as a whole.
+fn issuer(text: &str) -> Result<String, FaultKind> {
+    let is_fine = Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host());
+    is_fine.then(|| text.to_owned()).ok_or_else(|| FaultKind::Malformed {
+        value: text.to_owned(),
+        expected: "the https address of an issuer, such as https://token.actions.githubusercontent.com",
+    })
 }
 
 fn github(resolver: &mut Resolver<'_>) -> Option<GitHub> {

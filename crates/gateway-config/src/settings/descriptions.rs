@@ -93,6 +93,9 @@ impl SettingKey {
                 "Which checks and commit statuses have to be green, separated by commas: names; or `*`, all that there are, with `-NAME` for one that does not count, such as the job that waits for the approval. Empty: none."
             }
             SettingKey::GithubSigned => "Whether GitHub must have verified the commit's signature.",
+            SettingKey::AttestationBuilders => {
+                "Who may have built the archive that is deployed, separated by commas: workflows such as https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main. With it, the archive needs an attestation (SLSA provenance) at GitHub that one of them built it from the approved commit of `github_repository`. Empty: none is asked for."
+            }
             SettingKey::GithubStatus => {
                 "Whether the commit of a deploy gets the status `rack-gateway/APP` at GitHub: waiting, approved, deployed or not. Only of an app that is bound to a repository."
             }
@@ -169,6 +172,7 @@ impl SettingKey {
             | SettingKey::GithubPeople
             | SettingKey::GithubChecks
             | SettingKey::GithubSigned
+            | SettingKey::AttestationBuilders
             | SettingKey::GithubStatus
             | SettingKey::GithubComment
             | SettingKey::GithubEnvironments

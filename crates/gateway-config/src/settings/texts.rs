@@ -38,6 +38,10 @@ pub(super) fn of_form(key: SettingKey, text: &str) -> Result<SettingValue, Setti
             is_commands,
             "commands separated by `;`, each of at most 20 words without quotes or backslashes, such as rm *",
         ),
+        Form::Builders => (
+            is_builders,
+            "whole identities of workflows separated by commas, such as https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main",
+        ),
         Form::Checks => {
             (is_checks, "names of checks separated by commas, or `*` and -NAME for those that do not count")
         }
@@ -58,6 +62,7 @@ enum Form {
     Moments,
     Words,
     Commands,
+    Builders,
     Checks,
 }
 
@@ -78,6 +83,8 @@ fn form(key: SettingKey) -> Form {
         Form::Words
     } else if matches!(key, SettingKey::CommandsRefused | SettingKey::CommandsSecondPerson) {
         Form::Commands
+    } else if key == SettingKey::AttestationBuilders {
+        Form::Builders
     } else {
         Form::Checks
     }
@@ -154,6 +161,15 @@ fn is_checks(text: &str) -> bool {
     entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
 }
 
+/// Identities are compared as a whole, so that one that is no address could never be met.
+fn is_builders(text: &str) -> bool {
+    let is_entry = |entry: &str| {
+        entry.strip_prefix("https://").is_some_and(|rest| rest.contains('/'))
+            && !entry.contains(|c: char| c.is_whitespace() || c == '*')
+    };
+    entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{SettingKey, SettingValue};
@@ -191,6 +207,18 @@ mod tests {
         check(SettingKey::GithubBranch, "release/1.2", true);
         for bad in ["", "a b", "refs/heads/main", "-x", "a..b", "a/", "a\u{1b}"] {
             check(SettingKey::GithubBranch, bad, false);
+        }
+        check(SettingKey::AttestationBuilders, "", true);
+        let builder = "https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main";
+        check(SettingKey::AttestationBuilders, &format!("{builder}, {builder}2"), true);
+        for bad in [
+            "acme/shop",
+            "https://github.com",
+            "http://github.com/acme",
+            "https://github.com/*",
+            "https://a b/c",
+        ] {
+            check(SettingKey::AttestationBuilders, bad, false);
         }
         check(SettingKey::GithubPeople, "", true);
         check(SettingKey::GithubPeople, "ann@example.com=ann, bo@example.com=bo-x", true);

@@ -101,6 +101,8 @@ pub enum Demand {
     Checks,
     /// The commit is signed.
     Signature,
+    /// The archive has an attestation of its build.
+    Attestation,
 }
 
 impl fmt::Display for Demand {
@@ -113,6 +115,7 @@ impl fmt::Display for Demand {
             Demand::Author => "approver is not the author",
             Demand::Checks => "checks",
             Demand::Signature => "signature",
+            Demand::Attestation => "attestation",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::demands::Demand;
 use crate::http::CallFault;
+use crate::sigstore::BundleFault;
 
 /// Why a commit may not be approved, or promoted.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +127,24 @@ pub enum EvidenceFault {
         /// The commit's page.
         url: String,
     },
+    /// No attestation shows how the archive was built.
+    #[error("attestation: {}", not_attested(fault.as_ref()))]
+    NotAttested {
+        /// What the first one lacks; `None` = there is none.
+        fault: Option<BundleFault>,
+        /// The page of the repository's attestations.
+        url: String,
+    },
+}
+
+fn not_attested(fault: Option<&BundleFault>) -> String {
+    match fault {
+        Some(fault) => format!("none that GitHub has of this archive's SHA-256 does; of the first: {fault}"),
+        None => {
+            "GitHub has none of this archive's SHA-256; let the build attest the archive that is uploaded"
+                .to_owned()
+        }
+    }
 }
 
 /// What there is instead of the pull request that is demanded.
@@ -176,6 +195,7 @@ impl EvidenceFault {
             | EvidenceFault::CheckMissing { .. }
             | EvidenceFault::CheckNotGreen { .. } => Demand::Checks,
             EvidenceFault::NotSigned { .. } => Demand::Signature,
+            EvidenceFault::NotAttested { .. } => Demand::Attestation,
         }
     }
 
@@ -194,7 +214,8 @@ impl EvidenceFault {
             | EvidenceFault::NoChecks { url }
             | EvidenceFault::CheckMissing { url, .. }
             | EvidenceFault::CheckNotGreen { url, .. }
-            | EvidenceFault::NotSigned { url, .. } => url,
+            | EvidenceFault::NotSigned { url, .. }
+            | EvidenceFault::NotAttested { url, .. } => url,
         }
     }
 
@@ -213,7 +234,8 @@ impl EvidenceFault {
             | EvidenceFault::NoChecks { .. }
             | EvidenceFault::CheckMissing { .. }
             | EvidenceFault::CheckNotGreen { .. }
-            | EvidenceFault::NotSigned { .. } => false,
+            | EvidenceFault::NotSigned { .. }
+            | EvidenceFault::NotAttested { .. } => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Documents in the form that GitHub's reference describes, and what each change of them leads to.
 
+mod attestations;
 mod evidence;
 mod names;
 mod write;

@@ -139,3 +139,75 @@ impl Read for Hashed {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The archive that the official client sent in a recorded deploy.
+    fn recorded() -> Vec<u8> {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway-testkit/transcripts/31-deploy.jsonl");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines =
+            text.lines().skip(1).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines
+            .find(|line| line["kind"] == "request" && line["target"].as_str().unwrap().contains("/objects/"));
+        let body = lines.find(|line| line["kind"] == "body" && line["from"] == "client").unwrap();
+        data_encoding::BASE64.decode(body["data_b64"].as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
+    }
+
+    async fn fed(bytes: &[u8], piece: usize, is_whole: bool) -> Scanned {
+        let (mut scan, reading) = begin();
+        for piece in bytes.chunks(piece) {
+            poll_fn(|context| scan.poll_ready(context)).await;
+            scan.feed(Bytes::copy_from_slice(piece));
+        }
+        if is_whole {
+            scan.end();
+        }
+        drop(scan);
+        reading.result().await
+    }
+
+    #[tokio::test]
+    async fn pieces_of_whatever_size_are_the_same_archive() {
+        let bytes = recorded();
+        for piece in [1, 7, 511, 4096, bytes.len()] {
+            let scanned = fed(&bytes, piece, true).await;
+            assert_eq!((scanned.sha256, scanned.size_bytes), (sha256(&bytes), bytes.len() as u64));
+            let archive = scanned.archive.unwrap();
+            assert!(archive.manifests.contains_key("convox.yml"), "{piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_behind_a_fault_is_part_of_the_digest() {
+        let bytes = [&b"no archive at all"[..], &[0; 100_000]].concat();
+        let scanned = fed(&bytes, 1000, true).await;
+        assert_eq!((scanned.sha256, scanned.size_bytes), (sha256(&bytes), bytes.len() as u64));
+        assert!(scanned.archive.is_err());
+        let mut changed = recorded();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        assert!(fed(&changed, 512, true).await.archive.is_err(), "a checksum is not right");
+    }
+
+    #[tokio::test]
+    async fn what_did_not_end_is_nothing() {
+        let bytes = recorded();
+        // All bytes came, and nobody said that it was all of them.
+        let scanned = fed(&bytes, 512, false).await;
+        assert_eq!(scanned.archive.unwrap_err(), EARLY);
+        let half = fed(&bytes[..bytes.len() / 2], 512, true).await;
+        assert!(half.archive.is_err());
+        assert!(fed(&[], 1, true).await.archive.is_err());
+    }
+}

@@ -189,12 +189,15 @@ impl RackView for RackLooks {
                 let count = processes.entry(process.name).or_default();
                 *count = count.saturating_add(1);
             }
-            let images = active
+            let manifest = active
                 .as_ref()
-                .and_then(|release| Manifest::parse(release.manifest.as_bytes()).ok())
-                .as_ref()
-                .map(images)
-                .unwrap_or_default();
+                .filter(|release| !release.manifest.is_empty())
+                .and_then(|release| Manifest::parse(release.manifest.as_bytes()).ok());
+            let images = manifest.as_ref().map(images).unwrap_or_default();
+            let (outline, manifest_sha256) = match manifest {
+                Some(manifest) => (manifest.outline, Some(manifest.sha256)),
+                None => (Vec::new(), None),
+            };
             Ok(RackImpact {
                 active_release: active.as_ref().map(|release| release.id.clone()),
                 active_description: active
@@ -202,7 +205,47 @@ impl RackView for RackLooks {
                     .filter(|description| !description.is_empty()),
                 processes,
                 images,
+                outline,
+                manifest_sha256,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(manifest: &str, env: &str) -> Release {
+        Release { manifest: manifest.to_owned(), env: env.to_owned(), ..Release::default() }
+    }
+
+    #[test]
+    fn a_value_that_changes_the_manifests_shape_is_seen() {
+        let check = |manifest: &str, env: &str, expected: bool| {
+            assert_eq!(rewrites(&release(manifest, env)), expected, "{manifest:?} with {env:?}");
+        };
+        let plain = "services:\n  web:\n    image: example.com/web:1\n";
+        check(plain, "A=${B}", false);
+        let tag = "services:\n  web:\n    image: example.com/web:1\n    environment:\n      - TAG=${TAG}\n";
+        check(tag, "TAG=blue", false);
+        check(tag, "", false);
+        // A line break in a value begins a service that nobody approved.
+        let port = "services:\n  web:\n    image: example.com/web:1\n    domain: ${HOST}\n";
+        check(port, "HOST=example.com", false);
+        check(port, "HOST=x\\n  evil:\\n    image: evil.example/x", true);
+        // What cannot be compared counts as something else.
+        check(port, "no environment at all", true);
+        check("services: [${A}", "A=1", true);
+    }
+
+    #[test]
+    fn images_are_named_by_place() {
+        let manifest = "services:\n  web:\n    image: example.com/web:1\n  api:\n    build: .\n\
+                        resources:\n  db:\n    type: postgres\n    image: example.com/db:1\n";
+        let found = images(&Manifest::parse(manifest.as_bytes()).unwrap());
+        let texts: Vec<&str> = found.values().map(String::as_str).collect();
+        assert!(texts.contains(&"example.com/web:1") && texts.contains(&"example.com/db:1"), "{found:?}");
+        assert!(!found.keys().any(|place| place.contains("api")), "{found:?}");
     }
 }

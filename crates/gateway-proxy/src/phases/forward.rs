@@ -131,7 +131,7 @@ async fn own(
 pub(crate) fn own_reply(reply: OwnReply) -> Response<ReplyBody> {
     let OwnReply { status, content_type, headers, body, feed } = reply;
     let body = match feed.and_then(|feed| feed.take()) {
-        Some(feed) => ReplyBody::feed(feed),
+        Some(rest) => ReplyBody::feed(body.into(), rest),
         None => ReplyBody::whole(body),
     };
     let mut response = Response::new(body);

@@ -168,10 +168,20 @@ pub struct ApprovalImpact {
     /// The commit or description of that release, as the rack tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_description: Option<String>,
+    /// The commit of that release, when an approval of this gateway deployed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_commit: Option<String>,
+    /// The page that compares that commit with this one, when the app is bound to a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<String>,
+    /// Commands that run before processes of a service begin, `SERVICE: COMMAND`: where migrations usually are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before_start: Vec<String>,
     /// Services and how many of their processes run, which a promote replaces.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub processes: BTreeMap<String, u32>,
-    /// Lines of the manifest that are new (`+`) and gone (`-`), when an archive is there to compare.
+    /// Lines of the manifest that are new (`+`) and gone (`-`), as places and values, when an archive is there to compare.
+    /// Values that may be secret are not in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub manifest: Vec<String>,
     /// A link to the change at the CI system or repository, when whoever asked gave one.

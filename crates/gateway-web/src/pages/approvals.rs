@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use gateway_app::approvals;
+use gateway_app::approvals::{self, ApprovalError, mark};
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_approvals::state::State;
 use gateway_store::ApprovalFilter;
@@ -15,7 +15,7 @@ use gateway_types::{ApprovalId, Layer, Problem, ProblemKind, Resource, Timestamp
 use super::choices::{self, Choice};
 use crate::page::Frame;
 use crate::query::{Pager, Query};
-use crate::{Web, filters, gate, reply};
+use crate::{Web, filters, gate, live, reply};
 
 const PATH: &str = "/app/approvals";
 const PAGE_SIZE: u32 = 50;
@@ -24,6 +24,9 @@ const PAGE_SIZE: u32 = 50;
 #[template(path = "approvals.html")]
 struct ApprovalsPage {
     frame: Frame,
+    /// How it stands, for the script that follows it.
+    mark: String,
+    script: String,
     /// Whether those that are over are shown too.
     everything: bool,
     /// Links to the other views of the same filter.
@@ -66,6 +69,9 @@ struct Row {
 #[template(path = "approval.html")]
 struct ApprovalPage {
     frame: Frame,
+    /// How it stands, for the script that follows it.
+    mark: String,
+    script: String,
     one: Approval,
     state: &'static str,
     tone: &'static str,
@@ -76,12 +82,14 @@ struct ApprovalPage {
     approvers: usize,
     /// A page that shows the change.
     link: Option<String>,
+    /// A page that compares it with what runs.
+    compare: Option<String>,
     told: Vec<(String, String)>,
     environment: Vec<Key>,
     manifests: Vec<Manifest>,
     images: Vec<(String, String)>,
     processes: Vec<(String, u32)>,
-    /// New and gone images, one a line.
+    /// New and gone lines of the manifest, one a line.
     differences: String,
     findings: Vec<FindingRow>,
     signatures: Vec<Signature>,
@@ -186,9 +194,17 @@ impl Offer {
     }
 }
 
-/// `GET /app/approvals`.
-pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    let (app, query) = (web.app(), Query::of(request));
+/// What of the list is asked for.
+struct Wanted {
+    filter: ApprovalFilter,
+    state: Option<State>,
+    /// What is wrong with it.
+    fault: String,
+    everything: bool,
+    mine: bool,
+}
+
+fn wanted(request: &OwnRequest, query: &Query) -> Result<Wanted, Problem> {
     let state = query.one("state").map(|text| text.parse::<State>());
     let fault = match &state {
         Some(Err(unknown)) => unknown.to_string(),
@@ -213,11 +229,37 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         cursor: plain_text("cursor"),
         limit: PAGE_SIZE,
     };
+    Ok(Wanted { filter, state, fault, everything, mine })
+}
+
+/// A mark for whoever follows; `None` when it cannot be asked for.
+fn marked(mark: Result<String, ApprovalError>) -> Option<String> {
+    mark.inspect_err(|error| {
+        tracing::info!(error = error as &dyn std::error::Error, "a page is not followed any more");
+    })
+    .ok()
+}
+
+/// `GET /app/approvals`.
+pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let (app, query) = (web.app(), Query::of(request));
+    let Wanted { filter, state, fault, everything, mine } = wanted(request, &query)?;
+    if live::is_asked(request) {
+        let app = web.shared_app();
+        return live::reply(web.followers(), request, move || {
+            let (app, filter) = (app.clone(), filter.clone());
+            async move { marked(mark::of_list(&app, &filter).await) }
+        });
+    }
+    // Before the page is made: what changes meanwhile is another mark.
+    let mark = mark::of_list(app, &filter).await?;
     let found = approvals::list(app, &request.caller, &filter).await?;
     let plain = query.clone().without("done").without("cursor");
     let names = [("", "any")].into_iter().chain(State::ALL.map(|state| (state.name(), state.name())));
     reply::html(&ApprovalsPage {
         frame: Frame::of(web, request, "Approvals"),
+        mark,
+        script: web.asset("live.js"),
         everything: everything || state.is_some(),
         views: Views {
             open: plain.clone().without("all").without("state").link(PATH),
@@ -272,6 +314,14 @@ fn in_words(state: &str) -> (&'static str, &'static str) {
 /// `GET /app/approvals/{id}`.
 pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let (app, id) = (web.app(), id(request)?);
+    if live::is_asked(request) {
+        let app = web.shared_app();
+        return live::reply(web.followers(), request, move || {
+            let app = app.clone();
+            async move { marked(mark::of_one(&app, id).await) }
+        });
+    }
+    let mark = mark::of_one(app, id).await?;
     let one = approvals::read(app, &request.caller, id).await?;
     let statements = approvals::evidence(app, id).await?.signatures;
     let mut statements = statements.into_iter().map(|signature| signature.statement);
@@ -287,6 +337,8 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     let (manifests, images) = archive(&one);
     reply::html(&ApprovalPage {
         frame,
+        mark,
+        script: web.asset("live.js"),
         state,
         tone,
         order: match one.order.as_str() {
@@ -299,6 +351,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         approvers: approvers(&one),
         // Whoever asked wrote it: it leads to the web or nowhere.
         link: impact.link.filter(|link| link.starts_with("https://")),
+        compare: impact.compare,
         told: one.metadata.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
         environment: environment(&one),
         manifests,

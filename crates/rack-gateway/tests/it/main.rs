@@ -8,6 +8,7 @@
 
 mod convox_yml;
 mod demo;
+mod env;
 mod exposure;
 mod login;
 mod machines;

@@ -152,6 +152,11 @@ fn impact(lines: &mut Lines, impact: &ApprovalImpact) {
         (None, _) => None,
     };
     lines.some("runs now", now.as_deref());
+    lines.some("deployed", impact.active_commit.as_deref());
+    lines.some("compare", impact.compare.as_deref());
+    for command in &impact.before_start {
+        lines.line("before", command);
+    }
     for (service, count) in &impact.processes {
         lines.line("replaces", &format!("{count} of {service}"));
     }
@@ -223,7 +228,7 @@ mod tests {
             "environment":[{"key":"A","change":"added"}],
             "artefact":{"object":"x.tgz","sha256":"ab","size_bytes":7,
               "manifests":{"convox.yml":{"sha256":"cd","images":{"web":"r/web:1"}}}},
-            "impact":{"active_release":"R1","processes":{"web":2},"manifest":["+ port: 80"]}"#,
+            "impact":{"active_release":"R1","active_commit":"ffff","compare":"https://c","before_start":["web: bin/migrate"],"processes":{"web":2},"manifest":["+ port: 80"]}"#,
         );
         let text = approved(&one);
         for part in [
@@ -236,6 +241,9 @@ mod tests {
             "command   bin/migrate\n",
             "quorum    1 of 2 approvals\n",
             "runs now  R1\n",
+            "deployed  ffff\n",
+            "compare   https://c\n",
+            "before    web: bin/migrate\n",
             "replaces  2 of web\n",
             "diff      + port: 80\n",
         ] {

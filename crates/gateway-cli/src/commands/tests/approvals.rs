@@ -10,8 +10,10 @@ use super::{WRITTEN, listing, write};
 use crate::Context;
 use crate::arguments::{Arguments, Command};
 use crate::commands::approvals;
+use crate::environment::Keeping;
 use crate::failure::{Exit, Failure};
 use crate::output::Format;
+use crate::racks::{Rack, Racks};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const ID: &str = "0199f0c2-7c4e-7d3a-9a52-6f2d1c0b9e88";
@@ -150,4 +152,132 @@ async fn approvals_are_listed() {
     let seen = stub.seen().await.remove(0);
     let query = "limit=200&app=shop&state=pending&open=true&mine=true";
     assert!(seen.starts_with(&format!("GET /api/v1/approvals?{query} HTTP/1.1\r\n")), "{seen}");
+}
+
+/// A machine on which somebody is signed in to these gateways.
+async fn run_at(
+    home: &std::path::Path,
+    racks: &[(&str, &Stub)],
+    line: &str,
+) -> Result<(ExitCode, String), Failure> {
+    let words = ["rack-gateway", "approvals"].into_iter().chain(line.split_whitespace());
+    let arguments = Arguments::try_parse_from(words).unwrap();
+    let mut context = Context::for_tests();
+    context.output.write = write;
+    context.output.format = if arguments.json { Format::Json } else { Format::Text };
+    context.rack = arguments.rack;
+    context.environment.directory = Some(home.join("rack-gateway"));
+    context.environment.keeping = Ok(Keeping::File);
+    let known = Racks::of(&context.environment).unwrap();
+    for (name, stub) in racks {
+        let kept = known.vault().keep(&stub.address, &format!("rgs_{name}").into()).unwrap();
+        let rack = Rack {
+            name: (*name).to_owned(),
+            url: stub.address.clone(),
+            gateway_id: (*name).to_owned(),
+            email: "ann@example.com".to_owned(),
+            kept: Some(kept),
+            ca_file: None,
+            checkpoint: None,
+            promises: Vec::new(),
+        };
+        known.change(|book| book.put(rack)).unwrap();
+    }
+    let Command::Approvals(arguments) = arguments.command else { panic!("{line}") };
+    let ended = approvals::run(&context, arguments).await;
+    let written = WRITTEN.take();
+    match ended {
+        Ok(code) => Ok((code, written)),
+        Err(failure) if written.is_empty() => Err(failure),
+        // What was written all the same.
+        Err(failure) => Err(failure.hint(written)),
+    }
+}
+
+const OTHER: &str = "0199f0c2-7c4e-7d3a-9a52-6f2d1c0b9e99";
+
+fn other(state: &str) -> String {
+    approval(state).replace(ID, OTHER).replace("04:13:00Z\",\"answer_by", "05:13:00Z\",\"answer_by")
+}
+
+#[tokio::test]
+async fn several_racks_are_one_list_and_none_is_missing_in_silence() {
+    let home = tempfile::tempdir().unwrap();
+    let no_log = || problem("404 Not Found", "not-found", "role");
+    let stubs = async || {
+        let one = Stub::answering(vec![no_log(), listing(&approval("pending"), None)]).await;
+        let two = Stub::answering(vec![no_log(), listing(&other("approved"), None)]).await;
+        (one, two)
+    };
+    let (one, two) = stubs().await;
+    let (code, written) =
+        run_at(home.path(), &[("east", &one), ("west", &two)], "list --rack all").await.unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let lines: Vec<&str> = written.lines().filter(|line| line.contains("shop")).collect();
+    assert!(lines.len() == 2 && lines[0].contains("west") && lines[1].contains("east"), "{written}");
+    assert!(one.seen().await[1].contains("rgs_east"), "each gets its own session");
+    assert!(two.seen().await[1].contains("rgs_west"));
+
+    let (one, two) = stubs().await;
+    let home = tempfile::tempdir().unwrap();
+    let line = "list --json --rack west,east,west";
+    let (_, written) = run_at(home.path(), &[("east", &one), ("west", &two)], line).await.unwrap();
+    let all: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 2, "{written}");
+    assert_eq!((&all[0]["rack"], &all[0]["id"]), (&"west".into(), &OTHER.into()));
+
+    // One does not answer: what the other says is there, and the exit code says that it is not all.
+    let home = tempfile::tempdir().unwrap();
+    let one = Stub::answering(vec![no_log(), listing(&approval("pending"), None)]).await;
+    let gone = Stub::answering(Vec::new()).await.gone().await;
+    let failure =
+        run_at(home.path(), &[("east", &one), ("west", &gone)], "list --rack all").await.unwrap_err();
+    assert_eq!(failure.exit(), Exit::Unreachable);
+    let text = failure.to_string();
+    assert!(text.contains("west: ") && text.contains("0123456789ab"), "{text}");
+    let unknown = run_at(home.path(), &[], "list --rack east,north").await.unwrap_err();
+    assert!(unknown.to_string().contains("no rack is called `north`"), "{unknown}");
+    let none = run_at(home.path(), &[], "list --rack ,").await.unwrap_err();
+    assert_eq!(none.exit(), Exit::Usage);
+    let request = format!("request --app shop --commit {COMMIT} --rack all");
+    assert_eq!(run_at(home.path(), &[], &request).await.unwrap_err().exit(), Exit::Usage);
+}
+
+#[tokio::test]
+async fn of_several_racks_the_one_that_has_it_is_asked() {
+    let no_log = || problem("404 Not Found", "not-found", "role");
+    let lacks = || problem("404 Not Found", "not-found", "role");
+    let home = tempfile::tempdir().unwrap();
+    let one = Stub::answering(vec![no_log(), lacks()]).await;
+    let two = Stub::answering(vec![
+        no_log(),
+        good(&approval("pending")),
+        good(&approval("pending")),
+        good(&approval("approved")),
+    ])
+    .await;
+    let line = format!("approve {ID} --yes --rack east,west");
+    let (_, written) = run_at(home.path(), &[("east", &one), ("west", &two)], &line).await.unwrap();
+    assert!(written.starts_with("approved"), "{written}");
+    assert!(two.seen().await[3].starts_with(&format!("POST /api/v1/approvals/{ID}/approve ")));
+    assert_eq!(one.seen().await.len(), 2, "the other one was only asked whether it has it");
+
+    let home = tempfile::tempdir().unwrap();
+    let one = Stub::answering(vec![no_log(), lacks()]).await;
+    let two = Stub::answering(vec![no_log(), lacks()]).await;
+    let line = format!("show {ID} --rack all");
+    let failure = run_at(home.path(), &[("east", &one), ("west", &two)], &line).await.unwrap_err();
+    assert!(failure.to_string().contains("none of these gateways has"), "{failure}");
+
+    // It may be at the one that does not answer.
+    let home = tempfile::tempdir().unwrap();
+    let one = Stub::answering(vec![no_log(), lacks()]).await;
+    let gone = Stub::answering(Vec::new()).await.gone().await;
+    let line = format!("wait {ID} --rack all");
+    let failure = run_at(home.path(), &[("east", &one), ("west", &gone)], &line).await.unwrap_err();
+    assert_eq!(failure.exit(), Exit::Unreachable, "{failure}");
+    let home = tempfile::tempdir().unwrap();
+    let one = Stub::answering(vec![no_log(), good(&approval("rejected")), good(&approval("rejected"))]).await;
+    let (code, _) = run_at(home.path(), &[("east", &one)], &format!("wait {ID} --rack all")).await.unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", Exit::Refused.code()));
 }
