@@ -134,7 +134,7 @@ impl Bench {
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
             rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
-            integrations: gateway_app::integrations::Integrations::new(&nobody()).unwrap(),
+            integrations: gateway_app::integrations::Integrations::new(&no_integrations()).unwrap(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }
     }
@@ -242,11 +242,12 @@ async fn what_is_not_served_does_not_exist() {
 }
 
 /// A configuration that gives nobody's credentials.
-fn nobody() -> gateway_config::Integrations {
+fn no_integrations() -> gateway_config::Integrations {
     let at = |address: &str| address.parse().unwrap();
     gateway_config::Integrations {
         github: gateway_config::GitHub { api: at("https://api.github.com"), access: None },
         circleci: gateway_config::CircleCi { host: at("https://circleci.com"), token: None },
         slack: gateway_config::Slack { api: at("https://slack.com/api"), access: None },
+        attestations: None,
     }
 }

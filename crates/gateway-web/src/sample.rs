@@ -323,5 +323,6 @@ pub(crate) fn nobody() -> gateway_config::Integrations {
         github: gateway_config::GitHub { api: at("https://api.github.com"), access: None },
         circleci: gateway_config::CircleCi { host: at("https://circleci.com"), token: None },
         slack: gateway_config::Slack { api: at("https://slack.com/api"), access: None },
+        attestations: None,
     }
 }
