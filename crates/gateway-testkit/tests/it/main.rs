@@ -35,6 +35,7 @@ mod hostile_services;
 mod hostile_sockets;
 mod http2;
 mod http2_frames;
+mod inbox;
 mod integrations;
 mod layers;
 mod leaks;
