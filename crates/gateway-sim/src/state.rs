@@ -48,6 +48,8 @@ pub(crate) struct State {
     /// Parameters of a v2 rack.
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) events: Vec<Event>,
+    /// What apps write into their logs besides.
+    pub(crate) said: Vec<String>,
     pub(crate) jwt_key: [u8; 32],
     /// Releases, builds and run processes ever made.
     sequence: u64,
@@ -110,6 +112,11 @@ impl RackState {
     /// The state, for as long as the guard lives. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on every log begins with this line too, as of an app that writes it.
+    pub fn say(&self, line: &str) {
+        self.lock().said.push(format!("{line}\n"));
     }
 
     /// The environment of an app's newest release; empty when there is none.

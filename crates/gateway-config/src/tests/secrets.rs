@@ -79,9 +79,14 @@ fn a_role_at_aws_is_an_arn() {
     assert_eq!(given.region.as_deref(), Some("eu-west-1"));
     assert_eq!((given.assume_role.as_deref(), given.external_id.as_deref()), (Some(role.1), Some("of-us")));
     assert_eq!(config(&[], "").aws, crate::Aws::default());
-    refused(&[("AWS_REGION", "EU west")], "", "a region such as eu-west-1");
-    refused(&[("AWS_ASSUME_ROLE_ARN", "secrets")], "", "the ARN of a role");
-    refused(&[("AWS_ASSUME_ROLE_EXTERNAL_ID", "of-us")], "", "aws.assume_role");
+    for (name, value, said) in [
+        ("AWS_REGION", "EU west", "a region such as eu-west-1"),
+        ("AWS_ASSUME_ROLE_ARN", "secrets", "the ARN of a role"),
+        ("AWS_ASSUME_ROLE_EXTERNAL_ID", "of-us", "aws.assume_role"),
+    ] {
+        let told = faults(&[(name, value)], "");
+        assert!(told.contains(said), "{told}");
+    }
 }
 
 #[test]

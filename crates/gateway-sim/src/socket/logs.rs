@@ -78,13 +78,16 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let (lively, timing) = {
+    let (lively, timing, said) = {
         let state = state.lock();
-        (state.lively, state.timing)
+        (state.lively, state.timing, state.said.clone())
     };
     let source = source(kind, call, state)?;
     let options = options(call, lively)?;
     let every = timing.log_line_every.max(std::time::Duration::from_millis(1));
+    for line in said {
+        io.text(line).await?;
+    }
     for number in 0.. {
         if number >= BACKLOG {
             if !options.follow {

@@ -30,6 +30,7 @@ pub(super) fn plant(options: &SimOptions) -> State {
         password: options.password.clone(),
         rack: rack.to_owned(),
         apps: apps.into_iter().map(|app| (app.name.clone(), app)).collect(),
+        said: Vec::new(),
         registries: vec![Registry {
             server: "index.docker.io/v1".to_owned(),
             username: "bob".to_owned(),

@@ -140,7 +140,7 @@ fn refused(reply: &Reply, why: &str) {
 }
 
 /// What the recorded client uploaded.
-fn recorded_archive() -> Vec<u8> {
+pub(crate) fn recorded_archive() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/31-deploy.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -3,6 +3,8 @@
 //! for everything there is, at the most talkative log level, on both databases; then all that it said or
 //! kept is searched for what was planted.
 
+mod journey;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -73,17 +75,25 @@ struct Haystack {
 impl Haystack {
     fn search(&self, planted: &[Planted]) {
         for planted in planted {
-            let replies = self.replies.iter().filter(|_| planted.hidden_from_callers);
-            for (place, text) in self.kept.iter().chain(replies) {
-                for spelling in &planted.spellings {
-                    if let Some(at) = find(text, spelling) {
-                        let around = &text[at.saturating_sub(300)..(at + 200).min(text.len())];
-                        let around = String::from_utf8_lossy(around);
-                        panic!("{} is in {place}: …{around}…", planted.name);
-                    }
+            if let Some(found) = self.found(planted) {
+                panic!("{found}");
+            }
+        }
+    }
+
+    /// Where it is, with what stands around it.
+    fn found(&self, planted: &Planted) -> Option<String> {
+        let replies = self.replies.iter().filter(|_| planted.hidden_from_callers);
+        for (place, text) in self.kept.iter().chain(replies) {
+            for spelling in &planted.spellings {
+                if let Some(at) = find(text, spelling) {
+                    let around = &text[at.saturating_sub(300)..(at + 200).min(text.len())];
+                    let around = String::from_utf8_lossy(around);
+                    return Some(format!("{} is in {place}: …{around}…", planted.name));
                 }
             }
         }
+        None
     }
 }
 

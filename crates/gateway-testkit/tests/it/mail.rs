@@ -15,16 +15,16 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// An SMTP server of somebody else's making.
-struct Sink {
+pub(crate) struct Sink {
     _child: Child,
     /// It ends with its input.
     _input: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
-    port: String,
+    pub(crate) port: String,
 }
 
 impl Sink {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/smtp-sink.mjs");
         let mut child = Command::new("node")
             .arg(script)
@@ -41,7 +41,7 @@ impl Sink {
     }
 
     /// The next line that it writes: a mail.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = timeout(Duration::from_secs(60), self.lines.next_line()).await;
         let line = line
             .expect("a line in time")
@@ -51,7 +51,7 @@ impl Sink {
     }
 
     /// The next mail to this address.
-    async fn next_to(&mut self, address: &str) -> Value {
+    pub(crate) async fn next_to(&mut self, address: &str) -> Value {
         loop {
             let mail = self.next().await;
             if mail["to"].to_string().contains(address) {

@@ -38,6 +38,7 @@ mod hostile_sockets;
 mod hostile_timing;
 mod http2;
 mod http2_frames;
+mod inbox;
 mod integrations;
 mod layers;
 mod leaks;

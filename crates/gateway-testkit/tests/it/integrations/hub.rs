@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A call's answer.
-pub(super) type Answer = (u16, String);
+pub(crate) type Answer = (u16, String);
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,13 +20,13 @@ struct State {
 
 /// The server. What it has no answer for is a 404.
 #[derive(Clone, Debug)]
-pub(super) struct Hub {
+pub(crate) struct Hub {
     addr: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Hub {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hub = Self { addr: listener.local_addr().unwrap(), state: Arc::default() };
         let served = hub.clone();
@@ -39,34 +39,40 @@ impl Hub {
         hub
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// The credentials of all calls.
-    pub(super) fn tokens(&self) -> Vec<String> {
+    pub(crate) fn tokens(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.iter().map(|(_, token, _)| token.clone()).collect()
     }
 
     /// The documents that were sent with a call, oldest first.
-    pub(super) fn bodies(&self, call: &str) -> Vec<Value> {
+    pub(crate) fn bodies(&self, call: &str) -> Vec<Value> {
         let state = self.state.lock().unwrap();
         let of_call = state.asked.iter().filter(|(asked, _, _)| asked == call);
         of_call.map(|(_, _, body)| serde_json::from_str(body).unwrap()).collect()
     }
 
+    /// Everything that came but the credentials, which belong there.
+    pub(crate) fn everything(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        state.asked.iter().map(|(call, _, body)| format!("{call}\n{body}")).collect()
+    }
+
     /// Answers a call so from now on; what it answered before.
-    pub(super) fn set(&self, call: &str, status: u16, body: &str) -> Answer {
+    pub(crate) fn set(&self, call: &str, status: u16, body: &str) -> Answer {
         let old = self.state.lock().unwrap().answers.insert(call.to_owned(), (status, body.to_owned()));
         old.unwrap_or_else(|| (404, String::new()))
     }
 
-    pub(super) fn put(&self, call: &str, (status, body): Answer) {
+    pub(crate) fn put(&self, call: &str, (status, body): Answer) {
         self.set(call, status, &body);
     }
 
     /// Answers with a changed document; what it answered before.
-    pub(super) fn edit(&self, call: &str, edit: &dyn Fn(&mut Value)) -> Answer {
+    pub(crate) fn edit(&self, call: &str, edit: &dyn Fn(&mut Value)) -> Answer {
         let old =
             self.state.lock().unwrap().answers.get(call).cloned().unwrap_or_else(|| panic!("no {call}"));
         let mut document: Value = serde_json::from_str(&old.1).unwrap();
@@ -76,7 +82,7 @@ impl Hub {
     }
 
     /// A commit that meets every demand.
-    pub(super) fn good(&self, sha: &str) {
+    pub(crate) fn good(&self, sha: &str) {
         let head = "7".repeat(40);
         let commit = json!({
             "sha": sha,
