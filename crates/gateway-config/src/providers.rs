@@ -12,7 +12,7 @@ use crate::fault::{Fault, FaultKind, Origin};
 use crate::host::canonical_host;
 use crate::nearest::nearest;
 use crate::resolver::Resolver;
-use crate::secret_ref;
+use crate::secret_ref::{self, Shape};
 
 /// The table's name in the file.
 pub(crate) const PROVIDERS: &str = "identity.provider";
@@ -328,7 +328,9 @@ impl Table<'_, '_> {
         const FIELD: &str = "client_secret";
         let Some(located) = self.raw.fields.get(FIELD) else { return Some(None) };
         let resolved = match &located.raw {
-            Raw::Text(text) => secret_ref::resolve(text, self.resolver.environment, self.resolver.files),
+            Raw::Text(text) => {
+                secret_ref::resolve(text, Shape::Line, self.resolver.environment, self.resolver.files)
+            }
             other => {
                 Err(FaultKind::WrongType { expected: "a string in double quotes", found: other.type_name() })
             }

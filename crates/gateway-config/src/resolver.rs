@@ -10,7 +10,7 @@ use crate::document::{Document, Located, Raw};
 use crate::duration::{format_duration, parse_duration};
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::keys::{Fallback, Key, Kind};
-use crate::secret_ref::{self, SecretFiles};
+use crate::secret_ref::{self, SecretFiles, Shape};
 use gateway_services::SecretRef;
 
 /// What a secret looks like in every listing.
@@ -95,8 +95,17 @@ impl Resolver<'_> {
 
     /// A secret, its reference followed. The outer `None` = a fault was noted.
     pub(crate) fn secret(&mut self, key: &Key) -> Option<Option<Secret<String>>> {
+        self.secret_of(key, Shape::Line)
+    }
+
+    /// The same for a text of several lines: a key or certificates in PEM.
+    pub(crate) fn secret_text(&mut self, key: &Key) -> Option<Option<Secret<String>>> {
+        self.secret_of(key, Shape::Lines)
+    }
+
+    fn secret_of(&mut self, key: &Key, shape: Shape) -> Option<Option<Secret<String>>> {
         let (environment, files) = (self.environment, self.files);
-        let resolved = self.optional(key, |text| secret_ref::resolve(text, environment, files))?;
+        let resolved = self.optional(key, |text| secret_ref::resolve(text, shape, environment, files))?;
         Some(resolved.map(|resolved| {
             if let Some(path) = resolved.world_readable {
                 self.warnings.push(Warning::SecretFileWorldReadable { key: key.label().to_owned(), path });

@@ -42,19 +42,29 @@ pub(crate) struct Resolved {
     pub(crate) world_readable: Option<PathBuf>,
 }
 
+/// What a secret looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    /// A token or a password.
+    Line,
+    /// A text of several lines, such as PEM.
+    Lines,
+}
+
 /// Follows one reference. What it leads to is taken as it stands, never as a further reference.
 pub(crate) fn resolve(
     text: &str,
+    shape: Shape,
     environment: &BTreeMap<String, String>,
     files: &dyn SecretFiles,
 ) -> Result<Resolved, FaultKind> {
     if let Some(name) = text.strip_prefix("env:") {
         let value =
             environment.get(name).ok_or_else(|| FaultKind::ReferenceUnset { name: name.to_owned() })?;
-        return literal(value);
+        return literal(value, shape);
     }
     if let Some(path) = text.strip_prefix("file:") {
-        return from_file(Path::new(path), files);
+        return from_file(Path::new(path), shape, files);
     }
     if text.starts_with("vault:") {
         return Err(FaultKind::NotAvailable {
@@ -68,23 +78,28 @@ pub(crate) fn resolve(
             instead: "write env:NAME or file:/path; for rack.token the form is aws:secretsmanager:NAME#key",
         });
     }
-    literal(text)
+    literal(text, shape)
 }
 
-fn literal(value: &str) -> Result<Resolved, FaultKind> {
+fn literal(value: &str, shape: Shape) -> Result<Resolved, FaultKind> {
     if value.is_empty() {
         return Err(FaultKind::Empty);
     }
     // A control character is always a mistake in how the secret got here, and would end in a header.
-    if value.chars().any(char::is_control) {
-        return Err(FaultKind::MalformedSecret {
-            expected: "a secret on one line without control characters",
-        });
+    let (is_odd, expected): (fn(char) -> bool, _) = match shape {
+        Shape::Line => (char::is_control, "a secret on one line without control characters"),
+        Shape::Lines => (
+            |c| c.is_control() && !matches!(c, '\n' | '\r'),
+            "a text in PEM without control characters but line ends",
+        ),
+    };
+    if value.chars().any(is_odd) {
+        return Err(FaultKind::MalformedSecret { expected });
     }
     Ok(Resolved { secret: Secret::new(value.to_owned()), world_readable: None })
 }
 
-fn from_file(path: &Path, files: &dyn SecretFiles) -> Result<Resolved, FaultKind> {
+fn from_file(path: &Path, shape: Shape, files: &dyn SecretFiles) -> Result<Resolved, FaultKind> {
     if !path.is_absolute() {
         return Err(FaultKind::Malformed {
             value: format!("file:{}", path.display()),
@@ -102,5 +117,5 @@ fn from_file(path: &Path, files: &dyn SecretFiles) -> Result<Resolved, FaultKind
     let value =
         content.strip_suffix('\n').map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     let world_readable = (file.mode & 0o004 != 0).then(|| path.to_owned());
-    literal(value).map(|resolved| Resolved { world_readable, ..resolved })
+    literal(value, shape).map(|resolved| Resolved { world_readable, ..resolved })
 }

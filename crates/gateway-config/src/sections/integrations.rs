@@ -18,8 +18,8 @@ pub(crate) fn integrations(resolver: &mut Resolver<'_>) -> Option<Integrations> 
 }
 
 fn attestations(resolver: &mut Resolver<'_>) -> Option<Option<Attestations>> {
-    let authority = resolver.secret(&keys::ATTESTATION_AUTHORITY);
-    let log_key = resolver.secret(&keys::ATTESTATION_LOG_KEY);
+    let authority = resolver.secret_text(&keys::ATTESTATION_AUTHORITY);
+    let log_key = resolver.secret_text(&keys::ATTESTATION_LOG_KEY);
     let issuer = resolver.one(&keys::ATTESTATION_ISSUER, issuer);
     match (authority?, log_key?, issuer?) {
         (None, None, _) => Some(None),
@@ -43,7 +43,7 @@ fn github(resolver: &mut Resolver<'_>) -> Option<GitHub> {
     let api = resolver.one(&keys::GITHUB_API_URL, address);
     let id = resolver.optional(&keys::GITHUB_APP_ID, number);
     let installation = resolver.optional(&keys::GITHUB_APP_INSTALLATION, number);
-    let key = resolver.secret(&keys::GITHUB_APP_PRIVATE_KEY);
+    let key = resolver.secret_text(&keys::GITHUB_APP_PRIVATE_KEY);
     let (token, api, id, installation, key) = (token?, api?, id?, installation?, key?);
     let access = match (token, id, installation, key) {
         (None, None, None, None) => return Some(GitHub { api, access: None }),

@@ -138,3 +138,24 @@ fn database_urls_are_masked() {
     assert_eq!(masked_database_url("sqlite:///a/b"), "sqlite:///a/b");
     assert_eq!(masked_database_url("secret"), "(hidden)");
 }
+
+/// Keys and certificates have lines; a token that has some is a mistake.
+#[test]
+fn pem_has_lines_and_tokens_have_one() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nAAAA\r\nBBBB\n-----END PRIVATE KEY-----\n";
+    let app = [("GITHUB_APP_ID", "7"), ("GITHUB_APP_INSTALLATION", "42"), ("GITHUB_APP_PRIVATE_KEY", pem)];
+    let crate::GitHubAccess::App { key, .. } = config(&app, "").integrations.github.unwrap().access else {
+        panic!("no App");
+    };
+    assert!(key.expose().starts_with("-----BEGIN") && key.expose().contains("\nAAAA"));
+    let trust = [("ATTESTATION_AUTHORITY", pem), ("ATTESTATION_LOG_KEY", pem)];
+    let attestations = config(&trust, "").integrations.attestations.unwrap();
+    assert_eq!(attestations.issuer, "https://token.actions.githubusercontent.com");
+    assert!(faults(&trust[..1], "").contains("integrations.attestations.log_key"));
+    assert!(faults(&trust[1..], "").contains("integrations.attestations.authority"));
+    let plain = [trust[0], trust[1], ("ATTESTATION_ISSUER", "http://issuer.example")];
+    assert!(faults(&plain, "").contains("the https address of an issuer"));
+    let odd = [("ATTESTATION_AUTHORITY", "a\u{1b}[31m"), ("ATTESTATION_LOG_KEY", pem)];
+    assert!(faults(&odd, "").contains("without control characters"));
+    assert!(faults(&[("GITHUB_TOKEN", "ghp_a\nghp_b")], "").contains("on one line"));
+}

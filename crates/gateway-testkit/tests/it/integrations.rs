@@ -1,5 +1,6 @@
 //! What others say of a deploy and are told of it: a gateway before local servers that speak the documented APIs.
 
+mod attested;
 pub(crate) mod hub;
 mod kept;
 mod slack;
