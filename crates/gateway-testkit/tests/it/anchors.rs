@@ -85,8 +85,13 @@ async fn a_log_that_does_not_extend_its_anchors_is_an_alarm() {
     for _ in 0..3 {
         gateway.restart().await;
     }
-    let before = kept(&directory);
-    gateway.restart_after(|| copy(&backup, &file)).await;
+    let mut before = Vec::new();
+    gateway
+        .restart_after(|| {
+            before = kept(&directory);
+            copy(&backup, &file);
+        })
+        .await;
     let said = eventually("the alarm", async || {
         let notes = notes(&gateway).await;
         notes.contains("ALARM").then_some(notes)
