@@ -149,7 +149,8 @@ async fn the_racks_credential_is_read_from_aws_and_followed() {
     let all = states(&gateway).await;
     assert_eq!(all[..3], ["cannot_be_read", "exchanged", "exchanged"], "{all:?}");
     let text = format!("{events:?} {} {}", shown, done.text());
-    assert!(!text.contains("canary") && !text.contains(gateway.rack.password()), "{text}");
+    // The rack's password in tests is a word that the source's own name holds, so only what is a value is looked for.
+    assert!(!text.contains("canary") && !text.contains(&password), "{text}");
     gateway.finish().await;
 }
 
