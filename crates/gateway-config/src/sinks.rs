@@ -14,7 +14,7 @@ use crate::document::{Located, Raw};
 use crate::fault::{Fault, FaultKind, Origin};
 use crate::nearest::nearest;
 use crate::resolver::Resolver;
-use crate::secret_ref;
+use crate::secret_ref::{self, Shape};
 
 /// The table's name in the file.
 pub(crate) const SINKS: &str = "audit.sinks";
@@ -527,7 +527,7 @@ impl Table<'_, '_> {
         parse: impl Fn(&Secret<String>) -> Result<T, FaultKind>,
     ) -> Option<Option<T>> {
         let (environment, files) = (self.resolver.environment, self.resolver.files);
-        let resolved = self.text(field, |text| secret_ref::resolve(text, environment, files))?;
+        let resolved = self.text(field, |text| secret_ref::resolve(text, Shape::Line, environment, files))?;
         let Some(resolved) = resolved else { return Some(None) };
         if let Some(path) = resolved.world_readable {
             let key = format!("{SINKS}.{field}");
