@@ -171,7 +171,7 @@ fn shell_text(given: &[String]) -> Result<Option<&str>, WordFault> {
     if is_open && arguments.iter().any(|argument| hands_text(&argument)) {
         return Err(WordFault::ShellOptions);
     }
-    if !options.iter().any(|option| hands_text(option)) {
+    if !options.iter().any(hands_text) {
         return Ok(None);
     }
     Ok(arguments.get(options.len()).map(String::as_str))

@@ -194,52 +194,57 @@ fn help_is_as_it_was() {
     Usage: rack-gateway [OPTIONS] <COMMAND>
 
     Commands:
-      serve           Run the gateway
-      demo            Run everything on this machine to try it out: a gateway, a simulated rack, people
-                      and tokens
-      config          Look at the configuration without starting anything
-      migrate         Bring the database's schema up to date (`serve` does it too)
-      rotate-key      Give the gateway another APP_SECRET_KEY, while it is stopped
-      rotate-log-key  Let another key sign the audit log from now on, handed over by the one in force
-      login           Sign in to a gateway
-      logout          End the session, at the gateway and on this machine
-      whoami          Show who the gateway takes you for
-      rack            Show the current rack, and check that its log still holds what was seen of it
-      racks           List the racks that are known on this machine
-      switch          Make another rack the current one
-      web             Open the gateway's pages in a browser
-      step-up         Give a second factor ahead, or for what was refused without it
-      users           Invite, list, lock and remove people
-      roles           List the roles and what each may do
-      groups          Show and set what the groups of an identity provider get
-      grants          Show and change the roles of persons and groups on single apps
-      elevate         Ask for a role for a while, and decide about those that others ask for
-      approvals       Ask for approvals of deploys, decide about them, and check what was signed
-      env             Show and change the environment of an app
-      reveal          Show values of an app in plaintext, once or for a while
-      access          Write who can do what, for a review
-      factors         List, add and remove your second factors
-      sessions        List and end sessions: sign-ins, and what goes on in the rack
-      recordings      List, replay, export, search and check recordings of sessions in the rack
-      settings        Show and change settings
-      services        List, show, check and change the services behind the gateway
-      policy          Show, check and change policies
-      tokens          Make, list and end API tokens
-      ci              Sign CI jobs in without secrets: trust rules, and the exchange in a job
-      breakglass      Get in with offline codes when nobody can sign in; make, try and review them
-      zone            Make, show and change the trust zone, in which services refuse everybody but the
-                      gateway
-      sidecar         Stand before a service in the trust zone: end TLS, let in exactly who may, check
-                      request tokens
-      audit           Verify, follow and export the audit log
-      why             Show what decided about a request: the layer, the rules and the facts
-      can             Ask whether a person or a token may do something
-      who-can         Ask who may do something
-      convox          Run the installed `convox` client through the gateway
-      tunnel          Open a port of this machine that leads to a TCP service behind the gateway
-      selfcheck       Scan a gateway through what stands in front of it, and say what that lets through
-      completion      Print a completion script for a shell
-      help            Print this message or the help of the given subcommand(s)
+      serve            Run the gateway
+      drain            Let the gateway on this machine end its work and stop, without cutting anybody
+                       off
+      mode             Refuse everything that changes, on all instances, or work as usual again
+      demo             Run everything on this machine to try it out: a gateway, a simulated rack, people
+                       and tokens
+      config           Look at the configuration without starting anything
+      migrate          Bring the database's schema up to date (`serve` does it too)
+      rotate-key       Give the gateway another APP_SECRET_KEY, while it is stopped
+      rotate-log-key   Let another key sign the audit log from now on, handed over by the one in force
+      login            Sign in to a gateway
+      logout           End the session, at the gateway and on this machine
+      whoami           Show who the gateway takes you for
+      rack             Show the current rack, and check that its log still holds what was seen of it
+      rack-credential  Show how the rack's credential stands, or have it read anew
+      racks            List the racks that are known on this machine
+      switch           Make another rack the current one
+      web              Open the gateway's pages in a browser
+      step-up          Give a second factor ahead, or for what was refused without it
+      users            Invite, list, lock and remove people
+      roles            List the roles and what each may do
+      groups           Show and set what the groups of an identity provider get
+      grants           Show and change the roles of persons and groups on single apps
+      elevate          Ask for a role for a while, and decide about those that others ask for
+      approvals        Ask for approvals of deploys, decide about them, and check what was signed
+      env              Show and change the environment of an app
+      reveal           Show values of an app in plaintext, once or for a while
+      access           Write who can do what, for a review
+      factors          List, add and remove your second factors
+      sessions         List and end sessions: sign-ins, and what goes on in the rack
+      recordings       List, replay, export, search and check recordings of sessions in the rack
+      settings         Show and change settings
+      integrations     List, set, remove and test the credentials for GitHub, CircleCI and Slack
+      services         List, show, check and change the services behind the gateway
+      policy           Show, check and change policies
+      tokens           Make, list and end API tokens
+      ci               Sign CI jobs in without secrets: trust rules, and the exchange in a job
+      breakglass       Get in with offline codes when nobody can sign in; make, try and review them
+      zone             Make, show and change the trust zone, in which services refuse everybody but the
+                       gateway
+      sidecar          Stand before a service in the trust zone: end TLS, let in exactly who may, check
+                       request tokens
+      audit            Verify, follow and export the audit log
+      why              Show what decided about a request: the layer, the rules and the facts
+      can              Ask whether a person or a token may do something
+      who-can          Ask who may do something
+      convox           Run the installed `convox` client through the gateway
+      tunnel           Open a port of this machine that leads to a TCP service behind the gateway
+      selfcheck        Scan a gateway through what stands in front of it, and say what that lets through
+      completion       Print a completion script for a shell
+      help             Print this message or the help of the given subcommand(s)
 
     Options:
           --rack <NAME>    Ask the gateway of this name, as `rack-gateway racks` shows it [default: the
@@ -248,7 +253,7 @@ fn help_is_as_it_was() {
           --config <FILE>  Configuration file [env: RACK_GATEWAY_CONFIG] [default: ./rack-gateway.toml
                            if it exists]
           --json           Answer in JSON
-      -h, --help           Print help
+      -h, --help           Print help (see more with '--help')
       -V, --version        Print version
 
     Exit codes: 0 ok, 1 failed, 2 usage, 3 not signed in, 4 refused, 5 gateway or rack unreachable.

@@ -53,7 +53,7 @@ pub(crate) fn several(context: &Context) -> Result<Option<Vec<Named>>, Failure> 
         return Ok(None);
     };
     let book = book()?;
-    let open = |name: &String| Ok(Remote::at(context, Target::at_rack(context, book.named(name)?.clone()))?);
+    let open = |name: &String| Remote::at(context, Target::at_rack(context, book.named(name)?.clone()));
     Ok(Some(racks.into_iter().map(|name| Named { remote: open(&name), name }).collect()))
 }
 

@@ -314,3 +314,20 @@ async fn a_socket_is_asked_for_in_any_case() {
     drop(socket);
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_service_without_sockets_says_so_and_is_not_asked() {
+    let service = echo().await;
+    let gateway = TestGateway::builder()
+        .file(&format!(
+            "[[service]]\nname = \"app\"\nhosts = [\"{HOST}\"]\nwebsocket = false\nupstreams = [{{ url = \"{}\" }}]\n",
+            service.url()
+        ))
+        .start()
+        .await;
+    // The service would have opened it.
+    let refused = open(&gateway, gateway.token(Role::Admin), "").await.expect_err("a refusal");
+    assert_eq!(refused.status, 404, "{}", refused.text());
+    assert_eq!(refused.json()["detail"].as_str(), Some("the service opens no WebSockets here"));
+    gateway.finish().await;
+}
