@@ -249,7 +249,7 @@ async fn the_file_takes_effect_while_the_gateway_serves_and_a_bad_one_changes_no
     eventually("the file takes effect", || async { (!said("late.example.com").await).then_some(()) }).await;
     assert_eq!(visit(&gateway, "late.example.com", "/x", &viewer).await, 200);
     gateway.write_file(&file(&service, ""));
-    at("other.example.com", 404).await;
+    at("late.example.com", 404).await;
     let notes = RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/readyz", "", &[], b"").await;
     assert_eq!(notes.json()["ready"], json!(true));
     assert!(!notes.text().contains("configuration file"), "{}", notes.text());
