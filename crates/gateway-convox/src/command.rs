@@ -19,9 +19,31 @@ use words::{simple_commands, words};
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"];
 
 /// The programs that start what stands behind them: each tail of their words is held against the rules.
-const STARTERS: [&str; 16] = [
-    "busybox", "chroot", "command", "doas", "env", "exec", "ionice", "nice", "nohup", "setsid", "stdbuf",
-    "sudo", "time", "timeout", "toybox", "xargs",
+const STARTERS: [&str; 24] = [
+    "busybox",
+    "chpst",
+    "chroot",
+    "command",
+    "doas",
+    "dumb-init",
+    "env",
+    "exec",
+    "flock",
+    "gosu",
+    "ionice",
+    "nice",
+    "nohup",
+    "setpriv",
+    "setsid",
+    "stdbuf",
+    "su-exec",
+    "sudo",
+    "time",
+    "timeout",
+    "tini",
+    "toybox",
+    "unshare",
+    "xargs",
 ];
 
 /// How deep shells may stand in one another.
@@ -132,6 +154,9 @@ impl CommandPatterns {
 
     /// What covers a text that a shell is handed.
     fn cover_shell(&self, given: &[String], depth: u8) -> Covered<'_> {
+        if hides_words(given) {
+            return Covered::Unreadable(WordFault::ShellOptions);
+        }
         let text = match shell_text(given) {
             Ok(Some(text)) => text,
             Ok(None) => return Covered::No,
@@ -164,17 +189,35 @@ fn shell_text(given: &[String]) -> Result<Option<&str>, WordFault> {
     }
     let is_option = |argument: &&String| argument.len() > 1 && argument.starts_with(['-', '+']);
     let options: Vec<&String> = arguments.iter().take_while(is_option).collect();
+    // Shells take `+c` as `-c`.
     let hands_text =
-        |option: &&String| !option.starts_with("--") && option.starts_with('-') && option.contains('c');
-    // An option that takes a word of its own, or a long one, leaves open which word the text is.
-    let is_open = options.iter().any(|option| option.starts_with("--") || option.contains(['o', 'O']));
-    if is_open && arguments.iter().any(|argument| hands_text(&argument)) {
+        |option: &String| !option.starts_with("--") && option.starts_with(['-', '+']) && option.contains('c');
+    // An option that takes a word of its own, or a long one, leaves open which word the text is; bash takes long ones
+    // with one dash too (`-rcfile F`, `-init-file F`).
+    let is_open = options
+        .iter()
+        .any(|option| option.starts_with("--") || option.contains(['o', 'O']) || option.contains("file"));
+    if is_open && arguments.iter().any(hands_text) {
         return Err(WordFault::ShellOptions);
     }
-    if !options.iter().any(hands_text) {
+    if !options.iter().any(|option| hands_text(option)) {
         return Ok(None);
     }
     Ok(arguments.get(options.len()).map(String::as_str))
+}
+
+/// Whether a program is handed a text of which it makes the words that run: `env -S`, `su -c`.
+fn hides_words(given: &[String]) -> bool {
+    let Some((program, arguments)) = given.split_first() else { return false };
+    let (short, long) = match name_of(program) {
+        "env" => ('S', "--s"),
+        "su" | "runuser" | "script" => ('c', "--c"),
+        _ => return false,
+    };
+    arguments.iter().any(|argument| {
+        argument.starts_with(long)
+            || (argument.starts_with('-') && !argument.starts_with("--") && argument.contains(short))
+    })
 }
 
 /// The name of a program without the folder that it is in.
@@ -262,6 +305,17 @@ mod tests {
         check("rm *", "bash --rcfile x -c 'rm y'", "unreadable");
         check("rm *", "bash -o posix -c 'rm y'", "unreadable");
         check("rm *", "sh -c '(rm x)'", "unreadable");
+        // bash takes long options with one dash too.
+        check("rm *", "bash -rcfile f -c 'rm x'", "unreadable");
+        check("rm *", "bash -init-file f -c 'rm x'", "unreadable");
+        // A text of which the program makes the words itself, and words of the language that run a text.
+        check("rm *", "env -S 'rm -rf /'", "unreadable");
+        check("rm *", "env --split-string='rm -rf /'", "unreadable");
+        check("rm *", "su app -c 'rm x'", "unreadable");
+        check("rm *", "bash -c \"builtin eval 'rm x'\"", "unreadable");
+        check("rm *", "sh -c \"command eval 'rm x'\"", "unreadable");
+        check("rm *", "sh -c \"trap 'rm x' EXIT\"", "unreadable");
+        check("rm *", "bash -c 'hash -p /bin/rm foo; foo x'", "unreadable");
         check("rm *", "sh -c 'r? x'", "unreadable");
         check("rm *", "sh -c \"sh -c \\\"echo 'x\\\"\"", "unreadable");
         check("", "echo \"x", "no");
@@ -281,6 +335,10 @@ mod tests {
         check("rm *", "sh -e -c \"rm x\"", "rm *");
         check("rm *", "sh -c \"sh -c 'rm x'\"", "rm *");
         check("rm *", "sh -c 'echo ok\nrm x'", "rm *");
+        check("rm *", "sh +c 'rm x'", "rm *");
+        check("rm *", "gosu app rm x", "rm *");
+        check("rm *", "tini -- rm x", "rm *");
+        check("rm *", "flock /tmp/lock rm x", "rm *");
         check("rm *", "env A=1 rm x", "rm *");
         check("rm *", "sudo -u app timeout 5 rm x", "rm *");
         check("rm *", "env sh -c 'rm x'", "rm *");

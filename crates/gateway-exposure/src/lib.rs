@@ -1,7 +1,7 @@
 //! What of a deployment may be reached from where.
 //!
-//! One [`Manifest`] says which services there are and for whom each of their listeners is. [`compose`] and [`systemd`]
-//! make of it a deployment in which only the gateway's ports and the external listeners are published; [`lint`] finds
+//! One [`Manifest`] says which services there are and for whom each of their listeners is. [`compose()`] and [`systemd`]
+//! make of it a deployment in which only the gateway's ports and the external listeners are published; [`lint()`] finds
 //! what a compose file publishes or shares beside that; [`probe`] says which ports a look from outside must find
 //! closed. Nothing here does I/O.
 //!

@@ -3,7 +3,7 @@
 //! file that never grows above its limit ([`rotation`]).
 //!
 //! Nothing here opens a socket, reads a clock or knows where the log is kept: `gateway-server` reads the log, delivers,
-//! and remembers how far each sink is. Start at [`Record`](record::Record).
+//! and remembers how far each sink is. Start at [`record::Record`].
 
 pub mod cloudevents;
 pub mod otlp;

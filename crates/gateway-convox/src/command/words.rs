@@ -37,9 +37,9 @@ const SEPARATORS: [char; 4] = [';', '&', '|', '\n'];
 const ESCAPED_IN_QUOTES: [char; 5] = ['$', '`', '"', '\\', '\n'];
 
 /// Words of a language, besides programs.
-const RESERVED: [&str; 17] = [
-    "case", "do", "done", "elif", "else", "esac", "eval", "fi", "for", "function", "if", "in", "select",
-    "source", "then", "until", "while",
+const RESERVED: [&str; 22] = [
+    "alias", "builtin", "case", "coproc", "do", "done", "elif", "else", "esac", "eval", "fi", "for",
+    "function", "hash", "if", "in", "select", "source", "then", "trap", "until", "while",
 ];
 
 /// How a text is read.
@@ -62,7 +62,10 @@ pub(super) fn simple_commands(text: &str) -> Result<Vec<Vec<String>>, WordFault>
     for words in &mut commands {
         let assignments = words.iter().take_while(|word| is_assignment(word)).count();
         words.drain(..assignments);
-        if words.first().is_some_and(|word| RESERVED.contains(&word.as_str()) || word == ".") {
+        // `command` and `time` start words of the language too.
+        let mut told = words.iter().filter(|word| !matches!(word.as_str(), "command" | "time"));
+        let first = told.find(|word| !word.starts_with('-'));
+        if first.is_some_and(|word| RESERVED.contains(&word.as_str()) || word == ".") {
             return Err(WordFault::Expansion);
         }
     }

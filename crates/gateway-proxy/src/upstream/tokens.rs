@@ -97,7 +97,9 @@ impl RackTokens {
         if let Some(token) = self.fresh(slot) {
             return Ok(token);
         }
-        let _turn = slot.turn.lock().await;
+        let Ok(_turn) = timeout(LIMIT, slot.turn.lock()).await else {
+            return Err(UpstreamError::MintTimeout { limit: LIMIT });
+        };
         if let Some(token) = self.fresh(slot) {
             return Ok(token);
         }
