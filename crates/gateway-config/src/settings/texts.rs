@@ -167,7 +167,9 @@ fn is_builders(text: &str) -> bool {
         entry.strip_prefix("https://").is_some_and(|rest| rest.contains('/'))
             && !entry.contains(|c: char| c.is_whitespace() || c == '*')
     };
-    entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
+    // A list of nobody would ask for nothing, as no list does.
+    let names_somebody = text.is_empty() || entries(text).next().is_some();
+    names_somebody && entries(text).count() <= MOST_ENTRIES && entries(text).all(is_entry)
 }
 
 #[cfg(test)]
@@ -209,6 +211,7 @@ mod tests {
             check(SettingKey::GithubBranch, bad, false);
         }
         check(SettingKey::AttestationBuilders, "", true);
+        check(SettingKey::AttestationBuilders, " , ", false);
         let builder = "https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main";
         check(SettingKey::AttestationBuilders, &format!("{builder}, {builder}2"), true);
         for bad in [
