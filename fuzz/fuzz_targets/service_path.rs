@@ -19,6 +19,7 @@ static TABLE: LazyLock<ServiceTable> = LazyLock::new(|| {
             step_up: None,
             cicd: false,
             requests_per_second: None,
+            request_burst: None,
             body_size_bytes: None,
         };
         let raw = RawService {
