@@ -255,9 +255,15 @@ fn manifest(file: &Path) -> Result<Manifest, Failure> {
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match file == Path::new("-") {
-        true => std::io::stdin().take(MOST_BYTES).read_to_string(&mut text),
-        false => std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut text)),
+        true => std::io::stdin().take(MOST_BYTES + 1).read_to_string(&mut text),
+        false => {
+            std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
+        }
     };
-    read.problem(format!("{} cannot be read", file.display()))?;
+    let count = read.problem(format!("{} cannot be read", file.display()))?;
+    // A part of it would be judged as if it were the whole.
+    if count as u64 > MOST_BYTES {
+        return Err(Failure::new(Exit::Failed, format!("{} has more than 4 MiB", file.display())));
+    }
     Ok(text)
 }
