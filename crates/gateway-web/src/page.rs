@@ -86,6 +86,9 @@ pub(crate) struct Frame {
     pub(crate) rack: String,
     /// The ways to other pages that this person may open; empty for nobody.
     pub(crate) navigation: Vec<Section>,
+    /// When the page was made, by the gateway's clock: what "3 minutes ago" is told from, however wrong the
+    /// browser's clock is.
+    pub(crate) now: String,
     /// Who is signed in.
     pub(crate) who: Option<Who>,
     /// What every form carries as `_csrf`; empty without a session.
@@ -171,6 +174,7 @@ impl Frame {
             title: title.to_owned(),
             rack: web.app.rack_name.clone(),
             navigation: caller.map(|caller| navigation(web, caller, path)).unwrap_or_default(),
+            now: web.app.clock.now().to_rfc3339(),
             who: caller.map(who),
             csrf: csrf.unwrap_or_default().to_owned(),
             degraded: !web.app.store.audit().is_writable(),

@@ -9,7 +9,7 @@ mod step_up;
 /// What holds of every page: one heading of the first level and a title, headings in order, nothing
 /// inline, the session's token in every form that posts, a name for every field, nothing of a stranger.
 pub(crate) fn check_page(at: &str, html: &str, csrf: Option<&str>) {
-    assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{at}: {html}");
+    assert!(html.starts_with("<!doctype html>\n<html lang=\"en\""), "{at}: {html}");
     assert_eq!(tags(html, "h1").len(), 1, "{at} has one h1: {html}");
     assert_eq!(tags(html, "main").len(), 1, "{at} has one main");
     let title = html.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap();

@@ -14,8 +14,11 @@ function relative(moment, now) {
   return seconds <= 0 ? "just now" : "in less than a minute";
 }
 
+// How far the gateway's clock is ahead of this one.
+const ahead = Date.parse(document.documentElement.dataset.now) - Date.now() || 0;
+
 function showTimes() {
-  const now = Date.now();
+  const now = Date.now() + ahead;
   for (const time of document.querySelectorAll("td time[datetime], dd time[datetime]")) {
     const moment = Date.parse(time.dateTime);
     if (!Number.isNaN(moment)) time.textContent = relative(moment, now);
