@@ -21,6 +21,7 @@ mod terminal;
 mod witness;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -142,6 +143,11 @@ fn block_on<F>(work: F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<ExitCode, Failure>>,
 {
+    drive(Box::pin(work))
+}
+
+/// Behind a box, so that the program holds each command once and not once for each way a runtime can drive it.
+fn drive(work: Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + '_>>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

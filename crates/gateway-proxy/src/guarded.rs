@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::connection::{Activity, Pulse};
+use crate::scratch;
 
 /// How much is read from the socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -229,9 +230,8 @@ impl<S> GuardedStream<S> {
 
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.buffer.reserve(READ_BYTES);
-        let count =
-            ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.inner), context, &mut self.buffer))?;
+        let inner = Pin::new(&mut self.inner);
+        let count = ready!(scratch::poll_read::<READ_BYTES, S>(inner, context, &mut self.buffer))?;
         if count == 0 {
             self.end = InputEnd::Seen;
         }

@@ -27,6 +27,7 @@ mod guarded;
 mod known;
 mod own_writes;
 mod rack_parameters;
+mod scratch;
 mod services;
 mod sessions;
 mod sign_on;

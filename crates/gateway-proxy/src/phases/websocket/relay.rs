@@ -11,13 +11,14 @@ use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
     FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::standing::{Loss, Standing};
 use crate::reply::denial_frames;
+use crate::scratch;
 use crate::sessions::Tap;
 
 use listening::Listening;
@@ -167,10 +168,9 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     let mut closed = false;
     let mut typed = tap.takes_input().then(Listening::default);
     let mut scanner = FrameScanner::new(Sender::Client, FRAME_LIMIT_BYTES);
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(READ_BYTES);
-        match client.read_buf(&mut buffer).await {
+        match scratch::read::<READ_BYTES, _>(&mut client, &mut buffer).await {
             Ok(0) | Err(_) if closed && manners == Manners::Service => return Stop::ClientClosed,
             Ok(0) | Err(_) => return Stop::ClientGone,
             Ok(_) => {}
@@ -400,7 +400,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
     ) -> End {
         tokio::pin!(announced);
         let mut is_announced = false;
-        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        let mut buffer = BytesMut::new();
         let mut scanned = 0;
         let mut stopped = self.stopped.clone();
         let mut deadline: Option<Instant> = None;
@@ -408,7 +408,6 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pings_wanted = self.manners == Manners::Service;
         loop {
-            buffer.reserve(READ_BYTES);
             let is_between = self.is_between_messages() && scanned == 0;
             let notice = async {
                 match &mut notices {
@@ -425,7 +424,7 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             tokio::select! {
                 biased;
                 reason = ending(&mut stopped) => return self.stop(reason).await,
-                read = rack.read_buf(&mut buffer) => if !matches!(read, Ok(count) if count > 0) {
+                read = scratch::read::<READ_BYTES, _>(&mut rack, &mut buffer) => if !matches!(read, Ok(count) if count > 0) {
                     let reason = format!("the connection to {} was lost", self.manners.peer());
                     return self.upstream_ended(&reason).await;
                 },
