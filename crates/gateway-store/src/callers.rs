@@ -15,6 +15,7 @@ use gateway_types::{CredentialDigest, CredentialKind, Principal, Timestamp, Toke
 use ipnet::IpNet;
 use moka::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::changes::Changes;
 use crate::database::Database;
@@ -22,9 +23,11 @@ use crate::error::StoreError;
 use crate::secrets::credential_digest;
 use crate::trust_rules::{self, TrustRule};
 
+mod away;
 mod lookup;
 mod touch;
 
+pub(crate) use away::keep_current;
 use touch::Touch;
 pub(crate) use touch::write_touches;
 
@@ -40,6 +43,8 @@ const MOST_REFUSED: u64 = 10_000;
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// How long a lookup waits for its turn at the database.
 const TURN_LIMIT: Duration = Duration::from_secs(2);
+/// How long a lookup may take: a database that stands still answers nothing, and breaks nothing off.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 /// Uses waiting to be written down; more are forgotten, which costs only an exact `last_used`.
 const MOST_TOUCHES: usize = 1024;
 /// How often a use is written down at most.
@@ -133,15 +138,25 @@ impl KnownCaller {
             return Some(CallerFault::Expired);
         }
         let idle_limit = self.idle_limit?;
-        let last_seen = Timestamp::from_micros(self.last_seen.load(Ordering::Relaxed));
         // A last use in the future (the clock moved back) is live, as is the limit itself.
-        now.checked_since(last_seen).filter(|idle| *idle > idle_limit).map(|_idle| CallerFault::Idle)
+        now.checked_since(self.last_seen()).filter(|idle| *idle > idle_limit).map(|_idle| CallerFault::Idle)
     }
 
     /// Whether it may be used from this address; of one that is not known, whether it may from everywhere.
     fn is_at_home(&self, from: IpAddr) -> bool {
         let from = from.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from))
+    }
+
+    /// The last use that this process knows of.
+    fn last_seen(&self) -> Timestamp {
+        Timestamp::from_micros(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Takes over the uses that were noted of the same caller before.
+    fn was_seen_as(&self, before: &KnownCaller) {
+        self.last_seen.fetch_max(before.last_seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.last_written.fetch_max(before.last_written.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Notes a use; true when it is time to write it down, for exactly one of those who ask at once.
@@ -174,6 +189,7 @@ pub struct Callers {
     /// connections for everybody else.
     turns: Semaphore,
     touches: mpsc::Sender<Touch>,
+    known_for: Duration,
 }
 
 impl fmt::Debug for Callers {
@@ -198,6 +214,7 @@ impl Callers {
             refused: Cache::builder().max_capacity(MOST_REFUSED).time_to_live(REFUSED_FOR).build(),
             turns: Semaphore::new(turns),
             touches,
+            known_for,
         };
         (callers, touched)
     }
@@ -253,7 +270,7 @@ impl Callers {
     ) -> Result<Arc<KnownCaller>, ResolveError> {
         let caller = match self.remembered(&digest, now) {
             Some(answer) => answer?,
-            None => Box::pin(self.ask(kind, digest, now)).await??,
+            None => Box::pin(self.ask_or_recall(kind, digest, now)).await??,
         };
         self.noted(caller, from, now)
     }
@@ -339,6 +356,16 @@ impl Callers {
         Some(Err(refused.value))
     }
 
+    /// What is remembered, good now.
+    #[cfg(test)]
+    pub(crate) fn remembered_for_tests(
+        &self,
+        digest: &CredentialDigest,
+        now: Timestamp,
+    ) -> Option<Result<Arc<KnownCaller>, CallerFault>> {
+        self.remembered(digest, now)
+    }
+
     async fn ask(
         &self,
         kind: CredentialKind,
@@ -349,16 +376,30 @@ impl Callers {
         // Read before the row: an answer that a change overtakes is remembered under a generation
         // that is past, and so never used.
         let generation = self.changes.generation();
-        let found = match kind {
-            CredentialKind::ApiToken => lookup::token(&self.database, &digest).await?,
-            CredentialKind::CliSession | CredentialKind::WebSession => {
-                lookup::session(&self.database, &digest, kind).await?
-            }
-            CredentialKind::Workload => lookup::workload(&self.database, &digest).await?,
-            CredentialKind::None | CredentialKind::AccessToken => Err(CallerFault::Unknown),
-        };
-        let answer = found.and_then(|caller| caller.fault(now).map_or(Ok(caller), Err));
+        let late = |_elapsed| StoreError::TimedOut { doing: "looking a caller up", limit: LOOKUP_LIMIT };
+        let found = timeout(LOOKUP_LIMIT, self.look_up(kind, &digest)).await.map_err(late).flatten();
+        match &found {
+            Ok(_) => self.changes.asked(true),
+            Err(error) if error.is_unavailable() => self.changes.asked(false),
+            Err(_) => {}
+        }
+        let answer = found?.and_then(|caller| caller.fault(now).map_or(Ok(caller), Err));
         Ok(self.keep(digest, generation, answer))
+    }
+
+    async fn look_up(
+        &self,
+        kind: CredentialKind,
+        digest: &CredentialDigest,
+    ) -> Result<Result<KnownCaller, CallerFault>, StoreError> {
+        match kind {
+            CredentialKind::ApiToken => lookup::token(&self.database, digest).await,
+            CredentialKind::CliSession | CredentialKind::WebSession => {
+                lookup::session(&self.database, digest, kind).await
+            }
+            CredentialKind::Workload => lookup::workload(&self.database, digest).await,
+            CredentialKind::None | CredentialKind::AccessToken => Ok(Err(CallerFault::Unknown)),
+        }
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {

@@ -2,12 +2,13 @@
 //! other instances by notification, and from anybody at latest by the poll. Knows nothing of what
 //! changed.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::database::{CHANGES_CHANNEL, Database, WriteTx};
 use crate::error::StoreError;
@@ -15,18 +16,41 @@ use crate::error::StoreError;
 /// How old another process's change can be at most before it is noticed here, while the database answers.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long one look at the version may take: a database that stands still answers nothing, and breaks nothing off.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most ends of generations that are remembered.
+const MOST_ENDS: usize = 4096;
+
 /// The count of changes noticed. It belongs to this process and only ever grows, so that a cached
 /// value from before a change can never count as fresh again, not even when a restored backup
 /// takes the database's own version back.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    seen_version: Mutex<i64>,
+    seen: Mutex<Seen>,
     generation: watch::Sender<u64>,
+}
+
+/// What this process knows of the database, and since when.
+#[derive(Debug)]
+struct Seen {
+    version: i64,
+    /// When the last generations ended, the newest last.
+    ends: VecDeque<Instant>,
+    /// When the database last answered.
+    answered: Instant,
+    /// Whether it answered when it was last asked.
+    answers: bool,
 }
 
 impl Changes {
     pub(crate) fn new(version: i64) -> Self {
-        Self { seen_version: Mutex::new(version), generation: watch::Sender::new(0) }
+        let seen = Seen { version, ends: VecDeque::new(), answered: Instant::now(), answers: true };
+        Self { seen: Mutex::new(seen), generation: watch::Sender::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -39,11 +63,42 @@ impl Changes {
 
     /// Counts a change if `version` is another one than the last seen.
     pub(crate) fn saw(&self, version: i64) {
-        let mut seen = self.seen_version.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen != version {
-            *seen = version;
+        let mut seen = self.lock();
+        if seen.version != version {
+            seen.version = version;
+            if seen.ends.len() == MOST_ENDS {
+                seen.ends.pop_front();
+            }
+            seen.ends.push_back(Instant::now());
             self.generation.send_modify(|generation| *generation += 1);
         }
+    }
+
+    /// Notes whether the database answered.
+    pub(crate) fn asked(&self, answered: bool) {
+        let mut seen = self.lock();
+        seen.answers = answered;
+        if answered {
+            seen.answered = Instant::now();
+        }
+    }
+
+    /// Whether it answered when it was last asked.
+    pub(crate) fn database_answers(&self) -> bool {
+        self.lock().answers
+    }
+
+    /// Whether this generation was the present one at some moment of the last `limit` in which the database answered.
+    pub(crate) fn was_present_within(&self, limit: Duration, generation: u64) -> bool {
+        let seen = self.lock();
+        // Counted from the newest: how many generations ended after this one did.
+        let Some(since) = self.generation().checked_sub(generation) else { return false };
+        let Some(place) = usize::try_from(since).ok().and_then(|since| seen.ends.len().checked_sub(since))
+        else {
+            return false;
+        };
+        // The present one has no end yet.
+        seen.ends.get(place).is_none_or(|end| seen.answered.saturating_duration_since(*end) <= limit)
     }
 
     /// Commits a change of this instance and counts it before anybody here can read on.
@@ -79,7 +134,10 @@ pub(crate) async fn watch(database: Database, changes: std::sync::Arc<Changes>, 
             _ = poll.tick() => {}
             () = ears.hear() => {}
         }
-        match database.version().await {
+        let late = |_elapsed| StoreError::TimedOut { doing: "looking for changes", limit: LOOK_LIMIT };
+        let version = timeout(LOOK_LIMIT, database.version()).await.map_err(late).flatten();
+        changes.asked(version.is_ok());
+        match version {
             Ok(version) => {
                 changes.saw(version);
                 reachable = true;
@@ -133,4 +191,33 @@ async fn listen(url: &str) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(CHANGES_CHANNEL).await?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_counts_for_a_while_after_the_change_that_ended_it() {
+        let (long, none) = (Duration::from_secs(3600), Duration::ZERO);
+        let changes = Changes::new(1);
+        assert!(changes.was_present_within(none, 0), "it is the present one");
+        assert!(!changes.was_present_within(long, 1), "that one is to come");
+        changes.saw(2);
+        let ended = Instant::now();
+        changes.asked(false);
+        assert!(!changes.database_answers());
+        assert!(changes.was_present_within(none, 0), "time alone makes nothing old: the database is away");
+        while Instant::now() == ended {}
+        changes.asked(true);
+        assert!(changes.database_answers());
+        assert!(!changes.was_present_within(none, 0), "it answered after the change");
+        assert!(changes.was_present_within(long, 0), "not long after");
+        assert!(changes.was_present_within(none, 1));
+        for version in 3..5000 {
+            changes.saw(version);
+        }
+        assert!(!changes.was_present_within(long, 1), "of so many ends none is remembered");
+        assert!(changes.was_present_within(long, 4997));
+    }
 }

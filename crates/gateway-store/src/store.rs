@@ -13,7 +13,7 @@ use crate::audit::{self, AuditLog};
 use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
-use crate::callers::{Callers, KNOWN_FOR, write_touches};
+use crate::callers::{Callers, KNOWN_FOR, keep_current, write_touches};
 use crate::ceremonies::Ceremonies;
 use crate::certificates::{self, Certificates};
 use crate::challenges::Challenges;
@@ -129,7 +129,7 @@ pub(crate) struct Core {
 /// The store of one gateway.
 pub struct Store {
     core: Arc<Core>,
-    callers: Callers,
+    callers: Arc<Callers>,
     audit: AuditLog,
     stamp: Stamp,
     sealer: Arc<Sealer>,
@@ -195,6 +195,7 @@ impl Store {
         let changes = Arc::new(Changes::new(database.version().await?));
         let (callers, touches) =
             Callers::new(database.clone(), Arc::clone(&changes), options.max_connections, known_for);
+        let callers = Arc::new(callers);
         let mut tasks = Vec::new();
         if serving {
             let listen_url = match &location {
@@ -203,6 +204,8 @@ impl Store {
             };
             tasks.push(tokio::spawn(changes::watch(database.clone(), Arc::clone(&changes), listen_url)));
             tasks.push(tokio::spawn(write_touches(database.clone(), touches)));
+            let (callers, clock) = (Arc::downgrade(&callers), Arc::clone(&options.clock));
+            tasks.push(tokio::spawn(keep_current(callers, Arc::clone(&changes), clock)));
         }
         let core = Arc::new(Core {
             database,
@@ -496,7 +499,7 @@ impl Store {
     }
 
     /// From credentials to callers.
-    pub const fn callers(&self) -> &Callers {
+    pub fn callers(&self) -> &Callers {
         &self.callers
     }
 

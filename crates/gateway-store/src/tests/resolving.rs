@@ -253,3 +253,57 @@ async fn while_the_rows_cannot_be_read_only_known_callers_are_answered() {
         assert!(matches!(&refused, Err(ResolveError::Store(e)) if e.is_unavailable()), "{refused:?}");
     }
 }
+
+/// Where the database is gone, in the way that a crash of it is seen.
+async fn hide(store: &Store) {
+    let pool = store.core_for_tests().database.pool().clone();
+    sqlx::raw_sql("ALTER TABLE sessions RENAME TO hidden").execute(&pool).await.unwrap();
+}
+
+/// Whoever signs in, is invited or changes a setting must not make everybody else a stranger when the database goes
+/// away in the very next moment.
+#[tokio::test]
+async fn a_change_just_before_the_database_goes_away_makes_nobody_unknown() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let (_session, secret) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        assert_eq!(fault(&store, &secret, &place.clock).await, None);
+        let generation = *store.callers().subscribe_changes().borrow();
+        add_user(&store, "eve@example.com", &[Role::Viewer]).await;
+        assert!(*store.callers().subscribe_changes().borrow() > generation, "a change was counted");
+        hide(&store).await;
+        for _ in 0..3 {
+            assert_eq!(fault(&store, &secret, &place.clock).await, None);
+        }
+    }
+}
+
+/// After a change everybody who was here lately is looked up again, whether or not they come: what was taken from them
+/// holds although the database goes away long before their next request.
+#[tokio::test]
+async fn whoever_was_here_lately_is_looked_up_again_after_a_change() {
+    for place in Place::both() {
+        let store = place.open(Access::Serve).await;
+        let ann = add_user(&store, "ann@example.com", &[Role::Viewer]).await;
+        let (kept, kept_secret) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        let (ended, ended_secret) = add_session(&store, &place, ann.id, CredentialKind::CliSession).await;
+        for secret in [&kept_secret, &ended_secret] {
+            assert_eq!(fault(&store, secret, &place.clock).await, None);
+        }
+        store.sessions().revoke(ended.id).await.unwrap();
+        let is_current = async || {
+            let now = place.clock.now();
+            let digest = crate::secrets::credential_digest(&kept_secret);
+            while store.callers().remembered_for_tests(&digest, now).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), is_current()).await;
+        assert!(waited.is_ok(), "nobody looked {} up again", kept.id);
+        hide(&store).await;
+        assert_eq!(fault(&store, &kept_secret, &place.clock).await, None);
+        let ended = store.callers().resolve(&ended_secret, place.clock.now()).await;
+        assert!(ended.is_err(), "{ended:?}");
+    }
+}
