@@ -283,6 +283,8 @@ async function run() {
   await page.locator('main a[href^="/app/audit/"]').first().click();
   await page.waitForLoadState();
   await look("audit-event");
+  await visit("/app/audit?view=story", "audit-stories");
+  await page.goBack();
   await page.locator('main a[href^="/app/why/"]').first().click();
   await page.waitForLoadState();
   await look("why");

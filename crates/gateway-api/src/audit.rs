@@ -1,11 +1,15 @@
 //! The audit log: `/audit`.
 
 use gateway_app::App;
-use gateway_app::audit::{self, MOST_EXPORTED, Whose};
+use gateway_app::audit::stories::{self, StoryFilter};
+use gateway_app::audit::{self, MOST_EXPORTED, Story, Whose};
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::Event;
 use gateway_types::wire::Listing;
-use gateway_types::wire::audit::{AuditEntry, AuditFormat, AuditQuery, ExportAudit, Inclusion, IndexedEvent};
+use gateway_types::wire::audit::{
+    AuditEntry, AuditFilter, AuditFormat, AuditQuery, AuditStory, ExportAudit, Inclusion, IndexedEvent,
+    StoryQuery, ToldStory,
+};
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::HeaderName;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
@@ -30,13 +34,55 @@ const NEXT_CURSOR: HeaderName = HeaderName::from_static("next-cursor");
 pub(crate) async fn search(app: &App, request: &OwnRequest) -> Answer {
     let asked: AuditQuery = input::query(request)?;
     let limit = limit(asked.limit, USUAL, MOST)?;
-    // What policy allowed as the caller's own is never more than that, whatever the query said.
-    let own = asked.mine || request.facts.own_object;
-    let whose = if own { Whose::Own(&request.caller) } else { Whose::Everybodys };
     let before = audit::cursor(asked.cursor.as_deref())?;
-    let page = audit::search(app, whose, audit::filter(&asked.filter())?, before, limit).await?;
+    let page = audit::search(app, whose(request, asked.mine), audit::filter(&asked.filter())?, before, limit)
+        .await?;
     let items = page.items.iter().map(indexed).collect::<Result<_, _>>()?;
     reply::json(&Listing { items, next: page.next })
+}
+
+/// Stories: the requests of one deploy as one line, with its approval, its sessions and what came of it; those with the
+/// newest end first. With `mine=true` what one did oneself, for which no role is needed.
+#[utoipa::path(get, path = "/api/v1/audit/stories", tag = "audit", params(StoryQuery),
+    responses((status = 200, body = Listing<AuditStory>)))]
+pub(crate) async fn stories(app: &App, request: &OwnRequest) -> Answer {
+    let asked: StoryQuery = input::query(request)?;
+    let before = audit::cursor(asked.cursor.as_deref())?;
+    let filter = story_filter(&asked)?;
+    let page = stories::list(&app.store, whose(request, asked.mine), &filter, before).await?;
+    let items: Vec<AuditStory> = page.items.iter().map(Story::wire).collect();
+    reply::json(&Listing { items, next: page.next })
+}
+
+/// The story that an entry belongs to, with its events. With `mine=true` what one did oneself.
+#[utoipa::path(get, path = "/api/v1/audit/stories/{index}", tag = "audit",
+    params(("index" = u64, Path), ("mine" = Option<bool>, Query, description = "Only what one did oneself; for this no role is needed")),
+    responses((status = 200, body = ToldStory)))]
+pub(crate) async fn one_story(app: &App, request: &OwnRequest) -> Answer {
+    let asked: StoryQuery = input::query(request)?;
+    if asked != (StoryQuery { mine: asked.mine, ..StoryQuery::default() }) {
+        return Err(input::bad("a story is asked for by its index, and `mine` alone narrows it"));
+    }
+    let index = input::path(request, "index")?;
+    let (told, events) = stories::one(&app.store, whose(request, asked.mine), index).await?;
+    let events = events.iter().map(indexed).collect::<Result<_, _>>()?;
+    reply::json(&ToldStory { story: told.wire(), events })
+}
+
+/// What policy allowed as the caller's own is never more than that, whatever the query said.
+fn whose(request: &OwnRequest, mine: bool) -> Whose<'_> {
+    if mine || request.facts.own_object { Whose::Own(&request.caller) } else { Whose::Everybodys }
+}
+
+fn story_filter(asked: &StoryQuery) -> Result<StoryFilter, Problem> {
+    let (from, to) = (asked.from.clone(), asked.to.clone());
+    let times = audit::filter(&AuditFilter { from, to, ..AuditFilter::default() })?;
+    Ok(StoryFilter {
+        actor: asked.actor.clone(),
+        app: asked.app.clone(),
+        since: times.since,
+        until: times.until,
+    })
 }
 
 /// One entry: the event, the recorded bytes, their hash, and the proof that it is in the log.

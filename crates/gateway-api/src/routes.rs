@@ -144,6 +144,8 @@ routes! {
     "POST /policy/can" => policy::can;
     "POST /policy/who-can" => policy::who_can;
     "GET /audit" => audit::search;
+    "GET /audit/stories" => audit::stories;
+    "GET /audit/stories/{index}" => audit::one_story;
     "GET /audit/{index}" => audit::read;
     "POST /audit/export" => audit::export;
     "POST /mode" => modes::set;

@@ -3,9 +3,12 @@
 //! Who may read is the verdict's business, before any of these is called; that somebody who may only see
 //! their own sees only that is this module's. Verifying the log is [`log`](crate::log)'s.
 
+mod columns;
 mod csv;
 pub(crate) use csv::row as csv_row;
 mod error;
+pub mod stories;
+mod story;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +20,9 @@ use serde_json::json;
 
 use crate::{App, Operator, record, tree};
 
+pub use columns::{ColumnsWatch, first_wrong};
 pub use error::AuditError;
+pub use story::{QUIET, Story, StoryApproval, StoryOutcome};
 
 /// The most events of one export.
 pub const MOST_EXPORTED: u32 = 50_000;

@@ -18,6 +18,7 @@ pub struct Health {
     service_fault: ArcSwapOption<String>,
     file_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
+    search_fault: ArcSwapOption<String>,
     read_only: ArcSwapOption<ReadOnly>,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
@@ -92,6 +93,16 @@ impl Health {
     /// Notes why the rack's credential cannot be read.
     pub fn set_credential_fault(&self, fault: Option<String>) {
         self.credential_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// Why searches of the log do not agree with the log; `None` while they do.
+    pub fn search_fault(&self) -> Option<String> {
+        self.search_fault.load().as_deref().cloned()
+    }
+
+    /// Notes whether searches agree with the log.
+    pub(crate) fn set_search_fault(&self, fault: Option<String>) {
+        self.search_fault.store(fault.map(std::sync::Arc::new));
     }
 
     /// Why nothing can be changed on purpose; `None` while it can.

@@ -56,7 +56,7 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:recording:list" => person_or_token(question.principal) && switch(question.query, "all") == Switch::Off,
         "gateway:secret:list_reveals" => signed_in && switch(question.query, "all") == Switch::Off,
         "gateway:secret:end_reveal" => reveal(app, &question).await,
-        "gateway:audit:search" => signed_in && switch(question.query, "mine") == Switch::On,
+        "gateway:audit:search" | "gateway:audit:story" => signed_in && switch(question.query, "mine") == Switch::On,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
         _ => false,

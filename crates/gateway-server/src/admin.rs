@@ -49,6 +49,7 @@ impl Probes {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
+        notes.extend(self.health.search_fault());
         if let Some(read_only) = self.health.read_only() {
             let ReadOnly { reason, set_by, .. } = &*read_only;
             notes.push(format!("nothing can be changed on purpose, says {set_by}: {reason}"));

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use gateway_app::audit::ColumnsWatch;
 use gateway_app::{App, Operator, approvals, elevations, modes, policies, recordings, reveals, services};
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
@@ -73,6 +74,22 @@ pub(crate) fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "approvals that are over were not marked so; they allow nothing all the same"
+                );
+            }
+        })
+    }
+}
+
+/// Compares a piece of the log with what searches find it by.
+pub(crate) fn compare_searches(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    let watch = Arc::new(ColumnsWatch::default());
+    move || {
+        let (app, watch) = (app.clone(), watch.clone());
+        Box::pin(async move {
+            if let Err(error) = watch.tend(&app).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the log was not compared with what searches find it by"
                 );
             }
         })

@@ -225,6 +225,7 @@ impl Telemetry {
             ("services", health.service_fault()),
             ("rack_credential", health.credential_fault()),
             ("audit_anchors", probes.anchors.fault()),
+            ("audit_search", health.search_fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }

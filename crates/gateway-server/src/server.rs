@@ -44,7 +44,7 @@ use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
-use crate::background::{follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
+use crate::background::{compare_searches, follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -393,6 +393,7 @@ pub async fn start_from(
     // What a gateway that died left behind is marked before anybody asks.
     tidy_what_is_over(app.clone())().await;
     running.each(MINUTE, tidy_what_is_over(app.clone()));
+    running.each(MINUTE, compare_searches(app.clone()));
     running.each(SESSIONS_BEAT, {
         let plane = plane.clone();
         move || {

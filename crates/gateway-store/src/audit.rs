@@ -30,7 +30,7 @@ use crate::store::Core;
 
 pub(crate) use chunk::{from_column, read_head, to_column};
 pub(crate) use nodes::{complete as complete_nodes, read as read_tile};
-pub(crate) use pending::column;
+pub(crate) use pending::{Columns, column};
 use pending::{Pending, Urgency};
 use signing::{Due, Signing};
 pub(crate) use signing::{SEALING_KEY, owner_of};

@@ -9,7 +9,7 @@ use gateway_types::{Decision, RequestId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::audit::{column, complete_nodes, from_column, read_head, read_tile, to_column};
+use crate::audit::{Columns, column, complete_nodes, from_column, read_head, read_tile, to_column};
 use crate::error::StoreError;
 use crate::row::{Page, page_size};
 use crate::statement::Statement;
@@ -19,7 +19,7 @@ use crate::store::Core;
 pub const MOST_LEAVES: u64 = 1000;
 /// The most hashes of one answer.
 pub const MOST_HASHES: u64 = 65_536;
-/// The most leaves that one search looks at when its filter names no actor, app or request.
+/// The most leaves that one search looks at: of those that its index finds, where it has one, else of the log.
 pub const MOST_SCANNED: u64 = 20_000;
 /// How far apart an event's time and the moment it was committed can be, at the most: clocks of instances
 /// differ, and events wait in a queue. Searches by time look at this much more of the log, on both sides.
@@ -70,6 +70,59 @@ pub struct StoredCheckpoint {
     pub time: Timestamp,
 }
 
+/// What came of comparing columns with leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ColumnsCompared {
+    /// The index after the last one of the piece.
+    pub next: u64,
+    /// The first leaf that is not found by what it says.
+    pub first_wrong: Option<u64>,
+}
+
+/// The member of a filter that an index answers: the one that matches fewest leaves as a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Key<'a> {
+    Request(RequestId),
+    Actor(&'a str),
+    App(&'a str),
+    Action(&'a str),
+    Refusals,
+}
+
+impl<'a> Key<'a> {
+    fn of(filter: &'a EventFilter) -> Option<Self> {
+        let exact = |action: &'a str| (!action.ends_with('*')).then_some(Key::Action(action));
+        let refusals = || (filter.decision == Some(Decision::Refuse)).then_some(Key::Refusals);
+        (filter.request.map(Key::Request))
+            .or_else(|| filter.actor.as_deref().map(Key::Actor))
+            .or_else(|| filter.app.as_deref().map(Key::App))
+            .or_else(|| filter.action.as_deref().and_then(exact))
+            .or_else(refusals)
+    }
+
+    /// Whether nothing else is asked for, so that every leaf the index finds is one that is shown.
+    fn is_all_of(&self, filter: &EventFilter) -> bool {
+        let alone = match *self {
+            Key::Request(request) => EventFilter { request: Some(request), ..EventFilter::default() },
+            Key::Actor(actor) => EventFilter { actor: Some(actor.to_owned()), ..EventFilter::default() },
+            Key::App(app) => EventFilter { app: Some(app.to_owned()), ..EventFilter::default() },
+            Key::Action(action) => EventFilter { action: Some(action.to_owned()), ..EventFilter::default() },
+            Key::Refusals => EventFilter { decision: Some(Decision::Refuse), ..EventFilter::default() },
+        };
+        *filter == alone
+    }
+
+    fn narrow(&self, statement: &mut Statement) {
+        match *self {
+            Key::Request(request) => statement.sql(" AND request_id = ").text(&request.to_string()),
+            Key::Actor(actor) => statement.sql(" AND actor = ").text(&column(actor)),
+            Key::App(app) => statement.sql(" AND app = ").text(&column(app)),
+            Key::Action(action) => statement.sql(" AND action = ").text(&column(action)),
+            Key::Refusals => statement.sql(" AND decision = 'refuse'"),
+        };
+    }
+}
+
 /// The audit log, for reading.
 #[derive(Clone, Debug)]
 pub struct Events {
@@ -114,8 +167,8 @@ impl Events {
     /// log is.
     ///
     /// At most [`MOST_SCANNED`] leaves are looked at, so a page can be short, even empty, and still have a
-    /// `next`: only without a `next` is there no more. A filter that names an actor, app or request is
-    /// answered by an index and has no such short pages.
+    /// `next`: only without a `next` is there no more. A filter that names a request, an actor, an app, an exact
+    /// action or refusals looks, by an index, only at leaves that match that; alone it has no short pages.
     ///
     /// # Errors
     /// When the database or a leaf cannot be read.
@@ -128,6 +181,26 @@ impl Events {
         self.search_among(filter, before, limit, MOST_SCANNED).await
     }
 
+    /// The first events that match, oldest first, from index `from` on: at most `limit` of them, among the
+    /// [`MOST_SCANNED`] leaves after it.
+    ///
+    /// # Errors
+    /// When the database or a leaf cannot be read.
+    pub async fn following(
+        &self,
+        filter: &EventFilter,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Event)>, StoreError> {
+        let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE idx >= ");
+        statement.number(to_column(from)?).sql(" AND idx < ");
+        statement.number(to_column(from.saturating_add(MOST_SCANNED))?);
+        narrow(&mut statement, filter);
+        statement.sql(" ORDER BY idx LIMIT ").number(i64::from(page_size(limit)));
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
+        rows.iter().map(event).collect()
+    }
+
     pub(crate) async fn search_among(
         &self,
         filter: &EventFilter,
@@ -137,8 +210,11 @@ impl Events {
     ) -> Result<Page<(u64, Event)>, StoreError> {
         let limit = page_size(limit);
         let (first, end) = self.stretch(filter, before).await?;
-        let is_indexed = filter.actor.is_some() || filter.app.is_some() || filter.request.is_some();
-        let from = if is_indexed { first } else { first.max(end.saturating_sub(most_scanned)) };
+        let from = match Key::of(filter) {
+            Some(key) if key.is_all_of(filter) => first,
+            Some(key) => self.reach(&key, first, end, most_scanned).await?,
+            None => first.max(end.saturating_sub(most_scanned)),
+        };
         let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE idx >= ");
         statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(end)?);
         narrow(&mut statement, filter);
@@ -150,6 +226,46 @@ impl Events {
             page.next = Some(from.to_string());
         }
         Ok(page)
+    }
+
+    /// From which index on not more than `most` leaves match `key`, in the stretch from `first` to `end`. Read from
+    /// the key's index alone.
+    async fn reach(&self, key: &Key<'_>, first: u64, end: u64, most: u64) -> Result<u64, StoreError> {
+        let mut statement = Statement::new("SELECT idx FROM audit_leaves WHERE idx >= ");
+        statement.number(to_column(first)?).sql(" AND idx < ").number(to_column(end)?);
+        key.narrow(&mut statement);
+        statement.sql(" ORDER BY idx DESC LIMIT 1 OFFSET ").number(to_column(most)?);
+        let row = statement.query().fetch_optional(self.core.database.pool()).await?;
+        let beyond = row.map(|row| from_column(row.try_get(0)?)).transpose()?;
+        Ok(beyond.map_or(first, |index| index.saturating_add(1)))
+    }
+
+    /// Compares what leaves are found by with what they say, from index `from` up to, not including, `to`; at most
+    /// [`MOST_LEAVES`] of them. Returns where the comparison ended, and the first leaf that a search would
+    /// show wrongly, or not at all.
+    ///
+    /// The tree vouches for the bytes of a leaf and not for the columns beside them: whoever can write to the
+    /// database could hide an event from searches without touching the log.
+    ///
+    /// # Errors
+    /// When the database or a leaf cannot be read.
+    pub async fn compare_columns(&self, from: u64, to: u64) -> Result<ColumnsCompared, StoreError> {
+        let to = to.min(from.saturating_add(MOST_LEAVES));
+        let mut statement = Statement::new(
+            "SELECT idx, bytes, time, request_id, actor, action, resource, app, phase, decision \
+             FROM audit_leaves WHERE idx >= ",
+        );
+        statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(to)?).sql(" ORDER BY idx");
+        let rows = statement.query().fetch_all(self.core.database.pool()).await?;
+        let mut compared = ColumnsCompared { next: to.max(from), first_wrong: None };
+        for row in &rows {
+            let (index, event) = event(row)?;
+            if !has_columns(row, &Columns::of(&event))? {
+                compared.first_wrong = Some(index);
+                break;
+            }
+        }
+        Ok(compared)
     }
 
     /// The stretch of the log outside of which nothing can match, by index: its start, and its end, which
@@ -335,6 +451,20 @@ fn narrow(statement: &mut Statement, filter: &EventFilter) {
         statement.sql(" OR ").contains("lower(resource)", &text);
         statement.sql(" OR ").contains("request_id", &text).sql(")");
     }
+}
+
+/// Whether a row, as `compare_columns` reads it, has these columns.
+fn has_columns(row: &AnyRow, said: &Columns) -> Result<bool, StoreError> {
+    let text = |place: usize| row.try_get::<String, _>(place);
+    let optional = |place: usize| row.try_get::<Option<String>, _>(place);
+    Ok(row.try_get::<i64, _>(2)? == said.time
+        && text(3)? == said.request_id
+        && text(4)? == said.actor
+        && text(5)? == said.action
+        && text(6)? == said.resource
+        && optional(7)? == said.app
+        && text(8)? == said.phase
+        && optional(9)?.as_deref() == said.decision)
 }
 
 fn event(row: &AnyRow) -> Result<(u64, Event), StoreError> {

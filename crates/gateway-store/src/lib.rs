@@ -81,7 +81,7 @@ pub use devices::{
 };
 pub use elevations::{Elevation, ElevationFilter, ElevationState, Elevations, LiveElevation, NewElevation};
 pub use error::StoreError;
-pub use events::{EventFilter, Events, LeafRow, MOST_SCANNED, StoredCheckpoint};
+pub use events::{ColumnsCompared, EventFilter, Events, LeafRow, MOST_SCANNED, StoredCheckpoint};
 pub use factors::{Factor, FactorKind, Factors, KeptKey, NewKey, Remaining, SealedKey};
 pub use groups::{Group, Groups};
 pub use handoffs::{

@@ -11,6 +11,7 @@ mod integrations;
 mod jobs;
 mod log;
 mod log_keys;
+mod log_reading;
 mod log_tiles;
 mod machines;
 mod modes;

@@ -26,6 +26,7 @@ mod roles;
 mod services;
 mod settings;
 mod step_up;
+mod stories;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -163,6 +164,7 @@ pages! {
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,
     "GET /app/audit" => audit::list,
+    "GET /app/audit/stories/{index}" => stories::one,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
     "GET /app/zone" => zone::show,

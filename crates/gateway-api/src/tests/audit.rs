@@ -13,8 +13,7 @@ async fn did(bench: &Bench, caller: &Caller, action: &str) {
 }
 
 fn actions(listing: &Value) -> Vec<&str> {
-    let items = listing["items"].as_array().unwrap();
-    items.iter().map(|item| item["event"]["action"].as_str().unwrap()).collect()
+    actions_of(&listing["items"])
 }
 
 #[tokio::test]
@@ -86,4 +85,72 @@ async fn an_entry_and_an_export_are_for_auditors() {
         let kept = bench.read(&auditor, Call::get("/api/v1/audit?action=gateway:audit:export")).await;
         assert_eq!(actions(&kept).len(), 2, "each export is an event");
     }
+}
+
+async fn step(bench: &Bench, caller: &Caller, action: &str, release: &str) -> u64 {
+    let now = Timestamp::from_micros(1_795_000_000_000_000);
+    let actor = gateway_audit::Actor::of(&caller.principal);
+    let id = EventId::new(now, &OsEntropy);
+    let mut event = gateway_audit::Event::new(now, id, ActionName::new(action), Resource::app("web"), actor);
+    event.parameters.insert("id".to_owned(), release.to_owned());
+    event.end = Some(gateway_audit::End::Completed);
+    bench.app.store.audit().append(event).await.unwrap().index
+}
+
+#[tokio::test]
+async fn the_requests_of_a_deploy_are_one_story() {
+    for bench in Bench::both().await {
+        let (_, dev) = bench.user("dev", &[Role::Deployer]).await;
+        let (_, other) = bench.user("other", &[Role::Deployer]).await;
+        let (_, auditor) = bench.user("auditor", &[Role::Auditor]).await;
+        let first = step(&bench, &dev, "convox:build:create", "").await;
+        step(&bench, &dev, "convox:build:read", "BAAA").await;
+        let promoted = step(&bench, &dev, "convox:release:promote", "RAAA").await;
+        let others = step(&bench, &other, "convox:release:promote", "RBBB").await;
+        let all = bench.read(&auditor, Call::get("/api/v1/audit/stories")).await;
+        let items = all["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2, "{all}");
+        assert_eq!((&items[0]["index"], &items[0]["outcome"]), (&json!(others), &json!("promoted")));
+        let story = &items[1];
+        assert_eq!(
+            (&story["index"], &story["builds"], &story["releases"]),
+            (&json!(first), &json!(["BAAA"]), &json!(["RAAA"]))
+        );
+        assert_eq!(story["events"], json!([first, first + 1, promoted]));
+        let of = async |query: &str| {
+            let target = format!("/api/v1/audit/stories?{query}");
+            bench.read(&auditor, Call::get(&target)).await["items"].as_array().unwrap().len()
+        };
+        assert_eq!(of("actor=other@example.com").await, 1);
+        assert_eq!(of("app=api").await, 0);
+        assert_eq!(of("to=2026-01-01T00:00:00Z").await, 0);
+        // By any of its entries; and what stands before the page's cursor is told whole.
+        let one = format!("/api/v1/audit/stories/{promoted}");
+        let told = bench.read(&auditor, Call::get(&one)).await;
+        assert_eq!((&told["story"], actions_of(&told["events"]).len()), (story, 3));
+        assert_eq!(of(&format!("cursor={others}")).await, 1);
+        assert_eq!(
+            of(&format!("cursor={promoted}")).await,
+            0,
+            "it ended after the page began, and was told before"
+        );
+        let mine = bench.read(&dev, Call::get("/api/v1/audit/stories?mine=true")).await;
+        assert_eq!(mine["items"].as_array().unwrap().len(), 1);
+        bench.read(&dev, Call::get(&format!("{one}?mine=true"))).await;
+        let of_others = format!("/api/v1/audit/stories/{others}?mine=true");
+        bench.refused(&dev, Call::get(&of_others), ProblemKind::NotFound).await;
+        bench.refused(&dev, Call::get("/api/v1/audit/stories"), ProblemKind::Refused).await;
+        bench.refused(&dev, Call::get(&one), ProblemKind::Refused).await;
+        for nothing in ["/api/v1/audit/stories/99", "/api/v1/audit/stories/x", "/api/v1/audit/stories/0"] {
+            bench.refused(&auditor, Call::get(nothing), ProblemKind::NotFound).await;
+        }
+        for wrong in ["?from=soon", "?cursor=x", "?q=x", "/3?app=web"] {
+            let target = format!("/api/v1/audit/stories{wrong}");
+            bench.refused(&auditor, Call::get(&target), ProblemKind::BadParameter).await;
+        }
+    }
+}
+
+fn actions_of(events: &Value) -> Vec<&str> {
+    events.as_array().unwrap().iter().map(|item| item["event"]["action"].as_str().unwrap()).collect()
 }

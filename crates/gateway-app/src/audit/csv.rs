@@ -58,9 +58,13 @@ pub(crate) fn row(body: &mut Vec<u8>, cells: &[String]) {
     body.extend_from_slice(b"\r\n");
 }
 
+/// What a formula begins with, also as full-width forms, which some spreadsheets take for the same.
+const FORMULA: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// Adds one cell.
 fn cell(body: &mut Vec<u8>, text: &str) {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula = text.starts_with(FORMULA);
     let quoted = is_formula || text.contains([',', '"', '\r', '\n']);
     if !quoted {
         body.extend_from_slice(text.as_bytes());
@@ -93,5 +97,7 @@ mod tests {
         check("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\"");
         check("@x", "\"'@x\"");
         check("-1", "\"'-1\"");
+        check("\u{ff1d}1+1", "\"'\u{ff1d}1+1\"");
+        check("\n=1", "\"'\n=1\"");
     }
 }

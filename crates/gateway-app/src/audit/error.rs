@@ -30,6 +30,14 @@ pub enum AuditError {
         /// The index asked for.
         index: u64,
     },
+    /// The entry belongs to no deploy, or to none that the caller may see.
+    #[error(
+        "entry {index} belongs to no story; stories are made of builds, releases, promotions and approvals of an app"
+    )]
+    NoSuchStory {
+        /// The index asked for.
+        index: u64,
+    },
     /// The log is smaller than what is asked about.
     #[error("the log has {have} entries; there is no tree of {size} yet")]
     NoSuchTree {
@@ -64,6 +72,7 @@ impl From<AuditError> for Problem {
             AuditError::Record(error) => return error.into(),
             AuditError::BadFilter { .. } => (ProblemKind::BadParameter, Layer::Network),
             AuditError::NoSuchEntry { .. }
+            | AuditError::NoSuchStory { .. }
             | AuditError::NoSuchTree { .. }
             | AuditError::NoSuchTile { .. } => (ProblemKind::NotFound, Layer::Authorization),
             AuditError::Proof(_) | AuditError::Checkpoint(_) | AuditError::Json(_) => {

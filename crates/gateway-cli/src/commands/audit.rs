@@ -4,6 +4,7 @@ mod entry;
 mod export;
 mod remote;
 mod search;
+mod story;
 mod tail;
 mod verify;
 
@@ -19,6 +20,7 @@ use crate::remote::{Whose, whose};
 pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
+pub(crate) use story::StoryArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 
@@ -39,7 +41,9 @@ pub(crate) enum AuditCommand {
     Tail(TailArguments),
     /// Find events, newest first
     Search(SearchArguments),
-    /// Show one entry, once it is proven that it is in the log
+    /// Show deploys, one line each: requests, approval, sessions and outcome; or one of them with its events
+    Story(StoryArguments),
+    /// Show one entry, or those of a request, once it is proven that they are in the log
     Show(ShowArguments),
     /// Write a proof that an entry is in the log, which stands alone
     Prove(ProveArguments),
@@ -63,6 +67,7 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
         },
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
+        AuditCommand::Story(arguments) => story::run(context, &arguments).await?,
         AuditCommand::Show(arguments) => entry::show(context, &arguments).await?,
         AuditCommand::Prove(arguments) => entry::prove(context, &arguments).await?,
         AuditCommand::Export(arguments) => match whose(context, &arguments.place)? {

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditPhase, AuditQuery, AuditVerdict, ExportAudit, IndexedEvent,
+    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, StoryQuery,
+    ToldStory,
 };
 use http::Method;
 
@@ -41,6 +42,31 @@ impl Client {
     /// [`ClientError`].
     pub async fn event(&self, index: u64) -> Result<AuditEntry, ClientError> {
         self.read(self.address().api(&["audit", &index.to_string()])).await
+    }
+
+    /// One page of stories: deploys, those with the newest end first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stories(&self, query: &StoryQuery) -> Result<Listing<AuditStory>, ClientError> {
+        let parameters = [
+            ("actor", query.actor.as_deref()),
+            ("app", query.app.as_deref()),
+            ("from", query.from.as_deref()),
+            ("to", query.to.as_deref()),
+            ("mine", query.mine.then_some("true")),
+            ("cursor", query.cursor.as_deref()),
+        ];
+        self.read(with_query(self.address().api(&["audit", "stories"]), &parameters)).await
+    }
+
+    /// The story that an entry belongs to, with its events; with `mine` only what one did oneself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn story(&self, index: u64, mine: bool) -> Result<ToldStory, ClientError> {
+        let address = self.address().api(&["audit", "stories", &index.to_string()]);
+        self.read(with_query(address, &[("mine", mine.then_some("true"))])).await
     }
 
     /// Writes one piece of an export to `out`; returns where the next one begins, `None` after the last.

@@ -21,15 +21,32 @@ pub(super) enum Urgency {
 }
 
 /// What a leaf can be found by. A convenience: the leaf's bytes are what counts.
-pub(super) struct Columns {
-    pub(super) time: i64,
-    pub(super) request_id: String,
-    pub(super) actor: String,
-    pub(super) action: String,
-    pub(super) resource: String,
-    pub(super) app: Option<String>,
-    pub(super) phase: &'static str,
-    pub(super) decision: Option<&'static str>,
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Columns {
+    pub(crate) time: i64,
+    pub(crate) request_id: String,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) resource: String,
+    pub(crate) app: Option<String>,
+    pub(crate) phase: &'static str,
+    pub(crate) decision: Option<&'static str>,
+}
+
+impl Columns {
+    /// Those of an event.
+    pub(crate) fn of(event: &Event) -> Columns {
+        Columns {
+            time: event.time.micros(),
+            request_id: event.request_id.map(|id| id.to_string()).unwrap_or_default(),
+            actor: column(&event.actor.name),
+            action: column(event.action.as_str()),
+            resource: column(&event.resource.to_string()),
+            app: event.resource.app_name().map(column),
+            phase: event.phase.name(),
+            decision: decision(event),
+        }
+    }
 }
 
 /// An event on its way into the log.
@@ -49,17 +66,7 @@ impl Pending {
 
     /// The same, when the leaf is made already.
     pub(super) fn of_leaf(event: &Event, leaf: Leaf, urgency: Urgency) -> Pending {
-        let columns = Columns {
-            time: event.time.micros(),
-            request_id: event.request_id.map(|id| id.to_string()).unwrap_or_default(),
-            actor: column(&event.actor.name),
-            action: column(event.action.as_str()),
-            resource: column(&event.resource.to_string()),
-            app: event.resource.app_name().map(column),
-            phase: event.phase.name(),
-            decision: decision(event),
-        };
-        Pending { leaf, columns, urgency }
+        Pending { leaf, columns: Columns::of(event), urgency }
     }
 }
 

@@ -182,3 +182,81 @@ pub struct ExportAudit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
+
+/// `GET /audit/stories`: which stories, those with the newest end first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StoryQuery {
+    /// In which this actor took part: an e-mail address, `token:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Of this app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Of which something happened from this moment on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Of which something happened before this moment (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Only what one did oneself; for this no role is needed.
+    #[serde(default)]
+    pub mine: bool,
+    /// Where the page begins: `next` of the page before. A page can be short, even empty, and still have a `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The approval of a story.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StoryApproval {
+    /// Its id.
+    pub id: String,
+    /// Its last state that the story tells; absent when it tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Who approved it.
+    pub by: Vec<String>,
+}
+
+/// The requests of one deploy as one line: what was built, released and promoted, with its approval and sessions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditStory {
+    /// The index of its first event.
+    pub index: u64,
+    /// The app.
+    pub app: String,
+    /// When it began.
+    pub began: String,
+    /// When the last of it was.
+    pub ended: String,
+    /// Who took part, in the order in which they came.
+    pub actors: Vec<String>,
+    /// The builds it names.
+    pub builds: Vec<String>,
+    /// The releases it names.
+    pub releases: Vec<String>,
+    /// Its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<StoryApproval>,
+    /// How many sessions were opened in it: exec, run, consoles.
+    pub sessions: usize,
+    /// How many requests it has.
+    pub requests: usize,
+    /// How many of them were refused.
+    pub refusals: usize,
+    /// What came of it: `promoted`, `failed`, `refused`, `not_approved`, `waiting` or `unfinished`.
+    pub outcome: String,
+    /// The indices of its events, oldest first.
+    pub events: Vec<u64>,
+}
+
+/// A story with its events: `GET /audit/stories/{index}`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ToldStory {
+    /// The story.
+    pub story: AuditStory,
+    /// Its events, oldest first.
+    pub events: Vec<IndexedEvent>,
+}

@@ -3,8 +3,9 @@
 use askama::Template;
 use gateway_app::audit::{self as log, Entry, Inclusion, Whose};
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_audit::Phase;
 use gateway_store::EventFilter;
-use gateway_types::{Decision, Layer, Problem, ProblemKind, Timestamp};
+use gateway_types::{Decision, Layer, Problem, ProblemKind, RequestId, Timestamp};
 
 use super::choices::{self, Choice};
 use super::command;
@@ -29,6 +30,8 @@ struct AuditPage {
     may_read_one: bool,
     filter: Entered,
     verdicts: Vec<Choice>,
+    phases: Vec<Choice>,
+    stories_href: String,
     faults: Vec<String>,
     events: Vec<EventView>,
     pager: Pager,
@@ -42,6 +45,8 @@ struct Entered {
     action: String,
     app: String,
     verdict: String,
+    phase: String,
+    request: String,
     from: String,
     to: String,
     text: String,
@@ -55,6 +60,8 @@ impl Entered {
             action: one("action"),
             app: one("app"),
             verdict: one("verdict"),
+            phase: one("phase"),
+            request: one("request"),
             from: one("from"),
             to: one("to"),
             text: one("q"),
@@ -63,23 +70,18 @@ impl Entered {
 
     /// What the listing holds; or what is wrong with what was entered.
     fn filter(&self) -> Result<EventFilter, Vec<String>> {
-        let mut faults = Vec::new();
-        let mut at = |label: &str, text: &str| {
-            if text.is_empty() {
-                return None;
+        let moments = moments(&self.from, &self.to);
+        let request = (!self.request.is_empty()).then(|| self.request.parse::<RequestId>()).transpose();
+        let (since, until, request) = match (moments, request) {
+            (Ok((since, until)), Ok(request)) => (since, until, request),
+            (moments, request) => {
+                let mut faults = moments.err().unwrap_or_default();
+                if request.is_err() {
+                    faults.push(format!("Request: `{}` is no id of a request.", self.request));
+                }
+                return Err(faults);
             }
-            let found = moment(text);
-            if found.is_none() {
-                faults.push(format!(
-                    "{label}: `{text}` is no moment. Write a day such as 2026-11-22, or 2026-11-22T08:00; both are UTC."
-                ));
-            }
-            found
         };
-        let (since, until) = (at("From", &self.from), at("Until", &self.to));
-        if !faults.is_empty() {
-            return Err(faults);
-        }
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
         Ok(EventFilter {
             actor: given(&self.actor),
@@ -92,23 +94,78 @@ impl Entered {
                 "refused" => Some(Decision::Refuse),
                 _ => None,
             },
+            phase: [Phase::Intent, Phase::Outcome, Phase::Single]
+                .into_iter()
+                .find(|phase| phase.name() == self.phase),
+            request,
             text: given(&self.text),
-            ..EventFilter::default()
         })
     }
 
+    /// The stories of what was asked for, as far as stories have it.
+    fn stories(&self, mine: bool) -> String {
+        let mut query = Query::default().with("view", "story");
+        if mine {
+            query = query.with("mine", "true");
+        }
+        let actor = if mine { "" } else { self.actor.as_str() };
+        for (name, value) in [("actor", actor), ("app", &self.app), ("from", &self.from), ("to", &self.to)] {
+            if !value.is_empty() {
+                query = query.with(name, value);
+            }
+        }
+        query.link(PATH)
+    }
+
+    /// The same question as a command.
     fn command(&self) -> String {
-        let mut words = vec!["rack-gateway".to_owned(), "audit".to_owned(), "tail".to_owned()];
-        for (flag, value) in [("--actor", &self.actor), ("--action", &self.action), ("--app", &self.app)] {
+        let mut words = vec!["rack-gateway".to_owned(), "audit".to_owned(), "search".to_owned()];
+        let exact = |text: &String| moment(text).map(Timestamp::to_rfc3339).unwrap_or_default();
+        for (flag, value) in [
+            ("--actor", &self.actor),
+            ("--action", &self.action),
+            ("--app", &self.app),
+            ("--phase", &self.phase),
+            ("--request", &self.request),
+            ("--from", &exact(&self.from)),
+            ("--to", &exact(&self.to)),
+        ] {
             if !value.is_empty() {
                 words.extend([flag.to_owned(), command::word(value)]);
             }
         }
-        if self.verdict == "refused" {
-            words.push("--refused".to_owned());
+        match self.verdict.as_str() {
+            "refused" => words.push("--refused".to_owned()),
+            "allowed" => words.push("--allowed".to_owned()),
+            _ => {}
+        }
+        if !self.text.is_empty() {
+            words.extend(["--".to_owned(), command::word(&self.text)]);
         }
         words.join(" ")
     }
+}
+
+/// From and until as they were entered.
+///
+/// # Errors
+/// What is wrong with them, in sentences.
+pub(super) fn moments(from: &str, to: &str) -> Result<(Option<Timestamp>, Option<Timestamp>), Vec<String>> {
+    let mut faults = Vec::new();
+    let mut at = |label: &str, text: &str| {
+        if text.is_empty() {
+            return None;
+        }
+        let found = moment(text);
+        if found.is_none() {
+            faults.push(format!(
+                "{label}: `{text}` is no moment. Write a day such as 2026-11-22, or 2026-11-22T08:00; both are UTC."
+            ));
+        }
+        found
+    };
+    let found = (at("From", from), at("Until", to));
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
 }
 
 /// A moment as people write it: RFC 3339, or a day or minute of UTC.
@@ -119,6 +176,9 @@ fn moment(text: &str) -> Option<Timestamp> {
 /// `GET /app/audit`.
 pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let (app, query) = (web.app(), Query::of(request));
+    if query.one("view").as_deref() == Some("story") {
+        return super::stories::list(web, request).await;
+    }
     let others = gate::refusal(app, &request.caller, LISTING, false);
     // What the verdict was about, and nothing wider.
     let mine = request.facts.own_object || others.is_some();
@@ -144,6 +204,11 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
             &[("", "any"), ("allowed", "allowed"), ("refused", "refused")],
             &entered.verdict,
         ),
+        phases: choices::one_of(
+            &[("", "any"), ("intent", "intent"), ("outcome", "outcome"), ("single", "event")],
+            &entered.phase,
+        ),
+        stories_href: entered.stories(mine),
         faults,
         events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
         pager: Pager::new(PATH, &query, next.as_deref()),
@@ -181,7 +246,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     })
 }
 
-fn no_such_event() -> Problem {
+pub(super) fn no_such_event() -> Problem {
     Problem::new(ProblemKind::NotFound, Layer::Authorization, "The log has no event with this index.")
 }
 
@@ -208,12 +273,17 @@ mod tests {
     fn a_wrong_moment_is_said_and_filters_nothing() {
         let entered = Entered { from: "soon".to_owned(), ..Entered::default() };
         assert_eq!(entered.filter().map_err(|faults| faults.len()), Err(1));
+        let entered = Entered { request: "x".to_owned(), ..entered };
+        assert_eq!(entered.filter().map_err(|faults| faults.len()), Err(2));
     }
 
     #[test]
     fn the_same_filter_as_a_command() {
         let entered =
             Entered { actor: "a b".to_owned(), verdict: "refused".to_owned(), ..Entered::default() };
-        assert_eq!(entered.command(), "rack-gateway audit tail --actor 'a b' --refused");
+        assert_eq!(entered.command(), "rack-gateway audit search --actor 'a b' --refused");
+        let entered = Entered { from: "2026-11-22".to_owned(), text: "-x".to_owned(), ..Entered::default() };
+        let command = "rack-gateway audit search --from 2026-11-22T00:00:00.000000Z -- '-x'";
+        assert_eq!(entered.command(), command);
     }
 }

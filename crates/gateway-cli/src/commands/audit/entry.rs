@@ -4,12 +4,15 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use gateway_app::reading::announce;
 use gateway_app::tree;
 use gateway_audit::tiles::tlog_proof;
 use gateway_audit::{Event, Hash, KeyChain, NoteVerifier, leaf_hash, verify_inclusion};
+use gateway_types::RequestId;
+use gateway_types::wire::audit::AuditQuery;
 use serde::Serialize;
 
 use crate::Context;
@@ -22,12 +25,33 @@ use crate::witness;
 /// The arguments of `audit show`.
 #[derive(Args, Debug)]
 pub(crate) struct ShowArguments {
-    /// The entry's index, as `audit tail` shows it
-    #[arg(value_name = "INDEX")]
-    pub(crate) index: u64,
+    /// The entry's index, as `audit tail` shows it, or the id of a request: then every entry of it
+    #[arg(value_name = "INDEX|REQUEST_ID")]
+    pub(crate) which: Which,
     /// Where the data are.
     #[command(flatten)]
     pub(crate) place: DataPlace,
+}
+
+/// An entry, or those of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// The entry at this index.
+    Index(u64),
+    /// What is recorded of this request.
+    Request(RequestId),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let index = text.parse().map(Which::Index);
+        index.or_else(|_| text.parse().map(Which::Request)).map_err(|_| {
+            "it is neither the index of an entry, such as 4711, nor the id of a request, as replies name it in X-Request-Id"
+                .to_owned()
+        })
+    }
 }
 
 /// The arguments of `audit prove`.
@@ -69,12 +93,43 @@ struct Answer<'a> {
     key: String,
 }
 
-/// Shows one entry.
+/// Shows one entry, or each of a request.
 pub(super) async fn show(context: &Context, arguments: &ShowArguments) -> Result<(), Failure> {
-    let proven = proven(context, arguments.index, &arguments.place).await?;
+    let request = match arguments.which {
+        Which::Index(index) => return show_one(context, index, &arguments.place).await,
+        Which::Request(request) => request,
+    };
+    let indices = match whose(context, &arguments.place)? {
+        Whose::Local => {
+            let local = LocalStore::open(context, &arguments.place).await?;
+            let asked = request.to_string();
+            announce(&local.store, &local.operator(), "gateway:audit:search", &[("request", &asked)]).await?;
+            let found = local.store.events().by_request(request).await?;
+            local.close().await;
+            found.into_iter().map(|(index, _event)| index).collect::<Vec<_>>()
+        }
+        Whose::Remote(target) => {
+            let remote = Remote::at(context, *target)?;
+            let query =
+                AuditQuery { request: Some(request.to_string()), limit: Some(1000), ..AuditQuery::default() };
+            let page = remote.ask(async |client| client.events(&query).await).await?;
+            page.items.into_iter().rev().map(|event| event.index).collect()
+        }
+    };
+    if indices.is_empty() {
+        return Err(Failure::new(Exit::Failed, format!("the log has nothing of request {request}")));
+    }
+    for index in indices {
+        show_one(context, index, &arguments.place).await?;
+    }
+    Ok(())
+}
+
+async fn show_one(context: &Context, index: u64, place: &DataPlace) -> Result<(), Failure> {
+    let proven = proven(context, index, place).await?;
     let (event, _nonce) = Event::from_leaf(&proven.leaf).problem("the entry cannot be understood")?;
     let answer = Answer {
-        index: arguments.index,
+        index,
         event: &event,
         leaf_hash: proven.hash.to_hex(),
         tree_size: proven.size,

@@ -1,10 +1,10 @@
 //! `audit search`: events that match, newest first.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gateway_app::audit::filter;
 use gateway_app::reading::announce;
 use gateway_audit::{Event, render};
-use gateway_types::wire::audit::{AuditFilter, AuditQuery, AuditVerdict, IndexedEvent};
+use gateway_types::wire::audit::{AuditFilter, AuditPhase, AuditQuery, AuditVerdict, IndexedEvent};
 
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
@@ -59,6 +59,33 @@ pub(crate) struct FilterArguments {
     /// Only what was refused
     #[arg(long)]
     pub(crate) refused: bool,
+    /// Only what was allowed
+    #[arg(long, conflicts_with = "refused")]
+    pub(crate) allowed: bool,
+    /// Only at this stage of the request
+    #[arg(long, value_enum, value_name = "PHASE")]
+    pub(crate) phase: Option<PhaseArgument>,
+}
+
+/// Where an event stands in the life of its request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum PhaseArgument {
+    /// Before the effect
+    Intent,
+    /// What became of it
+    Outcome,
+    /// Both in one: reads, refusals, events of the gateway itself
+    Single,
+}
+
+impl From<PhaseArgument> for AuditPhase {
+    fn from(phase: PhaseArgument) -> Self {
+        match phase {
+            PhaseArgument::Intent => AuditPhase::Intent,
+            PhaseArgument::Outcome => AuditPhase::Outcome,
+            PhaseArgument::Single => AuditPhase::Single,
+        }
+    }
 }
 
 impl FilterArguments {
@@ -68,8 +95,12 @@ impl FilterArguments {
             actor: self.actor.clone(),
             action: self.action.clone(),
             app: self.app.clone(),
-            verdict: self.refused.then_some(AuditVerdict::Refuse),
-            phase: None,
+            verdict: match (self.refused, self.allowed) {
+                (true, _) => Some(AuditVerdict::Refuse),
+                (false, true) => Some(AuditVerdict::Allow),
+                (false, false) => None,
+            },
+            phase: self.phase.map(AuditPhase::from),
             from: self.from.clone(),
             to: self.to.clone(),
             q: text.map(str::to_owned),
@@ -147,7 +178,7 @@ async fn remote(context: &Context, target: Target, arguments: &SearchArguments) 
 }
 
 /// Shows one event; as JSON one object a line.
-fn show(context: &Context, indexed: &IndexedEvent) -> Result<(), Failure> {
+pub(super) fn show(context: &Context, indexed: &IndexedEvent) -> Result<(), Failure> {
     let line = match context.output.format {
         Format::Json => escaped(&serde_json::to_string(indexed)?),
         Format::Text => {

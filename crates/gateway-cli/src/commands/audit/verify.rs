@@ -5,7 +5,7 @@ use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gateway_app::{AppError, anchors, log};
+use gateway_app::{AppError, anchors, audit, log};
 use gateway_audit::{ExportError, Fault, NoteVerifier, Report, verify_export_against};
 use gateway_types::{GatewayId, Timestamp};
 use serde::Serialize;
@@ -122,9 +122,13 @@ async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Resu
     let mut progress = Progress::on_terminal();
     let verified = log::verify_against(&local.store, &anchors, |done, of| progress.show(done, of)).await;
     progress.clear();
+    let wrong = match &verified {
+        Ok(_report) => audit::first_wrong(&local.store).await?,
+        Err(_) => None,
+    };
     local.close().await;
     let verified = match verified {
-        Ok(report) => Ok(report),
+        Ok(report) => wrong.map_or(Ok(report), |index| Err(not_found(index))),
         Err(AppError::Log(fault)) => {
             let first_bad = fault.first_bad();
             Err(NotIntact { failure: with_place(Failure::from(AppError::Log(fault)), first_bad), first_bad })
@@ -135,6 +139,20 @@ async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Resu
         Err(error) => return Err(error.into()),
     };
     Ok((Some(key), verified))
+}
+
+/// The tree holds, and searches tell something else.
+fn not_found(index: u64) -> NotIntact {
+    let failure = Failure::new(
+        Exit::Failed,
+        format!(
+            "the log is intact, but searches do not agree with it: entry {index} is not found by what it says"
+        ),
+    )
+    .hint(format!(
+        "the columns beside entry {index} were altered in the database; `audit show {index}` and exports without a filter tell what is recorded"
+    ));
+    NotIntact { failure, first_bad: Some((index, index)) }
 }
 
 /// The anchors that were asked for; of this gateway alone when it is known.

@@ -1,7 +1,7 @@
 //! The audit log and the story of a request.
 
 use gateway_audit::{End, Phase, VerdictRecord};
-use gateway_types::{Decision, Facts, Layer, RemedyKind, Resource};
+use gateway_types::{ActionName, Decision, Facts, Layer, RemedyKind, Resource};
 use serde_json::json;
 
 use super::bench::Bench;
@@ -28,11 +28,47 @@ async fn the_log_is_filtered_and_paged_by_the_address() {
     assert_eq!(bench.get(&auditor, &next).await.body.matches("<td data-label=\"When\">").count(), 10);
     let one = bench.get(&auditor, "/app/audit?actor=auditor@example.com&app=api").await.body;
     assert_eq!(one.matches("<td data-label=\"When\">").count(), 1);
-    assert!(one.contains("rack-gateway audit tail --actor auditor@example.com --app api"));
+    assert!(one.contains("rack-gateway audit search --actor auditor@example.com --app api"));
     assert!(bench.get(&auditor, "/app/audit?app=none").await.body.contains("No event matches."));
     let wrong = bench.get(&auditor, "/app/audit?from=soon").await.body;
     assert!(wrong.contains("is no moment") && wrong.contains("value=\"soon\""));
     assert!(!wrong.contains("<td data-label=\"When\">"), "a filter that cannot be read shows nothing");
+}
+
+#[tokio::test]
+async fn a_deploy_is_one_line_and_opens() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let dev = bench.signed_in("dev@example.com", "deployer").await;
+    let step = async |caller, action: &str, id: &str| {
+        let set = |event: &mut gateway_audit::Event| {
+            (event.resource, event.action) = (Resource::app("web"), ActionName::new(action));
+            event.parameters.insert("id".to_owned(), id.to_owned());
+            event.end = Some(End::Completed);
+        };
+        bench.logged(caller, set).await.0
+    };
+    let first = step(&dev, "convox:build:create", "").await;
+    step(&dev, "convox:build:read", "BAAA").await;
+    step(&dev, "convox:release:promote", "R<b>A").await;
+    step(&auditor, "convox:release:create", "").await;
+    let page = bench.get(&auditor, "/app/audit?view=story").await.body;
+    assert_eq!(page.matches("<td data-label=\"When\">").count(), 2, "{page}");
+    assert!(page.contains("build BAAA, release R&#60;b&#62;A") && page.contains("promoted"));
+    assert!(page.contains(&format!("href=\"/app/audit/stories/{first}\"")));
+    let of_dev = bench.get(&auditor, "/app/audit?view=story&actor=dev@example.com&app=web").await.body;
+    assert_eq!(of_dev.matches("<td data-label=\"When\">").count(), 1);
+    assert!(of_dev.contains("rack-gateway audit story --actor dev@example.com --app web"));
+    let one = bench.get(&auditor, &format!("/app/audit/stories/{first}")).await.body;
+    assert_eq!(one.matches("<td data-label=\"When\">").count(), 3);
+    assert!(one.contains("convox:release:promote"));
+    let mine = bench.get(&dev, "/app/audit?view=story&mine=true").await.body;
+    assert_eq!(mine.matches("<td data-label=\"When\">").count(), 1);
+    assert_eq!(bench.get(&dev, &format!("/app/audit/stories/{first}?mine=true")).await.status, 200);
+    assert_eq!(bench.get(&dev, &format!("/app/audit/stories/{first}")).await.status, 403);
+    assert_eq!(bench.get(&auditor, "/app/audit/stories/999999").await.status, 404);
+    let wrong = bench.get(&auditor, "/app/audit?view=story&from=soon").await.body;
+    assert!(wrong.contains("is no moment"));
 }
 
 #[tokio::test]
