@@ -239,6 +239,7 @@ async function run() {
     ["/app/break-glass", "break-glass"],
     ["/app/settings", "settings"],
     ["/app/integrations", "integrations"],
+    ["/app/jobs", "jobs"],
     ["/app/account/sessions", "sessions"],
     ["/app/account/trusted-devices", "trusted-devices"],
     ["/problems/step-up-required", "problem-kind"],

@@ -25,6 +25,7 @@ mod grants;
 mod groups;
 mod input;
 mod integrations;
+mod jobs;
 mod log;
 mod me;
 mod meta;

@@ -107,6 +107,8 @@ routes! {
     "POST /break-glass/drill" => break_glass::drill;
     "POST /break-glass/{id}/review" => break_glass::review;
     "DELETE /break-glass/{id}" => break_glass::end;
+    "GET /jobs" => jobs::list;
+    "POST /jobs/{id}/{verb}" => jobs::update;
     "GET /integrations" => integrations::list;
     "PUT /integrations/{kind}" => integrations::update;
     "DELETE /integrations/{kind}" => integrations::remove;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use gateway_store::{AuditHealth, ReadOnly, Store};
 
 use crate::policies::Loaded;
+use crate::rounds::Rounds;
 
 /// Whether this instance should be sent requests.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Health {
     credential_fault: ArcSwapOption<String>,
     search_fault: ArcSwapOption<String>,
     read_only: ArcSwapOption<ReadOnly>,
+    /// What this instance does by the clock.
+    pub rounds: Rounds,
     /// Which of the database's policies and services are in force here; held while they are exchanged.
     pub(crate) policies: tokio::sync::Mutex<Loaded>,
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use gateway_store::{Job, JobFilter, JobState, Page, Store, StoreError};
-use gateway_types::JobId;
+use gateway_types::{JobId, Layer, Problem, ProblemKind};
 
-use crate::{AppError, Operator, record};
+use crate::{AppError, Operator, problems, record};
 
 /// What a person can do to a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +30,24 @@ impl JobVerb {
             JobVerb::Retry => "retry",
             JobVerb::Cancel => "cancel",
             JobVerb::Pause => "pause",
+        }
+    }
+
+    /// As a button.
+    pub const fn title(self) -> &'static str {
+        match self {
+            JobVerb::Retry => "Retry",
+            JobVerb::Cancel => "Cancel",
+            JobVerb::Pause => "Pause",
+        }
+    }
+
+    /// What comes of it, in a sentence.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            JobVerb::Retry => "It runs now, with all its tries before it.",
+            JobVerb::Cancel => "It is not done any more; what was done of it stays done.",
+            JobVerb::Pause => "It is held back until somebody retries it.",
         }
     }
 
@@ -95,6 +113,18 @@ pub enum JobError {
         /// Where the job stands.
         state: JobState,
     },
+}
+
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Self {
+        let kind = match error {
+            JobError::Store(error) => return problems::of_store(&error),
+            JobError::Record(error) => return error.into(),
+            JobError::UnknownJob(_) => ProblemKind::NotFound,
+            JobError::NotPossible { .. } => ProblemKind::NotPossible,
+        };
+        Problem::new(kind, Layer::Authorization, error.to_string())
+    }
 }
 
 /// One page of jobs, newest first, without their payloads.

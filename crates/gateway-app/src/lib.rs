@@ -43,6 +43,7 @@ pub mod reveals;
 pub mod rights;
 pub mod role_grants;
 pub mod roles;
+pub mod rounds;
 pub mod rules;
 pub mod selfcheck;
 pub mod services;

@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Settings(commands::settings::SettingsArguments),
     /// List, set, remove and test the credentials for GitHub, CircleCI and Slack
     Integrations(commands::integrations::IntegrationsArguments),
+    /// List what the gateway has still to do and does by the clock; retry, cancel and pause it
+    Jobs(commands::jobs::JobsArguments),
     /// List, show, check and change the services behind the gateway
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies

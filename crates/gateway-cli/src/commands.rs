@@ -17,6 +17,7 @@ pub(crate) mod factors;
 pub(crate) mod grants;
 pub(crate) mod groups;
 pub(crate) mod integrations;
+pub(crate) mod jobs;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod migrate;

@@ -130,6 +130,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Recordings(arguments) => block_on(commands::recordings::run(context, arguments)),
         Command::Integrations(arguments) => block_on(commands::integrations::run(context, arguments)),
+        Command::Jobs(arguments) => block_on(commands::jobs::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
         Command::Services(arguments) => block_on(commands::services::run(context, arguments)),
         Command::Policy(arguments) => block_on(commands::policy::run(context, arguments)),

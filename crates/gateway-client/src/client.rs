@@ -6,6 +6,7 @@ mod audit;
 mod elevations;
 mod environments;
 mod integrations;
+mod jobs;
 mod log;
 mod machines;
 mod meta;

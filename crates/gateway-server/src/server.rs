@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_app::access_tokens::AccessTokens;
 use gateway_app::entitlements::Entitlements;
@@ -380,7 +380,7 @@ pub async fn start_from(
         let anchors = anchors.clone();
         async move { anchors.tend().await }
     });
-    running.each(MINUTE, move || {
+    running.each("anchors", MINUTE, move || {
         let anchors = anchors.clone();
         async move { anchors.tend().await }
     });
@@ -389,12 +389,12 @@ pub async fn start_from(
     plane.share_limits().await;
     let terminator = tls.as_ref().map(|tls| tls.terminator.clone());
     running.probe(admin_listener, probes(&config, &running, (telemetry, sinks), tls.as_ref()));
-    running.each(MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
+    running.each("upkeep", MINUTE, minute(plane.clone(), store.clone(), terminator.clone()));
     // What a gateway that died left behind is marked before anybody asks.
     tidy_what_is_over(app.clone())().await;
-    running.each(MINUTE, tidy_what_is_over(app.clone()));
-    running.each(MINUTE, compare_searches(app.clone()));
-    running.each(SESSIONS_BEAT, {
+    running.each("what-is-over", MINUTE, tidy_what_is_over(app.clone()));
+    running.each("compare-searches", MINUTE, compare_searches(app.clone()));
+    running.each("live-sessions", SESSIONS_BEAT, {
         let plane = plane.clone();
         move || {
             let plane = plane.clone();
@@ -412,35 +412,35 @@ pub async fn start_from(
         let behind = Behind::DataPlane { terminator: terminator.clone() };
         running.accept(listener, behind, &places);
     }
-    running.each(SHARING, {
+    running.each("shared-limits", SHARING, {
         let plane = plane.clone();
         move || {
             let plane = plane.clone();
             async move { plane.share_limits().await }
         }
     });
-    running.each(CREDENTIAL_POLL, {
+    running.each("rack-credential", CREDENTIAL_POLL, {
         let (plane, app) = (plane.clone(), app.clone());
         move || {
             let (plane, app) = (plane.clone(), app.clone());
             async move { app.health.set_credential_fault(plane.tend_rack_credential().await) }
         }
     });
-    running.each(ENDS_POLL, {
+    running.each("ended-break-glass", ENDS_POLL, {
         let app = app.clone();
         move || {
             let app = app.clone();
             async move { gateway_app::break_glass::tell_ended(&app).await }
         }
     });
-    running.each(ENDING_TOKENS_POLL, {
+    running.each("ending-tokens", ENDING_TOKENS_POLL, {
         let app = app.clone();
         move || {
             let app = app.clone();
             async move { gateway_app::tokens::warn_of_ends(&app).await }
         }
     });
-    running.each(REFRESHING, {
+    running.each("identity-refresh", REFRESHING, {
         let (app, stopping) = (app.clone(), running.stopping.clone());
         move || {
             let (app, stopping) = (app.clone(), stopping.clone());
@@ -454,7 +454,7 @@ pub async fn start_from(
             }
         }
     });
-    running.each(ZONE_POLL, {
+    running.each("zone-leaf", ZONE_POLL, {
         let app = app.clone();
         move || {
             let app = app.clone();
@@ -727,21 +727,27 @@ impl Running {
         });
     }
 
-    fn each<F, W>(&self, period: Duration, mut work: F)
+    /// Does periodic work until the gateway stops; under `name` people see when it was last done.
+    fn each<F, W>(&self, name: &'static str, period: Duration, mut work: F)
     where
         F: FnMut() -> W + Send + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        let stopping = self.stopping.clone();
+        let (app, stopping) = (self.app.clone(), self.stopping.clone());
+        app.health.rounds.expect(name, period);
         self.background.spawn(async move {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks.tick().await;
             loop {
                 tokio::select! {
-                    _ = ticks.tick() => work().await,
+                    _ = ticks.tick() => {}
                     () = stopping.cancelled() => return,
                 }
+                let began = Instant::now();
+                app.health.rounds.begin(name, app.clock.now());
+                work().await;
+                app.health.rounds.end(name, began.elapsed());
             }
         });
     }

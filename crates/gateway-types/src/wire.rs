@@ -12,6 +12,7 @@ pub mod environments;
 pub mod factors;
 pub mod groups;
 pub mod integrations;
+pub mod jobs;
 pub mod log;
 pub mod me;
 pub mod meta;

@@ -30,6 +30,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("break-glass-reviewed", "The review is closed."),
     ("setting-changed", "The setting is changed and in force."),
     ("setting-reset", "The setting is back to what the configuration says."),
+    ("job-changed", "The job is changed."),
     ("integration-written", "The credentials are kept, sealed, and in force. Test them now."),
     ("integration-removed", "The credentials are removed."),
     ("integration-tested", "The service was asked. What it said stands below."),

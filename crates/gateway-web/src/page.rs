@@ -62,6 +62,7 @@ const NAVIGATION: &[Group] = &[
             entry("Settings", "/app/settings", false),
             entry("Integrations", "/app/integrations", false),
             entry("Trust zone", "/app/zone", false),
+            entry("Jobs", "/app/jobs", false),
             entry("Rack credential", "/app/rack-credential", false),
             entry("Break-glass", "/app/break-glass", false),
             entry("Audit log", "/app/audit", true),

@@ -15,6 +15,7 @@ mod grants;
 mod groups;
 mod home;
 mod integrations;
+mod jobs;
 mod person;
 mod policies;
 mod powers;
@@ -144,6 +145,8 @@ pages! {
     "POST /app/integrations/{kind}" => integrations::write,
     "POST /app/integrations/{kind}/remove" => integrations::remove,
     "POST /app/integrations/{kind}/test" => integrations::test,
+    "GET /app/jobs" => jobs::list,
+    "POST /app/jobs/{id}/{verb}" => jobs::update,
     "GET /app/settings" => settings::list,
     "POST /app/settings" => settings::change,
     "POST /app/settings/{key}/reset" => settings::reset,

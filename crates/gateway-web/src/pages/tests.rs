@@ -5,6 +5,7 @@ mod approvals;
 mod authorization;
 mod bench;
 mod hostile;
+mod jobs;
 mod log;
 mod people;
 mod settings;
