@@ -1,7 +1,8 @@
 //! `kill -9` under load: whatever the rack saw is in the log, the log verifies, and damage to it is found.
 //!
-//! The gateway runs in a process of its own; the rack is in this one and survives. `RGW_TEST_SIZE=full`
-//! kills it 1,000 times on each database, otherwise 20 times; `RGW_TEST_SEED` repeats a run's choices.
+//! Gateways run in processes of their own: one on SQLite, two on PostgreSQL, which are killed in turn while the other
+//! goes on. The rack is in this process and survives. `RGW_TEST_SIZE=full` kills 1,000 times on each database,
+//! otherwise 20 times; `RGW_TEST_SEED` repeats a run's choices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -111,15 +112,25 @@ impl Site {
         .await
     }
 
-    async fn start(&self) -> Gateway {
+    /// How many gateways serve at one time.
+    fn instances(&self) -> usize {
+        match self.database {
+            Database::Sqlite => 1,
+            Database::Postgres => 2,
+        }
+    }
+
+    async fn start(&self, instance: usize) -> Gateway {
         let said = self.directory.path().join("log");
+        let data = self.directory.path().join(format!("data-{instance}"));
+        std::fs::create_dir_all(&data).unwrap();
         let log = File::options().append(true).create(true).open(&said).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_serve_once"))
             .env_clear()
             .env("RACK_HOST", self.rack.url())
             .env("RACK_TOKEN", self.rack.password())
             .env("DATABASE_URL", &self.url)
-            .env("DATA_DIR", self.directory.path())
+            .env("DATA_DIR", data)
             .env("LISTENER_ADDRESSES", "127.0.0.1")
             .env("PORT", "0")
             .env("ADMIN_PORT", "0")
@@ -145,13 +156,16 @@ impl Site {
         Gateway { child, addr }
     }
 
-    /// Waits until the database has noticed that the process is gone. On SQLite the file's lock went with it.
-    async fn noticed(&self) {
+    /// Waits until the database has noticed that a process is gone, and so many are left. On SQLite the file's lock
+    /// went with it.
+    async fn noticed(&self, left: usize) {
         if self.database == Database::Postgres {
             eventually("the end of the killed run's session", async || {
-                let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
-                     (SELECT oid FROM pg_database WHERE datname = current_database())";
-                (gateway_testdb::sql(&self.url, held).unwrap() == "0").then_some(())
+                let held = "SELECT count(*) FROM runs JOIN pg_locks \
+                     ON (pg_locks.classid::bigint << 32) | pg_locks.objid::bigint = runs.lock_key \
+                     WHERE locktype = 'advisory' AND granted \
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+                (gateway_testdb::sql(&self.url, held).unwrap() == left.to_string()).then_some(())
             })
             .await;
         }
@@ -331,14 +345,21 @@ async fn events(store: &Store) -> Vec<Event> {
     events.into_iter().map(|(_, event)| event).collect()
 }
 
-/// Kills the gateway under load again and again; gives the head of the log somewhere on the way.
-async fn kill_again_and_again(site: &Site, dice: &mut Dice) -> OldHead {
-    let mut old = None;
-    for round in 0..kills() {
-        let gateway = site.start().await;
+/// A gateway and the clients that load it until it is gone.
+struct Loaded {
+    gateway: Gateway,
+    answered: Arc<AtomicU64>,
+    clients: JoinSet<()>,
+}
+
+impl Loaded {
+    /// Starts it as this instance; its share of the tokens is used on it.
+    async fn start(site: &Site, instance: usize, round: usize) -> Self {
+        let gateway = site.start(instance).await;
         let answered = Arc::new(AtomicU64::new(0));
         let mut clients = JoinSet::new();
-        for (number, token) in site.tokens.iter().enumerate() {
+        let of_it = |(number, _): &(usize, &String)| number % site.instances() == instance;
+        for (number, token) in site.tokens.iter().enumerate().filter(of_it) {
             let client = Client {
                 addr: gateway.addr,
                 token: token.clone(),
@@ -349,16 +370,57 @@ async fn kill_again_and_again(site: &Site, dice: &mut Dice) -> OldHead {
             };
             clients.spawn(client.load());
         }
-        let enough = 5 + dice.below(60);
-        eventually("an answer", async || (answered.load(Ordering::Relaxed) >= enough).then_some(())).await;
-        gateway.kill().await;
-        while let Some(client) = clients.join_next().await {
-            client.unwrap();
+        Self { gateway, answered, clients }
+    }
+
+    /// Waits until so many more requests are answered.
+    async fn answers(&self, more: u64) {
+        let enough = self.answered.load(Ordering::Relaxed) + more;
+        eventually("an answer", async || (self.answered.load(Ordering::Relaxed) >= enough).then_some(()))
+            .await;
+    }
+
+    async fn kill(self) {
+        self.gateway.kill().await;
+        ended(self.clients).await;
+    }
+
+    async fn stop(self) {
+        self.gateway.stop().await;
+        ended(self.clients).await;
+    }
+}
+
+async fn ended(mut clients: JoinSet<()>) {
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+}
+
+/// Kills one gateway after the other under load again and again; gives the head of the log somewhere on the way.
+async fn kill_again_and_again(site: &Site, dice: &mut Dice) -> OldHead {
+    let (mut old, mut serving) = (None, Vec::new());
+    for instance in 0..site.instances() {
+        serving.push(Loaded::start(site, instance, 0).await);
+    }
+    for round in 1..=kills() {
+        // The one that serves for longest.
+        let victim = serving.remove(0);
+        victim.answers(5 + dice.below(60)).await;
+        victim.kill().await;
+        site.noticed(serving.len()).await;
+        for other in &serving {
+            other.answers(1).await;
         }
-        site.noticed().await;
         if round == kills() / 2 {
             old = Some(OldHead::of(site).await);
         }
+        if round < kills() {
+            serving.push(Loaded::start(site, (round - 1) % site.instances(), round).await);
+        }
+    }
+    for other in serving {
+        other.stop().await;
     }
     old.unwrap()
 }
@@ -390,10 +452,11 @@ async fn every_effect_has_its_intent(site: &Site, store: &Store) {
     );
     let starts: Vec<&Event> =
         events.iter().filter(|event| event.action.as_str() == "gateway:start").collect();
-    assert_eq!(starts.len(), kills() + 2);
+    let first = site.instances();
+    assert_eq!(starts.len(), first + kills() + 1);
     for (number, start) in starts.iter().enumerate() {
-        // The first follows nothing, and the last a clean stop.
-        let unclean = number > 0 && number <= kills();
+        // The first follow nothing, and the last a clean stop.
+        let unclean = number >= first && number < first + kills();
         assert_eq!(start.reason.is_some(), unclean, "start {number}: {:?}", start.reason);
         assert_eq!(start.end, Some(End::Completed));
     }
@@ -522,8 +585,8 @@ async fn check(database: Database) {
     let mut dice = Dice::seeded();
     let site = Site::new(database).await;
     let old = kill_again_and_again(&site, &mut dice).await;
-    site.start().await.stop().await;
-    site.start().await.stop().await;
+    site.start(0).await.stop().await;
+    site.start(0).await.stop().await;
     let store = site.store().await.unwrap();
     log::verify(&store, |_, _| {}).await.unwrap();
     every_effect_has_its_intent(&site, &store).await;
