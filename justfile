@@ -33,6 +33,10 @@ bench *options:
 instructions *options:
     ./scripts/instructions {{options}}
 
+# Three gateways behind nginx while everything around them breaks; `just chaos --soak 60` watches memory instead
+chaos *options:
+    ./scripts/chaos {{options}}
+
 # A whole gateway on this machine, with a simulated rack and users of every role
 demo *flags:
     cargo run --locked -p rack-gateway -- demo {{flags}}

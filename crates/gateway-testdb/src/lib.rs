@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,9 +19,14 @@ const WATCHDOG: &str = include_str!("watchdog.sh");
 const MISSING: &str = "PostgreSQL was not found: the tests run on a real one. Use scripts/test, or install \
      postgresql so that `initdb`, `pg_ctl` and `postgres` are on PATH or in /usr/lib/postgresql/*/bin";
 
-struct Server {
+/// A PostgreSQL server. Dropping it stops it and removes its directory.
+#[derive(Debug)]
+pub struct Server {
     base: String,
-    psql: PathBuf,
+    programs: PathBuf,
+    directory: PathBuf,
+    /// Runs the server for as long as its input, which is held here, is open.
+    _watchdog: Child,
 }
 
 /// The base URL of this process's server, `postgres://test@127.0.0.1:PORT`; starts it at first use.
@@ -29,7 +34,13 @@ struct Server {
 /// # Errors
 /// When PostgreSQL is not installed or does not start. Tests must fail on this, not skip.
 pub fn postgres() -> Result<&'static str> {
-    server().map(|server| server.base.as_str())
+    // Never dropped: the end of the process closes the watchdog's input.
+    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| Server::start().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map(Server::base)
+        .map_err(|text| anyhow!("{text}"))
 }
 
 /// A new, empty database on the server: its URL.
@@ -50,7 +61,7 @@ pub fn fresh_database(base: &str) -> Result<String> {
 /// When a statement fails; says what the server said.
 pub fn sql(url: &str, statements: &str) -> Result<String> {
     let url = if url.matches('/').count() > 2 { url.to_owned() } else { format!("{url}/postgres") };
-    let output = Command::new(&server()?.psql)
+    let output = Command::new(programs()?.join("psql"))
         .args(["--no-psqlrc", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-c", statements, &url])
         .stdin(Stdio::null())
         .output()
@@ -61,39 +72,116 @@ pub fn sql(url: &str, statements: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn server() -> Result<&'static Server> {
-    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
-    SERVER
-        .get_or_init(|| start().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|text| anyhow!("{text}"))
+impl Server {
+    /// Starts one of the test's own, which the test may restart and pause.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start() -> Result<Self> {
+        let programs = programs()?;
+        let directory =
+            tempfile::Builder::new().prefix("rgw-pg-").tempdir().context("a temporary directory")?.keep();
+        let script = directory.join("watchdog.sh");
+        std::fs::write(&script, WATCHDOG).context("the watchdog")?;
+        let port = free_port()?;
+        let mut command = as_unprivileged(&directory)?;
+        command.arg("sh").arg(&script).arg(&programs).arg(&directory).arg(port.to_string());
+        // The watchdog reads its input until this process is gone.
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the watchdog")?;
+        let mut answer = String::new();
+        let mut output = BufReader::new(child.stdout.take().context("the watchdog's output")?);
+        output.read_line(&mut answer).context("the watchdog's answer")?;
+        if answer.trim() != "ready" {
+            output.read_to_string(&mut answer).context("the watchdog's answer")?;
+            bail!("PostgreSQL could not be started from {}: {}", programs.display(), answer.trim());
+        }
+        Ok(Self { base: format!("postgres://test@127.0.0.1:{port}"), programs, directory, _watchdog: child })
+    }
+
+    /// Its base URL, `postgres://test@127.0.0.1:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Restarts it: sessions are cut off, and for a moment nobody listens.
+    ///
+    /// # Errors
+    /// When it does not come back; says what `pg_ctl` said.
+    pub fn restart(&self) -> Result<()> {
+        let output = as_unprivileged(&self.directory)?
+            .arg(self.programs.join("pg_ctl"))
+            .args(["-s", "-w", "-t", "60", "-m", "fast", "-D"])
+            .arg(self.directory.join("data"))
+            .arg("-l")
+            .arg(self.directory.join("server.log"))
+            .arg("restart")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .output()
+            .context("pg_ctl")?;
+        if !output.status.success() {
+            bail!("PostgreSQL did not come back: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Stops all its processes where they are (SIGSTOP): connections are taken by the kernel, and nobody answers.
+    ///
+    /// # Errors
+    /// When they cannot be found or signalled.
+    pub fn pause(&self) -> Result<()> {
+        // The first starts the others: once it stands, their number does.
+        let first = self.first_process()?;
+        signal("-STOP", &[first])?;
+        signal("-STOP", &children_of(first)?)
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Errors
+    /// When its processes cannot be found or signalled.
+    pub fn resume(&self) -> Result<()> {
+        let first = self.first_process()?;
+        signal("-CONT", &children_of(first)?)?;
+        signal("-CONT", &[first])
+    }
+
+    fn first_process(&self) -> Result<u32> {
+        let file = std::fs::read_to_string(self.directory.join("data/postmaster.pid"))
+            .context("the server's process id")?;
+        file.lines().next().unwrap_or_default().trim().parse().context("the server's process id")
+    }
 }
 
-fn start() -> Result<Server> {
-    let bin = binaries().ok_or_else(|| anyhow!(MISSING))?;
-    let directory =
-        tempfile::Builder::new().prefix("rgw-pg-").tempdir().context("a temporary directory")?.keep();
-    let script = directory.join("watchdog.sh");
-    std::fs::write(&script, WATCHDOG).context("the watchdog")?;
-    let port = free_port()?;
-    let mut command = as_unprivileged(&directory)?;
-    command.arg("sh").arg(&script).arg(&bin).arg(&directory).arg(port.to_string());
-    // The watchdog reads its input until this process is gone.
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the watchdog")?;
-    let mut answer = String::new();
-    let mut output = BufReader::new(child.stdout.take().context("the watchdog's output")?);
-    output.read_line(&mut answer).context("the watchdog's answer")?;
-    if answer.trim() != "ready" {
-        output.read_to_string(&mut answer).context("the watchdog's answer")?;
-        bail!("PostgreSQL could not be started from {}: {}", bin.display(), answer.trim());
+/// The processes that this one started.
+fn children_of(parent: u32) -> Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("/proc")? {
+        let Ok(process) = entry.context("/proc")?.file_name().to_string_lossy().parse() else { continue };
+        // One that ended meanwhile has no file any more. The name in it is in brackets and may hold anything.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
+        let after_name = status.rsplit_once(')').map_or("", |(_, rest)| rest);
+        if after_name.split_whitespace().nth(1) == Some(&parent.to_string()) {
+            children.push(process);
+        }
     }
-    // Kept open on purpose until the process ends: its end is the signal to stop.
-    std::mem::forget(child);
-    Ok(Server { base: format!("postgres://test@127.0.0.1:{port}"), psql: bin.join("psql") })
+    Ok(children)
+}
+
+fn signal(name: &str, processes: &[u32]) -> Result<()> {
+    for process in processes {
+        let sent = Command::new("kill").args([name, &process.to_string()]).output().context("kill")?;
+        let is_gone = !Path::new(&format!("/proc/{process}")).exists();
+        if !sent.status.success() && !is_gone {
+            bail!("kill {name} {process}: {}", String::from_utf8_lossy(&sent.stderr));
+        }
+    }
+    Ok(())
 }
 
 /// The directory with `initdb`, `pg_ctl`, `postgres` and `psql`.
-fn binaries() -> Option<PathBuf> {
+fn programs() -> Result<PathBuf> {
     let complete = |directory: &PathBuf| {
         ["initdb", "pg_ctl", "postgres", "psql"].iter().all(|name| directory.join(name).exists())
     };
@@ -105,7 +193,7 @@ fn binaries() -> Option<PathBuf> {
     installed.sort();
     installed.reverse();
     let path = search_path();
-    installed.into_iter().chain(std::env::split_paths(&path)).find(complete)
+    installed.into_iter().chain(std::env::split_paths(&path)).find(complete).ok_or_else(|| anyhow!(MISSING))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test tool finds programs as a shell does")]

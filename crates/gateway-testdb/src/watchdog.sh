@@ -15,5 +15,7 @@ trap '' INT HUP TERM
     start >/dev/null 2>&1 </dev/null || { echo "postgres did not start: $(tail -n 5 "$directory/server.log")"; exit 1; }
 echo ready
 cat >/dev/null
+# A test may have ended while its server was paused.
+kill -CONT "$(head -n 1 "$directory/data/postmaster.pid")" 2>/dev/null
 "$bin/pg_ctl" -D "$directory/data" -s -m immediate stop >/dev/null 2>&1 </dev/null
 rm -rf "$directory"

@@ -37,6 +37,16 @@ impl Socket {
         token: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Reply> {
+        Self::open_and_reply(addr, path, token, headers).await.map(|(socket, _)| socket)
+    }
+
+    /// The same, with the reply that opened it.
+    pub async fn open_and_reply(
+        addr: SocketAddr,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(Self, Reply), Reply> {
         let mut client = RawClient::connect(addr).await;
         let mut request = format!(
             "GET /api/v1/rack-proxy{path} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: convox.go/dev\r\n\
@@ -55,12 +65,18 @@ impl Socket {
             return Err(reply);
         }
         assert_eq!(reply.header("sec-websocket-accept"), Some("34A8oBikP4xbixRWRZm/FuZaHZA="));
-        Ok(Self::from(client))
+        Ok((Self::from(client), reply))
     }
 
     /// Sends one frame.
     pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) {
         self.send_raw(&encode_client_frame(opcode, payload, [1, 2, 3, 4])).await;
+    }
+
+    /// Sends one frame, unless the other end has gone: whether it was sent.
+    pub async fn offer(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
+        let frame = encode_client_frame(opcode, payload, [1, 2, 3, 4]);
+        self.stream.write_all(&frame).await.is_ok()
     }
 
     /// Sends bytes as they are.
