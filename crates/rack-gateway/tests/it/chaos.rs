@@ -2,6 +2,7 @@
 //! breaks. The short scenario is part of the suite; `scripts/chaos` runs the long one (`RGW_CHAOS_SECONDS`), and the
 //! long soak (`RGW_SOAK_MINUTES`).
 
+mod away;
 mod balancers;
 mod client;
 mod health;

@@ -7,6 +7,7 @@
 )]
 
 mod chaos;
+mod contracts;
 mod convox_yml;
 mod demo;
 mod env;
