@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a crate two levels down")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
 fn markdown_in(directory: &str) -> Vec<PathBuf> {

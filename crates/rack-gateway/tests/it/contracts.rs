@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a crate two levels down")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -52,7 +52,7 @@ fn rows(document: &str, heading: Option<&str>) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(repository().join("docs").join(document)).unwrap();
     let part = match heading {
         Some(heading) => {
-            let (_, after) = text.split_once(&format!("\n## {heading}\n")).expect("the heading");
+            let (_, after) = text.split_once(&format!("\n## {heading}\n")).unwrap();
             after.split("\n## ").next().unwrap_or_default().to_owned()
         }
         None => text,
