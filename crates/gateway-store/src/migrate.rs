@@ -261,3 +261,6 @@ async fn check_foreign_keys(connection: &mut AnyConnection) -> Result<(), StoreE
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

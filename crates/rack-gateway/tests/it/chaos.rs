@@ -2,6 +2,7 @@
 //! breaks. The short scenario is part of the suite; `scripts/chaos` runs the long one (`RGW_CHAOS_SECONDS`), and the
 //! long soak (`RGW_SOAK_MINUTES`).
 
+mod away;
 mod balancers;
 mod client;
 mod health;
@@ -177,9 +178,10 @@ impl Scene {
             self.say(&format!("kill -9 of gateway-{number}"));
             let holder = (number, self.instances[number].starts);
             self.instances[number].kill().await;
-            let (theirs, others) = self.shells.drain(..).partition(|shell| shell.holder == holder);
+            let (theirs, others): (Vec<Shell>, Vec<Shell>) =
+                self.shells.drain(..).partition(|shell| shell.holder == holder);
             self.shells = others;
-            for shell in Vec::<Shell>::from(theirs) {
+            for shell in theirs {
                 let shown = shell.end().await;
                 self.seen.killed_sessions += 1;
                 if looks_like_success(&shown) {

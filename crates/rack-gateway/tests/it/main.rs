@@ -6,7 +6,9 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod book;
 mod chaos;
+mod contracts;
 mod convox_yml;
 mod demo;
 mod env;

@@ -127,7 +127,7 @@ impl Load {
     pub(super) async fn end(mut self) -> Arc<Ledger> {
         self.done.store(true, Ordering::Relaxed);
         while let Some(client) = self.clients.join_next().await {
-            client.expect("a client that does not panic");
+            client.unwrap();
         }
         self.ledger
     }

@@ -257,7 +257,7 @@ impl Instance {
     /// Waits for the end of all its processes, in order.
     pub(super) async fn ended(mut self) {
         for mut process in self.older.drain(..).chain(self.process.take()) {
-            let status = timeout(Duration::from_secs(60), process.wait()).await.expect("an end in time");
+            let status = timeout(Duration::from_secs(60), process.wait()).await.unwrap();
             assert!(status.unwrap().success(), "{}", self.name);
         }
     }
@@ -271,7 +271,7 @@ impl Instance {
     }
 
     fn pid(&self) -> u32 {
-        self.process.as_ref().and_then(Child::id).expect("a process that serves")
+        self.process.as_ref().and_then(Child::id).unwrap()
     }
 
     /// The memory that the process which serves holds now, in bytes.
