@@ -101,6 +101,12 @@ pub(crate) enum Command {
     Recordings(commands::recordings::RecordingsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
+    /// Make users, roles, policies, services, trust rules and settings as files declare them
+    Apply(commands::configuration::ApplyArguments),
+    /// Show what `apply` would change
+    Diff(commands::configuration::DiffArguments),
+    /// Write what the gateway's database has as a file for `apply`
+    Export(commands::configuration::ExportArguments),
     /// List, set, remove and test the credentials for GitHub, CircleCI and Slack
     Integrations(commands::integrations::IntegrationsArguments),
     /// List, show, check and change the services behind the gateway

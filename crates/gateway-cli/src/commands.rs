@@ -8,6 +8,7 @@ pub(crate) mod can;
 pub(crate) mod ci;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod configuration;
 pub(crate) mod convox;
 pub(crate) mod demo;
 pub(crate) mod drain;
@@ -46,7 +47,7 @@ pub(crate) mod why;
 pub(crate) mod zone;
 
 mod exposure;
-mod listing;
+pub(crate) mod listing;
 mod question;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub(crate) mod arguments;
 mod commands;
+mod declared;
 pub(crate) mod environment;
 pub(crate) mod failure;
 mod lines;
@@ -128,6 +129,9 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Factors(arguments) => block_on(commands::factors::run(context, arguments)),
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Recordings(arguments) => block_on(commands::recordings::run(context, arguments)),
+        Command::Apply(arguments) => block_on(commands::configuration::apply(context, arguments)),
+        Command::Diff(arguments) => block_on(commands::configuration::diff(context, arguments)),
+        Command::Export(arguments) => block_on(commands::configuration::export(context, arguments)),
         Command::Integrations(arguments) => block_on(commands::integrations::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
         Command::Services(arguments) => block_on(commands::services::run(context, arguments)),
