@@ -176,9 +176,11 @@ async fn compared(remote: &Remote, declared: &Declared) -> Result<Vec<Planned>, 
     if apps == Apps::OfTheRack {
         let missing: BTreeSet<String> =
             document.app.keys().filter(|app| !present.apps.contains_key(*app)).cloned().collect();
-        let settings = BTreeSet::from([Kind::Settings]);
-        let more = Present::ask(remote, &settings, &Apps::Named(missing)).await?;
-        present.apps.extend(more.apps);
+        if !missing.is_empty() {
+            let settings = BTreeSet::from([Kind::Settings]);
+            let more = Present::ask(remote, &settings, &Apps::Named(missing)).await?;
+            present.apps.extend(more.apps);
+        }
     }
     between(&document, &present, &prune)
 }

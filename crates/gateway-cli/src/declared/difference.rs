@@ -14,7 +14,7 @@ use gateway_types::wire::trust_rules::WriteTrustRule;
 use gateway_types::wire::users::{self, InviteUser, UpdateUser};
 use gateway_types::{Role, RoleSet};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Kind;
 use super::document::{self, DeclaredKey, Document, SettingText, TrustRule, address, grant_name};
@@ -271,16 +271,16 @@ impl Changes<'_> {
             ));
         }
         if name.is_some() || roles.is_some() {
-            let mut before = json!({});
-            let mut after = json!({});
+            let (mut before, mut after) = (Map::new(), Map::new());
             if let Some(name) = &name {
-                before["name"] = json!(present.name);
-                after["name"] = json!(name);
+                before.insert("name".to_owned(), json!(present.name));
+                after.insert("name".to_owned(), json!(name));
             }
             if let Some(roles) = roles {
-                before["roles"] = json!(present.roles);
-                after["roles"] = json!(roles);
+                before.insert("roles".to_owned(), json!(present.roles));
+                after.insert("roles".to_owned(), json!(roles));
             }
+            let (before, after) = (Some(Value::Object(before)), Some(Value::Object(after)));
             let change = Change::Update {
                 id: present.id.clone(),
                 version: present.version,
@@ -289,7 +289,7 @@ impl Changes<'_> {
             // Whoever loses a role loses it last: until then somebody else may have to go on from half-way.
             let loses = roles.is_some_and(|roles| present.roles.iter().any(|role| !roles.contains(role)));
             let list = if loses { &mut self.removing } else { &mut self.adding };
-            list.push(planned(Kind::Users, &email, Some(before), Some(after), change));
+            list.push(planned(Kind::Users, &email, before, after, change));
         }
         let lock = |locked: bool| Some(json!({ "locked": locked }));
         match (present.locked, wanted.locked) {
