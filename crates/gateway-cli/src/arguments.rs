@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArguments),
     /// Bring the database's schema up to date (`serve` does it too)
     Migrate(commands::migrate::MigrateArguments),
+    /// Write the whole database as one sealed file, while the gateway serves
+    Backup(commands::backup::BackupArguments),
+    /// Verify a backup, and restore it, while the gateway is stopped
+    Restore(commands::backup::RestoreArguments),
     /// Give the gateway another APP_SECRET_KEY, while it is stopped
     RotateKey(commands::rotate_key::RotateKeyArguments),
     /// Let another key sign the audit log from now on, handed over by the one in force

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod breakglass;
 pub(crate) mod can;
 pub(crate) mod ci;

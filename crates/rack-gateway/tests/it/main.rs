@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod backup;
 mod configuration;
 mod convox_yml;
 mod demo;
