@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Recordings(commands::recordings::RecordingsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
-    /// Make users, roles, policies, services, trust rules and settings as files declare them
+    /// Make users, roles, policies, services and settings as files declare them
     Apply(commands::configuration::ApplyArguments),
     /// Show what `apply` would change
     Diff(commands::configuration::DiffArguments),
