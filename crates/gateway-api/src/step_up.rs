@@ -45,16 +45,21 @@ fn told(found: step_up::Challenge) -> Challenge {
     responses((status = 204), (status = 200, body = gateway_types::wire::factors::PasskeyAsked)))]
 pub(crate) async fn confirm(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
-    let factor = match input::json(request)? {
-        Confirmation { code: Some(code), credential: None, begin: None, for_request: None } => {
+    let mut asked: Confirmation = input::json(request)?;
+    let also = std::mem::take(&mut asked.also);
+    if !also.is_empty() && asked.code.is_none() {
+        return Err(bad("`also` goes with `code`: a passkey, or a page, confirms one thing alone"));
+    }
+    let factor = match asked {
+        Confirmation { code: Some(code), credential: None, begin: None, for_request: None, .. } => {
             InlineFactor::typed(&code)
                 .ok_or_else(|| bad("the code is neither six digits nor a backup code"))?
         }
-        Confirmation { code: None, credential: Some(answer), begin: None, for_request: None } => {
+        Confirmation { code: None, credential: Some(answer), begin: None, for_request: None, .. } => {
             let answer = Assertion::from_json(answer.to_string().as_bytes());
             InlineFactor::Webauthn(answer.map_err(|_bad| bad("`credential` is no answer of a passkey"))?)
         }
-        Confirmation { code: None, credential: None, begin: Some(begin), for_request }
+        Confirmation { code: None, credential: None, begin: Some(begin), for_request, .. }
             if begin == "passkey" =>
         {
             let (caller, origin) = (&request.caller, &request.head.origin);
@@ -62,7 +67,7 @@ pub(crate) async fn confirm(app: &App, request: &OwnRequest) -> Answer {
                 step_up::ask_passkey(app, caller, origin, id(request), for_request.as_deref()).await?;
             return reply::json(&asked_for(&asked)?);
         }
-        Confirmation { code: None, credential: None, begin: Some(begin), for_request: None }
+        Confirmation { code: None, credential: None, begin: Some(begin), for_request: None, .. }
             if begin == "page" && id(request) == step_up::WINDOW =>
         {
             return reply::json(&told(step_up::open_page(app, &request.caller).await?));
@@ -70,6 +75,6 @@ pub(crate) async fn confirm(app: &App, request: &OwnRequest) -> Answer {
         _ => return Err(bad("give `code` or `credential` to confirm, or `begin`: \"passkey\" to ask one")),
     };
     let operator = app.operator(&request.caller, request.request_id);
-    step_up::confirm(app, &operator, &request.caller, id(request), &factor).await?;
+    step_up::confirm(app, &operator, &request.caller, id(request), &also, &factor).await?;
     Ok(reply::no_content())
 }

@@ -53,6 +53,9 @@ pub const WINDOW: &str = "window";
 /// The id that stands for one request that the session that asks will send with a passkey's answer.
 pub const REQUEST: &str = "request";
 
+/// The most challenges that one factor confirms: no session has more that are open.
+const MOST_TOGETHER: usize = 50;
+
 /// What became of a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spending {
@@ -434,38 +437,70 @@ pub async fn open_page(app: &App, caller: &Caller) -> Result<Challenge, Problem>
     challenge(app, caller, &id.to_string()).await
 }
 
+/// The challenges that are confirmed together: none for the window alone, else the first, then the others of its session.
+///
+/// # Errors
+/// A problem: one is not of this person or of another session, was confirmed before, or there are too many.
+async fn together(
+    app: &App,
+    user: UserId,
+    id: &str,
+    also: &[String],
+) -> Result<Vec<gateway_store::Challenge>, Problem> {
+    let refused = |detail: &'static str| Problem::new(ProblemKind::NotPossible, Layer::Mfa, detail);
+    if id == WINDOW {
+        return match also {
+            [] => Ok(Vec::new()),
+            _ => {
+                Err(refused("what is confirmed beside something else is named by its id, not with `window`"))
+            }
+        };
+    }
+    if also.len() >= MOST_TOGETHER {
+        return Err(refused("these are too many to be confirmed with one factor; confirm at most 50"));
+    }
+    let mut found: Vec<gateway_store::Challenge> = Vec::with_capacity(also.len() + 1);
+    for id in std::iter::once(id).chain(also.iter().map(String::as_str)) {
+        let one = find(app, user, id).await?;
+        if one.confirmed.is_some() || found.iter().any(|known| known.id == one.id) {
+            return Err(refused("this was confirmed already; repeat what you were doing"));
+        }
+        if found.first().is_some_and(|first| first.session != one.session) {
+            return Err(refused("these were asked for by different sessions; confirm those of each alone"));
+        }
+        found.push(one);
+    }
+    Ok(found)
+}
+
 /// Confirms the challenge `id` with a factor: the session that was refused gets its window, and may do
-/// what a bound challenge is for once.
+/// what a bound challenge is for once. The challenges `also`, of the same session, are confirmed with it.
 ///
 /// # Errors
 /// A problem: no such challenge, a wrong or spent code, too many tries, or the store cannot be reached.
+///
+/// # Security
+/// Each challenge stays bound to one method, path and body, and lets one request through: one factor confirms a list
+/// that is written down before, and nothing else.
 pub async fn confirm(
     app: &App,
     operator: &Operator<'_>,
     caller: &Caller,
     id: &str,
+    also: &[String],
     factor: &InlineFactor,
 ) -> Result<(), Problem> {
     let (user, own_session) = person(caller)?;
-    let found = if id == WINDOW { None } else { Some(find(app, user, id).await?) };
-    if found.as_ref().is_some_and(|challenge| challenge.confirmed.is_some()) {
-        return Err(Problem::new(
-            ProblemKind::NotPossible,
-            Layer::Mfa,
-            "this was confirmed already; repeat what you were doing",
-        ));
-    }
+    let mut all = together(app, user, id, also).await?;
+    let others = if all.is_empty() { Vec::new() } else { all.split_off(1) };
+    let found = all.pop();
     let session = found.as_ref().map_or(own_session, |challenge| challenge.session);
     let purpose = found.as_ref().map_or(Purpose::Window, |challenge| Purpose::Challenge(challenge.id));
     let giving = Giving { user, session, by: Asker::Session(own_session), purpose };
-    let mut event = operator.event("gateway:auth:step_up");
-    event.parameters.insert("session".to_owned(), session.to_string());
-    if let Some(challenge) = &found {
-        event.parameters.insert("challenge".to_owned(), challenge.id.to_string());
-        event.parameters.insert("for_action".to_owned(), challenge.action.clone());
-        event.parameters.insert("for_target".to_owned(), challenge.target.clone());
+    record_confirmation(app, operator, session, found.as_ref()).await?;
+    for challenge in &others {
+        record_confirmation(app, operator, session, Some(challenge)).await?;
     }
-    record(&app.store, event).await.map_err(|error| not_recorded(&error))?;
     let checks = app.checks();
     let turn = app.store.step_ups().turn(session).await;
     let spent = spend(&checks, &giving, factor).await.map_err(|error| unreachable(&error))?;
@@ -477,18 +512,21 @@ pub async fn confirm(
             }
             match found {
                 None => Ok(()),
-                Some(challenge) if challenge.bound && is_young(app, user, window.factor).await? => {
-                    Err(wrong_code(YOUNG))
+                Some(first) => {
+                    let any_bound = first.bound || others.iter().any(|challenge| challenge.bound);
+                    if any_bound && is_young(app, user, window.factor).await? {
+                        return Err(wrong_code(YOUNG));
+                    }
+                    let used = window.factor.to_string();
+                    for challenge in std::iter::once(&first).chain(&others) {
+                        let confirmed = app.store.challenges().confirm(user, challenge.id, &used).await;
+                        confirmed.map_err(|error| gone_or_unreachable(&error))?;
+                    }
+                    Ok(())
                 }
-                Some(challenge) => app
-                    .store
-                    .challenges()
-                    .confirm(user, challenge.id, &window.factor.to_string())
-                    .await
-                    .map_err(|error| gone_or_unreachable(&error)),
             }
         }
-        Spending::Before if found.as_ref().is_none_or(|challenge| !challenge.bound) => {
+        Spending::Before if others.is_empty() && found.as_ref().is_none_or(|challenge| !challenge.bound) => {
             let window = app.settings.step_up_window();
             let standing = app.store.step_ups().standing(user, session, window).await;
             match (standing.map_err(|error| unreachable(&error))?.window, found) {
@@ -523,6 +561,23 @@ pub async fn confirm(
             Err(too_many(until, checks.now))
         }
     }
+}
+
+/// Notes what a factor is given for, before it is looked at.
+async fn record_confirmation(
+    app: &App,
+    operator: &Operator<'_>,
+    session: SessionId,
+    challenge: Option<&gateway_store::Challenge>,
+) -> Result<(), Problem> {
+    let mut event = operator.event("gateway:auth:step_up");
+    event.parameters.insert("session".to_owned(), session.to_string());
+    if let Some(challenge) = challenge {
+        event.parameters.insert("challenge".to_owned(), challenge.id.to_string());
+        event.parameters.insert("for_action".to_owned(), challenge.action.clone());
+        event.parameters.insert("for_target".to_owned(), challenge.target.clone());
+    }
+    record(&app.store, event).await.map_err(|error| not_recorded(&error))
 }
 
 /// What a person is told of a factor that is not good.

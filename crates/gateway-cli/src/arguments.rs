@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArguments),
     /// Bring the database's schema up to date (`serve` does it too)
     Migrate(commands::migrate::MigrateArguments),
+    /// Write the whole database as one sealed file, while the gateway serves
+    Backup(commands::backup::BackupArguments),
+    /// Verify a backup, and restore it, while the gateway is stopped
+    Restore(commands::backup::RestoreArguments),
     /// Give the gateway another APP_SECRET_KEY, while it is stopped
     RotateKey(commands::rotate_key::RotateKeyArguments),
     /// Let another key sign the audit log from now on, handed over by the one in force
@@ -101,6 +105,12 @@ pub(crate) enum Command {
     Recordings(commands::recordings::RecordingsArguments),
     /// Show and change settings
     Settings(commands::settings::SettingsArguments),
+    /// Make users, roles, policies, services and settings as files declare them
+    Apply(commands::configuration::ApplyArguments),
+    /// Show what `apply` would change
+    Diff(commands::configuration::DiffArguments),
+    /// Write what the gateway's database has as a file for `apply`
+    Export(commands::configuration::ExportArguments),
     /// List, set, remove and test the credentials for GitHub, CircleCI and Slack
     Integrations(commands::integrations::IntegrationsArguments),
     /// List what the gateway has still to do and does by the clock; retry, cancel and pause it

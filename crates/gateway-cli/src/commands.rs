@@ -3,11 +3,13 @@
 pub(crate) mod access;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod breakglass;
 pub(crate) mod can;
 pub(crate) mod ci;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod configuration;
 pub(crate) mod convox;
 pub(crate) mod demo;
 pub(crate) mod drain;
@@ -47,7 +49,7 @@ pub(crate) mod why;
 pub(crate) mod zone;
 
 mod exposure;
-mod listing;
+pub(crate) mod listing;
 mod question;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub(crate) mod arguments;
 mod commands;
+mod declared;
 pub(crate) mod environment;
 pub(crate) mod failure;
 mod lines;
@@ -96,6 +97,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Demo(arguments) => block_on(commands::demo::run(context, arguments)),
         Command::Config(arguments) => commands::config::run(context, arguments),
         Command::Migrate(arguments) => block_on(commands::migrate::run(context, arguments)),
+        Command::Backup(arguments) => block_on(commands::backup::back_up(context, arguments)),
+        Command::Restore(arguments) => block_on(commands::backup::restore(context, arguments)),
         Command::RotateKey(arguments) => block_on(commands::rotate_key::run(context, arguments)),
         Command::RotateLogKey(arguments) => block_on(commands::rotate_log_key::run(context, arguments)),
         Command::Tokens(arguments) => block_on(commands::tokens::run(context, arguments)),
@@ -129,6 +132,9 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Factors(arguments) => block_on(commands::factors::run(context, arguments)),
         Command::Sessions(arguments) => block_on(commands::sessions::run(context, arguments)),
         Command::Recordings(arguments) => block_on(commands::recordings::run(context, arguments)),
+        Command::Apply(arguments) => block_on(commands::configuration::apply(context, arguments)),
+        Command::Diff(arguments) => block_on(commands::configuration::diff(context, arguments)),
+        Command::Export(arguments) => block_on(commands::configuration::export(context, arguments)),
         Command::Integrations(arguments) => block_on(commands::integrations::run(context, arguments)),
         Command::Jobs(arguments) => block_on(commands::jobs::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),

@@ -8,6 +8,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod audit_sinks;
+pub mod backup;
 pub mod bases;
 pub mod break_glass;
 pub mod callers;

@@ -1,7 +1,7 @@
 //! Forward-only migrations, applied in one transaction under a lock. Expand, then contract: a
 //! program of the version before must still run on the newest schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AnyConnection, Row};
 
@@ -165,14 +165,32 @@ pub struct AppliedMigration {
     pub name: &'static str,
 }
 
+/// Every migration with the text that PostgreSQL gets, oldest first: what reads them for the names of what they make.
+pub(crate) fn texts() -> impl Iterator<Item = (i64, &'static str)> {
+    MIGRATIONS.iter().map(|migration| (migration.stamp, migration.postgres))
+}
+
 /// Applies what is missing, all of it or nothing.
 pub(crate) async fn run(database: &Database, now_micros: i64) -> Result<Vec<AppliedMigration>, StoreError> {
     let mut tx = lock(database).await?;
-    let connection = tx.connection();
+    let done = apply_missing(tx.connection(), database.engine(), now_micros, None).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// Applies what is missing of all migrations, or of those with these stamps, in a transaction that [`lock`] began.
+pub(crate) async fn apply_missing(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    now_micros: i64,
+    only: Option<&BTreeSet<i64>>,
+) -> Result<Vec<AppliedMigration>, StoreError> {
     let known = applied(connection).await?;
     let mut done = Vec::new();
-    for migration in MIGRATIONS {
-        let text = match database.engine() {
+    for migration in
+        MIGRATIONS.iter().filter(|migration| only.is_none_or(|only| only.contains(&migration.stamp)))
+    {
+        let text = match engine {
             Engine::Sqlite => migration.sqlite,
             Engine::Postgres => migration.postgres,
         };
@@ -187,15 +205,14 @@ pub(crate) async fn run(database: &Database, now_micros: i64) -> Result<Vec<Appl
         }
     }
     warn_of_newer(&known);
-    if !done.is_empty() && database.engine() == Engine::Sqlite {
+    if !done.is_empty() && engine == Engine::Sqlite {
         check_foreign_keys(connection).await?;
     }
-    tx.commit().await?;
     Ok(done)
 }
 
 /// Begins the one transaction and takes the lock that lets a second migrator wait.
-async fn lock(database: &Database) -> Result<WriteTx, StoreError> {
+pub(crate) async fn lock(database: &Database) -> Result<WriteTx, StoreError> {
     if database.engine() == Engine::Sqlite {
         // Outside of the transaction: where the table exists this only reads, and a transaction
         // that reads first cannot become a writer.
@@ -218,7 +235,7 @@ async fn lock(database: &Database) -> Result<WriteTx, StoreError> {
     Ok(tx)
 }
 
-async fn applied(connection: &mut AnyConnection) -> Result<BTreeMap<i64, String>, StoreError> {
+pub(crate) async fn applied(connection: &mut AnyConnection) -> Result<BTreeMap<i64, String>, StoreError> {
     let rows = sqlx::query("SELECT stamp, digest FROM migrations").fetch_all(connection).await?;
     let mut known = BTreeMap::new();
     for row in rows {
@@ -255,7 +272,7 @@ fn warn_of_newer(known: &BTreeMap<i64, String>) {
     }
 }
 
-async fn check_foreign_keys(connection: &mut AnyConnection) -> Result<(), StoreError> {
+pub(crate) async fn check_foreign_keys(connection: &mut AnyConnection) -> Result<(), StoreError> {
     match sqlx::query("PRAGMA foreign_key_check").fetch_optional(connection).await? {
         Some(row) => Err(StoreError::ForeignKeyCheck { table: row.try_get(0)? }),
         None => Ok(()),

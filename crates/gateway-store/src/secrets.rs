@@ -194,6 +194,11 @@ async fn read(database: &Database, given: Option<&Secret<String>>) -> Result<Opt
     Ok(Some(stamp))
 }
 
+/// Whether a key is the one of the gateway that this value was made for.
+pub(crate) fn is_key_of(secret: &Secret<String>, gateway: GatewayId, check: &str) -> bool {
+    key_check(secret, gateway) == check
+}
+
 /// A value that tells whether a key is the right one and nothing else about it.
 fn key_check(secret: &Secret<String>, gateway: GatewayId) -> String {
     HEXLOWER.encode(derive(secret, gateway, "key-check/v1").expose())

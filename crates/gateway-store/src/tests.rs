@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod audit_sinks;
+mod backup;
 mod certificates;
 mod concurrency;
 mod elevations;

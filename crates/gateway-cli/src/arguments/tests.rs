@@ -202,6 +202,8 @@ fn help_is_as_it_was() {
                        and tokens
       config           Look at the configuration without starting anything
       migrate          Bring the database's schema up to date (`serve` does it too)
+      backup           Write the whole database as one sealed file, while the gateway serves
+      restore          Verify a backup, and restore it, while the gateway is stopped
       rotate-key       Give the gateway another APP_SECRET_KEY, while it is stopped
       rotate-log-key   Let another key sign the audit log from now on, handed over by the one in force
       login            Sign in to a gateway
@@ -226,6 +228,9 @@ fn help_is_as_it_was() {
       sessions         List and end sessions: sign-ins, and what goes on in the rack
       recordings       List, replay, export, search and check recordings of sessions in the rack
       settings         Show and change settings
+      apply            Make users, roles, policies, services and settings as files declare them
+      diff             Show what `apply` would change
+      export           Write what the gateway's database has as a file for `apply`
       integrations     List, set, remove and test the credentials for GitHub, CircleCI and Slack
       services         List, show, check and change the services behind the gateway
       policy           Show, check and change policies

@@ -184,7 +184,7 @@ fn list(context: &Context, users: &Vec<User>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When there is none.
-pub(super) async fn find(remote: &Remote, person: &str) -> Result<Tagged<User>, Failure> {
+pub(crate) async fn find(remote: &Remote, person: &str) -> Result<Tagged<User>, Failure> {
     let id = if person.contains('@') {
         let found =
             every(remote, Some(person), async |client, page| client.users(page, None, None).await).await?;

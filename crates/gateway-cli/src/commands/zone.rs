@@ -317,7 +317,7 @@ fn done(context: &Context, id: &str, what: &'static str) -> Result<(), Failure> 
 }
 
 /// The first line of a file.
-fn passphrase(file: &Path) -> Result<String, Failure> {
+pub(super) fn passphrase(file: &Path) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("the passphrase cannot be read from {}: {error}", file.display()))
     };

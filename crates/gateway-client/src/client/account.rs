@@ -169,4 +169,18 @@ impl Client {
         let body = json!({ "code": code.expose() });
         self.order_with(Method::POST, self.address().at(&["step-up", id]), &body, None).await
     }
+
+    /// Confirms several challenges of this session with one code: `first`, and those of `also`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn step_up_together(
+        &self,
+        first: &str,
+        also: &[String],
+        code: &Secret<String>,
+    ) -> Result<(), ClientError> {
+        let body = json!({ "code": code.expose(), "also": also });
+        self.order_with(Method::POST, self.address().at(&["step-up", first]), &body, None).await
+    }
 }

@@ -3,10 +3,17 @@
 use gateway_types::wire::Listing;
 use gateway_types::wire::settings::{ChangeAppSetting, ChangeSetting, Setting};
 use http::Method;
+use serde::Deserialize;
 use url::Url;
 
 use super::{Client, etag};
 use crate::error::ClientError;
+
+/// As much of an app as the rack tells of it that is of interest here.
+#[derive(Deserialize)]
+struct RackApp {
+    name: String,
+}
 
 impl Client {
     /// Settings with their source: the gateway's, or those that hold for an app.
@@ -54,6 +61,15 @@ impl Client {
                 self.order_with(Method::PUT, self.settings_of(app), &change, Some(&if_match)).await
             }
         }
+    }
+
+    /// The names of the rack's apps, through the rack proxy and its verdict.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn apps(&self) -> Result<Vec<String>, ClientError> {
+        let apps: Vec<RackApp> = self.read(self.address().api(&["rack-proxy", "apps"])).await?;
+        Ok(apps.into_iter().map(|app| app.name).collect())
     }
 
     fn settings_of(&self, app: Option<&str>) -> Url {

@@ -200,6 +200,54 @@ async fn g3_a_window_makes_nothing_that_outlives_it() {
     }
 }
 
+/// One code confirms a list: each of it is good for its own request, once, and nothing else is confirmed with it.
+#[tokio::test]
+async fn g3_one_code_confirms_a_list_of_one_session() {
+    let gateway = TestGateway::builder().env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on").idp().start().await;
+    let phone = Authenticator::enrol(&gateway, Role::Admin).await;
+    let (session, other) = (gateway.session(Role::Admin).await, gateway.session(Role::Admin).await);
+    let delete = async |app: &str, by: &str| ask(&gateway, "DELETE", &format!("/apps/{app}"), by).await;
+    let id_of = async |app: &str, by: &str| {
+        page_of(&delete(app, by).await).trim_start_matches("/step-up/").to_owned()
+    };
+    let (first, second) = (id_of("myapp", &session).await, id_of("other", &session).await);
+    let foreign = id_of("other", &other).await;
+    let confirm = async |id: &str, body: String| {
+        let path = format!("!/step-up/{id}");
+        let json = [("Content-Type", "application/json")];
+        RawClient::connect(gateway.addr()).await.ask("POST", &path, &session, &json, body.as_bytes()).await
+    };
+    let list = |also: &[&str], code: &str| format!(r#"{{"code":"{code}","also":{also:?}}}"#);
+    let code = phone.next(&gateway);
+    // Refused before the code is looked at: it is still good afterwards.
+    for (id, also) in [
+        (first.as_str(), vec![foreign.as_str()]),
+        (first.as_str(), vec![first.as_str()]),
+        ("window", vec![first.as_str()]),
+        (first.as_str(), vec![second.as_str(); 50]),
+    ] {
+        let refused = confirm(id, list(&also, &code)).await;
+        assert_eq!(refused.status, 409, "{id} {also:?}: {}", refused.text());
+    }
+    let passkey = confirm(&first, format!(r#"{{"begin":"passkey","also":["{second}"]}}"#)).await;
+    assert_eq!(passkey.status, 400, "{}", passkey.text());
+    let wrong = confirm(&first, list(&[&second], &phone.wrong(&gateway))).await;
+    assert_eq!(wrong.status, 401, "{}", wrong.text());
+    let confirmed = confirm(&first, list(&[&second], &code)).await;
+    assert_eq!(confirmed.status, 204, "{}", confirmed.text());
+    assert_eq!(delete("other", &other).await.status, 401, "another session's is not among them");
+    for app in ["other", "myapp"] {
+        assert_eq!(delete(app, &session).await.status, 200, "{app}");
+        assert_eq!(delete(app, &session).await.status, 401, "{app}, once");
+    }
+    let told: Vec<_> = gateway.events().await.into_iter().map(|(_, event)| event).collect();
+    for id in [&first, &second] {
+        let named = told.iter().filter(|event| event.parameters.get("challenge") == Some(id)).count();
+        assert!(named >= 1, "what a code was given for is in the log");
+    }
+    gateway.finish().await;
+}
+
 /// A factor that was enrolled in somebody's window opens windows, and confirms nothing bound until that window is over.
 #[tokio::test]
 async fn g3_a_factor_of_a_moment_ago_confirms_nothing_bound() {

@@ -41,6 +41,10 @@ pub struct Confirmation {
     /// Six digits of an authenticator, or a backup code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// With `code`: further challenges of the same session that it confirms as well, at most 49, so that one code
+    /// confirms a list of changes that was shown as one. A passkey answers for one thing alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// What a passkey answered, as the browser's JSON with byte strings in base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

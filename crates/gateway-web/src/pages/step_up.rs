@@ -93,7 +93,7 @@ pub(crate) async fn confirm(web: &Web, request: &OwnRequest) -> Result<OwnReply,
         return reply::html_with_status(400, &page(web, request, challenge, fault).await?);
     };
     let operator = web.app().operator(&request.caller, request.request_id);
-    match step_up::confirm(web.app(), &operator, &request.caller, &challenge.id, &factor).await {
+    match step_up::confirm(web.app(), &operator, &request.caller, &challenge.id, &[], &factor).await {
         Ok(()) => {
             let renewed = if challenge.own { renewed_cookie(web, request).await } else { None };
             let confirmed = Challenge { confirmed: true, ..challenge };

@@ -9,6 +9,8 @@
 mod book;
 mod chaos;
 mod contracts;
+mod backup;
+mod configuration;
 mod convox_yml;
 mod demo;
 mod env;
