@@ -9,6 +9,7 @@
 mod convox_yml;
 mod demo;
 mod env;
+mod exec;
 mod exposure;
 mod login;
 mod machines;
