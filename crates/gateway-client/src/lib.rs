@@ -25,7 +25,7 @@ pub use client::{
 };
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
-pub use rack_session::{Conversation, Execution, RackSession, SessionRequest, Window, converse};
+pub use rack_session::{Conversation, Execution, RackSession, SessionNews, SessionRequest, Window, converse};
 pub use refusal::{Refusal, RefusalRemedy};
 pub use tls::{TlsError, TlsOptions};
 pub use tunnel::{Carried, Tunnel};

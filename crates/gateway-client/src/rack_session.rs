@@ -3,9 +3,9 @@
 
 mod conversation;
 mod listening;
+mod resuming;
 
-use std::fmt;
-use std::pin::Pin;
+use std::future::Future;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use http::header::{
     UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::client::Client;
@@ -24,6 +24,8 @@ use crate::error::{BadReply, ClientError};
 use crate::transport::Call;
 
 pub use conversation::{Conversation, converse};
+use resuming::Resuming;
+pub use resuming::SessionNews;
 
 /// The rack's own operations, below the gateway's API.
 pub(crate) const RACK: &str = "rack-proxy";
@@ -124,44 +126,74 @@ impl SessionRequest {
     }
 }
 
-/// The bytes of an open session: frames of a WebSocket.
-pub struct RackSession(Pin<Box<dyn Both>>);
+/// An open session.
+#[derive(Debug)]
+pub struct RackSession(Way);
 
-/// A stream of bytes both ways.
-trait Both: AsyncRead + AsyncWrite + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Send> Both for S {}
-
-impl fmt::Debug for RackSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RackSession(…)")
-    }
+/// How its bytes come and go: frames of a WebSocket.
+#[derive(Debug)]
+enum Way {
+    /// Over one connection, with which it ends.
+    Connection(reqwest::Upgraded),
+    /// Over one after the other.
+    Resuming(Resuming),
 }
 
 impl RackSession {
-    /// Carries what is typed and shown until the session is over; see [`converse`].
-    pub async fn converse(
+    /// Carries what is typed and shown until the session is over, see [`converse`], or until `stop` is ready: then the
+    /// gateway hears that nobody comes back.
+    ///
+    /// # Errors
+    /// What `stop` gave.
+    pub async fn converse<S>(
         self,
-        input: tokio::sync::mpsc::Receiver<Vec<u8>>,
-        output: tokio::sync::mpsc::Sender<Vec<u8>>,
-    ) -> Conversation {
-        converse(self.0, input, output).await
+        input: mpsc::Receiver<Vec<u8>>,
+        output: mpsc::Sender<Vec<u8>>,
+        stop: impl Future<Output = S>,
+    ) -> Result<Conversation, S> {
+        match self.0 {
+            Way::Connection(socket) => tokio::select! {
+                end = converse(socket, input, output) => Ok(end),
+                stopped = stop => Err(stopped),
+            },
+            Way::Resuming(Resuming { stream, carrier }) => {
+                let end = tokio::select! {
+                    end = converse(stream, input, output) => Ok(end),
+                    stopped = stop => Err(stopped),
+                };
+                carrier.finish().await;
+                end
+            }
+        }
     }
 }
 
 impl Client {
-    /// Opens a session in the rack.
+    /// Opens a session in the rack. Where the gateway keeps it for a client that loses its connection, `news` says what
+    /// becomes of that.
     ///
     /// # Errors
     /// [`ClientError`]: a refusal with its reason, also where the official client would be told in the session.
-    pub async fn open_session(&self, request: &SessionRequest) -> Result<RackSession, ClientError> {
+    pub async fn open_session(
+        &self,
+        request: &SessionRequest,
+        news: mpsc::Sender<SessionNews>,
+    ) -> Result<RackSession, ClientError> {
         let segments: Vec<&str> =
             std::iter::once(RACK).chain(request.segments.iter().map(String::as_str)).collect();
         let call = Call::new(Method::GET, self.address().api(&segments));
         let mut headers = request.headers.clone();
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(NATIVE_PROTOCOL));
         let response = self.upgrade(call, headers).await?;
-        Ok(RackSession(Box::pin(self.upgraded(response).await?)))
+        let is_kept = response
+            .headers()
+            .get(SEC_WEBSOCKET_PROTOCOL)
+            .is_some_and(|chosen| chosen.as_bytes() == NATIVE_PROTOCOL.as_bytes());
+        let socket = self.upgraded(response).await?;
+        Ok(RackSession(match is_kept {
+            true => Way::Resuming(Resuming::begin(self.clone(), socket, news)),
+            false => Way::Connection(socket),
+        }))
     }
 
     /// Makes a request for a WebSocket, and sees that the answer is to this very request.

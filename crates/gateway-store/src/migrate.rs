@@ -53,6 +53,7 @@ const INTEGRATIONS: &str = include_str!("../migrations/20261122002300_integratio
 const AUDIT_SINKS: &str = include_str!("../migrations/20261122002600_audit_sinks.sql");
 const COMPANY: &str = include_str!("../migrations/20261122002700_session_company.sql");
 const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
+const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -144,6 +145,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { stamp: 20_261_122_002_600, name: "audit_sinks", sqlite: AUDIT_SINKS, postgres: AUDIT_SINKS },
     Migration { stamp: 20_261_122_002_700, name: "session_company", sqlite: COMPANY, postgres: COMPANY },
     Migration { stamp: 20_261_122_002_800, name: "operations", sqlite: OPERATIONS, postgres: OPERATIONS },
+    Migration { stamp: 20_261_123_006_000, name: "detached_sessions", sqlite: DETACHED, postgres: DETACHED },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

@@ -10,19 +10,26 @@ mod run;
 mod streams;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use gateway_client::{Conversation, Execution, SessionRequest};
+use gateway_client::text::one_line;
+use gateway_client::{Conversation, Execution, SessionNews, SessionRequest};
+use tokio::sync::mpsc;
 
 use crate::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::remark;
 use crate::remote::Remote;
 use app::app;
 use raw::{RawTerminal, is_typed, window};
-use streams::{Signals, reader, writer};
+use streams::{Ending, Signals, reader, writer};
 
 pub(crate) use run::RunArguments;
 pub(crate) use run::run as run_process;
+
+/// The key of an interrupt.
+const INTERRUPT: u8 = 3;
 
 /// Which app.
 #[derive(Args, Clone, Debug)]
@@ -106,13 +113,25 @@ pub(crate) async fn shell(context: &Context, arguments: ShellArguments) -> Resul
 async fn session(remote: &Remote, request: &SessionRequest) -> Result<ExitCode, Failure> {
     // Before anything is opened, so that no signal can come between.
     let mut signals = Signals::listen()?;
-    let opened = remote.ask(async |client| client.open_session(request).await).await?;
+    let (tell, news) = mpsc::channel(4);
+    let opened = remote.ask(async |client| client.open_session(request, tell.clone()).await).await?;
+    drop(tell);
     // Only now, since a second factor may have been asked for before.
     let raw = RawTerminal::enter()?;
     let (output, written) = writer();
-    let end = tokio::select! {
-        end = opened.converse(reader(), output) => Ok(end),
-        signal = signals.next() => Err(signal),
+    let (is_raw, is_away) = (raw.is_some(), AtomicBool::new(false));
+    let mut lost = None;
+    let end = {
+        let (typed, input) = mpsc::channel(1);
+        let given_up = pass_on(reader(), typed, || is_raw && is_away.load(Ordering::Relaxed));
+        let stop = async {
+            tokio::select! {
+                signal = signals.next() => signal,
+                () = given_up => Ending::Interrupt,
+            }
+        };
+        let conversing = opened.converse(input, output, stop);
+        tokio::join!(conversing, follow(news, is_raw, &is_away, &mut lost)).0
     };
     drop(raw);
     match end {
@@ -122,15 +141,60 @@ async fn session(remote: &Remote, request: &SessionRequest) -> Result<ExitCode, 
             let written = written.await;
             match (end, written) {
                 (Conversation::Unread, Ok(Err(error))) => Err(error.into()),
-                (end, _) => ended(end),
+                (end, _) => ended(end, lost),
             }
         }
     }
 }
 
-/// What an end means to whoever called the program.
-fn ended(end: Conversation) -> Result<ExitCode, Failure> {
+/// Passes on what is typed. Ready when an interrupt is typed while `is_away`: nobody else would hear it.
+async fn pass_on(mut from: mpsc::Receiver<Vec<u8>>, to: mpsc::Sender<Vec<u8>>, is_away: impl Fn() -> bool) {
+    while let Some(bytes) = from.recv().await {
+        if is_away() && bytes.contains(&INTERRUPT) {
+            return;
+        }
+        if to.send(bytes).await.is_err() {
+            break;
+        }
+    }
+    // The end of what is typed is the end of nothing else.
+    drop(to);
+    std::future::pending().await
+}
+
+/// Tells what becomes of the connection; where it was lost for good, `lost` says why.
+async fn follow(
+    mut news: mpsc::Receiver<SessionNews>,
+    is_raw: bool,
+    is_away: &AtomicBool,
+    lost: &mut Option<String>,
+) {
+    // In a raw terminal a line begins where the one before it ended.
+    let (before, after) = if is_raw { ("\r\n", "\r") } else { ("", "") };
+    while let Some(one) = news.recv().await {
+        is_away.store(matches!(one, SessionNews::Lost { .. }), Ordering::Relaxed);
+        let line = match one {
+            SessionNews::Lost { patience } => {
+                let seconds = patience.as_secs();
+                format!("the connection was lost; trying again for {seconds} s; Ctrl-C gives up")
+            }
+            SessionNews::Resumed => "connected again".to_owned(),
+            SessionNews::GaveUp { reason } => {
+                *lost = Some(reason);
+                continue;
+            }
+        };
+        remark(&format!("{before}[rack-gateway] {line}{after}"));
+    }
+}
+
+/// What an end means to whoever called the program; `lost` is why its connection could not be had again.
+fn ended(end: Conversation, lost: Option<String>) -> Result<ExitCode, Failure> {
     match end {
+        Conversation::Lost if lost.is_some() => {
+            let reason = one_line(&lost.unwrap_or_default());
+            Err(Failure::new(Exit::Failed, format!("the session is lost: {reason}")))
+        }
         Conversation::Exited(code) => Ok(ExitCode::from(exit_code(code))),
         Conversation::Over => Ok(ExitCode::SUCCESS),
         Conversation::Unread => Err(Failure::new(Exit::Failed, "standard output is closed")),
@@ -160,11 +224,15 @@ mod tests {
     fn codes_are_those_of_the_command() {
         for (told, exits) in [(0, 0), (3, 3), (255, 255), (-1, 255), (256, 0), (130, 130)] {
             assert_eq!(exit_code(told), exits);
-            assert_eq!(ended(Conversation::Exited(told)).unwrap(), ExitCode::from(exits));
+            assert_eq!(ended(Conversation::Exited(told), None).unwrap(), ExitCode::from(exits));
         }
-        assert_eq!(ended(Conversation::Over).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(ended(Conversation::Over, None).unwrap(), ExitCode::SUCCESS);
         for broken in [Conversation::Lost, Conversation::Broke, Conversation::Unread] {
-            assert_eq!(ended(broken).unwrap_err().exit(), Exit::Failed, "a broken session is no success");
+            assert_eq!(
+                ended(broken, None).unwrap_err().exit(),
+                Exit::Failed,
+                "a broken session is no success"
+            );
         }
     }
 }

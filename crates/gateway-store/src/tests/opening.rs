@@ -122,6 +122,7 @@ async fn migrations_apply_once() {
             "audit_sinks",
             "session_company",
             "operations",
+            "detached_sessions",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -13,6 +13,7 @@ mod exec;
 mod exposure;
 mod login;
 mod machines;
+mod resume;
 mod selfcheck;
 mod tunnel;
 mod witness;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
-    FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame,
+    FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_client_frame,
+    encode_server_frame,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,7 @@ use crate::phases::standing::{Loss, Standing};
 use crate::reply::denial_frames;
 use crate::sessions::Tap;
 
+use super::client::ClientEnd;
 use listening::Listening;
 
 /// How much is read at once.
@@ -51,6 +53,8 @@ pub(in crate::phases) enum Manners {
         tells_exit_code: bool,
         /// A person sits at a terminal, and can be told something in a line of its own.
         has_terminal: bool,
+        /// The rack gets signs of life while the client may be away.
+        keeps_alive: bool,
     },
     /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
     Service,
@@ -60,6 +64,23 @@ impl Manners {
     const fn tells_exit_code(self) -> bool {
         match self {
             Manners::Rack { tells_exit_code, .. } => tells_exit_code,
+            Manners::Service => false,
+        }
+    }
+
+    /// The same for this client's side.
+    pub(super) const fn of(self, client: &ClientEnd) -> Self {
+        match self {
+            Manners::Rack { tells_exit_code, has_terminal, .. } => {
+                Manners::Rack { tells_exit_code, has_terminal, keeps_alive: client.is_resumable() }
+            }
+            Manners::Service => Manners::Service,
+        }
+    }
+
+    const fn keeps_alive(self) -> bool {
+        match self {
+            Manners::Rack { keeps_alive, .. } => keeps_alive,
             Manners::Service => false,
         }
     }
@@ -170,7 +191,21 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
         buffer.reserve(READ_BYTES);
-        match client.read_buf(&mut buffer).await {
+        let read = match manners.keeps_alive() && scanner.at_boundary() {
+            true => match timeout(PING_INTERVAL, client.read_buf(&mut buffer)).await {
+                Ok(read) => read,
+                Err(_silent) => {
+                    // Nothing is said with it, so its mask hides nothing.
+                    let ping = encode_client_frame(Opcode::Ping, b"", [0; 4]);
+                    if rack.write_all(&ping).await.is_err() || rack.flush().await.is_err() {
+                        return Stop::RackGone;
+                    }
+                    continue;
+                }
+            },
+            false => client.read_buf(&mut buffer).await,
+        };
+        match read {
             Ok(0) | Err(_) if closed && manners == Manners::Service => return Stop::ClientClosed,
             Ok(0) | Err(_) => return Stop::ClientGone,
             Ok(_) => {}
