@@ -70,8 +70,8 @@ impl Resuming {
             if let Err(reason) = carry(&client, &link, first, &news).await {
                 // Nobody may be interested any more.
                 let _gone = news.send(SessionNews::GaveUp { reason }).await;
+                link.give_up();
             }
-            link.give_up();
         }));
         Self { stream, carrier }
     }

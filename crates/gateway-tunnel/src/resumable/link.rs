@@ -85,12 +85,11 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it for both sides of it, now.
+    /// Ends it: nothing more is sent, and after what came already there is nothing to read.
     pub fn give_up(&self) {
         let mut state = self.state();
         state.is_over = true;
         state.outgoing = VecDeque::new();
-        state.incoming = VecDeque::new();
         state.wake();
         drop(state);
         self.changed.send_replace(());

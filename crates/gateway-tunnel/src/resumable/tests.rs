@@ -176,12 +176,14 @@ async fn what_was_given_up_ends_for_everybody() {
     let (pair, mut at_gateway, _at_client) = Pair::new();
     at_gateway.write_all(b"never read").await.unwrap();
     let reading = tokio::spawn(async move {
-        let end = at_gateway.read(&mut [0; 1]).await.unwrap();
-        (end, at_gateway.write_all(b"x").await.is_err())
+        let came = at_gateway.read(&mut [0; 2]).await.unwrap();
+        let end = at_gateway.read(&mut [0; 2]).await.unwrap();
+        (came, end, at_gateway.write_all(b"x").await.is_err())
     });
     tokio::task::yield_now().await;
+    pair.gateway.take(b"x").unwrap();
     pair.gateway.give_up();
-    assert_eq!(reading.await.unwrap(), (0, true));
+    assert_eq!(reading.await.unwrap(), (1, 0, true), "what came is read, and then the end");
     assert!(!pair.gateway.can_go_on_at(0));
     assert_eq!(pair.gateway.next(0, false).0, Next::Over);
 }

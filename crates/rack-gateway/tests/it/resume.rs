@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use gateway_testkit::{Database, TestGateway, eventually};
 use gateway_types::Role;
@@ -434,4 +433,29 @@ async fn a_killed_holder_is_an_honest_error() {
     assert!(told.contains("is gone, and the session with it"), "{told}");
     drop(again);
     home.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_waits_for_its_second_person_survives_the_network_too() {
+    let gateway = TestGateway::builder().env("RGW_SETTING_SESSION_SECOND_PERSON", "true").start().await;
+    let ops = Person::new(&gateway, gateway.token(Role::Ops));
+    let cable = Cable::to(gateway.addr()).await;
+    let mut shell = Shell::open(&ops, &cable, &["exec", PROCESS, "sh"]);
+    shell.shows("[rack-gateway] waiting for a second person").await;
+    cable.blink();
+    shell.tells("connected again").await;
+    shell.types("typed ahead\n");
+    let id = live(&gateway, false).await;
+    let admin = Person::new(&gateway, gateway.token(Role::Admin));
+    let direct = Cable::to(gateway.addr()).await;
+    let ending = Shell::open(&admin, &direct, &["sessions", "end", &id.to_string(), "--reason", "not today"]);
+    assert_eq!(ending.ended().await.0, Some(0));
+    let (code, shown, told) = shell.ended().await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(shown.contains("ERROR: ") && shown.contains("not today"), "{shown}");
+    assert!(
+        !gateway.rack.requests().iter().any(|seen| seen.target.ends_with("/exec")),
+        "the rack heard of nothing"
+    );
+    gateway.finish().await;
 }
