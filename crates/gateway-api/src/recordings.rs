@@ -184,5 +184,6 @@ fn shown(session: Session) -> RecordedSession {
         lost_bytes: session.lost_bytes,
         digest: session.digest,
         second: session.second.map(|second| second.name().to_owned()),
+        detached: session.detached.map(gateway_types::Timestamp::to_rfc3339),
     }
 }

@@ -15,11 +15,13 @@ pub const LONGEST_REASON: usize = 300;
 
 /// What goes on while everything else that changes is refused, beside signing in and out: the way back, and what takes
 /// rights away, which must never have to wait.
-const GOES_ON: [&str; 12] = [
+const GOES_ON: [&str; 13] = [
     "gateway:mode:set",
     "gateway:mode:drain",
     "gateway:session:revoke",
     "gateway:session:revoke_any",
+    // What goes on may go on; it is no new session.
+    "gateway:session:resume",
     "gateway:user:lock",
     "gateway:token:revoke",
     "gateway:elevation:end",

@@ -24,7 +24,9 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
     let signed_in = !matches!(question.principal, Principal::Anonymous);
     match question.route.operation.action.as_str() {
         // About the caller by nature, or filtered by whoever answers.
-        "gateway:me:read" | "gateway:policy:why" => signed_in,
+        "gateway:me:read" | "gateway:policy:why"
+        // Whose session it is, is compared where it is held.
+        | "gateway:session:resume" => signed_in,
         "gateway:session:list"
         | "gateway:factor:list"
         | "gateway:factor:enrol"

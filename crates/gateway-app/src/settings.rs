@@ -334,6 +334,11 @@ impl InForce {
         self.duration_for(SettingKey::SecondPersonWait, app)
     }
 
+    /// How long a session in `app`, or in the rack, goes on while its client is away; zero when it does not.
+    pub fn session_resume(&self, app: Option<&str>) -> Duration {
+        self.duration_for(SettingKey::SessionResume, app)
+    }
+
     /// The rules about commands that `key` names for `app`, or for the rack, as they were written.
     pub fn commands(&self, key: SettingKey, app: Option<&str>) -> String {
         match self.value(key, app) {

@@ -311,6 +311,7 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::WatchNotice
         | SettingKey::SessionSecondPerson
         | SettingKey::SecondPersonWait
+        | SettingKey::SessionResume
         | SettingKey::CommandsRefused
         | SettingKey::CommandsSecondPerson => return Ok(()),
     };
@@ -413,6 +414,7 @@ pub const fn range(key: SettingKey) -> &'static str {
         | SettingKey::WatchNotice
         | SettingKey::SessionSecondPerson => "true or false",
         SettingKey::SecondPersonWait => "a duration from 10s to 1h, such as 5m",
+        SettingKey::SessionResume => "a duration from 0s to 1h, such as 5m",
         SettingKey::CommandsRefused | SettingKey::CommandsSecondPerson => {
             "commands separated by `;`, such as rm *; rails db:drop *"
         }

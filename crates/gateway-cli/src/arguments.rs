@@ -137,6 +137,14 @@ pub(crate) enum Command {
     Can(commands::can::CanArguments),
     /// Ask who may do something
     WhoCan(commands::who_can::WhoCanArguments),
+    /// Run a command in a process of an app
+    Exec(commands::exec::ExecArguments),
+    /// Run a command in a new process of an app
+    Run(Box<commands::exec::RunArguments>),
+    /// Open the console of a resource of an app
+    Console(commands::exec::ConsoleArguments),
+    /// Open a shell on an instance of the rack
+    Shell(commands::exec::ShellArguments),
     /// Run the installed `convox` client through the gateway
     Convox(commands::convox::ConvoxArguments),
     /// Open a port of this machine that leads to a TCP service behind the gateway

@@ -15,6 +15,7 @@ pub(crate) mod demo;
 pub(crate) mod drain;
 pub(crate) mod elevate;
 pub(crate) mod env;
+pub(crate) mod exec;
 pub(crate) mod factors;
 pub(crate) mod grants;
 pub(crate) mod groups;

@@ -13,6 +13,7 @@ mod meta;
 mod modes;
 mod people;
 mod policy;
+mod processes;
 mod rack_credential;
 mod recordings;
 mod selfcheck;
@@ -31,6 +32,7 @@ pub use account::{Challenge, WINDOW};
 pub use approvals::ApprovalsAsked;
 pub use environments::Compared;
 pub use meta::Discovery;
+pub use processes::{ProcessOptions, RackProcess};
 pub use recordings::RecordingSearch;
 pub use tokens::TokenScope;
 

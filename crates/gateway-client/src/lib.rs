@@ -8,6 +8,7 @@ mod client;
 pub mod elsewhere;
 mod error;
 mod factor;
+mod rack_session;
 mod refusal;
 pub mod sign_in;
 #[cfg(test)]
@@ -19,11 +20,12 @@ mod tunnel;
 
 pub use address::{AddressFault, GatewayAddress};
 pub use client::{
-    ApprovalsAsked, Challenge, Client, Compared, Discovery, Page, RecordingSearch, Tagged, TokenScope,
-    WINDOW, etag,
+    ApprovalsAsked, Challenge, Client, Compared, Discovery, Page, ProcessOptions, RackProcess,
+    RecordingSearch, Tagged, TokenScope, WINDOW, etag,
 };
 pub use error::{BadReply, ClientError};
 pub use factor::{NotACode, SecondFactor};
+pub use rack_session::{Conversation, Execution, RackSession, SessionNews, SessionRequest, Window, converse};
 pub use refusal::{Refusal, RefusalRemedy};
 pub use tls::{TlsError, TlsOptions};
 pub use tunnel::{Carried, Tunnel};

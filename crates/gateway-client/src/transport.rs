@@ -145,7 +145,12 @@ impl Transport {
 
     /// Makes the request.
     pub(crate) async fn send(&self, call: Call) -> Result<Reply, ClientError> {
-        let mut response = self.start(call, REQUEST_LIMIT).await?;
+        self.send_with(call, HeaderMap::new()).await
+    }
+
+    /// Makes the request with these headers besides.
+    pub(crate) async fn send_with(&self, call: Call, headers: HeaderMap) -> Result<Reply, ClientError> {
+        let mut response = self.start_with(call, headers, REQUEST_LIMIT).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let most = if status.is_success() { MOST_REPLY_BYTES } else { MOST_PROBLEM_BYTES };
         let body = self.read(&mut response, most).await?;

@@ -4,17 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use gateway_tunnel::{Counters, End, Ending, Side, carry};
-use gateway_types::{Entropy, OsEntropy};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method};
+use gateway_types::OsEntropy;
+use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tungstenite::handshake::derive_accept_key;
 
 use crate::client::Client;
-use crate::error::{BadReply, ClientError};
+use crate::error::ClientError;
 use crate::text::one_line;
 use crate::transport::Call;
 
@@ -41,25 +37,9 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; the service itself may be away too, which the gateway tells as a refusal.
     pub async fn tunnel(&self, service: &str) -> Result<Tunnel, ClientError> {
-        let mut random = [0; 16];
-        OsEntropy.fill(&mut random);
-        let key = STANDARD.encode(random);
-        let mut headers = HeaderMap::new();
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        let value = HeaderValue::from_str(&key).map_err(|_| ClientError::BadHeader("the WebSocket key"))?;
-        headers.insert(SEC_WEBSOCKET_KEY, value);
         let call = Call::new(Method::GET, self.address().api(&["services", service, "tunnel"]));
-        let response = self.transport.switch(call, headers).await?;
-        let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
-        if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-            return Err(self.transport.bad(BadReply::NoTunnel));
-        }
-        let socket = response.upgrade().await.map_err(|source| ClientError::Unreachable {
-            gateway: self.address().to_string(),
-            source: source.without_url(),
-        })?;
+        let response = self.upgrade(call, HeaderMap::new()).await?;
+        let socket = self.upgraded(response).await?;
         Ok(Tunnel { socket })
     }
 }

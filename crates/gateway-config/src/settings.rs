@@ -119,6 +119,8 @@ pub enum SettingKey {
     SessionSecondPerson,
     /// How long they wait.
     SecondPersonWait,
+    /// How long the gateway's own client may be away from a session.
+    SessionResume,
     /// Which commands are refused.
     CommandsRefused,
     /// Which commands wait for a second person.
@@ -269,7 +271,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 54] = [
+    pub const ALL: [SettingKey; 55] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -322,6 +324,7 @@ impl SettingKey {
         SettingKey::WatchNotice,
         SettingKey::SessionSecondPerson,
         SettingKey::SecondPersonWait,
+        SettingKey::SessionResume,
         SettingKey::CommandsRefused,
         SettingKey::CommandsSecondPerson,
     ];
@@ -381,6 +384,7 @@ impl SettingKey {
             SettingKey::WatchNotice => "watch_notice",
             SettingKey::SessionSecondPerson => "session_second_person",
             SettingKey::SecondPersonWait => "second_person_wait",
+            SettingKey::SessionResume => "session_resume",
             SettingKey::CommandsRefused => "commands_refused",
             SettingKey::CommandsSecondPerson => "commands_second_person",
         }
@@ -462,6 +466,7 @@ impl SettingKey {
             | SettingKey::WatchNotice
             | SettingKey::SessionSecondPerson
             | SettingKey::SecondPersonWait
+            | SettingKey::SessionResume
             | SettingKey::CommandsRefused
             | SettingKey::CommandsSecondPerson => SettingScope::GatewayOrApp,
         }
@@ -520,7 +525,9 @@ impl SettingKey {
             | SettingKey::RevealNotice
             | SettingKey::RecordInput
             | SettingKey::SessionSecondPerson => SettingValue::Switch(false),
-            SettingKey::SecondPersonWait => SettingValue::Duration(MINUTE.saturating_mul(5)),
+            SettingKey::SecondPersonWait | SettingKey::SessionResume => {
+                SettingValue::Duration(MINUTE.saturating_mul(5))
+            }
             SettingKey::Recording => SettingValue::Word("strict"),
             SettingKey::RecordingRetention => SettingValue::Duration(DAY.saturating_mul(400)),
         }
@@ -535,6 +542,7 @@ impl SettingKey {
             SettingKey::ProviderRefresh => (MINUTE, DAY),
             SettingKey::RevealLongest => (MINUTE, HOUR),
             SettingKey::SecondPersonWait => (Duration::from_secs(10), HOUR),
+            SettingKey::SessionResume => (Duration::ZERO, HOUR),
             SettingKey::RecordingRetention => (DAY, DAY.saturating_mul(3650)),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp

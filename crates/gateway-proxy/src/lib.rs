@@ -46,4 +46,5 @@ pub use services::{
     BodyFault, CredentialError, SecretError, SendError, ServiceParts, ServiceUpstreams, ServiceWatch,
     TokenError, VaultAccess, VaultToken,
 };
+pub use sessions::NeighbourSocket;
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

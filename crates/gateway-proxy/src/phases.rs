@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod limit;
 pub(crate) mod plaintext;
 pub mod record;
+pub(crate) mod resume;
 pub mod reveal;
 pub(crate) mod service;
 pub(crate) mod standing;

@@ -8,13 +8,15 @@ use gateway_app::csrf;
 use gateway_app::origin::Scheme;
 use gateway_convox::exec;
 use gateway_framing::websocket::{Opcode, encode_server_frame};
+use gateway_tunnel::NATIVE_PROTOCOL;
 use gateway_types::{
     Caller, Channel, Principal, Problem, ProblemKind, RemedyKind, RequestId, SessionChallenge,
 };
 use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-    REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    STRICT_TRANSPORT_SECURITY, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, STRICT_TRANSPORT_SECURITY, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -85,8 +87,10 @@ pub(crate) struct Asker {
     is_last: bool,
     /// The body of the reply is not sent (HEAD).
     wants_head_only: bool,
-    /// The refusal is told inside the socket, with the exit marker.
+    /// The client reads text and exit code of a socket.
     tells_in_socket: bool,
+    /// The client is the gateway's own command line: it reads a refusal as an answer, before a socket is opened.
+    is_native: bool,
     /// How the limits of the caller stand.
     pub(crate) standings: Vec<Standing>,
     /// Set for a gRPC call, which is told problems as a status; its content type.
@@ -105,6 +109,10 @@ impl Asker {
             place: place.clone(),
         });
         let is_last = is_upgrade || request_is_stand_in;
+        let is_native = request
+            .headers()
+            .get(SEC_WEBSOCKET_PROTOCOL)
+            .is_some_and(|offered| offered.as_bytes() == NATIVE_PROTOCOL.as_bytes());
         let mut asker = Self {
             channel: Channel::Api,
             scheme: Scheme::Http,
@@ -117,6 +125,7 @@ impl Asker {
             is_last,
             wants_head_only,
             tells_in_socket: false,
+            is_native,
             standings: Vec::new(),
             grpc: grpc::asked(request.method(), request.headers()),
         };
@@ -194,9 +203,14 @@ impl Asker {
         self.socket = Some(socket);
     }
 
-    /// Whether a refusal is told inside the socket, with the exit marker.
+    /// Whether the client reads text and exit code inside the socket.
     pub(crate) fn tells_in_socket(&self) -> bool {
         self.tells_in_socket
+    }
+
+    /// Whether the client is the gateway's own command line.
+    pub(crate) const fn is_native(&self) -> bool {
+        self.is_native
     }
 }
 
@@ -357,6 +371,7 @@ fn refusal(
     outcome: OutcomeGuard,
 ) -> Response<ReplyBody> {
     if asker.tells_in_socket
+        && !asker.is_native
         && problem.kind != ProblemKind::ForeignOrigin
         && let Some(socket) = asker.take_socket()
     {

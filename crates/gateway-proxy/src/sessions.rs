@@ -11,6 +11,8 @@
 mod alerts;
 mod company;
 mod maskers;
+mod neighbours;
+mod resuming;
 mod tap;
 mod writer;
 
@@ -36,9 +38,13 @@ use crate::plane::DataPlane;
 use alerts::Alerts;
 use company::Live;
 use maskers::Maskers;
+use neighbours::Neighbours;
+use resuming::Resumables;
 use writer::{Recording, Writer};
 
 pub(crate) use company::Company;
+pub use neighbours::NeighbourSocket;
+pub(crate) use resuming::{Attachment, Claim, Duplex, Holding, Over, Unclaimed, keep, new_token};
 pub(crate) use tap::{Feed, Saying, Tap, Transfer};
 
 /// How many pieces may wait for the writer: what a session may be ahead of its recording by.
@@ -62,6 +68,10 @@ pub(crate) fn transfer_of(plane: &DataPlane, request: &RackRequest) -> Option<Tr
 pub(crate) struct Sessions {
     live: Mutex<HashMap<RecordingId, Live>>,
     maskers: Maskers,
+    /// Those that go on over another connection.
+    pub(crate) resumables: Resumables,
+    /// Where else to look for them.
+    pub(crate) neighbours: Neighbours,
     /// Writers; they outlive the sockets by their last piece.
     pub(crate) writers: TaskTracker,
 }
@@ -129,6 +139,8 @@ impl DataPlane {
 /// A session that was noted, until it ends. Dropped, it ends too.
 pub(crate) struct Session {
     id: RecordingId,
+    /// What its events are made of.
+    about: Arc<About>,
     /// Where its bytes go.
     pub(crate) tap: Tap,
     /// Who is there besides; taken by whoever talks to the client.
@@ -288,7 +300,8 @@ async fn start(
         (None, None) if alerts.is_some() => Tap::Typed(feed.clone()),
         (None, None) => Tap::Nothing,
     };
-    let (live, stopped, company) = Live::new(Arc::new(about.clone()), settings.watch_notice(app), needs);
+    let shared = Arc::new(about.clone());
+    let (live, stopped, company) = Live::new(Arc::clone(&shared), settings.watch_notice(app), needs);
     plane.sessions.enter(id, live);
     let mut writer = Writer {
         plane: plane.clone(),
@@ -314,7 +327,15 @@ async fn start(
         return Err(refusal(&error));
     }
     plane.sessions.writers.spawn(writer.run());
-    Ok(Session { id, tap, company: Some(company), ends: Ends { stopped, unrecorded }, ending, _open: sender })
+    Ok(Session {
+        id,
+        about: shared,
+        tap,
+        company: Some(company),
+        ends: Ends { stopped, unrecorded },
+        ending,
+        _open: sender,
+    })
 }
 
 /// What becomes of a session that could not even be noted.

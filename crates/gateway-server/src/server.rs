@@ -464,6 +464,7 @@ pub async fn start_from(
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     running.open_control_socket(&config, handles);
+    running.open_neighbour_socket(&config);
     if let Some(mut predecessor) = predecessor {
         // Both serve from here on until the other has heard it.
         predecessor.replace().await.map_err(StartError::TakeOver)?;

@@ -54,6 +54,7 @@ const AUDIT_SINKS: &str = include_str!("../migrations/20261122002600_audit_sinks
 const COMPANY: &str = include_str!("../migrations/20261122002700_session_company.sql");
 const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
 const AUDIT_READING: &str = include_str!("../migrations/20261123004000_audit_reading.sql");
+const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -151,6 +152,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: AUDIT_READING,
         postgres: AUDIT_READING,
     },
+    Migration { stamp: 20_261_123_006_000, name: "detached_sessions", sqlite: DETACHED, postgres: DETACHED },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

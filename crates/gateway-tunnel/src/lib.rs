@@ -6,13 +6,19 @@
 //! error. Each side gives a sign of life every 20 s (the gateway a ping, the command line a pong), so that nothing in
 //! between takes the tunnel for idle, and gives the other one up after 70 s without any.
 //!
+//! Sessions in the rack have a form of their own, which survives its connections: [`Link`].
+//!
 //! It knows neither HTTP nor policy, nor who asked for the tunnel. Start reading at [`carry()`]; what the frames
 //! mean is [`ByteReceiver`], which does no I/O.
 
 mod carry;
 mod receiver;
+mod resumable;
 #[cfg(test)]
 mod tests;
 
 pub use carry::{Counters, End, Ending, Side, carry};
 pub use receiver::{ByteReceiver, Control, TunnelFault};
+pub use resumable::{
+    Carried, Link, LinkFault, LinkStream, Message, NATIVE_PROTOCOL, Opening, WINDOW_BYTES, Welcome,
+};

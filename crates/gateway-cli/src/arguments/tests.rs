@@ -41,6 +41,11 @@ fn the_fixed_commands_are_there() {
         "rack-gateway can convox:app:list --token ci",
         "rack-gateway who-can convox:app:list --app web",
         "rack-gateway convox apps",
+        "rack-gateway exec PID sh -a web",
+        "rack-gateway exec -a web PID -- ls -la",
+        "rack-gateway run web echo hi -a shop --detach --cpu 1 --memory 2 -t 60",
+        "rack-gateway console db -a shop",
+        "rack-gateway shell node-1 uptime",
         "rack-gateway completion zsh",
         "rack-gateway env -a web --release R1",
         "rack-gateway env get KEY --app web --json",
@@ -245,6 +250,10 @@ fn help_is_as_it_was() {
       why              Show what decided about a request: the layer, the rules and the facts
       can              Ask whether a person or a token may do something
       who-can          Ask who may do something
+      exec             Run a command in a process of an app
+      run              Run a command in a new process of an app
+      console          Open the console of a resource of an app
+      shell            Open a shell on an instance of the rack
       convox           Run the installed `convox` client through the gateway
       tunnel           Open a port of this machine that leads to a TCP service behind the gateway
       selfcheck        Scan a gateway through what stands in front of it, and say what that lets through

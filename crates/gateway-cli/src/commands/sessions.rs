@@ -210,6 +210,7 @@ fn live_rows(sessions: &[RecordedSession]) -> Rows {
         "COMMAND",
         "RECORDED",
         "SECOND PERSON",
+        "CLIENT",
     ]);
     for one in sessions {
         rows.add(vec![
@@ -223,6 +224,7 @@ fn live_rows(sessions: &[RecordedSession]) -> Rows {
             one.command.clone().unwrap_or_default(),
             one.mode.replace('_', " "),
             one.second.clone().unwrap_or_default(),
+            if one.detached.is_some() { "away".to_owned() } else { String::new() },
         ]);
     }
     rows

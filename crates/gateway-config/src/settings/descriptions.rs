@@ -148,6 +148,9 @@ impl SettingKey {
                 "Whether sessions with a terminal (exec, run, consoles, shells on instances) begin only when a second person has joined, and end when that person leaves. They are then recorded as with `recording = strict`."
             }
             SettingKey::SecondPersonWait => "How long a session waits for its second person, from 10s to 1h.",
+            SettingKey::SessionResume => {
+                "How long a session of the gateway's own command line goes on while its client is away: its network, or the instance that it was connected to. Up to 1h; `0s`, and it ends with its connection, as that of the official client always does."
+            }
             SettingKey::CommandsRefused => {
                 "Commands of `exec` and `run` that are refused to everybody, separated by `;`, such as `rm *; rails db:drop *`. A rule covers a whole command, word by word; `*` stands for any characters of a word, and as the last word for any further words. What cannot be read is refused too."
             }
@@ -214,6 +217,7 @@ impl SettingKey {
             | SettingKey::WatchNotice
             | SettingKey::SessionSecondPerson
             | SettingKey::SecondPersonWait
+            | SettingKey::SessionResume
             | SettingKey::CommandsRefused
             | SettingKey::CommandsSecondPerson => &["commit", "artefact"],
         }

@@ -23,6 +23,7 @@ use super::authenticate::ShownCertificate;
 use super::identify::service_host;
 use super::inspect::{Asked, Inspected};
 use super::record::{Effects, Recorded};
+use super::resume::{self, RESUME};
 use super::reveal;
 use super::service;
 use super::standing::Standing;
@@ -52,6 +53,9 @@ pub(crate) async fn forward(
     let (inspected, receipt, effects) = recorded.into_parts();
     // In boxes: else every request would be as large as the largest of them, and be moved as such.
     let mut response = match inspected.asked {
+        Asked::Own { ref route, .. } if *route.operation.route == *RESUME => {
+            Box::pin(resume::open(plane, inspected, outcome, asker)).await?
+        }
         Asked::Own { .. } => Box::pin(own(plane, inspected, outcome)).await?,
         Asked::Rack { ref request, .. } if request.row().answered_here => {
             Box::pin(answer_here(plane, request, &inspected, outcome)).await?

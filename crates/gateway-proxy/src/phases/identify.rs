@@ -15,6 +15,7 @@ use http::header::AUTHORIZATION;
 
 use super::admit::Admitted;
 use super::cors::{self, CrossOrigin};
+use super::resume::RESUME;
 use crate::body::ReplyBody;
 use crate::flow::{Flow, refuse};
 use crate::outcome::{OutcomeGuard, Recording};
@@ -120,7 +121,7 @@ pub(crate) fn identify(
                 None if admitted.socket && at_service => return refuse(no_such_operation()),
                 None if admitted.socket => {
                     asker.page = None;
-                    (tunnel_target(plane, &rules.services, &admitted, path)?, Channel::Api)
+                    (socket_target(plane, &rules.services, &admitted, path)?, Channel::Api)
                 }
                 None => own_target(plane, &admitted, path, asker, at_service)?,
             }
@@ -194,16 +195,19 @@ fn service_target(
     }
 }
 
-/// A tunnel to a TCP service: the gateway's own socket, decided as the service's own operation.
-fn tunnel_target(
+/// One of the gateway's own sockets: a tunnel to a TCP service, which is decided as the service's own operation, or a
+/// session in the rack that goes on.
+fn socket_target(
     plane: &DataPlane,
     services: &ServiceTable,
     admitted: &Admitted,
     path: &str,
 ) -> Flow<Target> {
-    let route = plane.parts.own.identify(admitted.request.method().as_str(), path);
+    let route = plane.parts.own.identify(admitted.request.method().as_str(), path).ok();
+    if let Some(route) = route.clone().filter(|route| *route.operation.route == *RESUME) {
+        return ControlFlow::Continue(Target::Own(route));
+    }
     let name = route
-        .ok()
         .filter(|route| *route.operation.route == *TUNNEL)
         .and_then(|route| route.parameters.into_iter().find(|(name, _)| name == "name"));
     let service = name.and_then(|(_, name)| services.named(&name));

@@ -22,13 +22,15 @@ use crate::flow::{Flow, refuse};
 use crate::outcome::{End, OutcomeGuard};
 use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
-use crate::reply::{Asker, ClientSocket, switching};
+use crate::reply::{Asker, ClientSocket};
 use crate::sessions::{self, Session, Tap};
 use crate::upstream::{RackBody, UpstreamError};
 
+pub(super) mod client;
 pub(super) mod relay;
 mod waiting;
 
+use client::ClientEnd;
 use relay::{Manners, relay};
 use waiting::Waiting;
 
@@ -56,19 +58,20 @@ pub(crate) async fn open(
     let tells_exit_code = asker.tells_in_socket() && inspected.asked.operation().class.needs_intent();
     // The Convox client always says which; only what says that it is one is one.
     let has_terminal = tells_exit_code && request.get("Tty").is_some_and(|tty| tty == "true");
-    let manners = Manners::Rack { tells_exit_code, has_terminal };
+    let manners = Manners::Rack { tells_exit_code, has_terminal, keeps_alive: false };
+    let is_native = tells_exit_code && asker.is_native();
     let mut standing = Standing::of(plane, &inspected);
     if let Some(session) = &session {
         standing = standing.of_session(session.ends());
     }
     if session.as_ref().and_then(|session| session.company.as_ref()?.needs.as_ref()).is_some() {
         // The client waits within its socket, where it can be told what for.
-        let accept = socket.accept.clone();
+        let (client, reply) = ClientEnd::of(plane, socket, session.as_ref(), &inspected, is_native);
         let mut outcome = outcome.take();
         outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         let waiting = Waiting { plane: Arc::clone(plane), inspected, manners, standing, outcome };
-        plane.sockets.spawn(waiting.run(socket, session));
-        return Flow::Continue(switching(accept));
+        plane.sockets.spawn(waiting.run(client, session));
+        return Flow::Continue(reply);
     }
     let rack = match dial(plane, &inspected, outcome).await {
         Ok(rack) => rack,
@@ -82,9 +85,9 @@ pub(crate) async fn open(
     };
     let mut outcome = outcome.take();
     outcome.status(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-    let accept = socket.accept.clone();
-    plane.sockets.spawn(run(socket, TokioIo::new(rack), manners, standing, outcome, session));
-    Flow::Continue(switching(accept))
+    let (client, reply) = ClientEnd::of(plane, socket, session.as_ref(), &inspected, is_native);
+    plane.sockets.spawn(run(client, TokioIo::new(rack), manners, standing, outcome, session));
+    Flow::Continue(reply)
 }
 
 fn no_such_operation() -> Problem {
@@ -150,26 +153,24 @@ fn put_back<Next>(asker: &mut Asker, socket: ClientSocket, problem: Problem) -> 
 
 /// Relays the socket once the client's side is open, and writes its outcome.
 pub(super) async fn run(
-    socket: ClientSocket,
+    client: ClientEnd,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
     manners: Manners,
     standing: Standing,
     mut outcome: OutcomeGuard,
     mut session: Option<Session>,
 ) {
-    let ClientSocket { upgrade, place, .. } = socket;
     let notices = session.as_mut().and_then(|session| session.company.take()).map(|company| company.notices);
     let tap = session.as_ref().map_or(Tap::Nothing, |session| session.tap.clone());
-    let end = match upgrade.await {
-        Ok(client) => {
-            relay(TokioIo::new(client), upstream, manners, &standing, &mut outcome, &tap, notices).await
-        }
-        // The client left between its request and the 101.
-        Err(_) => End::AbortedByClient,
+    let manners = manners.of(&client);
+    let Some((client, lasting)) = client.open().await else {
+        drop(tap);
+        return finish(session, outcome, End::AbortedByClient);
     };
+    let end = relay(client, upstream, manners, &standing, &mut outcome, &tap, notices).await;
     drop(tap);
     finish(session, outcome, end);
-    drop(place);
+    lasting.ended(end);
 }
 
 /// Notes how a socket ended.

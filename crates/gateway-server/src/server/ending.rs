@@ -72,6 +72,27 @@ impl Running {
         });
     }
 
+    /// Lets other processes of this gateway on the same machine hand over connections for sessions that this one holds.
+    pub(super) fn open_neighbour_socket(&self, config: &Config) {
+        let socket = match self.plane.open_neighbour_socket(&config.data_dir) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!(
+                    path = %config.data_dir.display(), error = &error as &dyn std::error::Error,
+                    "sessions that are held here do not go on over a connection that another process accepted"
+                );
+                return;
+            }
+        };
+        let (plane, stopping) = (Arc::clone(&self.plane), self.stopping.clone());
+        self.background.spawn(async move {
+            tokio::select! {
+                () = plane.serve_neighbours(socket) => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+    }
+
     /// Waits until somebody at the control socket tells this gateway to stop; it is recorded who. What it says is for
     /// [`Self::stop_as`].
     pub async fn told_to_stop(&self) -> Stop {

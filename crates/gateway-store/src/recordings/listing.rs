@@ -75,6 +75,8 @@ pub struct RecordedSession {
     pub digest: String,
     /// Whether a second person is waited for, or there; `None` when it needs none.
     pub second: Option<SecondPerson>,
+    /// Since when its client is away; `None` while it is there.
+    pub detached: Option<Timestamp>,
 }
 
 /// How it stands with the second person of a session.
@@ -125,7 +127,7 @@ pub struct StopOrder {
 }
 
 const COLUMNS: &str = "id, request_id, action, app, target, command, user_id, actor, source_ip, mode, state, began, \
-                       ended, ending, chunks, plain_bytes, lost_bytes, digest, second FROM recordings";
+                       ended, ending, chunks, plain_bytes, lost_bytes, digest, second, detached FROM recordings";
 
 impl Recordings {
     /// The session of this id.
@@ -167,6 +169,22 @@ impl Recordings {
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         let items = rows.iter().map(session).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(items, limit, |last: &RecordedSession| last.id.to_string()))
+    }
+
+    /// Notes whether the client of a session of this instance is away.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn set_detached(&self, id: RecordingId, is_away: bool) -> Result<(), StoreError> {
+        let mut update = Statement::new("UPDATE recordings SET detached = ");
+        match is_away {
+            true => update.number(self.core.clock.now().micros()),
+            false => update.sql("NULL"),
+        };
+        update.sql(" WHERE id = ").text(&id.to_string());
+        let _turn = self.core.database.write_turn().await;
+        update.query().execute(self.core.database.pool()).await?;
+        Ok(())
     }
 
     /// Sessions that go on, on any instance, oldest first; at most 1000.
@@ -262,7 +280,7 @@ impl Recordings {
         update.sql(now).sql(" - ").number(STALE_MICROS).sql(" OR (run_id <> ").text(self.run()).sql(
             " AND run_id NOT IN (SELECT id FROM runs WHERE ended IS NULL))) RETURNING id, request_id, action, app, \
              target, command, user_id, actor, source_ip, mode, state, began, ended, ending, chunks, plain_bytes, \
-             lost_bytes, digest, second",
+             lost_bytes, digest, second, detached",
         );
         let rows = update.query().fetch_all(tx.connection()).await?;
         let cut = rows.iter().map(session).collect::<Result<Vec<_>, _>>()?;
@@ -341,5 +359,6 @@ fn session(row: &AnyRow) -> Result<RecordedSession, StoreError> {
             Some("there") => Some(SecondPerson::There),
             Some(_) => return Err(corrupt()),
         },
+        detached: optional_moment(row, "detached")?,
     })
 }

@@ -123,6 +123,7 @@ async fn migrations_apply_once() {
             "session_company",
             "operations",
             "audit_reading",
+            "detached_sessions",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -47,6 +47,9 @@ pub struct RecordedSession {
     /// Of a session that needs a second person: `waits`, or `there`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
+    /// Since when its client is away, which may come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detached: Option<String>,
 }
 
 /// A part of a recording.

@@ -78,6 +78,8 @@ struct Row {
     ending: String,
     mode: String,
     waits: bool,
+    /// Its client is away, and may come back.
+    is_away: bool,
     began: Timestamp,
     bytes: u64,
     lost_bytes: u64,
@@ -108,6 +110,7 @@ fn row(one: RecordedSession) -> Row {
         ending,
         mode: one.mode.replace('_', " "),
         waits: one.second == Some(SecondPerson::Waits),
+        is_away: one.detached.is_some(),
         began: one.began,
         bytes: one.plain_bytes,
         lost_bytes: one.lost_bytes,

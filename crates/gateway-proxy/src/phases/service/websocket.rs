@@ -20,6 +20,7 @@ use crate::phases::inspect::Inspected;
 use crate::phases::service::unreachable;
 use crate::phases::standing::Standing;
 use crate::phases::tunnel::lost;
+use crate::phases::websocket::client::ClientEnd;
 use crate::phases::websocket::relay::Manners;
 use crate::phases::websocket::{accept_of, new_key, run};
 use crate::plane::DataPlane;
@@ -83,7 +84,8 @@ pub(crate) async fn open(
     if let Some(protocol) = protocol {
         reply.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    plane.sockets.spawn(run(socket, upstream, Manners::Service, standing, outcome, None));
+    let client = ClientEnd::Connection(socket);
+    plane.sockets.spawn(run(client, upstream, Manners::Service, standing, outcome, None));
     ControlFlow::Continue(reply)
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use gateway_convox::exec::{self, MarkerWatch};
 use gateway_framing::websocket::{
-    FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_server_frame,
+    FrameError, FrameHead, FrameScanner, Opcode, Piece, Sender, close_payload, encode_client_frame,
+    encode_server_frame,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,7 @@ use crate::reply::denial_frames;
 use crate::scratch;
 use crate::sessions::Tap;
 
+use super::client::ClientEnd;
 use listening::Listening;
 
 /// How much is read at once.
@@ -52,6 +54,8 @@ pub(in crate::phases) enum Manners {
         tells_exit_code: bool,
         /// A person sits at a terminal, and can be told something in a line of its own.
         has_terminal: bool,
+        /// The rack gets signs of life while the client may be away.
+        keeps_alive: bool,
     },
     /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
     Service,
@@ -61,6 +65,23 @@ impl Manners {
     const fn tells_exit_code(self) -> bool {
         match self {
             Manners::Rack { tells_exit_code, .. } => tells_exit_code,
+            Manners::Service => false,
+        }
+    }
+
+    /// The same for this client's side.
+    pub(super) const fn of(self, client: &ClientEnd) -> Self {
+        match self {
+            Manners::Rack { tells_exit_code, has_terminal, .. } => {
+                Manners::Rack { tells_exit_code, has_terminal, keeps_alive: client.is_resumable() }
+            }
+            Manners::Service => Manners::Service,
+        }
+    }
+
+    const fn keeps_alive(self) -> bool {
+        match self {
+            Manners::Rack { keeps_alive, .. } => keeps_alive,
             Manners::Service => false,
         }
     }
@@ -170,7 +191,21 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     let mut scanner = FrameScanner::new(Sender::Client, FRAME_LIMIT_BYTES);
     let mut buffer = BytesMut::new();
     loop {
-        match scratch::read::<READ_BYTES, _>(&mut client, &mut buffer).await {
+        let read = match manners.keeps_alive() && scanner.at_boundary() {
+            true => match timeout(PING_INTERVAL, scratch::read::<READ_BYTES, _>(&mut client, &mut buffer)).await {
+                Ok(read) => read,
+                Err(_silent) => {
+                    // Nothing is said with it, so its mask hides nothing.
+                    let ping = encode_client_frame(Opcode::Ping, b"", [0; 4]);
+                    if rack.write_all(&ping).await.is_err() || rack.flush().await.is_err() {
+                        return Stop::RackGone;
+                    }
+                    continue;
+                }
+            },
+            false => scratch::read::<READ_BYTES, _>(&mut client, &mut buffer).await,
+        };
+        match read {
             Ok(0) | Err(_) if closed && manners == Manners::Service => return Stop::ClientClosed,
             Ok(0) | Err(_) => return Stop::ClientGone,
             Ok(_) => {}

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, jo
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
+use super::client::ClientEnd;
 use super::relay::listening::Listening;
 use super::relay::{FRAME_LIMIT_BYTES, Manners, notice_frame, relay, scan};
 use super::{Undialled, dial, finish};
@@ -22,7 +23,7 @@ use crate::outcome::{End, OutcomeGuard};
 use crate::phases::inspect::{Asked, Inspected};
 use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
-use crate::reply::{ClientSocket, denial_frames};
+use crate::reply::denial_frames;
 use crate::sessions::{Company, Session};
 
 /// How often the person is told that the session still waits; load balancers cut what is silent for a minute.
@@ -56,17 +57,16 @@ enum NotBegun {
 
 impl Waiting {
     /// Waits, then opens the rack's side and relays.
-    pub(super) async fn run(mut self, socket: ClientSocket, mut session: Option<Session>) {
-        let ClientSocket { upgrade, place, .. } = socket;
+    pub(super) async fn run(mut self, client: ClientEnd, mut session: Option<Session>) {
+        self.manners = self.manners.of(&client);
         let company = session.as_mut().and_then(|session| session.company.take());
-        let end = match (upgrade.await, &session, company) {
-            (Ok(client), Some(session), Some(company)) => {
-                self.accompany(TokioIo::new(client), session, company).await
-            }
-            (_, _, _) => End::AbortedByClient,
+        let (Some((client, lasting)), Some(opened), Some(company)) = (client.open().await, &session, company)
+        else {
+            return finish(session, self.outcome, End::AbortedByClient);
         };
+        let end = self.accompany(client, opened, company).await;
         finish(session, self.outcome, end);
-        drop(place);
+        lasting.ended(end);
     }
 
     async fn accompany<C>(&mut self, client: C, session: &Session, mut company: Company) -> End

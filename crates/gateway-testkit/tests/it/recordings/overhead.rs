@@ -51,7 +51,8 @@ async fn rack() -> StubRack {
             let mut left = command.parse::<usize>().unwrap() * 1024 * 1024;
             for frame in frames.iter().cycle() {
                 connection.send(frame).await;
-                left = left.saturating_sub(frame.len());
+                // What is asked for is payload, and a frame of this size has a head of four bytes.
+                left = left.saturating_sub(frame.len() - 4);
                 if left == 0 {
                     break;
                 }
