@@ -285,6 +285,8 @@ async function run() {
   await look("audit-event");
   await visit("/app/audit?view=story", "audit-stories");
   await page.goBack();
+  await visit("/app/audit/charts?actor=first@example.com", "audit-charts");
+  await page.goBack();
   await page.locator('main a[href^="/app/why/"]').first().click();
   await page.waitForLoadState();
   await look("why");
