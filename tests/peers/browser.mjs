@@ -280,7 +280,7 @@ async function run() {
   // Somebody who reads the log, and asks of a request why it was decided so.
   await signIn(options.auditor);
   await visit("/app/audit?q=token", "audit-of-all");
-  await page.locator('main a[href^="/app/audit/"]').first().click();
+  await page.locator('main td a[href^="/app/audit/"]').first().click();
   await page.waitForLoadState();
   await look("audit-event");
   await visit("/app/audit?view=story", "audit-stories");
