@@ -281,10 +281,12 @@ async function run() {
   // Somebody who reads the log, and asks of a request why it was decided so.
   await signIn(options.auditor);
   await visit("/app/audit?q=token", "audit-of-all");
-  await page.locator('main a[href^="/app/audit/"]').first().click();
+  await page.locator('main td a[href^="/app/audit/"]').first().click();
   await page.waitForLoadState();
   await look("audit-event");
   await visit("/app/audit?view=story", "audit-stories");
+  await page.goBack();
+  await visit("/app/audit/charts?actor=first@example.com", "audit-charts");
   await page.goBack();
   await page.locator('main a[href^="/app/why/"]').first().click();
   await page.waitForLoadState();

@@ -2,15 +2,16 @@
 
 use gateway_app::App;
 use gateway_app::audit::stories::{self, StoryFilter};
+use gateway_app::audit::summary::{self, SummaryFilter, Verdicts};
 use gateway_app::audit::{self, MOST_EXPORTED, Story, Whose};
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::Event;
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditFilter, AuditFormat, AuditQuery, AuditStory, ExportAudit, Inclusion, IndexedEvent,
-    StoryQuery, ToldStory,
+    AuditEntry, AuditFilter, AuditFormat, AuditQuery, AuditStory, AuditSummary, Decided, ExportAudit,
+    Inclusion, IndexedEvent, StoryQuery, SummaryQuery, ToldStory,
 };
-use gateway_types::{Layer, Problem, ProblemKind};
+use gateway_types::{Layer, Problem, ProblemKind, Timestamp};
 use http::HeaderName;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 
@@ -67,6 +68,29 @@ pub(crate) async fn one_story(app: &App, request: &OwnRequest) -> Answer {
     let (told, events) = stories::one(&app.store, whose(request, asked.mine), index).await?;
     let events = events.iter().map(indexed).collect::<Result<_, _>>()?;
     reply::json(&ToldStory { story: told.wire(), events })
+}
+
+/// The log in numbers, by day and by action: over the whole log, counted each minute; of an app or an actor over the newest 20,000
+/// of their entries.
+#[utoipa::path(get, path = "/api/v1/audit/summary", tag = "audit", params(SummaryQuery),
+    responses((status = 200, body = AuditSummary)))]
+pub(crate) async fn summary(app: &App, request: &OwnRequest) -> Answer {
+    let SummaryQuery { app: of_app, actor, from, to } = input::query(request)?;
+    let times = audit::filter(&AuditFilter { from, to, ..AuditFilter::default() })?;
+    let filter = SummaryFilter { app: of_app, actor, since: times.since, until: times.until };
+    let found = summary::summary(&app.store, &filter).await?;
+    let decided = |of: String, verdicts: &Verdicts| Decided {
+        of,
+        allowed: verdicts.allowed,
+        refused: verdicts.refused,
+    };
+    let day = |moment: &Timestamp| moment.to_rfc3339().chars().take(10).collect::<String>();
+    reply::json(&AuditSummary {
+        days: found.days.iter().map(|(moment, verdicts)| decided(day(moment), verdicts)).collect(),
+        actions: found.actions.iter().map(|(action, verdicts)| decided(action.clone(), verdicts)).collect(),
+        counted_from: found.from,
+        counted_to: found.to,
+    })
 }
 
 /// What policy allowed as the caller's own is never more than that, whatever the query said.

@@ -146,8 +146,12 @@ routes! {
     "POST /policy/can" => policy::can;
     "POST /policy/who-can" => policy::who_can;
     "GET /audit" => audit::search;
+    "GET /audit/searches" => audit_searches::list;
+    "POST /audit/searches" => audit_searches::save;
+    "DELETE /audit/searches/{id}" => audit_searches::remove;
     "GET /audit/stories" => audit::stories;
     "GET /audit/stories/{index}" => audit::one_story;
+    "GET /audit/summary" => audit::summary;
     "GET /audit/{index}" => audit::read;
     "POST /audit/export" => audit::export;
     "POST /mode" => modes::set;

@@ -7,8 +7,10 @@ mod columns;
 mod csv;
 pub(crate) use csv::row as csv_row;
 mod error;
+pub mod saved;
 pub mod stories;
 mod story;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 

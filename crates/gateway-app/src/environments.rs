@@ -307,7 +307,7 @@ fn also_allowed(app: &App, caller: &Caller, action: &str, name: &str) -> Result<
 }
 
 /// The person whose credential this is, if it is a person's.
-pub(crate) const fn person(principal: &Principal) -> Option<gateway_types::UserId> {
+pub const fn person(principal: &Principal) -> Option<gateway_types::UserId> {
     match principal {
         Principal::User { id, .. } => Some(*id),
         Principal::Anonymous

@@ -7,7 +7,9 @@
 //! application functions compare again.
 
 use form_urlencoded::parse;
-use gateway_types::{ApprovalId, ElevationId, Principal, RevealId, SessionId, TokenId, UserId};
+use gateway_types::{
+    ApprovalId, ElevationId, Principal, RevealId, SavedSearchId, SessionId, TokenId, UserId,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -59,6 +61,9 @@ pub async fn is_own(app: &App, question: OwnQuestion<'_>) -> bool {
         "gateway:secret:list_reveals" => signed_in && switch(question.query, "all") == Switch::Off,
         "gateway:secret:end_reveal" => reveal(app, &question).await,
         "gateway:audit:search" | "gateway:audit:story" => signed_in && switch(question.query, "mine") == Switch::On,
+        // One's own, and what others shared.
+        "gateway:audit:list_searches" | "gateway:audit:save_search" => person,
+        "gateway:audit:remove_search" => saved_search(app, &question).await,
         "gateway:policy:can" => signed_in && asks_about_oneself(&question),
         // Everything else: somebody else's, or served by nobody yet.
         _ => false,
@@ -125,6 +130,13 @@ async fn reveal(app: &App, question: &OwnQuestion<'_>) -> bool {
     let Some(Ok(id)) = parameter(question, "id").map(str::parse::<RevealId>) else { return false };
     let found = app.store.reveals().by_id(id).await;
     matches!(found, Ok(Some(found)) if crate::reveals::is_of(&found, question.principal))
+}
+
+async fn saved_search(app: &App, question: &OwnQuestion<'_>) -> bool {
+    let Principal::User { id: user, .. } = question.principal else { return false };
+    let Some(Ok(id)) = parameter(question, "id").map(str::parse::<SavedSearchId>) else { return false };
+    let found = app.store.saved_searches().by_id(id).await;
+    matches!(found, Ok(Some(found)) if found.user == *user)
 }
 
 async fn factor(app: &App, question: &OwnQuestion<'_>) -> bool {

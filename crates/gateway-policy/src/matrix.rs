@@ -234,6 +234,7 @@ fn others_objects_are_for_those_the_notes_name() {
     let named = ["gateway:token:list", "gateway:token:revoke", "gateway:elevation:list"];
     let named = [&named[..], &["gateway:elevation:end", "gateway:policy:why", "gateway:policy:can"]].concat();
     let named = [&named[..], &["gateway:secret:list_reveals", "gateway:secret:end_reveal"]].concat();
+    let named = [&named[..], &["gateway:audit:remove_search"]].concat();
     for operation in ENGINE.operations().iter().filter(|row| row.lowest_role == LowestRole::Own) {
         for column in Column::all() {
             let cell = column.cell(operation);

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use gateway_app::audit::ColumnsWatch;
+use gateway_app::audit::{ColumnsWatch, summary};
 use gateway_app::{App, Operator, approvals, elevations, modes, policies, recordings, reveals, services};
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
@@ -74,6 +74,21 @@ pub(crate) fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "approvals that are over were not marked so; they allow nothing all the same"
+                );
+            }
+        })
+    }
+}
+
+/// Counts what was written to the log since the last minute, for charts.
+pub(crate) fn count_audit(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            if let Err(error) = summary::tend(&app.store).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the log was not counted for charts"
                 );
             }
         })

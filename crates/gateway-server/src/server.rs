@@ -44,7 +44,9 @@ use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
-use crate::background::{compare_searches, follow_zone, minute, refresh, tend_zone, tidy_what_is_over};
+use crate::background::{
+    compare_searches, count_audit, follow_zone, minute, refresh, tend_zone, tidy_what_is_over,
+};
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -394,6 +396,7 @@ pub async fn start_from(
     tidy_what_is_over(app.clone())().await;
     running.each("what-is-over", MINUTE, tidy_what_is_over(app.clone()));
     running.each("compare-searches", MINUTE, compare_searches(app.clone()));
+    running.each("log-counts", MINUTE, count_audit(app.clone()));
     running.each("live-sessions", SESSIONS_BEAT, {
         let plane = plane.clone();
         move || {

@@ -7,6 +7,7 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod audit_counts;
 pub mod audit_sinks;
 pub mod backup;
 pub mod bases;
@@ -42,6 +43,7 @@ pub mod role_grants;
 pub mod rotation;
 mod row;
 mod runs;
+pub mod saved_searches;
 mod sealing;
 mod secrets;
 pub mod services;
@@ -67,6 +69,7 @@ pub use approvals::{
     NewApproval,
 };
 pub use audit::{AuditHealth, AuditLog};
+pub use audit_counts::{AuditCount, AuditCounts, AuditTallies};
 pub use audit_sinks::AuditSinks;
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
@@ -106,6 +109,7 @@ pub use reveals::{NewReveal, Reveal, Reveals};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};
 pub use rotation::{Rotated, Rotation};
 pub use row::Page;
+pub use saved_searches::{NewSavedSearch, SavedSearch, SavedSearches};
 pub use services::{ServiceDocument, Services};
 pub use sessions::{NewSession, Session, SessionSource, Sessions};
 pub use settings::{Setting, SettingScope, Settings};

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog};
+use crate::audit_counts::AuditTallies;
 use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
@@ -42,6 +43,7 @@ use crate::recordings::{self, Recordings};
 use crate::reveals::Reveals;
 use crate::role_grants::RoleGrants;
 use crate::runs::Run;
+use crate::saved_searches::SavedSearches;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
 use crate::services::Services;
@@ -471,6 +473,16 @@ impl Store {
     /// Times in which one credential reads an app's values.
     pub fn reveals(&self) -> Reveals {
         Reveals { core: Arc::clone(&self.core) }
+    }
+
+    /// How many requests were decided.
+    pub fn audit_tallies(&self) -> AuditTallies {
+        AuditTallies { core: Arc::clone(&self.core) }
+    }
+
+    /// Searches of the log that people kept.
+    pub fn saved_searches(&self) -> SavedSearches {
+        SavedSearches { core: Arc::clone(&self.core) }
     }
 
     /// Grants of roles, and who is in which group.

@@ -203,6 +203,10 @@ uuid_id!(
     TrustedDeviceId
 );
 uuid_id!(
+    /// A search of the audit log that somebody kept.
+    SavedSearchId
+);
+uuid_id!(
     /// A member of the trust zone: one enrolment of a service, and all leaves that were issued to it.
     ZoneMemberId
 );

@@ -25,8 +25,8 @@ pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
     ApprovalId, BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId, FactorId,
-    GatewayId, JobId, OsEntropy, ProviderSessionId, RecordingId, RequestId, RevealId, RoleGrantId, SessionId,
-    SignInId, TokenId, TrustedDeviceId, UserId, WorkloadId, ZoneMemberId,
+    GatewayId, JobId, OsEntropy, ProviderSessionId, RecordingId, RequestId, RevealId, RoleGrantId,
+    SavedSearchId, SessionId, SignInId, TokenId, TrustedDeviceId, UserId, WorkloadId, ZoneMemberId,
 };
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};

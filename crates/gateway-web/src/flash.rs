@@ -7,6 +7,7 @@ pub(crate) const PARAMETER: &str = "done";
 /// Codes and their sentences.
 const SENTENCES: &[(&str, &str)] = &[
     ("saved", "The change is saved."),
+    ("search-removed", "The search is forgotten."),
     ("renamed", "The new name is saved."),
     ("session-revoked", "The session is ended."),
     ("sessions-revoked", "All sessions of this person are ended."),

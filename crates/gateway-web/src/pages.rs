@@ -4,6 +4,7 @@ mod account;
 mod approvals;
 mod audit;
 mod break_glass;
+mod charts;
 mod choices;
 mod command;
 mod connect;
@@ -167,7 +168,10 @@ pages! {
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,
     "GET /app/audit" => audit::list,
+    "POST /app/audit/searches" => audit::keep,
+    "POST /app/audit/searches/{id}/remove" => audit::forget,
     "GET /app/audit/stories/{index}" => stories::one,
+    "GET /app/audit/charts" => charts::show,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
     "GET /app/zone" => zone::show,

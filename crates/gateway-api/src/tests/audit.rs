@@ -154,3 +154,111 @@ async fn the_requests_of_a_deploy_are_one_story() {
 fn actions_of(events: &Value) -> Vec<&str> {
     events.as_array().unwrap().iter().map(|item| item["event"]["action"].as_str().unwrap()).collect()
 }
+
+fn remove(target: &str) -> Call<'_> {
+    Call::new(Method::DELETE, target)
+}
+
+#[tokio::test]
+async fn searches_are_kept_shared_and_recorded() {
+    for bench in Bench::both().await {
+        let (_, ann) = bench.user("ann", &[Role::Viewer]).await;
+        let (_, bo) = bench.user("bo", &[Role::Auditor]).await;
+        let (_, root) = bench.user("root", &[Role::Admin]).await;
+        let save = |body| Call::new(Method::POST, "/api/v1/audit/searches").json(body);
+        let names = async |caller: &Caller| {
+            let found = bench.read(caller, Call::get("/api/v1/audit/searches")).await;
+            let items = found["items"].as_array().unwrap().clone();
+            items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let body = json!({ "name": " refusals ", "filter": { "verdict": "refuse", "app": "web" } });
+        let kept = bench.read(&ann, save(body)).await;
+        assert_eq!(
+            (&kept["name"], &kept["mine"], &kept["shared"]),
+            (&json!("refusals"), &json!(true), &json!(false))
+        );
+        assert_eq!(names(&ann).await, ["refusals"]);
+        assert!(names(&bo).await.is_empty(), "it is not shared");
+        let shared = json!({ "name": "refusals", "filter": { "verdict": "refuse" }, "shared": true });
+        let again = bench.read(&ann, save(shared)).await;
+        assert_eq!(again["id"], kept["id"], "one's own of the same name is replaced");
+        let seen = bench.read(&bo, Call::get("/api/v1/audit/searches")).await;
+        let seen = &seen["items"][0];
+        assert_eq!((&seen["owner"], &seen["mine"]), (&json!("ann@example.com"), &json!(false)));
+        assert_eq!(seen["filter"], json!({ "verdict": "refuse" }));
+        let event =
+            bench.app.store.events().page(&gateway_store::EventFilter::default(), None, 1).await.unwrap();
+        let event = &event.items[0].1;
+        assert_eq!(event.action.as_str(), "gateway:audit:save_search");
+        assert_eq!(event.before.as_ref().unwrap()["shared"], false);
+        assert_eq!(event.after.as_ref().unwrap()["shared"], true);
+
+        let one = format!("/api/v1/audit/searches/{}", kept["id"].as_str().unwrap());
+        bench.refused(&bo, remove(&one), ProblemKind::Refused).await;
+        assert_eq!(
+            bench.ask(&root, remove(&one)).await.unwrap().status,
+            204,
+            "an admin tidies up shared ones"
+        );
+        assert!(names(&ann).await.is_empty());
+        let private = bench.read(&ann, save(json!({ "name": "mine" }))).await;
+        let private = format!("/api/v1/audit/searches/{}", private["id"].as_str().unwrap());
+        bench.refused(&root, remove(&private), ProblemKind::NotFound).await;
+        assert_eq!(bench.ask(&ann, remove(&private)).await.unwrap().status, 204);
+        bench.refused(&root, remove("/api/v1/audit/searches/x"), ProblemKind::NotFound).await;
+
+        for wrong in [
+            json!({ "name": "" }),
+            json!({ "name": "a\u{7}b" }),
+            json!({ "name": "x".repeat(81) }),
+            json!({ "name": "x", "filter": { "from": "soon" } }),
+            json!({ "name": "x", "filter": { "user": "x" } }),
+            json!({ "name": "x", "filter": { "q": "x".repeat(5000) } }),
+        ] {
+            bench.refused(&ann, save(wrong), ProblemKind::BadParameter).await;
+        }
+        for n in 0..100 {
+            bench.read(&ann, save(json!({ "name": format!("{n}") }))).await;
+        }
+        bench.refused(&ann, save(json!({ "name": "one more" })), ProblemKind::NotPossible).await;
+        bench.read(&ann, save(json!({ "name": "7", "shared": true }))).await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_in_numbers() {
+    for bench in Bench::both().await {
+        let (_, vi) = bench.user("vi", &[Role::Viewer]).await;
+        let (_, auditor) = bench.user("auditor", &[Role::Auditor]).await;
+        for (action, app) in
+            [("convox:app:list", "web"), ("convox:app:list", "api"), ("convox:app:read", "web")]
+        {
+            let now = Timestamp::from_micros(1_795_000_000_000_000);
+            let actor = gateway_audit::Actor::of(&vi.principal);
+            let id = EventId::new(now, &OsEntropy);
+            let mut event =
+                gateway_audit::Event::new(now, id, ActionName::new(action), Resource::app(app), actor);
+            event.layer = Some(gateway_types::Layer::Authorization);
+            bench.app.store.audit().append(event).await.unwrap();
+        }
+        gateway_app::audit::summary::tend(&bench.app.store).await.unwrap();
+        let all = bench.read(&auditor, Call::get("/api/v1/audit/summary")).await;
+        assert_eq!(all["days"], json!([{ "of": "2026-11-18", "allowed": 0, "refused": 3 }]));
+        assert_eq!(all["actions"][0], json!({ "of": "convox:app:list", "allowed": 0, "refused": 2 }));
+        let of = async |query: &str| {
+            let target = format!("/api/v1/audit/summary?{query}");
+            let found = bench.read(&auditor, Call::get(&target)).await;
+            found["days"].as_array().unwrap().iter().map(|day| day["refused"].as_u64().unwrap()).sum::<u64>()
+        };
+        assert_eq!(of("app=web").await, 2);
+        assert_eq!(of("actor=vi@example.com").await, 3);
+        assert_eq!(of("app=web&actor=auditor@example.com").await, 0);
+        for (from, expected) in [("2026-11-18T23:00:00Z", 3), ("2026-11-19T00:00:00Z", 0)] {
+            assert_eq!(of(&format!("from={from}")).await, expected);
+            assert_eq!(of(&format!("actor=vi@example.com&from={from}")).await, expected);
+        }
+        assert_eq!(of("to=2026-11-18T00:00:00Z").await, 0);
+        bench.refused(&vi, Call::get("/api/v1/audit/summary"), ProblemKind::Refused).await;
+        bench.refused(&auditor, Call::get("/api/v1/audit/summary?from=x"), ProblemKind::BadParameter).await;
+    }
+}

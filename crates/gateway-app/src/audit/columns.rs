@@ -70,7 +70,7 @@ async fn compare(store: &Store, next: u64, end: u64) -> Result<(u64, Option<u64>
     Ok((compared.next, compared.first_wrong))
 }
 
-async fn alarm(app: &App, index: u64) -> Result<(), AppError> {
+pub(super) async fn alarm(app: &App, index: u64) -> Result<(), AppError> {
     let text = format!(
         "ALARM: entry {index} of the audit log is not found by what it says: the columns beside it were altered"
     );

@@ -84,6 +84,33 @@ async fn an_export_is_recorded_before_it_leaves_and_goes_on_at_its_cursor() {
     }
 }
 
+#[tokio::test]
+async fn an_alarm_about_searches_stays_until_a_whole_round_found_nothing() {
+    for world in World::both().await {
+        let ann = world.person("ann", &[Role::Auditor]).await;
+        for action in ["gateway:x:one", "gateway:x:two"] {
+            did(&world, &ann, action).await;
+        }
+        let watch = ColumnsWatch::default();
+        watch.tend(&world.app).await.unwrap();
+        assert_eq!(world.app.health.search_fault(), None);
+        assert_eq!(first_wrong(&world.app.store).await.unwrap(), None);
+        columns::alarm(&world.app, 1).await.unwrap();
+        let fault = world.app.health.search_fault().unwrap();
+        assert!(fault.contains("ALARM") && fault.contains("entry 1"), "{fault}");
+        let event = world.events().await.pop().unwrap();
+        assert_eq!(
+            (event.action.as_str(), event.parameters["index"].as_str()),
+            ("gateway:audit:search_alarm", "1")
+        );
+        // The rest of this round, then the next one, from the beginning.
+        watch.tend(&world.app).await.unwrap();
+        assert!(world.app.health.search_fault().is_some());
+        watch.tend(&world.app).await.unwrap();
+        assert_eq!(world.app.health.search_fault(), None);
+    }
+}
+
 #[test]
 fn filters_are_typed() {
     let with = |change: fn(&mut AuditFilter)| {

@@ -4,6 +4,7 @@ mod entry;
 mod export;
 mod remote;
 mod search;
+mod searches;
 mod story;
 mod tail;
 mod verify;
@@ -20,6 +21,7 @@ use crate::remote::{Whose, whose};
 pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
+pub(crate) use searches::SearchesArguments;
 pub(crate) use story::StoryArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
@@ -41,6 +43,8 @@ pub(crate) enum AuditCommand {
     Tail(TailArguments),
     /// Find events, newest first
     Search(SearchArguments),
+    /// List, keep and forget searches under a name; `search --saved NAME` asks one
+    Searches(SearchesArguments),
     /// Show deploys, one line each: requests, approval, sessions and outcome; or one of them with its events
     Story(StoryArguments),
     /// Show one entry, or those of a request, once it is proven that they are in the log
@@ -67,6 +71,7 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
         },
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
+        AuditCommand::Searches(arguments) => searches::run(context, arguments).await?,
         AuditCommand::Story(arguments) => story::run(context, &arguments).await?,
         AuditCommand::Show(arguments) => entry::show(context, &arguments).await?,
         AuditCommand::Prove(arguments) => entry::prove(context, &arguments).await?,

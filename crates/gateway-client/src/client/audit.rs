@@ -4,8 +4,8 @@ use std::io::Write;
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, StoryQuery,
-    ToldStory,
+    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, SaveSearch,
+    SavedSearch, StoryQuery, ToldStory,
 };
 use http::Method;
 
@@ -67,6 +67,31 @@ impl Client {
     pub async fn story(&self, index: u64, mine: bool) -> Result<ToldStory, ClientError> {
         let address = self.address().api(&["audit", "stories", &index.to_string()]);
         self.read(with_query(address, &[("mine", mine.then_some("true"))])).await
+    }
+
+    /// One's own searches, and those that others shared.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn saved_searches(&self) -> Result<Listing<SavedSearch>, ClientError> {
+        self.read(self.address().api(&["audit", "searches"])).await
+    }
+
+    /// Keeps a search, in the place of one's own of the same name.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn save_search(&self, search: &SaveSearch) -> Result<SavedSearch, ClientError> {
+        let url = self.address().api(&["audit", "searches"]);
+        Ok(self.change(Method::POST, url, search, None).await?.value)
+    }
+
+    /// Forgets a search.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn remove_search(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["audit", "searches", id]), None).await
     }
 
     /// Writes one piece of an export to `out`; returns where the next one begins, `None` after the last.

@@ -116,3 +116,46 @@ async fn what_leaves_are_found_by_is_compared_with_what_they_say() {
         assert_eq!(following.iter().map(|(index, _event)| *index).collect::<Vec<_>>(), [28, 29]);
     }
 }
+
+#[tokio::test]
+async fn every_entry_is_counted_once() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let day = Duration::from_secs(24 * 3600);
+        for n in 0..12 {
+            let mut event =
+                event(&place, if n % 2 == 0 { "convox:app:list" } else { "convox:app:read" }, Phase::Single);
+            event.layer = Some(gateway_types::Layer::Authorization);
+            if n % 3 == 0 {
+                event.resource = gateway_types::Resource::app("other");
+            }
+            store.audit().append(event).await.unwrap();
+            if n == 5 {
+                place.clock.advance(day);
+            }
+        }
+        // Neither decided nor refused: no request.
+        store.audit().append(event(&place, "convox:app:list", Phase::Single)).await.unwrap();
+        let tallies = store.audit_tallies();
+        let sum = |counts: &crate::AuditCounts| counts.counts.iter().map(|count| count.number).sum::<u64>();
+        assert_eq!(tallies.of_all(None, None).await.unwrap().to, 0);
+        let both = tokio::join!(tallies.tend(), tallies.tend());
+        assert_eq!((both.0.unwrap(), both.1.unwrap()), (false, false));
+        assert!(!tallies.tend().await.unwrap());
+        let all = tallies.of_all(None, None).await.unwrap();
+        assert_eq!((all.to, sum(&all), all.counts.len()), (13, 12, 4), "{all:?}");
+        assert!(all.counts.iter().all(|count| count.number == 3 && count.decision == Decision::Refuse));
+        let now = gateway_types::Clock::now(&*place.clock);
+        assert_eq!(sum(&tallies.of_all(Some(now), None).await.unwrap()), 6);
+        let midnight = gateway_types::Timestamp::from_micros(now.micros() / 86_400_000_000 * 86_400_000_000);
+        assert_eq!(sum(&tallies.of_all(None, Some(midnight)).await.unwrap()), 6);
+        assert_eq!(sum(&tallies.of_some(Some("other"), None).await.unwrap()), 4);
+        assert_eq!(sum(&tallies.of_some(None, Some("tester")).await.unwrap()), 12);
+        assert_eq!(sum(&tallies.of_some(Some("other"), Some("nobody")).await.unwrap()), 0);
+        let mut late = event(&place, "convox:app:list", Phase::Single);
+        late.layer = Some(gateway_types::Layer::Authorization);
+        store.audit().append(late).await.unwrap();
+        tallies.tend().await.unwrap();
+        assert_eq!(sum(&tallies.of_all(None, None).await.unwrap()), 13);
+    }
+}

@@ -60,6 +60,24 @@ pub struct AuditFilter {
     pub request: Option<String>,
 }
 
+impl AuditFilter {
+    /// This filter, with the members of another one where it has none.
+    #[must_use]
+    pub fn over(self, other: Self) -> Self {
+        Self {
+            actor: self.actor.or(other.actor),
+            action: self.action.or(other.action),
+            app: self.app.or(other.app),
+            verdict: self.verdict.or(other.verdict),
+            phase: self.phase.or(other.phase),
+            from: self.from.or(other.from),
+            to: self.to.or(other.to),
+            q: self.q.or(other.q),
+            request: self.request.or(other.request),
+        }
+    }
+}
+
 /// `GET /audit`: which events, and which page of them, newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -259,4 +277,80 @@ pub struct ToldStory {
     pub story: AuditStory,
     /// Its events, oldest first.
     pub events: Vec<IndexedEvent>,
+}
+
+/// A search that somebody kept: one of `GET /audit/searches`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SavedSearch {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The e-mail address of whoever kept it.
+    pub owner: String,
+    /// Whether it is the caller's.
+    pub mine: bool,
+    /// Whether everybody sees it.
+    pub shared: bool,
+    /// Which events it finds.
+    pub filter: AuditFilter,
+    /// When it was kept last.
+    pub saved: String,
+}
+
+/// `POST /audit/searches`: keeps a search, in the place of one's own of the same name.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaveSearch {
+    /// Its name, 1 to 80 characters.
+    pub name: String,
+    /// Which events it finds.
+    #[serde(default)]
+    pub filter: AuditFilter,
+    /// Whether everybody sees it.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// `GET /audit/summary`: what is counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SummaryQuery {
+    /// Of this app: then among the newest 20,000 of its entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// By this actor: then among the newest 20,000 of their entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// From the day of this moment on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Days that begin before this moment (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// Decisions of one day or one action.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Decided {
+    /// The day, such as 2026-11-22, or the action.
+    pub of: String,
+    /// How many were allowed.
+    pub allowed: u64,
+    /// How many were refused.
+    pub refused: u64,
+}
+
+/// The log in numbers: `GET /audit/summary`. Requests are counted when they are decided.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditSummary {
+    /// By day (UTC) on which something was decided, oldest first.
+    pub days: Vec<Decided>,
+    /// By action, the most frequent one first.
+    pub actions: Vec<Decided>,
+    /// The first entry that is counted.
+    pub counted_from: u64,
+    /// The first entry that is not counted yet.
+    pub counted_to: u64,
 }

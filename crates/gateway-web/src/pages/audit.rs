@@ -1,10 +1,13 @@
 //! The audit log: a listing with filters, and one event with everything it says.
 
 use askama::Template;
+use gateway_app::audit::saved::{self, SavedSearchError};
 use gateway_app::audit::{self as log, Entry, Inclusion, Whose};
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::environments::person;
 use gateway_audit::Phase;
-use gateway_store::EventFilter;
+use gateway_store::{EventFilter, SavedSearch};
+use gateway_types::wire::audit::{AuditFilter, AuditPhase, AuditVerdict};
 use gateway_types::{Decision, Layer, Problem, ProblemKind, RequestId, Timestamp};
 
 use super::choices::{self, Choice};
@@ -17,6 +20,9 @@ use crate::{Web, filters, gate, reply};
 const PATH: &str = "/app/audit";
 const PAGE_SIZE: u32 = 50;
 const LISTING: &str = "GET /app/audit";
+const CHARTS: &str = "GET /app/audit/charts";
+const KEEP: &str = "POST /app/audit/searches";
+const REMOVE: &str = "POST /app/audit/searches/{id}/remove";
 const ONE: &str = "GET /app/audit/{index}";
 
 #[derive(Template)]
@@ -32,10 +38,25 @@ struct AuditPage {
     verdicts: Vec<Choice>,
     phases: Vec<Choice>,
     stories_href: String,
+    charts_href: Option<String>,
     faults: Vec<String>,
     events: Vec<EventView>,
     pager: Pager,
     command: String,
+    searches: Vec<KeptSearch>,
+    /// Why this person may not keep searches.
+    may_not_keep: Option<String>,
+}
+
+/// A search that somebody kept.
+struct KeptSearch {
+    id: String,
+    name: String,
+    href: String,
+    /// Whose, when it is somebody else's.
+    owner: Option<String>,
+    shared: bool,
+    may_remove: bool,
 }
 
 /// The fields of the filter as they were entered.
@@ -115,6 +136,15 @@ impl Entered {
             }
         }
         query.link(PATH)
+    }
+
+    /// The numbers of the app or the actor that was asked for.
+    fn charts(&self) -> String {
+        [("app", &self.app), ("actor", &self.actor)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .fold(Query::default(), |query, (name, value)| query.with(name, value))
+            .link("/app/audit/charts")
     }
 
     /// The same question as a command.
@@ -209,12 +239,113 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
             &entered.phase,
         ),
         stories_href: entered.stories(mine),
+        charts_href: gate::could_use(app, &request.caller, CHARTS, false).then(|| entered.charts()),
         faults,
         events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
         pager: Pager::new(PATH, &query, next.as_deref()),
         command: entered.command(),
+        searches: searches(web, request, mine).await?,
+        may_not_keep: gate::refusal(app, &request.caller, KEEP, true),
         filter: entered,
     })
+}
+
+async fn searches(web: &Web, request: &OwnRequest, mine: bool) -> Result<Vec<KeptSearch>, Problem> {
+    let (app, caller) = (web.app(), &request.caller);
+    let user = person(&caller.principal);
+    let found = match user {
+        Some(_) => saved::list(app, caller).await?,
+        None => Vec::new(),
+    };
+    let removes_others = gate::could_use(app, caller, REMOVE, false);
+    let shown = |search: &SavedSearch| {
+        let own = user == Some(search.user);
+        let mut query = query_of(&saved::filter_of(search)?);
+        if mine {
+            query = query.with("mine", "true");
+        }
+        Ok(KeptSearch {
+            id: search.id.to_string(),
+            name: search.name.clone(),
+            href: query.link(PATH),
+            owner: (!own).then(|| search.owner.clone()),
+            shared: search.shared,
+            may_remove: own || removes_others,
+        })
+    };
+    found.iter().map(shown).collect()
+}
+
+/// The query of the page that shows what a filter finds.
+fn query_of(filter: &AuditFilter) -> Query {
+    let verdict = filter.verdict.map(|verdict| match verdict {
+        AuditVerdict::Allow => "allowed",
+        AuditVerdict::Refuse => "refused",
+    });
+    let phase = filter.phase.map(|phase| match phase {
+        AuditPhase::Intent => "intent",
+        AuditPhase::Outcome => "outcome",
+        AuditPhase::Single => "single",
+    });
+    let members = [
+        ("actor", filter.actor.as_deref()),
+        ("action", filter.action.as_deref()),
+        ("app", filter.app.as_deref()),
+        ("verdict", verdict),
+        ("phase", phase),
+        ("request", filter.request.as_deref()),
+        ("from", filter.from.as_deref()),
+        ("to", filter.to.as_deref()),
+        ("q", filter.q.as_deref()),
+    ];
+    let given = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.fold(Query::default(), |query, (name, value)| query.with(name, value))
+}
+
+/// `POST /app/audit/searches`.
+pub(crate) async fn keep(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let given = |name| request.field(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let at = |name| given(name).map(|text| moment(&text).map_or(text, Timestamp::to_rfc3339));
+    let filter = AuditFilter {
+        actor: given("actor"),
+        action: given("action"),
+        app: given("app"),
+        verdict: match given("verdict").as_deref() {
+            Some("allowed") => Some(AuditVerdict::Allow),
+            Some("refused") => Some(AuditVerdict::Refuse),
+            _ => None,
+        },
+        phase: match given("phase").as_deref() {
+            Some("intent") => Some(AuditPhase::Intent),
+            Some("outcome") => Some(AuditPhase::Outcome),
+            Some("single") => Some(AuditPhase::Single),
+            _ => None,
+        },
+        from: at("from"),
+        to: at("to"),
+        q: given("q"),
+        request: given("request"),
+    };
+    let operator = web.app().operator(&request.caller, request.request_id);
+    let (name, shared) = (given("name").unwrap_or_default(), given("shared").is_some());
+    saved::keep(web.app(), &operator, &request.caller, &name, &filter, shared).await?;
+    Ok(reply::done(&own_page(web, request), "saved"))
+}
+
+/// `POST /app/audit/searches/{id}/remove`.
+pub(crate) async fn forget(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let id = request.parameter("id").and_then(|id| id.parse().ok()).ok_or(SavedSearchError::Unknown)?;
+    let operator = web.app().operator(&request.caller, request.request_id);
+    saved::remove(web.app(), &operator, &request.caller, id).await?;
+    Ok(reply::done(&own_page(web, request), "search-removed"))
+}
+
+/// The page of the log that this person may see.
+fn own_page(web: &Web, request: &OwnRequest) -> String {
+    match gate::refusal(web.app(), &request.caller, LISTING, false) {
+        Some(_) => Query::default().with("mine", "true").link(PATH),
+        None => PATH.to_owned(),
+    }
 }
 
 #[derive(Template)]

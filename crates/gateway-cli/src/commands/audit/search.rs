@@ -21,6 +21,9 @@ pub(crate) struct SearchArguments {
     /// Only with this text in actor, action, resource or request id
     #[arg(value_name = "TEXT")]
     pub(crate) text: Option<String>,
+    /// Ask a search that was kept under this name (asked of a gateway only); what else is given narrows it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) saved: Option<String>,
     /// How many events at most
     #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 50)]
     pub(crate) lines: u32,
@@ -113,6 +116,7 @@ impl FilterArguments {
 pub(super) async fn run(context: &Context, arguments: &SearchArguments) -> Result<(), Failure> {
     match whose(context, &arguments.place)? {
         Whose::Local if arguments.mine => Err(super::remote::only_there("--mine")),
+        Whose::Local if arguments.saved.is_some() => Err(super::remote::only_there("--saved")),
         Whose::Local => local(context, arguments).await,
         Whose::Remote(target) => remote(context, *target, arguments).await,
     }
@@ -144,8 +148,12 @@ async fn local(context: &Context, arguments: &SearchArguments) -> Result<(), Fai
 
 async fn remote(context: &Context, target: Target, arguments: &SearchArguments) -> Result<(), Failure> {
     let remote = Remote::at(context, target)?;
-    let AuditFilter { actor, action, app, verdict, phase, from, to, q, request } =
-        arguments.which.filter(arguments.text.as_deref());
+    let given = arguments.which.filter(arguments.text.as_deref());
+    let kept = match &arguments.saved {
+        Some(name) => super::searches::filter(&remote, name).await?,
+        None => AuditFilter::default(),
+    };
+    let AuditFilter { actor, action, app, verdict, phase, from, to, q, request } = given.over(kept);
     let mine = arguments.mine;
     let mut query = AuditQuery {
         actor,

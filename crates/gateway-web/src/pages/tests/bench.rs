@@ -69,6 +69,11 @@ impl Bench {
         (self.sample.app.store.audit().append(event).await.unwrap().index, request)
     }
 
+    /// What a minute of serving does.
+    pub(super) async fn count(&self) {
+        gateway_app::audit::summary::tend(&self.sample.app.store).await.unwrap();
+    }
+
     pub(super) async fn get(&self, caller: &Caller, target: &str) -> Shown {
         self.ask("GET", caller, target, &[]).await
     }

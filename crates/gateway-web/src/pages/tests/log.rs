@@ -72,6 +72,60 @@ async fn a_deploy_is_one_line_and_opens() {
 }
 
 #[tokio::test]
+async fn the_log_is_drawn() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let dev = bench.signed_in("dev@example.com", "deployer").await;
+    for app in ["web", "web", "api"] {
+        let refused = |event: &mut gateway_audit::Event| {
+            (event.resource, event.layer) = (Resource::app(app), Some(Layer::Authorization));
+        };
+        bench.logged(&dev, refused).await;
+    }
+    assert!(bench.get(&auditor, "/app/audit/charts").await.body.contains("Nothing was decided."));
+    bench.count().await;
+    let page = bench.get(&auditor, "/app/audit/charts").await.body;
+    assert!(page.contains("0 allowed, 3 refused.") && page.contains("class=\"refused\""), "{page}");
+    assert!(!page.contains("style="), "nothing that the content security policy forbids");
+    let of_app = bench.get(&auditor, "/app/audit/charts?app=web").await.body;
+    assert!(of_app.contains("0 allowed, 2 refused.") && of_app.contains("App web in numbers"));
+    let of_dev = bench.get(&auditor, "/app/audit/charts?actor=dev@example.com").await.body;
+    assert!(of_dev.contains("0 allowed, 3 refused."));
+    assert!(bench.get(&auditor, "/app/audit/charts?from=soon").await.body.contains("is no moment"));
+    assert_eq!(bench.get(&dev, "/app/audit/charts").await.status, 403);
+    assert!(!bench.get(&dev, "/app/audit?mine=true").await.body.contains("/app/audit/charts"));
+    assert!(bench.get(&auditor, "/app/audit?app=web").await.body.contains("/app/audit/charts?app=web"));
+}
+
+#[tokio::test]
+async fn a_search_is_kept_and_opened_again() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    let dev = bench.signed_in("dev@example.com", "deployer").await;
+    let form = [
+        ("name", "No <b>"),
+        ("app", "web"),
+        ("verdict", "refused"),
+        ("from", "2026-11-22"),
+        ("shared", "true"),
+    ];
+    let kept = bench.post(&auditor, "/app/audit/searches", &form).await;
+    assert_eq!(kept.status, 303, "{}", kept.body);
+    let page = bench.get(&auditor, "/app/audit").await.body;
+    assert!(page.contains("No &#60;b&#62;"), "{page}");
+    let href = "/app/audit?app=web&#38;verdict=refused&#38;from=2026-11-22T00%3A00%3A00.000000Z";
+    assert!(page.contains(href) || page.contains(&href.replace("&#38;", "&amp;")), "{page}");
+    let of_dev = bench.get(&dev, "/app/audit?mine=true").await.body;
+    assert!(of_dev.contains("No &#60;b&#62;") && of_dev.contains("auditor@example.com"));
+    assert!(!of_dev.contains("/remove"), "it is another person's");
+    let id = page.split("/app/audit/searches/").nth(2).or_else(|| page.split("/app/audit/searches/").nth(1));
+    let id = id.unwrap().split('/').next().unwrap().to_owned();
+    let target = format!("/app/audit/searches/{id}/remove");
+    assert_eq!(bench.post(&auditor, &target, &[]).await.status, 303);
+    assert!(!bench.get(&auditor, "/app/audit").await.body.contains("No &#60;b&#62;"));
+}
+
+#[tokio::test]
 async fn people_who_are_no_auditors_see_their_own() {
     let bench = Bench::new().await;
     let dev = bench.signed_in("dev@example.com", "deployer").await;

@@ -37,6 +37,7 @@ impl Place {
             AuditCommand::Export(_)
             | AuditCommand::Tail(_)
             | AuditCommand::Search(_)
+            | AuditCommand::Searches(_)
             | AuditCommand::Story(_)
             | AuditCommand::Show(_)
             | AuditCommand::Prove(_) => audit::run(&context, arguments).await.map(drop),
