@@ -63,7 +63,11 @@ pub(crate) enum Command {
     Logout(commands::logout::LogoutArguments),
     /// Show who the gateway takes you for
     Whoami,
-    /// Show the current rack, and check that its log still holds what was seen of it
+    /// The Convox commands.
+    #[command(flatten)]
+    Native(commands::native::NativeCommand),
+    /// Show the current rack, and check that its log still holds what was seen of it; `rack info`, `rack logs` and
+    /// more ask the rack itself
     Rack(commands::racks::RackArguments),
     /// Show how the rack's credential stands, or have it read anew
     RackCredential(commands::rack_credential::RackCredentialArguments),
@@ -103,7 +107,7 @@ pub(crate) enum Command {
     Settings(commands::settings::SettingsArguments),
     /// List, set, remove and test the credentials for GitHub, CircleCI and Slack
     Integrations(commands::integrations::IntegrationsArguments),
-    /// List, show, check and change the services behind the gateway
+    /// List and change the services of an app, and those behind the gateway (`list`, `show`, `put`, …)
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies
     Policy(commands::policy::PolicyArguments),

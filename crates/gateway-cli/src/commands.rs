@@ -21,6 +21,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod migrate;
 pub(crate) mod mode;
+pub(crate) mod native;
 pub(crate) mod policy;
 pub(crate) mod rack_credential;
 pub(crate) mod racks;

@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) environment: ClientEnvironment,
     /// Who can be asked.
     pub(crate) terminal: Terminal,
+    /// How often a rack is looked at that is busy.
+    pub(crate) pace: commands::native::Pace,
 }
 
 /// Runs the program on the arguments of this process.
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         code: arguments.code,
         environment: ClientEnvironment::of_process(),
         terminal: Terminal::of_process(),
+        pace: commands::native::Pace::USUAL,
     };
     match dispatch(&context, arguments.command) {
         Ok(code) => code,
@@ -111,7 +114,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Login(arguments) => block_on(commands::login::run(context, arguments)),
         Command::Logout(arguments) => block_on(commands::logout::run(context, arguments)),
         Command::Whoami => block_on(commands::whoami::run(context)),
-        Command::Rack(arguments) => block_on(commands::racks::current(context, &arguments)),
+        Command::Native(command) => block_on(commands::native::run(context, command)),
+        Command::Rack(arguments) => block_on(commands::racks::current(context, arguments)),
         Command::Racks => commands::racks::list(context),
         Command::Switch(arguments) => commands::racks::switch(context, &arguments),
         Command::Web(arguments) => commands::web::run(context, &arguments),
@@ -162,6 +166,7 @@ impl Context {
             code: None,
             environment: ClientEnvironment::default(),
             terminal: Terminal { is_there: false, ask: |_| Ok(None) },
+            pace: commands::native::Pace::QUICK,
         }
     }
 }

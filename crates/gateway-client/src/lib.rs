@@ -8,6 +8,7 @@ mod client;
 pub mod elsewhere;
 mod error;
 mod factor;
+pub mod rack;
 mod refusal;
 pub mod sign_in;
 #[cfg(test)]

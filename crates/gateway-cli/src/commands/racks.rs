@@ -6,6 +6,7 @@ use clap::Args;
 use gateway_client::Client;
 use serde::Serialize;
 
+use super::native::system::{self, SystemCommand};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::lines::Lines;
@@ -17,7 +18,11 @@ use crate::witness;
 
 /// The arguments of `rack`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct RackArguments {
+    /// What to do with the rack itself; without it, show the gateway in front of it.
+    #[command(subcommand)]
+    pub(crate) command: Option<SystemCommand>,
     /// Take the gateway's log as it is now, whatever was seen of it before
     #[arg(long)]
     pub(crate) forget_log: bool,
@@ -69,7 +74,11 @@ struct Current {
 }
 
 /// Shows the rack that commands are about now, and whether its log still holds what was seen of it.
-pub(crate) async fn current(context: &Context, arguments: &RackArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn current(context: &Context, arguments: RackArguments) -> Result<ExitCode, Failure> {
+    if let Some(command) = arguments.command {
+        system::run(context, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let target = Target::of(context)?;
     let client = Client::new(target.address.clone(), None, &target.tls())?;
     let gateway = client.discovery().await?;
