@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Ask the gateway of this name, as `rack-gateway racks` shows it [default: the current one]
     ///
     /// `approvals` also takes some names separated by commas, or `all`.
-    #[arg(long, global = true, value_name = "NAME", display_order = 898)]
+    #[arg(long, global = true, value_name = "NAME", display_order = 898, add = commands::completion::racks())]
     pub(crate) rack: Option<String>,
     /// A second factor, should the gateway want one: six digits, or a backup code
     #[arg(long, global = true, value_name = "CODE", display_order = 899)]
@@ -137,4 +137,6 @@ pub(crate) enum Command {
     Selfcheck(commands::selfcheck::SelfcheckArguments),
     /// Print a completion script for a shell
     Completion(commands::completion::CompletionArguments),
+    /// Print the manual page, or write those of all commands
+    Man(commands::man::ManArguments),
 }

@@ -19,6 +19,7 @@ pub(crate) mod groups;
 pub(crate) mod integrations;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod man;
 pub(crate) mod migrate;
 pub(crate) mod mode;
 pub(crate) mod native;

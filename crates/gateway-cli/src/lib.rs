@@ -15,6 +15,7 @@ mod output;
 mod program_log;
 mod racks;
 mod remote;
+mod skew;
 mod stop;
 mod table;
 mod terminal;
@@ -57,6 +58,7 @@ pub(crate) struct Context {
 
 /// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
+    commands::completion::answer_shell();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
@@ -139,6 +141,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Tunnel(arguments) => block_on(commands::tunnel::run(context, arguments)),
         Command::Selfcheck(arguments) => block_on(commands::selfcheck::run(context, arguments)),
         Command::Completion(arguments) => commands::completion::run(context, &arguments),
+        Command::Man(arguments) => commands::man::run(context, &arguments),
     }
 }
 
@@ -153,6 +156,21 @@ where
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WORK_LIMIT);
     result
+}
+
+impl Context {
+    /// A context for what is done while nobody waits for an answer: nobody is asked, and no flag was given.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            config: None,
+            output: Output::of_process(false),
+            rack: None,
+            code: None,
+            environment: ClientEnvironment::of_process(),
+            terminal: Terminal { is_there: false, ask: |_| Ok(None) },
+            pace: commands::native::Pace::USUAL,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -271,6 +271,7 @@ fn help_is_as_it_was() {
       tunnel           Open a port of this machine that leads to a TCP service behind the gateway
       selfcheck        Scan a gateway through what stands in front of it, and say what that lets through
       completion       Print a completion script for a shell
+      man              Print the manual page, or write those of all commands
       help             Print this message or the help of the given subcommand(s)
 
     Options:

@@ -6,6 +6,7 @@ use clap::Args;
 use gateway_client::Client;
 use serde::Serialize;
 
+use super::completion;
 use super::native::system::{self, SystemCommand};
 use crate::Context;
 use crate::failure::{Exit, Failure};
@@ -13,6 +14,7 @@ use crate::lines::Lines;
 use crate::output::{Tone, remark};
 use crate::racks::{Kept, Rack, Racks};
 use crate::remote::{Remote, Target};
+use crate::skew;
 use crate::table::Rows;
 use crate::witness;
 
@@ -32,7 +34,7 @@ pub(crate) struct RackArguments {
 #[derive(Args, Debug)]
 pub(crate) struct SwitchArguments {
     /// The rack's name, as `rack-gateway racks` shows it
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completion::racks())]
     pub(crate) name: String,
 }
 
@@ -82,6 +84,7 @@ pub(crate) async fn current(context: &Context, arguments: RackArguments) -> Resu
     let target = Target::of(context)?;
     let client = Client::new(target.address.clone(), None, &target.tls())?;
     let gateway = client.discovery().await?;
+    skew::tell(gateway.version.as_deref());
     if let Some(rack) = target.rack.as_ref().filter(|rack| rack.gateway_id != gateway.gateway_id) {
         return Err(Failure::new(
             Exit::Failed,

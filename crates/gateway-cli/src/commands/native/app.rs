@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::super::completion::apps;
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
 
@@ -15,7 +16,7 @@ const FILE: &str = ".convox/app";
 #[derive(Args, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct AppArgument {
     /// The app [env: CONVOX_APP] [default: what .convox/app says, else the name of this directory]
-    #[arg(long, short = 'a', global = true, value_name = "APP")]
+    #[arg(long, short = 'a', global = true, value_name = "APP", add = apps())]
     pub(crate) app: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use gateway_client::rack::types::{App, Release};
 use gateway_client::text::{lines, one_line};
 use serde_json::Value;
 
+use super::super::completion;
 use super::place::{Fetched, map_text, pair};
 use super::waiting::until_running;
 use super::{AppArgument, Place, transfer};
@@ -33,7 +34,7 @@ pub(crate) struct AppsArguments {
 #[derive(Args, Debug)]
 pub(crate) struct Named {
     /// The app, when --app does not name it
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completion::apps())]
     name: Option<String>,
 }
 
@@ -57,7 +58,7 @@ pub(crate) enum AppsCommand {
     /// Remove an app with all that it has, and wait until it is gone
     Delete {
         /// Its name
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = completion::apps())]
         name: String,
         /// Do not ask
         #[arg(long)]

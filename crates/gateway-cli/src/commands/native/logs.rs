@@ -9,6 +9,7 @@ use gateway_client::rack::{Heard, RackRequest};
 use gateway_client::text::steers;
 use serde::Serialize;
 
+use super::super::completion;
 use super::place::{go_duration, seconds};
 use super::{AppArgument, Place};
 use crate::failure::{Exit, Failure};
@@ -30,7 +31,7 @@ pub(crate) struct LogsArguments {
     #[command(flatten)]
     app: AppArgument,
     /// Only this service
-    #[arg(long, short = 's', value_name = "SERVICE")]
+    #[arg(long, short = 's', value_name = "SERVICE", add = completion::services())]
     service: Option<String>,
     #[command(flatten)]
     asked: LogOptions,

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use gateway_client::rack::RackRequest;
 use gateway_client::rack::types::Process;
 
+use super::super::completion;
 use super::place::{Fetched, moment};
 use super::{AppArgument, Place};
 use crate::failure::Failure;
@@ -22,7 +23,7 @@ pub(crate) struct PsArguments {
     #[command(flatten)]
     app: AppArgument,
     /// Only those of this service
-    #[arg(long, short = 's', value_name = "SERVICE")]
+    #[arg(long, short = 's', value_name = "SERVICE", add = completion::services())]
     service: Option<String>,
     /// Only those of this release
     #[arg(long, value_name = "RELEASE")]

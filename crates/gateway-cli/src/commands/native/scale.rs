@@ -7,6 +7,7 @@ use gateway_client::rack::RackRequest;
 use gateway_client::rack::types::AppService;
 use gateway_client::text::one_line;
 
+use super::super::completion;
 use super::place::Fetched;
 use super::waiting::until_running;
 use super::{AppArgument, Place};
@@ -22,7 +23,7 @@ pub(crate) struct ScaleArguments {
     #[command(flatten)]
     app: AppArgument,
     /// The service; without it, show all
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = completion::services())]
     service: Option<String>,
     #[command(flatten)]
     size: Size,

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use gateway_client::rack::RackRequest;
 use serde::Serialize;
 
+use super::super::completion;
 use super::place::Fetched;
 use super::scale::{Size, restart_one, services, update};
 use super::{AppArgument, Place};
@@ -18,13 +19,13 @@ pub(crate) enum AppServicesCommand {
     /// Restart a service of an app
     Restart {
         /// The service
-        #[arg(value_name = "SERVICE")]
+        #[arg(value_name = "SERVICE", add = completion::services())]
         service: String,
     },
     /// Set how many processes a service of an app has, and how large they are
     Update {
         /// The service
-        #[arg(value_name = "SERVICE")]
+        #[arg(value_name = "SERVICE", add = completion::services())]
         service: String,
         #[command(flatten)]
         size: Size,
@@ -43,7 +44,7 @@ pub(crate) enum TriggersCommand {
     /// Scale between two numbers of processes
     Enable {
         /// The service
-        #[arg(value_name = "SERVICE")]
+        #[arg(value_name = "SERVICE", add = completion::services())]
         service: String,
         #[command(flatten)]
         between: Between,
@@ -51,13 +52,13 @@ pub(crate) enum TriggersCommand {
     /// Scale no more
     Disable {
         /// The service
-        #[arg(value_name = "SERVICE")]
+        #[arg(value_name = "SERVICE", add = completion::services())]
         service: String,
     },
     /// Set at which load it scales
     ThresholdSet {
         /// The service
-        #[arg(value_name = "SERVICE")]
+        #[arg(value_name = "SERVICE", add = completion::services())]
         service: String,
         /// What is measured: cpu or memory
         #[arg(long = "type", value_name = "KIND")]
