@@ -76,7 +76,7 @@ async fn a_deployer_deploys_and_looks_at_what_runs() {
         assert!(!said.as_ref().unwrap().trim().is_empty(), "{line}");
     }
     whole.machine(Role::Ops, &format!("restart -a {app}")).await.unwrap();
-    whole.machine(Role::Ops, &format!("scale web --count 2 -a {app}")).await.unwrap();
+    whole.machine(Role::Deployer, &format!("scale web --count 2 -a {app}")).await.unwrap();
     whole.stop().await;
 }
 
