@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Ask the gateway of this name, as `rack-gateway racks` shows it [default: the current one]
     ///
     /// `approvals` also takes some names separated by commas, or `all`.
-    #[arg(long, global = true, value_name = "NAME", display_order = 898)]
+    #[arg(long, global = true, value_name = "NAME", display_order = 898, add = commands::completion::racks())]
     pub(crate) rack: Option<String>,
     /// A second factor, should the gateway want one: six digits, or a backup code
     #[arg(long, global = true, value_name = "CODE", display_order = 899)]
@@ -67,7 +67,11 @@ pub(crate) enum Command {
     Logout(commands::logout::LogoutArguments),
     /// Show who the gateway takes you for
     Whoami,
-    /// Show the current rack, and check that its log still holds what was seen of it
+    /// The Convox commands.
+    #[command(flatten)]
+    Native(commands::native::NativeCommand),
+    /// Show the current rack, and check that its log still holds what was seen of it; `rack info`, `rack logs` and
+    /// more ask the rack itself
     Rack(commands::racks::RackArguments),
     /// Show how the rack's credential stands, or have it read anew
     RackCredential(commands::rack_credential::RackCredentialArguments),
@@ -115,7 +119,7 @@ pub(crate) enum Command {
     Integrations(commands::integrations::IntegrationsArguments),
     /// List what the gateway has still to do and does by the clock; retry, cancel and pause it
     Jobs(commands::jobs::JobsArguments),
-    /// List, show, check and change the services behind the gateway
+    /// List and change the services of an app, and those behind the gateway (`list`, `show`, `put`, …)
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies
     Policy(commands::policy::PolicyArguments),
@@ -153,4 +157,6 @@ pub(crate) enum Command {
     Selfcheck(commands::selfcheck::SelfcheckArguments),
     /// Print a completion script for a shell
     Completion(commands::completion::CompletionArguments),
+    /// Print the manual page, or write those of all commands
+    Man(commands::man::ManArguments),
 }

@@ -44,9 +44,12 @@ const SSH_CONNECTION: &str = "SSH_CONNECTION";
 /// Set to anything but nothing: no colours (<https://no-color.org>).
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 
-/// What the official client reads the rack's address and credential from. Only ever written, for that
-/// client alone.
+/// What the official client reads the rack's address and credential from. The Convox commands take it when it names a
+/// gateway; written for that client alone.
 pub(crate) const RACK_URL: &str = "RACK_URL";
+
+/// The app that Convox commands are about, when none is named.
+const CONVOX_APP: &str = "CONVOX_APP";
 
 /// What the official client reads certificate authorities from. Written for that client alone, when the
 /// gateway's is not one of the system's.
@@ -85,6 +88,10 @@ pub(crate) struct ClientEnvironment {
     pub(crate) token: Option<Result<Secret<String>, NotText>>,
     /// [`RACK_GATEWAY_CA_FILE`].
     pub(crate) ca_file: Option<PathBuf>,
+    /// [`RACK_URL`]; `Err` when it is not text.
+    pub(crate) rack_url: Option<Result<Secret<String>, NotText>>,
+    /// [`CONVOX_APP`]; `Err` when it is not text.
+    pub(crate) convox_app: Option<Result<String, NotText>>,
     /// Where racks and, without a keyring, sessions are kept; `None` when there is no such place.
     pub(crate) directory: Option<PathBuf>,
     /// [`RACK_GATEWAY_CREDENTIALS`]; the text when it is none of the words.
@@ -112,6 +119,8 @@ impl Default for ClientEnvironment {
             url: None,
             token: None,
             ca_file: None,
+            rack_url: None,
+            convox_app: None,
             directory: None,
             keeping: Ok(Keeping::default()),
             names_database: false,
@@ -130,6 +139,9 @@ impl ClientEnvironment {
             token: read(RACK_GATEWAY_TOKEN)
                 .map(|value| value.into_string().map(Secret::new).map_err(|_| NotText(RACK_GATEWAY_TOKEN))),
             ca_file: read(RACK_GATEWAY_CA_FILE).map(PathBuf::from),
+            rack_url: read(RACK_URL)
+                .map(|value| value.into_string().map(Secret::new).map_err(|_| NotText(RACK_URL))),
+            convox_app: read(CONVOX_APP).map(|value| value.into_string().map_err(|_| NotText(CONVOX_APP))),
             directory: directory(read(XDG_CONFIG_HOME), read(HOME)),
             keeping: keeping(read(RACK_GATEWAY_CREDENTIALS)),
             names_database: [DATABASE_URL, DATA_DIR, RACK_GATEWAY_CONFIG]

@@ -16,6 +16,7 @@ mod output;
 mod program_log;
 mod racks;
 mod remote;
+mod skew;
 mod stop;
 mod table;
 mod terminal;
@@ -53,10 +54,13 @@ pub(crate) struct Context {
     pub(crate) environment: ClientEnvironment,
     /// Who can be asked.
     pub(crate) terminal: Terminal,
+    /// How often a rack is looked at that is busy.
+    pub(crate) pace: commands::native::Pace,
 }
 
 /// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
+    commands::completion::answer_shell();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
         code: arguments.code,
         environment: ClientEnvironment::of_process(),
         terminal: Terminal::of_process(),
+        pace: commands::native::Pace::USUAL,
     };
     match dispatch(&context, arguments.command) {
         Ok(code) => code,
@@ -119,7 +124,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Login(arguments) => block_on(commands::login::run(context, arguments)),
         Command::Logout(arguments) => block_on(commands::logout::run(context, arguments)),
         Command::Whoami => block_on(commands::whoami::run(context)),
-        Command::Rack(arguments) => block_on(commands::racks::current(context, &arguments)),
+        Command::Native(command) => block_on(commands::native::run(context, command)),
+        Command::Rack(arguments) => block_on(commands::racks::current(context, arguments)),
         Command::Racks => commands::racks::list(context),
         Command::Switch(arguments) => commands::racks::switch(context, &arguments),
         Command::Web(arguments) => commands::web::run(context, &arguments),
@@ -147,6 +153,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Tunnel(arguments) => block_on(commands::tunnel::run(context, arguments)),
         Command::Selfcheck(arguments) => block_on(commands::selfcheck::run(context, arguments)),
         Command::Completion(arguments) => commands::completion::run(context, &arguments),
+        Command::Man(arguments) => commands::man::run(context, &arguments),
     }
 }
 
@@ -168,6 +175,21 @@ fn drive(work: Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + '_>>) ->
     result
 }
 
+impl Context {
+    /// A context for what is done while nobody waits for an answer: nobody is asked, and no flag was given.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            config: None,
+            output: Output::of_process(false),
+            rack: None,
+            code: None,
+            environment: ClientEnvironment::of_process(),
+            terminal: Terminal { is_there: false, ask: |_| Ok(None) },
+            pace: commands::native::Pace::USUAL,
+        }
+    }
+}
+
 #[cfg(test)]
 impl Context {
     /// A context that answers to nobody, knows no gateway and touches no file of the person's own.
@@ -179,6 +201,7 @@ impl Context {
             code: None,
             environment: ClientEnvironment::default(),
             terminal: Terminal { is_there: false, ask: |_| Ok(None) },
+            pace: commands::native::Pace::QUICK,
         }
     }
 }

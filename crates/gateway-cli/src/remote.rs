@@ -1,6 +1,7 @@
 //! The gateway that a command asks: which one, as whom, and a second factor when it wants one.
 
 mod address;
+mod rack_url;
 mod several;
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,17 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// The rack behind the gateway says no.
+    #[error("the rack says: {said}")]
+    Rack {
+        /// HTTP status.
+        status: u16,
+        /// Its words, on one line and made harmless.
+        said: String,
+    },
+    /// A name that would make the request another one.
+    #[error("`{0}` cannot be a name of anything at the rack")]
+    BadName(String),
     /// There was an answer, but not one of a gateway.
     #[error("{gateway} did not answer like a gateway: {what}")]
     BadReply {
@@ -105,6 +116,8 @@ impl ClientError {
             ClientError::NotSignedIn { refusal, .. } => refusal.as_deref(),
             ClientError::StepUp { refusal } | ClientError::Refused { refusal } => Some(refusal),
             ClientError::Unreachable { .. }
+            | ClientError::Rack { .. }
+            | ClientError::BadName(_)
             | ClientError::BadReply { .. }
             | ClientError::Tls(_)
             | ClientError::Setup(_)

@@ -30,12 +30,17 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// How long nothing may come of a download.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// How often a connection on which nothing passes is tried.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long a download may take.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(6 * 3600);
 /// The largest answer that is read into memory.
 const MOST_REPLY_BYTES: usize = 16 * 1024 * 1024;
 /// The largest problem.
 const MOST_PROBLEM_BYTES: usize = 256 * 1024;
+
+/// The most characters of what a rack says when it says no.
+const MOST_WORDS: usize = 2000;
 
 /// How many receipts are kept until somebody takes them.
 const MOST_RECEIPTS: usize = 64;
@@ -54,7 +59,7 @@ pub(crate) enum Credential {
 }
 
 /// What is sent with a request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Body {
     /// Nothing.
     None,
@@ -62,10 +67,12 @@ pub(crate) enum Body {
     Json(Vec<u8>),
     /// A form.
     Form(String),
+    /// Bytes as they come, of no kind that a server would read as a form.
+    Bytes(reqwest::Body),
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -99,6 +106,8 @@ struct Shared {
     address: GatewayAddress,
     credential: Option<Secret<String>>,
     http: reqwest::Client,
+    /// The same, for what the rack takes its time for: an upload, a promotion.
+    patient: reqwest::Client,
     /// Receipts of the log that came with replies.
     receipts: Mutex<VecDeque<String>>,
 }
@@ -110,23 +119,30 @@ impl Transport {
         tls: &TlsOptions,
     ) -> Result<Self, ClientError> {
         let agent = format!("rack-gateway/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.configuration()?)
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT_LIMIT)
-            .read_timeout(SILENCE_LIMIT)
-            .timeout(REQUEST_LIMIT)
-            .user_agent(agent);
-        if address.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        if address.url().scheme() == "https" {
-            builder = builder.https_only(true);
-        }
-        let http = builder.build().map_err(ClientError::Setup)?;
+        let configuration = tls.configuration()?;
+        let build = |silence: Option<Duration>| {
+            let mut builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(configuration.clone())
+                .redirect(Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT_LIMIT)
+                .tcp_keepalive(KEEPALIVE)
+                .timeout(REQUEST_LIMIT)
+                .user_agent(agent.as_str());
+            if let Some(silence) = silence {
+                builder = builder.read_timeout(silence);
+            }
+            if address.is_loopback() {
+                builder = builder.no_proxy();
+            }
+            if address.url().scheme() == "https" {
+                builder = builder.https_only(true);
+            }
+            builder.build().map_err(ClientError::Setup)
+        };
+        let (http, patient) = (build(Some(SILENCE_LIMIT))?, build(None)?);
         Ok(Self {
-            shared: Arc::new(Shared { address, credential, http, receipts: Mutex::default() }),
+            shared: Arc::new(Shared { address, credential, http, patient, receipts: Mutex::default() }),
             factor: None,
         })
     }
@@ -212,7 +228,44 @@ impl Transport {
         headers: HeaderMap,
         limit: Duration,
     ) -> Result<reqwest::Response, ClientError> {
-        let Shared { address, http, .. } = &*self.shared;
+        self.start_on(&self.shared.http, call, headers, limit).await
+    }
+
+    /// Makes a request of the rack and returns the answer, when it is a good one.
+    pub(crate) async fn ask_rack(
+        &self,
+        call: Call,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, ClientError> {
+        let mut response = self.start_on(&self.shared.patient, call, headers, DOWNLOAD_LIMIT).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response);
+        }
+        let body = self.read(&mut response, MOST_PROBLEM_BYTES).await?;
+        let is_racks = status.as_u16() >= 400 && problem(status, &headers, &body).is_none();
+        if is_racks && status != StatusCode::UNAUTHORIZED {
+            return Err(ClientError::Rack { status: status.as_u16(), said: said_by_rack(status, &body) });
+        }
+        Err(match self.judge(status, &headers, body) {
+            Ok(_) => self.bad(BadReply::Status { status: status.as_u16() }),
+            Err(error) => error,
+        })
+    }
+
+    /// Reads an answer of the rack to its end.
+    pub(crate) async fn read_rack(&self, response: &mut reqwest::Response) -> Result<Bytes, ClientError> {
+        self.read(response, MOST_REPLY_BYTES).await
+    }
+
+    async fn start_on(
+        &self,
+        http: &reqwest::Client,
+        call: Call,
+        headers: HeaderMap,
+        limit: Duration,
+    ) -> Result<reqwest::Response, ClientError> {
+        let Shared { address, .. } = &*self.shared;
         let mut request = http.request(call.method, call.url).timeout(limit).headers(headers);
         if call.credential == Credential::Needed {
             request = request.headers(self.who()?);
@@ -225,6 +278,7 @@ impl Transport {
             Body::None => request,
             Body::Json(json) => request.header(CONTENT_TYPE, "application/json").body(json),
             Body::Form(form) => request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form),
+            Body::Bytes(bytes) => request.header(CONTENT_TYPE, "application/octet-stream").body(bytes),
         };
         let response = request.send().await.map_err(|source| ClientError::Unreachable {
             gateway: address.to_string(),
@@ -320,6 +374,24 @@ impl Transport {
 
     pub(crate) fn bad(&self, what: BadReply) -> ClientError {
         ClientError::BadReply { gateway: self.address().to_string(), what }
+    }
+}
+
+/// What a rack says: a line of text, or JSON with an `error`.
+fn said_by_rack(status: StatusCode, body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let text = match serde_json::from_slice::<Said>(body) {
+        Ok(said) => said.error,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let line = one_line(text.trim());
+    let short: String = line.chars().take(MOST_WORDS).collect();
+    match short.is_empty() {
+        true => format!("status {}, without a word; the rack may be too old for this", status.as_u16()),
+        false => short,
     }
 }
 

@@ -214,7 +214,33 @@ fn help_is_as_it_was() {
       login            Sign in to a gateway
       logout           End the session, at the gateway and on this machine
       whoami           Show who the gateway takes you for
-      rack             Show the current rack, and check that its log still holds what was seen of it
+      apps             List, show, make, remove and change apps
+      ps               List, show and stop the processes of an app
+      logs             Follow or print the log of an app
+      build            Build an app from a directory
+      deploy           Build an app from a directory and promote what was built
+      builds           List, show, export and import builds
+      releases         List, show, promote and roll back releases
+      promote          Promote a release: the newest, or the one that is named
+      rollback         Make a new release of an older one and promote it
+      scale            Show or set how many processes services have, and how large they are
+      restart          Restart all services of an app
+      resources        List, show, export, import and reach the resources of an app
+      certs            List, make, import, renew and remove certificates
+      ssl              Show and set which certificate is in front of which service
+      letsencrypt      Show and add DNS solvers of Let's Encrypt
+      registries       List, add and remove registries of container images
+      instances        List and terminate the instances of the rack
+      configs          List, print and set the configs of an app
+      balancers        List the balancers of an app
+      cost             Show what an app costs
+      budget           Show and set the budget of an app
+      cp               Copy files to or from a process
+      proxy            Open ports of this machine that lead to hosts in the rack's network
+      deploy-debug     Diagnose why an app does not come up
+      api              Make a plain request of the rack's API
+      rack             Show the current rack, and check that its log still holds what was seen of it;
+                       `rack info`, `rack logs` and more ask the rack itself
       rack-credential  Show how the rack's credential stands, or have it read anew
       racks            List the racks that are known on this machine
       switch           Make another rack the current one
@@ -237,7 +263,8 @@ fn help_is_as_it_was() {
       diff             Show what `apply` would change
       export           Write what the gateway's database has as a file for `apply`
       integrations     List, set, remove and test the credentials for GitHub, CircleCI and Slack
-      services         List, show, check and change the services behind the gateway
+      services         List and change the services of an app, and those behind the gateway (`list`,
+                       `show`, `put`, …)
       policy           Show, check and change policies
       tokens           Make, list and end API tokens
       ci               Sign CI jobs in without secrets: trust rules, and the exchange in a job
@@ -258,6 +285,7 @@ fn help_is_as_it_was() {
       tunnel           Open a port of this machine that leads to a TCP service behind the gateway
       selfcheck        Scan a gateway through what stands in front of it, and say what that lets through
       completion       Print a completion script for a shell
+      man              Print the manual page, or write those of all commands
       help             Print this message or the help of the given subcommand(s)
 
     Options:

@@ -18,9 +18,10 @@ use gateway_client::text::one_line;
 use gateway_types::wire::environments::{AppEnvironment, ChangeEnvironment, ChangedEnvironment};
 use serde::Serialize;
 
+use super::native::AppArgument;
 use crate::Context;
 use crate::failure::{Exit, Failure};
-use crate::remote::Remote;
+use crate::remote::{Remote, Target};
 pub(in crate::commands) use input::line;
 
 /// The arguments of `env`.
@@ -29,9 +30,9 @@ pub(crate) struct EnvArguments {
     /// What to do; without it, print the environment.
     #[command(subcommand)]
     pub(crate) command: Option<EnvCommand>,
-    /// The app
-    #[arg(long, short = 'a', global = true, value_name = "APP")]
-    pub(crate) app: Option<String>,
+    /// Whose environment.
+    #[command(flatten)]
+    pub(crate) app: AppArgument,
     /// Of this release instead of the newest
     #[arg(long, global = true, value_name = "RELEASE")]
     pub(crate) release: Option<String>,
@@ -126,8 +127,8 @@ struct Done<'a> {
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: EnvArguments) -> Result<ExitCode, Failure> {
     let EnvArguments { command, app, release } = arguments;
-    let app = app.ok_or_else(|| Failure::new(Exit::Usage, "name the app with --app"))?;
-    let place = Place { context, remote: Remote::open(context)?, app, release };
+    let app = app.name(context)?;
+    let place = Place { context, remote: Remote::at(context, Target::of_rack(context)?)?, app, release };
     match command {
         None => place.print().await?,
         Some(EnvCommand::Get { key }) => place.get(&key).await?,

@@ -21,6 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Tone, remark};
 use crate::racks::{Book, Kept, Rack, Racks, RacksError};
 use crate::remote::{Target, typed_address};
+use crate::skew;
 
 pub(crate) use browser::open_page;
 
@@ -74,6 +75,7 @@ pub(crate) async fn run(context: &Context, arguments: LoginArguments) -> Result<
     let client = Client::new(place.address.clone(), None, &place.tls)?;
     let gateway = client.discovery().await?;
     warn_of_another(before.as_ref(), &gateway);
+    skew::tell(gateway.version.as_deref());
     let signed_in = sign_in(context, &arguments, &client).await?;
     if signed_in.gateway_id != gateway.gateway_id {
         return Err(Failure::new(

@@ -6,18 +6,25 @@ use clap::Args;
 use gateway_client::Client;
 use serde::Serialize;
 
+use super::completion;
+use super::native::system::{self, SystemCommand};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::lines::Lines;
 use crate::output::{Tone, remark};
 use crate::racks::{Kept, Rack, Racks};
 use crate::remote::{Remote, Target};
+use crate::skew;
 use crate::table::Rows;
 use crate::witness;
 
 /// The arguments of `rack`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct RackArguments {
+    /// What to do with the rack itself; without it, show the gateway in front of it.
+    #[command(subcommand)]
+    pub(crate) command: Option<SystemCommand>,
     /// Take the gateway's log as it is now, whatever was seen of it before
     #[arg(long)]
     pub(crate) forget_log: bool,
@@ -27,7 +34,7 @@ pub(crate) struct RackArguments {
 #[derive(Args, Debug)]
 pub(crate) struct SwitchArguments {
     /// The rack's name, as `rack-gateway racks` shows it
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completion::racks())]
     pub(crate) name: String,
 }
 
@@ -69,10 +76,15 @@ struct Current {
 }
 
 /// Shows the rack that commands are about now, and whether its log still holds what was seen of it.
-pub(crate) async fn current(context: &Context, arguments: &RackArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn current(context: &Context, arguments: RackArguments) -> Result<ExitCode, Failure> {
+    if let Some(command) = arguments.command {
+        system::run(context, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let target = Target::of(context)?;
     let client = Client::new(target.address.clone(), None, &target.tls())?;
     let gateway = client.discovery().await?;
+    skew::tell(gateway.version.as_deref());
     if let Some(rack) = target.rack.as_ref().filter(|rack| rack.gateway_id != gateway.gateway_id) {
         return Err(Failure::new(
             Exit::Failed,

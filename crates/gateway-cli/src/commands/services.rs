@@ -1,4 +1,4 @@
-//! `services`: what stands behind the gateway beside the rack.
+//! `services`: what stands behind the gateway beside the rack; and of an app, what `native::services` does.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,6 +11,8 @@ use gateway_types::wire::services::{Service, ServiceCheck, ServiceUpstream, Serv
 use serde::Serialize;
 use serde_json::Value;
 
+use super::native::services::AppServicesCommand;
+use super::native::{self, AppArgument};
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::Tone;
@@ -23,16 +25,34 @@ const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The arguments of `services`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Of an app, as `convox services` does:\n  rack-gateway services -a web\n  rack-gateway services restart worker -a web\n\nBehind the gateway:\n  rack-gateway services list\n  rack-gateway services show grafana"
+)]
 pub(crate) struct ServicesArguments {
-    /// What to do.
+    /// What to do; without it, list the services of an app.
     #[command(subcommand)]
-    pub(crate) command: ServicesCommand,
+    pub(crate) command: Option<ServicesCommand>,
+    /// Whose services.
+    #[command(flatten)]
+    pub(crate) app: AppArgument,
 }
 
-/// What to do with services.
+/// Two kinds of services under one word: those of an app, as the official client shows and changes them, and those
+/// behind the gateway. They share no command.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ServicesCommand {
-    /// List the services, where they are, and whether you may use them
+    /// Those behind the gateway.
+    #[command(flatten)]
+    OfGateway(GatewayServicesCommand),
+    /// Those of an app.
+    #[command(flatten)]
+    OfApp(AppServicesCommand),
+}
+
+/// What to do with services behind the gateway.
+#[derive(Subcommand, Debug)]
+pub(crate) enum GatewayServicesCommand {
+    /// List the services behind the gateway, where they are, and whether you may use them
     List,
     /// Show a service: its operations, and, to admins, its declaration
     Show {
@@ -87,24 +107,34 @@ struct Removed<'a> {
 
 /// Does it.
 pub(crate) async fn run(context: &Context, arguments: ServicesArguments) -> Result<ExitCode, Failure> {
+    let ServicesArguments { command, app } = arguments;
+    match command {
+        None => native::services::list(context, &app).await?,
+        Some(ServicesCommand::OfApp(command)) => native::services::run(context, &app, command).await?,
+        Some(ServicesCommand::OfGateway(command)) => return of_gateway(context, command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn of_gateway(context: &Context, command: GatewayServicesCommand) -> Result<ExitCode, Failure> {
     let remote = Remote::open(context)?;
-    match arguments.command {
-        ServicesCommand::List => list(context, &remote).await,
-        ServicesCommand::Show { name } => show(context, &remote, &name).await,
-        ServicesCommand::Check { file } => {
+    match command {
+        GatewayServicesCommand::List => list(context, &remote).await,
+        GatewayServicesCommand::Show { name } => show(context, &remote, &name).await,
+        GatewayServicesCommand::Check { file } => {
             let declaration = read(&file)?;
             let check = remote.ask(async |client| client.check_service(&declaration).await).await?;
             context.output.answer(&check, || checked(context, &check))?;
             Ok(if check.acceptable { ExitCode::SUCCESS } else { Exit::Failed.code() })
         }
-        ServicesCommand::Put { file, yes } => put(context, &remote, &file, yes).await,
-        ServicesCommand::Remove { name, yes } => remove(context, &remote, &name, yes).await,
-        ServicesCommand::Openapi { name } => {
+        GatewayServicesCommand::Put { file, yes } => put(context, &remote, &file, yes).await,
+        GatewayServicesCommand::Remove { name, yes } => remove(context, &remote, &name, yes).await,
+        GatewayServicesCommand::Openapi { name } => {
             let document = remote.ask(async |client| client.service_openapi(&name).await).await?;
             context.output.answer(&document, || as_routes(&document.routes, &document.skipped))?;
             Ok(ExitCode::SUCCESS)
         }
-        ServicesCommand::ImportOpenapi { file } => import(context, &remote, &file).await,
+        GatewayServicesCommand::ImportOpenapi { file } => import(context, &remote, &file).await,
     }
 }
 

@@ -143,6 +143,8 @@ fn is_over(error: &ClientError) -> bool {
         ClientError::NotSignedIn { .. } => true,
         ClientError::StepUp { refusal } | ClientError::Refused { refusal } => refusal.status == 404,
         ClientError::Unreachable { .. }
+        | ClientError::Rack { .. }
+        | ClientError::BadName(_)
         | ClientError::BadReply { .. }
         | ClientError::Tls(_)
         | ClientError::Setup(_)

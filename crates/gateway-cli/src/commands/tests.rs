@@ -2,6 +2,8 @@
 //! end.
 
 mod approvals;
+pub(in crate::commands) mod native;
+mod recorded;
 mod stub;
 
 use std::cell::RefCell;

@@ -4,6 +4,8 @@ use gateway_types::{CredentialKind, Principal, Role, RoleSet, TokenKind};
 
 use super::*;
 
+mod native;
+
 fn arguments(data_dir: Option<PathBuf>) -> DemoArguments {
     DemoArguments {
         port: 0,

@@ -14,7 +14,10 @@ pub(super) fn exit(error: &ClientError) -> Exit {
         ClientError::Refused { refusal } => refused(refusal),
         ClientError::Unreachable { .. } => Exit::Unreachable,
         ClientError::BadReply { what: BadReply::Status { status: 502..=504 }, .. } => Exit::Unreachable,
+        ClientError::Rack { status: 502..=504, .. } => Exit::Unreachable,
+        ClientError::BadName(_) => Exit::Usage,
         ClientError::BadReply { .. }
+        | ClientError::Rack { .. }
         | ClientError::Tls(_)
         | ClientError::Setup(_)
         | ClientError::BadHeader(_)
@@ -82,7 +85,9 @@ pub(super) fn hint(error: &ClientError) -> Option<String> {
         ClientError::BadReply { .. } => {
             Some("look at the address: `rack-gateway rack` shows which one is asked".to_owned())
         }
-        ClientError::Tls(_)
+        ClientError::Rack { .. }
+        | ClientError::BadName(_)
+        | ClientError::Tls(_)
         | ClientError::Setup(_)
         | ClientError::BadHeader(_)
         | ClientError::Encode(_)

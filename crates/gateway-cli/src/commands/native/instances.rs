@@ -1,0 +1,78 @@
+//! `instances`: the machines of the rack.
+
+use clap::{Args, Subcommand};
+use gateway_client::rack::RackRequest;
+use gateway_client::rack::types::Instance;
+use gateway_client::text::one_line;
+
+use super::Place;
+use super::place::{Fetched, moment};
+use crate::failure::Failure;
+use crate::table::Rows;
+
+/// The arguments of `instances`.
+#[derive(Args, Debug)]
+pub(crate) struct InstancesArguments {
+    /// What to do; without it, list the instances.
+    #[command(subcommand)]
+    command: Option<InstancesCommand>,
+}
+
+/// What to do with instances.
+#[derive(Subcommand, Debug)]
+pub(crate) enum InstancesCommand {
+    /// Terminate an instance
+    Terminate {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Does it.
+pub(super) async fn run(place: &Place<'_>, arguments: InstancesArguments) -> Result<(), Failure> {
+    match arguments.command {
+        None => {
+            let Fetched { raw, value } =
+                place.fetch::<Vec<Instance>>(&RackRequest::get(&["instances"])).await?;
+            let mut rows = Rows::new(&["ID", "STATUS", "STARTED", "PS", "CPU", "MEM", "PUBLIC", "PRIVATE"]);
+            for one in value {
+                rows.add(vec![
+                    one.id,
+                    one.status,
+                    moment(&one.started),
+                    one.processes.to_string(),
+                    share(one.cpu, one.cpu_capacity),
+                    share(one.memory, one.memory_capacity),
+                    one.public_ip,
+                    one.private_ip,
+                ]);
+            }
+            place.listing(&raw, &rows, "there are no instances")
+        }
+        Some(InstancesCommand::Terminate { id, yes }) => {
+            place.confirm(&format!("the instance {} is terminated", one_line(&id)), yes)?;
+            place.order(&RackRequest::delete(&["instances", &id])).await?;
+            place.done("Terminating instance", None)
+        }
+    }
+}
+
+/// How much of what there is, in percent. v2 racks tell the share itself.
+fn share(taken: f64, capacity: f64) -> String {
+    let share = if capacity > 0.0 { taken / capacity } else { taken };
+    format!("{:.2}%", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn what_is_taken_is_a_share() {
+        assert_eq!((share(0.5, 2.0).as_str(), share(0.4, 0.0).as_str()), ("25.00%", "40.00%"));
+    }
+}
