@@ -4,6 +4,7 @@ mod entry;
 mod export;
 mod remote;
 mod search;
+mod sinks;
 mod tail;
 mod verify;
 
@@ -19,6 +20,7 @@ use crate::remote::{Whose, whose};
 pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
+pub(crate) use sinks::SinksArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 
@@ -45,6 +47,8 @@ pub(crate) enum AuditCommand {
     Prove(ProveArguments),
     /// Write the whole log to a file that verifies without the database
     Export(ExportArguments),
+    /// Show how far each sink of the log is
+    Sinks(SinksArguments),
 }
 
 /// Runs one of them.
@@ -61,6 +65,10 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Local if arguments.mine => return Err(remote::only_there("--mine")),
             Whose::Local => tail::run(context, &arguments).await?,
             Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
+        },
+        AuditCommand::Sinks(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local => sinks::run(context, &arguments).await?,
+            Whose::Remote(_) => return Err(sinks::not_here()),
         },
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
         AuditCommand::Show(arguments) => entry::show(context, &arguments).await?,

@@ -38,7 +38,8 @@ impl Place {
             | AuditCommand::Tail(_)
             | AuditCommand::Search(_)
             | AuditCommand::Show(_)
-            | AuditCommand::Prove(_) => audit::run(&context, arguments).await.map(drop),
+            | AuditCommand::Prove(_)
+            | AuditCommand::Sinks(_) => audit::run(&context, arguments).await.map(drop),
         }
     }
 }
