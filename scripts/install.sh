@@ -58,6 +58,15 @@ PYTHON
     rm -rf "$tools/wheel"
 }
 
+# moto, an S3 with Object Lock of somebody else's making: pure Python, below target/, without what its other services need.
+install_s3_peer() {
+    local tools="${CARGO_TARGET_DIR:-target}/tools"
+    [[ -d "$tools/moto/moto" ]] && return
+    command -v pip >/dev/null || install pip "it downloads moto, in whose buckets anchors are kept" python3-pip
+    say "moto, in whose buckets anchors are kept ($tools/moto)"
+    pip install --quiet --target "$tools/moto" moto==5.2.5 flask flask-cors
+}
+
 # aics-tlog, somebody else's reading of the log's formats (C2SP): pure Python, unpacked below target/.
 # It runs on Python 3.11 as well, and with any cryptography that knows Ed25519.
 install_tlog_peer() {

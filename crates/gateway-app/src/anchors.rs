@@ -1,8 +1,9 @@
 //! Anchors: signed checkpoints of the log, kept where whoever can write the log cannot alter them. A log that was
 //! rewritten, cut or rolled back does not extend them.
 //!
-//! Where they are kept besides files is not known here.
+//! Files are here, objects of S3 in `bucket.rs`; who else is sent them is not known here.
 
+mod bucket;
 #[cfg(test)]
 mod tests;
 
@@ -12,12 +13,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use gateway_audit::{ChainError, Head, ProofError, verify_consistency};
+use gateway_integrations::aws::AwsFault;
+pub use gateway_integrations::aws::BucketPlace;
 use gateway_store::{Store, StoreError};
 use gateway_types::GatewayId;
 
 use crate::audit::AuditError;
 use crate::error::AppError;
 use crate::{Operator, record, tree};
+
+pub use bucket::{KeptInBucket, keep_in_bucket, read_bucket};
 
 /// How the names of anchors end.
 const EXTENSION: &str = "checkpoint";
@@ -31,7 +36,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 /// An anchor as it was kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Anchor {
-    /// Its file.
+    /// Its file, or the address of its object.
     pub path: PathBuf,
     /// The signed checkpoint.
     pub note: String,
@@ -87,6 +92,15 @@ pub enum AnchorError {
         /// The file.
         path: PathBuf,
     },
+    /// An object that is an anchor was marked as removed; its versions are still there.
+    #[error("{address} was removed: what is left is a version under a delete marker")]
+    Removed {
+        /// The object.
+        address: String,
+    },
+    /// S3 is of no use.
+    #[error(transparent)]
+    Bucket(#[from] AwsFault),
     /// The log cannot be asked.
     #[error(transparent)]
     Log(#[from] AuditError),
@@ -102,8 +116,11 @@ impl AnchorError {
             AnchorError::Foreign(_)
             | AnchorError::RolledBack { .. }
             | AnchorError::Rewritten { .. }
-            | AnchorError::Contradicted { .. } => true,
+            | AnchorError::Contradicted { .. }
+            | AnchorError::Removed { .. }
+            | AnchorError::Bucket(AwsFault::NoObjectLock { .. } | AwsFault::Unlocked { .. }) => true,
             AnchorError::Io { .. }
+            | AnchorError::Bucket(_)
             | AnchorError::TooLarge { .. }
             | AnchorError::None { .. }
             | AnchorError::Log(_)
@@ -185,15 +202,15 @@ pub fn keep(directory: &Path, gateway: GatewayId, head: &Head, note: &str) -> Re
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let kept = read_one(path.clone())?;
-            // The third line of a checkpoint is its root (C2SP tlog-checkpoint).
-            if kept.note.lines().nth(2) == Some(head.root.to_base64().as_str()) {
-                Ok(path)
-            } else {
-                Err(AnchorError::Contradicted { path })
-            }
+            if has_root(&kept.note, head) { Ok(path) } else { Err(AnchorError::Contradicted { path }) }
         }
         Err(error) => Err(fault(error)),
     }
+}
+
+/// Whether a note has the root of this head. The third line of a checkpoint is its root (C2SP tlog-checkpoint).
+fn has_root(note: &str, head: &Head) -> bool {
+    note.lines().nth(2) == Some(head.root.to_base64().as_str())
 }
 
 /// Compares an anchor with the log as it is: whether it was signed for this log, and whether the log extends it. In the
@@ -217,7 +234,7 @@ pub async fn compare(store: &Store, note: &str) -> Result<Head, AnchorError> {
     Ok(anchored)
 }
 
-/// Records that the log does not extend what was anchored of it.
+/// Records that the log does not extend what was anchored of it, or that an anchor or its lock is gone.
 ///
 /// # Errors
 /// The store's.

@@ -91,8 +91,25 @@ pub struct Anchors {
     pub directory: Option<PathBuf>,
     /// Whoever is posted to; `None` = nobody.
     pub webhook: Option<AnchorWebhook>,
+    /// A bucket of S3 with Object Lock; `None` = none are kept there.
+    pub bucket: Option<AnchorBucket>,
     /// How often, besides the start and the stop.
     pub interval: Duration,
+}
+
+/// The bucket in which checkpoints are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnchorBucket {
+    /// Its name.
+    pub bucket: String,
+    /// What the names of objects begin with. May be empty.
+    pub prefix: String,
+    /// Its region; `None` = the gateway's at AWS.
+    pub region: Option<String>,
+    /// For how long an object cannot be removed.
+    pub retention: Duration,
+    /// The key of KMS under which objects are sealed; `None` = as the bucket has it.
+    pub kms_key: Option<String>,
 }
 
 /// Who gets checkpoints.

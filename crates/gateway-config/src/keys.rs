@@ -560,6 +560,34 @@ keys! {
         example: "file:/run/secrets/audit-anchor",
     };
 
+    /// A bucket of S3 with Object Lock, in which checkpoints of the audit log are kept so that nobody can alter or remove them. It is
+    /// asked with the gateway's credentials at AWS, and at `AWS_ENDPOINT_URL_S3` when that is another store.
+    AUDIT_ANCHOR_BUCKET: Some("audit.anchors.bucket"), Text, Fallback::Absent {
+        means: "none are kept at S3",
+        example: "corp-audit-anchors",
+    };
+
+    /// What the names of the objects begin with.
+    AUDIT_ANCHOR_PREFIX: Some("audit.anchors.prefix"), Text, Fallback::Absent {
+        means: "nothing stands before them",
+        example: "rack-gateway/",
+    };
+
+    /// The region of the bucket.
+    AUDIT_ANCHOR_REGION: Some("audit.anchors.region"), Text, Fallback::Absent {
+        means: "`aws.region` says it",
+        example: "eu-west-1",
+    };
+
+    /// For how many days nobody, the owner of the account included, can remove an object (1 to 36500).
+    AUDIT_ANCHOR_RETENTION_DAYS: Some("audit.anchors.retention_days"), Integer, Fallback::Value("400");
+
+    /// The key of KMS under which the objects are sealed: its ARN, id or alias.
+    AUDIT_ANCHOR_KMS_KEY: Some("audit.anchors.kms_key"), Text, Fallback::Absent {
+        means: "they are sealed as the bucket has it",
+        example: "alias/audit-anchors",
+    };
+
     /// How often, besides the start and the stop.
     AUDIT_ANCHOR_INTERVAL: Some("audit.anchors.interval"), Duration, Fallback::Value("1h");
 

@@ -27,17 +27,17 @@ pub mod sinks;
 mod tests;
 
 pub use config::{
-    Acme, AcmeChallenge, AnchorWebhook, Anchors, Aws, CertificateFiles, CircleCi, Config, DnsUpdate,
-    Explained, ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener, Log,
-    LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, Slack, SlackAccess,
-    SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault, VaultToken, Warning,
-    Yubico,
+    Acme, AcmeChallenge, AnchorBucket, AnchorWebhook, Anchors, Aws, CertificateFiles, CircleCi, Config,
+    DnsUpdate, Explained, ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener,
+    Log, LogFormat, Mail, OidcProvider, Postmark, ProviderKind, Proxy, Rack, Routes, Secrets, Slack,
+    SlackAccess, SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls, Users, Vault,
+    VaultToken, Warning, Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};
 pub use ipnet::IpNet;
 pub use keys::variables;
-pub use load::{file_path, load, load_database, load_embedded};
+pub use load::{file_path, load, load_database, load_embedded, load_environment};
 pub use parse::{Flags, Sources, parse, parse_database, parse_with};
 pub use secret_ref::{NoSecretFiles, SecretFile, SecretFiles};
 pub use sections::storage::{Database, masked_database_url};

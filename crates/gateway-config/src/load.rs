@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gateway_services::Environment;
 use gateway_types::Secret;
 
 use crate::config::Config;
@@ -41,6 +42,12 @@ pub fn file_path(config_path: Option<&Path>) -> PathBuf {
 /// [`ConfigFaults`]: every fault of those keys and of the file's shape.
 pub fn load_database(config_path: Option<PathBuf>, flags: Flags) -> Result<Database, ConfigFaults> {
     parse_database(sources(config_path, flags)?, &Disk)
+}
+
+/// The environment alone, for a command that asks others with what is in it.
+pub fn load_environment() -> Environment {
+    let (environment, _faults) = environment();
+    Environment::new(&environment)
 }
 
 /// For a program that brings its own parties (`demo`): no file is read, and each variable in `provided`

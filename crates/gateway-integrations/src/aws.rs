@@ -1,7 +1,8 @@
-//! AWS: who this machine is there, requests signed as that, and Secrets Manager.
+//! AWS: who this machine is there, requests signed as that, Secrets Manager, and S3 with Object Lock.
 //!
 //! Start reading at [`CredentialChain`]: it finds credentials as the SDKs of AWS do by default and renews them before they
-//! expire. [`sign`] signs any request with them. [`SecretsManager`] reads secrets. None of it knows what they are for.
+//! expire. [`sign`] signs any request with them. [`SecretsManager`] reads secrets, [`LockedBucket`] keeps objects that stay. None
+//! of it knows what they are for.
 //!
 //! # Security
 //! No text of a fault holds a secret, a token or a part of an answer. Metadata services are asked through a way of their
@@ -10,6 +11,7 @@
 mod chain;
 mod fault;
 mod places;
+mod s3;
 mod secrets_manager;
 mod settings;
 mod signing;
@@ -27,6 +29,7 @@ use crate::http::Http;
 
 pub use chain::{CredentialChain, Renewal};
 pub use fault::AwsFault;
+pub use s3::{BucketPlace, Kept, LockTerms, LockedBucket, ObjectVersion};
 pub use secrets_manager::{SecretId, SecretsManager};
 pub use settings::{AssumedRole, AwsSettings};
 pub use signing::{Payload, sign};

@@ -1,5 +1,5 @@
-//! Anchors of the log: at the start, in intervals and at the stop its checkpoint is kept in a directory and posted to a
-//! web hook, and the log is held to what was kept before.
+//! Anchors of the log: at the start, in intervals and at the stop its checkpoint is kept in a directory and in a bucket, and
+//! posted to a web hook, and the log is held to what was kept before.
 //!
 //! # Security
 //! A log that does not extend an anchor is an alarm that stays until somebody looked: no anchor of such a log is kept.
@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use gateway_app::Operator;
-use gateway_app::anchors::{self, Anchor, AnchorError};
+use gateway_app::anchors::{self, Anchor, AnchorError, KeptInBucket};
 use gateway_audit::Head;
 use gateway_config::Anchors as Declared;
+use gateway_integrations::aws::{LockTerms, LockedBucket};
 use gateway_sinks::{RecordFault, WebhookKey, cloudevents};
 use gateway_store::{Store, StoreError};
 use gateway_types::{Clock, Entropy};
@@ -26,6 +27,9 @@ use crate::sinks::{DeliveryError, Place, SinkSetupError, with_causes};
 
 /// How many of the newest anchors the log is held to each time; `audit verify --anchors` looks at all.
 const COMPARED: usize = 48;
+
+/// How often all the names in the bucket are listed, for a version or a mark on top of an old one.
+const LISTED: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the anchor of the stop may take.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -64,6 +68,7 @@ impl Failure {
 pub(crate) struct Anchors {
     declared: Declared,
     hook: Option<(Place, WebhookKey)>,
+    bucket: Option<Bucket>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -71,6 +76,14 @@ pub(crate) struct Anchors {
     anchored: AtomicU64,
     /// When the log was last anchored; held while it is.
     last: Mutex<Option<Instant>>,
+}
+
+/// A bucket, and how far back it is looked at.
+struct Bucket {
+    place: LockedBucket,
+    terms: LockTerms,
+    /// When all names were listed, and the name behind which the newest begin.
+    listed: Mutex<Option<(Instant, Option<String>)>>,
 }
 
 impl std::fmt::Debug for Anchors {
@@ -86,6 +99,7 @@ impl Anchors {
     /// [`SinkSetupError`].
     pub(crate) fn new(
         declared: &Declared,
+        bucket: Option<(LockedBucket, LockTerms)>,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -97,6 +111,7 @@ impl Anchors {
         Ok(Self {
             declared: declared.clone(),
             hook,
+            bucket: bucket.map(|(place, terms)| Bucket { place, terms, listed: Mutex::new(None) }),
             store,
             clock,
             entropy,
@@ -107,7 +122,7 @@ impl Anchors {
     }
 
     fn is_wanted(&self) -> bool {
-        self.declared.directory.is_some() || self.hook.is_some()
+        self.declared.directory.is_some() || self.hook.is_some() || self.bucket.is_some()
     }
 
     /// Why the log is not anchored; `None` when it is, or nobody wants it.
@@ -149,15 +164,15 @@ impl Anchors {
         }
     }
 
-    /// Holds the log to its anchors, then keeps another one.
+    /// Holds the log to its anchors, then keeps another one. What a receiver or S3 cannot do now the others still do.
     async fn anchor(&self) -> Result<u64, Failure> {
         if let Some(directory) = &self.declared.directory {
-            for Anchor { path, note } in self.newest(directory).await? {
-                anchors::compare(&self.store, &note)
-                    .await
-                    .map_err(|source| Failure::Kept { name: path.display().to_string(), source })?;
-            }
+            self.hold_to(self.newest(directory).await?).await?;
         }
+        let held_to_bucket = match self.hold_to_bucket().await {
+            Err(alarm) if alarm.is_alarm() => return Err(alarm),
+            other => other,
+        };
         let note = self.store.audit().checkpoint().await?;
         let head = anchors::compare(&self.store, &note).await?;
         if let Some(directory) = self.declared.directory.clone() {
@@ -166,8 +181,37 @@ impl Anchors {
                 .await
                 .map_err(|_panicked| Failure::Interrupted)??;
         }
-        self.post(&head, &note).await?;
+        let posted = self.post(&head, &note).await;
+        held_to_bucket?;
+        if let Some(bucket) = &self.bucket {
+            let gateway = self.store.gateway_id();
+            anchors::keep_in_bucket(&bucket.place, &bucket.terms, gateway, &head, &note).await?;
+        }
+        posted?;
         Ok(head.size)
+    }
+
+    async fn hold_to(&self, anchors: Vec<Anchor>) -> Result<(), Failure> {
+        for Anchor { path, note } in anchors {
+            anchors::compare(&self.store, &note)
+                .await
+                .map_err(|source| Failure::Kept { name: path.display().to_string(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Holds the log to the newest objects in the bucket. Each day the names of all are looked at.
+    async fn hold_to_bucket(&self) -> Result<(), Failure> {
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        let mut listed = bucket.listed.lock().await;
+        let known = listed.take().filter(|(at, _)| at.elapsed() < LISTED);
+        let after = known.as_ref().and_then(|(_, after)| after.as_deref());
+        let gateway = Some(self.store.gateway_id());
+        let KeptInBucket { anchors, before } =
+            anchors::read_bucket(&bucket.place, gateway, after, Some(COMPARED)).await?;
+        self.hold_to(anchors).await?;
+        *listed = Some((known.map_or_else(Instant::now, |(at, _)| at), before));
+        Ok(())
     }
 
     async fn newest(&self, directory: &Path) -> Result<Vec<Anchor>, Failure> {
@@ -211,7 +255,7 @@ impl Anchors {
             tracing::warn!(error = text, "the audit log is not anchored; it is tried again each minute");
             return;
         }
-        tracing::error!(error = text, "the audit log does not extend what was anchored of it");
+        tracing::error!(error = text, "the anchors of the audit log raise an alarm; look at it at once");
         let operator = Operator::system(&*self.clock, &*self.entropy);
         if let Err(error) = anchors::alarm(&self.store, &operator, &text).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the alarm could not be recorded");

@@ -24,6 +24,7 @@ mod stopping;
 mod tls;
 mod waiting;
 
+pub use aws::bucket_of_environment;
 pub use control_socket::{Draining, drain};
 pub use error::StartError;
 pub use follow::ConfigFile;

@@ -349,7 +349,9 @@ pub async fn start_from(
     let plane = DataPlane::new(parts, upstreams)?;
     plane.tend_services().await;
     app.health.set_credential_fault(plane.tend_rack_credential().await);
-    let anchors = Anchors::new(&config.audit_anchors, store.clone(), app.clock.clone(), app.entropy.clone());
+    let bucket = aws::anchor_bucket(&config, &app.clock)?;
+    let declared = &config.audit_anchors;
+    let anchors = Anchors::new(declared, bucket, store.clone(), app.clock.clone(), app.entropy.clone());
     let anchors = Arc::new(anchors.map_err(|source| StartError::Anchors { source })?);
     let running = Running {
         addresses: local_addresses(&listeners),

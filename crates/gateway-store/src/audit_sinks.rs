@@ -4,13 +4,26 @@
 
 use std::sync::Arc;
 
+use gateway_types::Timestamp;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::audit::{from_column, to_column};
 use crate::database::Engine;
 use crate::error::StoreError;
 use crate::row::storable;
 use crate::store::Core;
+
+/// How far one sink is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SinkPosition {
+    /// Its name.
+    pub name: String,
+    /// The index of the next entry for it.
+    pub position: u64,
+    /// When it last got on, or began.
+    pub moved: Timestamp,
+}
 
 /// The positions of sinks.
 #[derive(Clone, Debug)]
@@ -58,6 +71,24 @@ impl AuditSinks {
             .await?
             .ok_or(StoreError::NotFound)?;
         from_column(row.try_get(0)?)
+    }
+
+    /// Every sink that has begun, those that are no longer declared too, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn all(&self) -> Result<Vec<SinkPosition>, StoreError> {
+        let rows = sqlx::query("SELECT name, position, moved FROM audit_sinks ORDER BY name")
+            .fetch_all(self.core.database.pool())
+            .await?;
+        let position = |row: &AnyRow| {
+            Ok(SinkPosition {
+                name: row.try_get(0)?,
+                position: from_column(row.try_get(1)?)?,
+                moved: Timestamp::from_micros(row.try_get(2)?),
+            })
+        };
+        rows.iter().map(position).collect()
     }
 
     /// Notes that a sink has everything before `to`, and says whether it was still at `from`: if not, another

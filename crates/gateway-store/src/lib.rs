@@ -70,7 +70,7 @@ pub use approvals::{
 };
 pub use audit::{AuditHealth, AuditLog};
 pub use audit_counts::{AuditCount, AuditCounts, AuditTallies};
-pub use audit_sinks::AuditSinks;
+pub use audit_sinks::{AuditSinks, SinkPosition};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};

@@ -6,6 +6,7 @@ mod remote;
 mod search;
 mod searches;
 mod story;
+mod sinks;
 mod tail;
 mod verify;
 
@@ -23,6 +24,7 @@ pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
 pub(crate) use searches::SearchesArguments;
 pub(crate) use story::StoryArguments;
+pub(crate) use sinks::SinksArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 
@@ -53,6 +55,8 @@ pub(crate) enum AuditCommand {
     Prove(ProveArguments),
     /// Write the whole log to a file that verifies without the database
     Export(ExportArguments),
+    /// Show how far each sink of the log is
+    Sinks(SinksArguments),
 }
 
 /// Runs one of them.
@@ -69,6 +73,10 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Local if arguments.mine => return Err(remote::only_there("--mine")),
             Whose::Local => tail::run(context, &arguments).await?,
             Whose::Remote(target) => remote::tail(context, *target, &arguments).await?,
+        },
+        AuditCommand::Sinks(arguments) => match whose(context, &arguments.place)? {
+            Whose::Local => sinks::run(context, &arguments).await?,
+            Whose::Remote(_) => return Err(sinks::not_here()),
         },
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
         AuditCommand::Searches(arguments) => searches::run(context, arguments).await?,

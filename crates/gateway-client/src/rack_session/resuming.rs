@@ -169,6 +169,8 @@ fn is_passing(error: &ClientError) -> bool {
             _ => matches!(refusal.status, 500 | 502..=504),
         },
         ClientError::NotSignedIn { .. }
+        | ClientError::Rack { .. }
+        | ClientError::BadName(_)
         | ClientError::StepUp { .. }
         | ClientError::Tls(_)
         | ClientError::Setup(_)

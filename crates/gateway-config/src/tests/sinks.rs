@@ -176,6 +176,15 @@ fn the_example_of_a_sink_is_valid() {
     assert!(matches!(archive.target, SinkTarget::File(_)));
 }
 
+fn config_of_bucket() -> crate::AnchorBucket {
+    let variables = [
+        ("AUDIT_ANCHOR_BUCKET", "corp-anchors"),
+        ("AUDIT_ANCHOR_PREFIX", "gw/"),
+        ("AUDIT_ANCHOR_REGION", "eu-west-1"),
+    ];
+    config(&variables, "").audit_anchors.bucket.unwrap()
+}
+
 #[test]
 fn anchors_are_kept_where_it_says() {
     let none = config(&[], "").audit_anchors;
@@ -190,6 +199,9 @@ fn anchors_are_kept_where_it_says() {
     let shown = format!("{config:?} {:?} {:?}", config.sources, config.audit_anchors);
     assert!(!shown.contains("hunter2") && !shown.contains("whsec_"), "{shown}");
     assert_eq!(config.audit_anchors.webhook.unwrap().url.as_str(), "https://h/hunter2");
+    let bucket = config_of_bucket();
+    assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str()), ("corp-anchors", "gw/"));
+    assert_eq!((bucket.retention.as_secs(), bucket.region.as_deref()), (400 * 24 * 3600, Some("eu-west-1")));
     refused(
         &[("AUDIT_ANCHOR_DIRECTORY", "anchors")],
         "",
@@ -204,6 +216,22 @@ fn anchors_are_kept_where_it_says() {
         &variables[2..3],
         "",
         "audit.anchors.webhook_secret (variable AUDIT_ANCHOR_WEBHOOK_SECRET): needs audit.anchors.webhook_url too; set both or none",
+    );
+    refused(
+        &[("AUDIT_ANCHOR_BUCKET", "Anchors")],
+        "",
+        "audit.anchors.bucket (variable AUDIT_ANCHOR_BUCKET): `Anchors` is not the name of a bucket: 3 to 63 small letters, digits, `-` and `.`",
+    );
+    for prefix in ["/a", "a//b", "a/../b", "a b"] {
+        let expected = format!(
+            "audit.anchors.prefix (variable AUDIT_ANCHOR_PREFIX): `{prefix}` is not letters, digits and `._-/`, without a `/` at its start"
+        );
+        refused(&[("AUDIT_ANCHOR_PREFIX", prefix)], "", &expected);
+    }
+    refused(
+        &[("AUDIT_ANCHOR_RETENTION_DAYS", "0")],
+        "",
+        "audit.anchors.retention_days (variable AUDIT_ANCHOR_RETENTION_DAYS): 0 is out of range; write a value from 1 to 36500",
     );
     refused(
         &[("AUDIT_ANCHOR_INTERVAL", "1s")],

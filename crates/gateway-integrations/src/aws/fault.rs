@@ -81,6 +81,22 @@ pub enum AwsFault {
         /// Who would be asked.
         whom: &'static str,
     },
+    /// A bucket without Object Lock.
+    #[error(
+        "the bucket {bucket} has no Object Lock, so that whoever may write there can alter what is kept; make a bucket with it, or turn it on"
+    )]
+    NoObjectLock {
+        /// Its name.
+        bucket: String,
+    },
+    /// An object was taken and is not locked.
+    #[error(
+        "{address} was written and is not locked in COMPLIANCE mode, as far as this role may see; allow s3:PutObjectRetention and s3:GetObjectRetention, or use a store that has Object Lock"
+    )]
+    Unlocked {
+        /// The object.
+        address: String,
+    },
     /// The secret holds no text.
     #[error("the secret is binary; store it as text")]
     Binary,

@@ -41,6 +41,11 @@ pub(super) fn endpoint(
     url.ok_or(AwsFault::Variable { variable: from, expected })
 }
 
+/// Whether the variables name an endpoint of the service, so that AWS is not the one that is asked.
+pub(super) fn is_elsewhere(settings: &AwsSettings, variable: &str) -> bool {
+    settings.variable(variable).or_else(|| settings.variable("AWS_ENDPOINT_URL")).is_some()
+}
+
 /// Source: AWS General Reference, "AWS service endpoints"; China has a domain of its own.
 fn public(service: &str, region: &str) -> String {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };

@@ -28,6 +28,9 @@ const VARIABLES: [&str; 16] = [
 /// The variable that says where Secrets Manager is.
 pub(super) const SECRETS_MANAGER_ENDPOINT: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
 
+/// The variable that says where S3 is, or what is asked as if it were.
+pub(super) const S3_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
+
 /// A role that is taken on with the credentials that were found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AssumedRole {
@@ -51,7 +54,7 @@ impl AwsSettings {
         variable: impl Fn(&str) -> Option<Secret<String>>,
         role: Option<AssumedRole>,
     ) -> Self {
-        let names = VARIABLES.into_iter().chain([SECRETS_MANAGER_ENDPOINT]);
+        let names = VARIABLES.into_iter().chain([SECRETS_MANAGER_ENDPOINT, S3_ENDPOINT]);
         let given = names.filter_map(|name| Some((name, variable(name)?)));
         Self { variables: given.filter(|(_, value)| !value.expose().trim().is_empty()).collect(), role }
     }

@@ -14,6 +14,7 @@ use super::*;
 use crate::http::{Pending, Unreachable};
 
 mod chain;
+mod s3;
 mod secrets_manager;
 mod signing;
 

@@ -19,6 +19,9 @@ async fn a_position_is_kept_and_moved_by_whoever_knows_it() {
         let again = place.open(Access::Serve).await;
         assert_eq!(again.audit_sinks().begin("siem", 0).await.unwrap(), 12);
         assert_eq!(again.audit_sinks().position("other").await.unwrap(), 0);
+        let all = again.audit_sinks().all().await.unwrap();
+        let all: Vec<_> = all.iter().map(|sink| (sink.name.as_str(), sink.position)).collect();
+        assert_eq!(all, [("other", 0), ("siem", 12)]);
         again.close().await;
     }
 }

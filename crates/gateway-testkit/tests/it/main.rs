@@ -8,6 +8,7 @@
 )]
 
 mod anchors;
+mod anchors_in_a_bucket;
 mod approvals;
 mod authorization;
 mod basics;

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use gateway_app::{AppError, anchors, audit, log};
+use gateway_app::anchors::{self, AnchorError, BucketPlace};
+use gateway_app::{AppError, audit, log};
 use gateway_audit::{ExportError, Fault, NoteVerifier, Report, verify_export_against};
-use gateway_types::{GatewayId, Timestamp};
+use gateway_types::{Clock, GatewayId, SystemClock, Timestamp};
 use serde::Serialize;
 
 use crate::Context;
@@ -25,7 +27,7 @@ pub(crate) struct VerifyArguments {
     /// The gateway's public key, as `audit verify` on the gateway's own machine prints it
     #[arg(long, value_name = "VKEY", requires = "file")]
     pub(crate) key: Option<String>,
-    /// Also hold it to the anchors in this directory, or to the one in this file
+    /// Also hold it to the anchors in this directory, to the one in this file, or to those at s3://BUCKET/PREFIX
     #[arg(long, value_name = "PATH")]
     pub(crate) anchors: Option<PathBuf>,
     /// Where the data are.
@@ -82,7 +84,7 @@ impl Shown {
 /// Verifies.
 pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<(), Failure> {
     let (key, verified) = match &arguments.file {
-        Some(path) => verify_file(path, arguments.key.as_deref(), &kept(arguments, None)?)?,
+        Some(path) => verify_file(path, arguments.key.as_deref(), &kept(arguments, None).await?)?,
         None => verify_database(context, arguments).await?,
     };
     match verified {
@@ -118,7 +120,7 @@ type Verified = (Option<String>, Result<Report, NotIntact>);
 async fn verify_database(context: &Context, arguments: &VerifyArguments) -> Result<Verified, Failure> {
     let local = LocalStore::open(context, &arguments.place).await?;
     let key = local.store.audit().verifier().to_string();
-    let anchors = kept(arguments, Some(local.store.gateway_id()))?;
+    let anchors = kept(arguments, Some(local.store.gateway_id())).await?;
     let mut progress = Progress::on_terminal();
     let verified = log::verify_against(&local.store, &anchors, |done, of| progress.show(done, of)).await;
     progress.clear();
@@ -156,9 +158,25 @@ fn not_found(index: u64) -> NotIntact {
 }
 
 /// The anchors that were asked for; of this gateway alone when it is known.
-fn kept(arguments: &VerifyArguments, gateway: Option<GatewayId>) -> Result<Vec<String>, Failure> {
+async fn kept(arguments: &VerifyArguments, gateway: Option<GatewayId>) -> Result<Vec<String>, Failure> {
+    const UNREADABLE: &str = "the anchors cannot be read";
     let Some(path) = &arguments.anchors else { return Ok(Vec::new()) };
-    let kept = anchors::read(path, gateway, None).problem("the anchors cannot be read")?;
+    let kept = match path.to_str().and_then(|text| text.strip_prefix("s3://")) {
+        None => anchors::read(path, gateway, None).problem(UNREADABLE)?,
+        Some(address) => {
+            let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
+            let place = BucketPlace { bucket: bucket.to_owned(), prefix: prefix.to_owned(), region: None };
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let environment = gateway_config::load_environment();
+            let bucket =
+                gateway_server::bucket_of_environment(&environment, place, &clock).problem(UNREADABLE)?;
+            let kept = anchors::read_bucket(&bucket, gateway, None, None).await.problem(UNREADABLE)?.anchors;
+            if kept.is_empty() {
+                return Err(AnchorError::None { path: path.clone() }).problem(UNREADABLE);
+            }
+            kept
+        }
+    };
     Ok(kept.into_iter().map(|anchor| anchor.note).collect())
 }
 

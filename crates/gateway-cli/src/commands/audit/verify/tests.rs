@@ -40,7 +40,8 @@ impl Place {
             | AuditCommand::Searches(_)
             | AuditCommand::Story(_)
             | AuditCommand::Show(_)
-            | AuditCommand::Prove(_) => audit::run(&context, arguments).await.map(drop),
+            | AuditCommand::Prove(_)
+            | AuditCommand::Sinks(_) => audit::run(&context, arguments).await.map(drop),
         }
     }
 }
