@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use gateway_audit::{End, Event};
 use gateway_pki::{IssuerScope, RootAuthority, TrustDomain};
-use gateway_sidecar::{Egress, Forward, Join, MemberError, Options, Running, StartError, Surroundings};
+use gateway_sidecar::{
+    Egress, Forward, Join, MemberError, Options, RequestToken, Running, StartError, Surroundings,
+};
 use gateway_store::EventFilter;
 use gateway_testkit::{Database, TestGateway, eventually};
 use gateway_types::{Clock, OsEntropy, Role, Secret};
@@ -165,7 +167,7 @@ fn service(at: SocketAddr) -> String {
 }
 
 fn http(to: SocketAddr) -> Forward {
-    Forward::Http { to, open: vec!["/healthz".to_owned()] }
+    Forward::Http { to, open: vec!["/healthz".to_owned()], token: RequestToken::TakenAway }
 }
 
 #[tokio::test]
