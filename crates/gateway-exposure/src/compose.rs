@@ -211,6 +211,9 @@ pub(crate) fn command(manifest: &Manifest, name: &str, service: &Service, place:
     if service.raw {
         words.push("--raw".to_owned());
     }
+    if service.pass_token {
+        words.push("--pass-token".to_owned());
+    }
     for (own, to) in &service.egress {
         let target = manifest.services.get(to).and_then(Service::guarded).map_or(0, |one| one.port);
         let id = manifest.trust_domain.service(to).map(|id: SpiffeId| id.to_string()).unwrap_or_default();

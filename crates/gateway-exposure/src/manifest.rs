@@ -75,6 +75,8 @@ struct WrittenService {
     #[serde(default)]
     raw: bool,
     #[serde(default)]
+    pass_token: bool,
+    #[serde(default)]
     egress: Vec<String>,
     #[serde(default)]
     outbound: bool,
@@ -127,6 +129,8 @@ pub struct Service {
     pub forward: Option<u16>,
     /// Whether the sidecar passes bytes on instead of requests.
     pub raw: bool,
+    /// Whether the service gets the request token that its sidecar checked.
+    pub pass_token: bool,
     /// Its ways out: a port of its own on loopback, and the service that it leads to.
     pub egress: Vec<(u16, String)>,
     /// Whether it reaches what is outside of the deployment.
@@ -304,6 +308,13 @@ fn read(written: WrittenService) -> Result<Service, String> {
                 .to_owned());
         }
     };
+    if written.pass_token && (written.raw || forward.is_none()) {
+        return Err(
+            "pass_token is for requests that a sidecar passes on: not beside raw, and with a gateway or \
+                    internal listener"
+                .to_owned(),
+        );
+    }
     let mut callers: BTreeSet<String> = written.callers.into_iter().collect();
     if callers.is_empty() && forward.is_some() {
         callers.insert(GATEWAY.to_owned());
@@ -350,6 +361,7 @@ fn read(written: WrittenService) -> Result<Service, String> {
         callers,
         forward,
         raw: written.raw,
+        pass_token: written.pass_token,
         egress,
         outbound: written.outbound,
     })

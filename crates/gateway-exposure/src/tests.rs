@@ -56,6 +56,22 @@ fn rules(file: &str, manifest: Option<&Manifest>) -> Vec<(Rule, String)> {
 }
 
 #[test]
+fn a_service_that_checks_tokens_itself_gets_them() {
+    let passing = EXAMPLE.replacen("forward = 8053", "forward = 8053\npass_token = true", 1);
+    let made = compose(&Manifest::parse(&passing).unwrap());
+    assert_eq!(made.matches("--pass-token").count(), 1, "{made}");
+    assert_eq!(compose(&example()).matches("--pass-token").count(), 0);
+
+    for (at, cause) in
+        [("raw = true", "beside raw"), ("listeners = [\"ntp:external:123/udp\"]", "internal listener")]
+    {
+        let refused = EXAMPLE.replacen(at, &format!("{at}\npass_token = true"), 1);
+        let error = Manifest::parse(&refused).unwrap_err().to_string();
+        assert!(error.contains("pass_token") && error.contains(cause), "{error}");
+    }
+}
+
+#[test]
 fn a_manifest_becomes_a_compose_file_that_its_own_lint_finds_nothing_in() {
     let manifest = example();
     let file = compose(&manifest);

@@ -3,22 +3,18 @@
 //!
 //! # Security
 //! The caller's chain is checked right after the handshake, before anything is read; a connection ends with the
-//! caller's leaf and as soon as the bundle refuses the caller. Identity headers of the request are taken away and made
-//! again from the token.
+//! caller's leaf and as soon as the bundle refuses the caller, also one that became a socket. What the service gets of
+//! a request is made in `passing`.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use gateway_pki::peer::Allowed;
 use gateway_pki::tls::{Callers, Trust as _, server_settings};
 use gateway_pki::{Peer, PeerFault, Role, check};
-use http::header::{CONNECTION, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::member::Member;
+use crate::passing::{Opened, Passing, ReplyBody, said};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -50,9 +47,6 @@ const CONNECTIONS: usize = 4096;
 /// How often it is looked whether the callers of open connections may still call.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is said of the caller to the service, in headers that nobody else can send it.
-const LEGACY: &str = "x-gateway-";
-
 /// What is passed on, and to where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Forward {
@@ -62,6 +56,8 @@ pub enum Forward {
         to: SocketAddr,
         /// Paths that are asked for without a token: health checks.
         open: Vec<String>,
+        /// What becomes of the request token.
+        token: RequestToken,
     },
     /// Bytes: who may call is all that is checked. For databases.
     Raw {
@@ -70,7 +66,15 @@ pub enum Forward {
     },
 }
 
-type ReplyBody = BoxBody<Bytes, hyper::Error>;
+/// What becomes of a request token after it was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestToken {
+    /// It goes no further: whoever has it, in a log of the service for example, could show it again for the same method
+    /// and path until it ends.
+    TakenAway,
+    /// The service has it too: for one that checks it itself.
+    PassedOn,
+}
 
 /// The way in.
 pub(crate) struct Door {
@@ -191,14 +195,23 @@ impl Door {
                     tracing::error!(error = &error as &dyn std::error::Error, %to, "the service cannot be reached");
                 }
             },
-            Forward::Http { to, open } => {
+            Forward::Http { to, open, token } => {
+                let passing = Passing { client: self.client.clone(), to: *to, token: *token };
+                let (passing, opened) = (&passing, Opened::default());
+                let socket = &opened;
                 let serve = service_fn(|request| async move {
-                    Ok::<_, Infallible>(self.answer(request, peer, *to, open).await)
+                    Ok::<_, Infallible>(self.answer(request, peer, passing, open, socket).await)
                 });
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-                if let Err(error) = builder.serve_connection(TokioIo::new(tls), serve).await {
+                let connection = builder.serve_connection(TokioIo::new(tls), serve).with_upgrades();
+                if let Err(error) = connection.await {
                     tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke off");
+                    return;
+                }
+                // Carried here, not in a task of its own, so that it ends with the caller's standing like the rest.
+                if let Some(socket) = opened.into_inner() {
+                    socket.carry().await;
                 }
             }
         }
@@ -206,14 +219,12 @@ impl Door {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: &Peer,
-        to: SocketAddr,
+        passing: &Passing,
         open: &[String],
+        opened: &Opened,
     ) -> Response<ReplyBody> {
-        if request.headers().contains_key(UPGRADE) {
-            return said(StatusCode::NOT_IMPLEMENTED, "this sidecar passes no upgrades on");
-        }
         let mut verified = self.verified(&request, open);
         if verified == Err(VerifyError::UnknownKey) {
             self.member.look_for_key().await;
@@ -226,29 +237,7 @@ impl Door {
                 return said(StatusCode::UNAUTHORIZED, "the request token is missing or not good");
             }
         };
-        clean(request.headers_mut());
-        if let Some(identity) = &identity {
-            tell(request.headers_mut(), identity);
-        }
-        let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let Ok(uri) = Uri::builder().scheme("http").authority(to.to_string()).path_and_query(target).build()
-        else {
-            return said(StatusCode::BAD_REQUEST, "the request has no path");
-        };
-        if !request.headers().contains_key(HOST) {
-            return said(StatusCode::BAD_REQUEST, "the request has no host");
-        }
-        *request.uri_mut() = uri;
-        match self.client.request(request).await {
-            Ok(mut reply) => {
-                hop_by_hop(reply.headers_mut());
-                reply.map(BodyExt::boxed)
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, %to, "the service did not answer");
-                said(StatusCode::BAD_GATEWAY, "the service behind this sidecar did not answer")
-            }
-        }
+        passing.on(request, identity.as_ref(), opened).await
     }
 
     /// Who the person or machine is for whom the caller calls; `None` at open paths.
@@ -272,84 +261,5 @@ impl Door {
         let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let now = self.member.surroundings.clock.now().micros().div_euclid(1_000_000);
         verifier.verify(token, request.method().as_str(), target, now).map(Some)
-    }
-}
-
-/// Takes away the token, whatever looks like an identity header in any spelling, and what is of one connection.
-fn clean(headers: &mut HeaderMap) {
-    let is_identity = |name: &HeaderName| {
-        let name = name.as_str().replace(['_', '.'], "-");
-        name.starts_with(LEGACY) || name == HEADER
-    };
-    let taken: Vec<HeaderName> = headers.keys().filter(|name| is_identity(name)).cloned().collect();
-    for name in taken {
-        headers.remove(name);
-    }
-    hop_by_hop(headers);
-}
-
-/// Takes away what is of one connection (RFC 9110, section 7.6.1).
-fn hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // What says who asks or how long the message is, is not for a connection to take away.
-        .filter(|name: &HeaderName| *name != HOST && *name != http::header::CONTENT_LENGTH)
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")] {
-        headers.remove(name);
-    }
-}
-
-/// Tells the service who calls, in headers.
-fn tell(headers: &mut HeaderMap, identity: &GatewayIdentity) {
-    let roles = identity.roles.join(",");
-    let told = [
-        ("x-gateway-user", Some(identity.name.as_str())),
-        ("x-gateway-subject", Some(identity.subject.as_str())),
-        ("x-gateway-email", identity.email.as_deref()),
-        ("x-gateway-roles", Some(roles.as_str())),
-        ("x-gateway-request-id", Some(identity.request_id.as_str())),
-    ];
-    for (name, value) in told {
-        if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-}
-
-fn said(status: StatusCode, text: &'static str) -> Response<ReplyBody> {
-    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identity_headers_of_a_request_are_nobodys() {
-        let mut headers = HeaderMap::new();
-        for name in
-            ["x-gateway-user", "x_gateway_roles", "X-Gateway_Email", "gateway-token", "gateway_token", "te"]
-        {
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("x"));
-        }
-        headers.insert("x-kept", HeaderValue::from_static("x"));
-        headers.insert("x-hop", HeaderValue::from_static("x"));
-        headers.insert(HOST, HeaderValue::from_static("wiki"));
-        headers.insert(CONNECTION, HeaderValue::from_static("x-hop, host"));
-        clean(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["host", "x-kept"]);
     }
 }

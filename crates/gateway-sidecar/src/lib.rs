@@ -1,7 +1,7 @@
 //! A member of the trust zone for a service that cannot be one.
 //!
 //! It joins by a join token and renews by itself ([`member`]); it lets in exactly the callers that its registration
-//! names, checks and takes away the request token, and passes requests on to the service ([`door`]); it gives the
+//! names, checks the request token ([`door`]), and passes requests and sockets on to the service (`passing`); it gives the
 //! service ways to other members ([`egress`]). Whom it refuses it counts and reports ([`refusals`]). It must not know
 //! the gateway's inside.
 
@@ -9,6 +9,7 @@ mod authority;
 pub mod door;
 pub mod egress;
 pub mod member;
+mod passing;
 mod refusals;
 mod state;
 
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use authority::AskError;
-pub use door::Forward;
+pub use door::{Forward, RequestToken};
 pub use egress::Egress;
 pub use member::{Join, Member, MemberError};
 

@@ -22,6 +22,8 @@ use crate::output::Tone;
 use crate::table::Rows;
 use crate::terminal::{Assent, waiting};
 
+mod rack;
+
 /// The largest file that is read, in bytes.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 /// How long a port has to answer.
@@ -84,11 +86,14 @@ pub(crate) struct LintArguments {
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArguments {
     /// The manifest that says what may answer
-    #[arg(value_name = "MANIFEST")]
-    manifest: PathBuf,
+    #[arg(value_name = "MANIFEST", required_unless_present = "rack")]
+    manifest: Option<PathBuf>,
     /// The machine to look at, as those outside reach it: a name or an address
-    #[arg(long, value_name = "HOST")]
-    at: String,
+    #[arg(long, value_name = "HOST", required_unless_present = "rack")]
+    at: Option<String>,
+    /// Look whether the rack answers here, HOST or HOST:PORT (443 unless given): nothing but the gateway may reach it
+    #[arg(long, value_name = "HOST", value_parser = rack::place, conflicts_with_all = ["manifest", "at", "all"])]
+    rack: Option<rack::Place>,
     /// Look at every TCP port, not only at those of the manifest and the usual ones
     #[arg(long)]
     all: bool,
@@ -171,21 +176,23 @@ fn run_lint(context: &Context, arguments: &LintArguments) -> Result<ExitCode, Fa
 
 /// Looks at a machine from outside.
 async fn run_probe(context: &Context, arguments: ProbeArguments) -> Result<ExitCode, Failure> {
-    let manifest = manifest(&arguments.manifest)?;
+    let assent = Assent::of(arguments.yes);
+    let (file, host) = match (arguments.rack, arguments.manifest, arguments.at) {
+        (Some(place), _, _) => return rack::probe(context, &place, assent).await,
+        (None, Some(file), Some(host)) => (file, host),
+        (None, _, _) => return Err(Failure::new(Exit::Usage, "a probe needs MANIFEST and --at, or --rack")),
+    };
+    let manifest = manifest(&file)?;
     let targets = targets(&manifest, arguments.all);
-    let host = arguments.at.clone();
-    let address = tokio::net::lookup_host((host.as_str(), 0))
-        .await
-        .problem(format!("{} cannot be found", one_line(&host)))?
-        .next()
-        .ok_or_else(|| Failure::new(Exit::Unreachable, format!("{} has no address", one_line(&host))))?
-        .ip();
+    let Some(address) = addresses(&host).await?.into_iter().next() else {
+        return Err(Failure::new(Exit::Unreachable, format!("{} has no address", one_line(&host))));
+    };
     let what = format!(
         "This connects to {} TCP ports of {} ({address}), and sends nothing. Look at your own machines only",
         targets.len(),
         one_line(&host)
     );
-    waiting(|| context.terminal.confirm(&what, Assent::of(arguments.yes)))?;
+    waiting(|| context.terminal.confirm(&what, assent))?;
     let ports = targets.len();
     let mut looked = look(address, targets).await;
     looked.sort_by_key(|one| one.port);
@@ -219,6 +226,14 @@ fn text(context: &Context, report: &Report) -> String {
         report.findings.len(),
         rows.render(context.output.looks)
     )
+}
+
+/// Where a host is; more than one address may be its.
+async fn addresses(host: &str) -> Result<Vec<IpAddr>, Failure> {
+    let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| {
+        Failure::new(Exit::Unreachable, format!("{} cannot be found: {error}", one_line(host)))
+    })?;
+    Ok(found.map(|address| address.ip()).collect())
 }
 
 async fn look(address: IpAddr, targets: Vec<Target>) -> Vec<Looked> {

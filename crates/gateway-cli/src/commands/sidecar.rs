@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use gateway_sidecar::{Egress, Forward, Join, Options, Surroundings};
+use gateway_sidecar::{Egress, Forward, Join, Options, RequestToken, Surroundings};
 use gateway_types::{OsEntropy, Secret, SystemClock};
 use serde::Serialize;
 
@@ -38,6 +38,9 @@ pub(crate) struct SidecarArguments {
     /// A path that is asked for without a request token, such as a health check; may be given several times
     #[arg(long = "open", value_name = "PATH")]
     open: Vec<String>,
+    /// Pass the request token on, once it was checked: for a service that checks it itself, such as rack-gateway-dns
+    #[arg(long, conflicts_with = "raw")]
+    pass_token: bool,
     /// A way out, LOCAL=ID@HOST:PORT: a local address and port that leads to exactly that member; may be given several times
     #[arg(long = "egress", value_name = "WAY", value_parser = way)]
     egress: Vec<Egress>,
@@ -79,7 +82,7 @@ pub(crate) async fn run(context: &Context, arguments: SidecarArguments) -> Resul
         let said = "--forward must be a loopback address: what is sent there is not protected";
         return Err(Failure::new(Exit::Usage, said));
     }
-    let token = match &arguments.token_file {
+    let join_token = match &arguments.token_file {
         None => None,
         Some(file) => {
             let text = std::fs::read_to_string(file)
@@ -88,17 +91,21 @@ pub(crate) async fn run(context: &Context, arguments: SidecarArguments) -> Resul
         }
     };
     let to = arguments.forward;
+    let token = match arguments.pass_token {
+        true => RequestToken::PassedOn,
+        false => RequestToken::TakenAway,
+    };
     let options = Options {
         join: Join {
             gateway: arguments.zone_gateway,
             service: arguments.service,
-            token,
+            token: join_token,
             state: arguments.state,
         },
         listen: arguments.listen,
         forward: match arguments.raw {
             true => Forward::Raw { to },
-            false => Forward::Http { to, open: arguments.open },
+            false => Forward::Http { to, open: arguments.open, token },
         },
         egress: arguments.egress,
     };

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway_audit::{End, Event};
+use gateway_framing::websocket::{Opcode, encode_server_frame};
 use gateway_pki::{IssuerScope, RootAuthority, TrustDomain};
-use gateway_sidecar::{Egress, Forward, Join, MemberError, Options, Running, StartError, Surroundings};
+use gateway_sidecar::{
+    Egress, Forward, Join, MemberError, Options, RequestToken, Running, StartError, Surroundings,
+};
 use gateway_store::EventFilter;
-use gateway_testkit::{Database, TestGateway, eventually};
+use gateway_testkit::{Database, StubConnection, StubRack, TestGateway, eventually};
 use gateway_types::{Clock, OsEntropy, Role, Secret};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::service_kit::{Instance, reply};
-use crate::tls::client::{Answer, Line};
+use crate::tls::client::{Answer, Line, handshake};
 use crate::tls::{NAME, Place};
 
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -165,7 +168,7 @@ fn service(at: SocketAddr) -> String {
 }
 
 fn http(to: SocketAddr) -> Forward {
-    Forward::Http { to, open: vec!["/healthz".to_owned()] }
+    Forward::Http { to, open: vec!["/healthz".to_owned()], token: RequestToken::TakenAway }
 }
 
 #[tokio::test]
@@ -210,6 +213,45 @@ async fn a_service_joins_and_is_reached_through_the_gateway_only() {
         sidecar.stop().await;
         world.gateway.finish().await;
     }
+}
+
+/// A console of a service behind a sidecar.
+#[tokio::test]
+async fn a_socket_reaches_the_service_and_ends_with_the_sidecar() {
+    let at = free().await;
+    let world = World::start(Database::Sqlite, &format!("{}websocket = true\n", service(at))).await;
+    world.init().await;
+    let console = StubRack::start(|mut connection: StubConnection| async move {
+        connection.switch().await;
+        let told = connection.head.to_ascii_lowercase();
+        connection.send(encode_server_frame(Opcode::Text, told.as_bytes())).await;
+        connection.until_closed().await;
+    })
+    .await;
+    let address = console.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let what = json!({ "listeners": ["control:gateway:6754"] });
+    let sidecar = world.run("wiki", &what, at, http(address)).await;
+
+    let mut line = handshake(&world.place.client().config(), world.gateway.addr(), WIKI).await.unwrap();
+    let asked = format!(
+        "GET /live HTTP/1.1\r\nHost: {WIKI}\r\nAuthorization: Bearer {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\n\r\n",
+        world.admin
+    );
+    line.write_all(asked.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("x-gateway-email: admin@example.com") {
+        let read = tokio::time::timeout(Duration::from_secs(10), line.read_buf(&mut heard)).await;
+        let text = String::from_utf8_lossy(&heard);
+        assert!(matches!(read, Ok(Ok(1..))) && text.starts_with("HTTP/1.1 101 "), "{read:?} {text}");
+    }
+    assert!(!String::from_utf8_lossy(&heard).contains("gateway-token"), "the token went no further");
+
+    // It is cut like every connection that the sidecar carries.
+    sidecar.stop().await;
+    let rest = tokio::time::timeout(Duration::from_secs(10), line.read_to_end(&mut heard)).await;
+    assert!(rest.is_ok(), "the socket outlived its sidecar");
+    world.gateway.finish().await;
 }
 
 #[tokio::test]
