@@ -55,9 +55,6 @@ const CONVOX_APP: &str = "CONVOX_APP";
 /// gateway's is not one of the system's.
 pub(crate) const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
-/// The app that commands about an app mean, when neither `-a` nor anything else is said.
-pub(crate) const CONVOX_APP: &str = "CONVOX_APP";
-
 /// The value of a variable; `None` when it is unset or empty.
 #[expect(
     clippy::disallowed_methods,

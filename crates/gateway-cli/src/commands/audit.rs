@@ -5,8 +5,8 @@ mod export;
 mod remote;
 mod search;
 mod searches;
-mod story;
 mod sinks;
+mod story;
 mod tail;
 mod verify;
 
@@ -23,8 +23,8 @@ pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
 pub(crate) use searches::SearchesArguments;
-pub(crate) use story::StoryArguments;
 pub(crate) use sinks::SinksArguments;
+pub(crate) use story::StoryArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use verify::VerifyArguments;
 

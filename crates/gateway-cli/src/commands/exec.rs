@@ -4,7 +4,6 @@
 //! The terminal is raw while a session goes on, and as it was before on every way out. Without a terminal bytes pass as
 //! they are.
 
-mod app;
 mod raw;
 mod run;
 mod streams;
@@ -17,11 +16,11 @@ use gateway_client::text::one_line;
 use gateway_client::{Conversation, Execution, SessionNews, SessionRequest};
 use tokio::sync::mpsc;
 
+use super::native::{AppArgument, Place};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::remark;
 use crate::remote::Remote;
-use app::app;
 use raw::{RawTerminal, is_typed, window};
 use streams::{Ending, Signals, reader, writer};
 
@@ -31,14 +30,6 @@ pub(crate) use run::run as run_process;
 /// The key of an interrupt.
 const INTERRUPT: u8 = 3;
 
-/// Which app.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct WhichApp {
-    /// The app [env: CONVOX_APP] [default: what `.convox/app` says, else the name of this directory]
-    #[arg(long, short = 'a', value_name = "APP")]
-    pub(crate) app: Option<String>,
-}
-
 /// The arguments of `exec`.
 #[derive(Args, Debug)]
 #[command(
@@ -47,7 +38,7 @@ pub(crate) struct WhichApp {
 pub(crate) struct ExecArguments {
     /// Which app.
     #[command(flatten)]
-    pub(crate) which: WhichApp,
+    pub(crate) which: AppArgument,
     /// The process, as the rack calls it
     #[arg(value_name = "PID")]
     pub(crate) process: String,
@@ -61,7 +52,7 @@ pub(crate) struct ExecArguments {
 pub(crate) struct ConsoleArguments {
     /// Which app.
     #[command(flatten)]
-    pub(crate) which: WhichApp,
+    pub(crate) which: AppArgument,
     /// The resource
     #[arg(value_name = "RESOURCE")]
     pub(crate) resource: String,
@@ -80,8 +71,8 @@ pub(crate) struct ShellArguments {
 
 /// Runs a command in a process.
 pub(crate) async fn exec(context: &Context, arguments: ExecArguments) -> Result<ExitCode, Failure> {
-    let app = app(arguments.which.app)?;
-    let remote = Remote::open(context)?;
+    let app = arguments.which.name(context)?;
+    let remote = Place::open(context)?.remote;
     let command = arguments.command.join(" ");
     let request = SessionRequest::exec(&Execution {
         app: &app,
@@ -96,14 +87,14 @@ pub(crate) async fn exec(context: &Context, arguments: ExecArguments) -> Result<
 
 /// Opens the console of a resource, such as a database's own client.
 pub(crate) async fn console(context: &Context, arguments: ConsoleArguments) -> Result<ExitCode, Failure> {
-    let app = app(arguments.which.app)?;
-    let remote = Remote::open(context)?;
+    let app = arguments.which.name(context)?;
+    let remote = Place::open(context)?.remote;
     session(&remote, &SessionRequest::console(&app, &arguments.resource, window())).await
 }
 
 /// Opens a shell on an instance.
 pub(crate) async fn shell(context: &Context, arguments: ShellArguments) -> Result<ExitCode, Failure> {
-    let remote = Remote::open(context)?;
+    let remote = Place::open(context)?.remote;
     let command = Some(arguments.command.join(" ")).filter(|command| !command.is_empty());
     let request = SessionRequest::shell(&arguments.instance, command.as_deref(), window())?;
     session(&remote, &request).await

@@ -6,11 +6,11 @@
     reason = "a test fails by panicking, also in the functions that its cases share"
 )]
 
+mod backup;
 mod book;
 mod chaos;
-mod contracts;
-mod backup;
 mod configuration;
+mod contracts;
 mod convox_yml;
 mod demo;
 mod env;

@@ -11,8 +11,9 @@ use gateway_client::{ClientError, Execution, ProcessOptions, RackProcess, Sessio
 use serde::Serialize;
 use tokio::time::sleep;
 
+use super::super::native::{AppArgument, Place};
 use super::raw::{is_typed, window};
-use super::{WhichApp, app, session};
+use super::session;
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::remark;
@@ -33,7 +34,7 @@ const SEEN_RUNNING: u32 = 2;
 pub(crate) struct RunArguments {
     /// Which app.
     #[command(flatten)]
-    pub(crate) which: WhichApp,
+    pub(crate) which: AppArgument,
     /// The service whose image and environment the process gets
     #[arg(value_name = "SERVICE")]
     pub(crate) service: String,
@@ -90,8 +91,8 @@ struct Detached<'a> {
 
 /// Runs a command in a new process.
 pub(crate) async fn run(context: &Context, arguments: RunArguments) -> Result<ExitCode, Failure> {
-    let app = app(arguments.which.app.clone())?;
-    let remote = Remote::open(context)?;
+    let app = arguments.which.name(context)?;
+    let remote = Place::open(context)?.remote;
     let service = arguments.service.as_str();
     let command = arguments.command.join(" ");
     let sleep = format!("sleep {}", arguments.timeout);

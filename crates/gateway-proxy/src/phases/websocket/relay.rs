@@ -192,17 +192,19 @@ async fn pump_up<R: AsyncRead, W: AsyncWrite>(
     let mut buffer = BytesMut::new();
     loop {
         let read = match manners.keeps_alive() && scanner.at_boundary() {
-            true => match timeout(PING_INTERVAL, scratch::read::<READ_BYTES, _>(&mut client, &mut buffer)).await {
-                Ok(read) => read,
-                Err(_silent) => {
-                    // Nothing is said with it, so its mask hides nothing.
-                    let ping = encode_client_frame(Opcode::Ping, b"", [0; 4]);
-                    if rack.write_all(&ping).await.is_err() || rack.flush().await.is_err() {
-                        return Stop::RackGone;
+            true => {
+                match timeout(PING_INTERVAL, scratch::read::<READ_BYTES, _>(&mut client, &mut buffer)).await {
+                    Ok(read) => read,
+                    Err(_silent) => {
+                        // Nothing is said with it, so its mask hides nothing.
+                        let ping = encode_client_frame(Opcode::Ping, b"", [0; 4]);
+                        if rack.write_all(&ping).await.is_err() || rack.flush().await.is_err() {
+                            return Stop::RackGone;
+                        }
+                        continue;
                     }
-                    continue;
                 }
-            },
+            }
             false => scratch::read::<READ_BYTES, _>(&mut client, &mut buffer).await,
         };
         match read {
