@@ -98,6 +98,27 @@ pub enum AnchorError {
         /// The object.
         address: String,
     },
+    /// An anchor under the name of another one, as who wants to hide the newest ones would put it.
+    #[error("it has {size} entries, and its name says something else")]
+    Misnamed {
+        /// How many it has.
+        size: u64,
+    },
+    /// An object that is named as an anchor is listed and cannot be read.
+    #[error("{} is there and cannot be read", path.display())]
+    Unreadable {
+        /// The object.
+        path: PathBuf,
+        /// What S3 said.
+        #[source]
+        source: AwsFault,
+    },
+    /// Somebody else is writing the same one.
+    #[error("{address} is being written by another instance")]
+    BeingWritten {
+        /// The object.
+        address: String,
+    },
     /// S3 is of no use.
     #[error(transparent)]
     Bucket(#[from] AwsFault),
@@ -118,11 +139,14 @@ impl AnchorError {
             | AnchorError::Rewritten { .. }
             | AnchorError::Contradicted { .. }
             | AnchorError::Removed { .. }
+            | AnchorError::Misnamed { .. }
+            | AnchorError::Unreadable { .. }
             | AnchorError::Bucket(AwsFault::NoObjectLock { .. } | AwsFault::Unlocked { .. }) => true,
             AnchorError::Io { .. }
             | AnchorError::Bucket(_)
             | AnchorError::TooLarge { .. }
             | AnchorError::None { .. }
+            | AnchorError::BeingWritten { .. }
             | AnchorError::Log(_)
             | AnchorError::Store(_) => false,
         }
@@ -231,6 +255,22 @@ pub async fn compare(store: &Store, note: &str) -> Result<Head, AnchorError> {
     };
     verify_consistency(&anchored, &head, &proof)
         .map_err(|source| AnchorError::Rewritten { size: anchored.size, source })?;
+    Ok(anchored)
+}
+
+/// Holds the log to an anchor of it that was kept under its name: as [`compare`], and the name must be its own. Copies of
+/// an old anchor under larger names would otherwise stand before the newest ones.
+///
+/// # Errors
+/// [`AnchorError`]; [`AnchorError::is_alarm`] says which.
+pub async fn hold(store: &Store, anchor: &Anchor) -> Result<Head, AnchorError> {
+    let anchored = compare(store, &anchor.note).await?;
+    let name = file_name(store.gateway_id(), anchored.size);
+    let shown = anchor.path.to_string_lossy();
+    let path = shown.split_once("?versionId=").map_or(&*shown, |(path, _)| path);
+    if !path.ends_with(&name) {
+        return Err(AnchorError::Misnamed { size: anchored.size });
+    }
     Ok(anchored)
 }
 

@@ -56,6 +56,17 @@ enum Failure {
 }
 
 impl Failure {
+    /// What makes this failure the same as before, where its text goes on changing: each alarm is an entry, so that a log
+    /// which was rolled back grows with every one.
+    fn told_once(&self) -> Option<String> {
+        match self {
+            Failure::Kept { name, source: AnchorError::RolledBack { size, .. } } => {
+                Some(format!("{name}: {size}"))
+            }
+            _ => None,
+        }
+    }
+
     const fn is_alarm(&self) -> bool {
         match self {
             Failure::Anchor(error) | Failure::Kept { source: error, .. } => error.is_alarm(),
@@ -73,6 +84,8 @@ pub(crate) struct Anchors {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     fault: ArcSwapOption<String>,
+    /// What was told last, so that it is told once.
+    told: ArcSwapOption<String>,
     anchored: AtomicU64,
     /// When the log was last anchored; held while it is.
     last: Mutex<Option<Instant>>,
@@ -116,6 +129,7 @@ impl Anchors {
             clock,
             entropy,
             fault: ArcSwapOption::empty(),
+            told: ArcSwapOption::empty(),
             anchored: AtomicU64::new(0),
             last: Mutex::new(None),
         })
@@ -148,6 +162,7 @@ impl Anchors {
             Ok(size) => {
                 *last = Some(Instant::now());
                 self.anchored.store(size, Ordering::Relaxed);
+                self.told.store(None);
                 if self.fault.swap(None).is_some() {
                     tracing::info!(size, "the audit log is anchored again");
                 }
@@ -192,10 +207,10 @@ impl Anchors {
     }
 
     async fn hold_to(&self, anchors: Vec<Anchor>) -> Result<(), Failure> {
-        for Anchor { path, note } in anchors {
-            anchors::compare(&self.store, &note)
+        for anchor in anchors {
+            anchors::hold(&self.store, &anchor)
                 .await
-                .map_err(|source| Failure::Kept { name: path.display().to_string(), source })?;
+                .map_err(|source| Failure::Kept { name: anchor.path.display().to_string(), source })?;
         }
         Ok(())
     }
@@ -204,12 +219,16 @@ impl Anchors {
     async fn hold_to_bucket(&self) -> Result<(), Failure> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
         let mut listed = bucket.listed.lock().await;
-        let known = listed.take().filter(|(at, _)| at.elapsed() < LISTED);
+        // What was listed stays so after an alarm, which is looked at anew each minute.
+        let known = listed.clone().filter(|(at, _)| at.elapsed() < LISTED);
         let after = known.as_ref().and_then(|(_, after)| after.as_deref());
         let gateway = Some(self.store.gateway_id());
-        let KeptInBucket { anchors, before } =
+        let KeptInBucket { anchors, before, fault } =
             anchors::read_bucket(&bucket.place, gateway, after, Some(COMPARED)).await?;
         self.hold_to(anchors).await?;
+        if let Some(fault) = fault {
+            return Err(fault.into());
+        }
         *listed = Some((known.map_or_else(Instant::now, |(at, _)| at), before));
         Ok(())
     }
@@ -247,8 +266,9 @@ impl Anchors {
     async fn note(&self, failure: &Failure) {
         let mark = if failure.is_alarm() { "ALARM: " } else { "" };
         let text = format!("{mark}{}", with_causes(failure));
-        let before = self.fault.swap(Some(Arc::new(text.clone())));
-        if before.as_deref() == Some(&text) {
+        self.fault.store(Some(Arc::new(text.clone())));
+        let news = Arc::new(failure.told_once().unwrap_or_else(|| text.clone()));
+        if self.told.swap(Some(news.clone())).as_deref() == Some(&*news) {
             return;
         }
         if !failure.is_alarm() {

@@ -380,14 +380,18 @@ pub async fn start_from(
         },
     };
     let sinks = start_sinks(&config, &running)?;
-    running.background.spawn({
-        let anchors = anchors.clone();
-        async move { anchors.tend().await }
-    });
-    running.each("anchors", MINUTE, move || {
-        let anchors = anchors.clone();
-        async move { anchors.tend().await }
-    });
+    let tend_anchors = {
+        let stopping = running.stopping.clone();
+        move || {
+            let (anchors, stopping) = (anchors.clone(), stopping.clone());
+            // S3 that is slow must not hold up the stop, which anchors once more and has a limit for it.
+            async move {
+                stopping.run_until_cancelled(anchors.tend()).await;
+            }
+        }
+    };
+    running.background.spawn(tend_anchors());
+    running.each("anchors", MINUTE, tend_anchors);
     let places = Arc::new(Semaphore::new(config.limits.connections));
     // What others counted before this instance ran is theirs; what they count from here on is charged here too.
     plane.share_limits().await;

@@ -122,6 +122,14 @@ pub enum BackupError {
         /// Which.
         stamp: i64,
     },
+    /// The database was used by a newer program.
+    #[error(
+        "the database has the migration {stamp}, which this program does not know; restore with the newer rack-gateway, or into an empty database"
+    )]
+    NewerDatabase {
+        /// Which.
+        stamp: i64,
+    },
     /// Nothing was backed up yet that could be.
     #[error("the database was never used by a gateway, so there is nothing to back up")]
     NothingThere,

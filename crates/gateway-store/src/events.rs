@@ -257,15 +257,21 @@ impl Events {
         );
         statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(to)?).sql(" ORDER BY idx");
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
-        let mut compared = ColumnsCompared { next: to.max(from), first_wrong: None };
+        let (mut expected, end) = (from, to.max(from));
         for row in &rows {
-            let (index, event) = event(row)?;
-            if !has_columns(row, &Columns::of(&event))? {
-                compared.first_wrong = Some(index);
+            let agrees = from_column(row.try_get(0)?)? == expected
+                && match event(row) {
+                    Ok((_, event)) => has_columns(row, &Columns::of(&event))?,
+                    // Bytes that are no event are found by nothing that they say.
+                    Err(StoreError::Corrupt { .. }) => false,
+                    Err(error) => return Err(error),
+                };
+            if !agrees {
                 break;
             }
+            expected += 1;
         }
-        Ok(compared)
+        Ok(ColumnsCompared { next: end, first_wrong: (expected < end).then_some(expected) })
     }
 
     /// The stretch of the log outside of which nothing can match, by index: its start, and its end, which

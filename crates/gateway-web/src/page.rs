@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway_app::control::{OwnRequest, PageAsked};
 use gateway_store::ReadOnly;
-use gateway_types::{Caller, Principal};
+use gateway_types::{Caller, Principal, Timestamp};
 
 use crate::query::Query;
 use crate::{Web, flash, gate};
@@ -175,7 +175,7 @@ impl Frame {
             title: title.to_owned(),
             rack: web.app.rack_name.clone(),
             navigation: caller.map(|caller| navigation(web, caller, path)).unwrap_or_default(),
-            now: web.app.clock.now().to_rfc3339(),
+            now: second(web.app.clock.now()),
             who: caller.map(who),
             csrf: csrf.unwrap_or_default().to_owned(),
             degraded: !web.app.store.audit().is_writable(),
@@ -189,6 +189,12 @@ impl Frame {
             icon: web.assets.href("icon.svg"),
         }
     }
+}
+
+/// A moment to the second, as RFC 3339.
+fn second(at: Timestamp) -> String {
+    let exact = at.to_rfc3339();
+    exact.get(..19).map_or_else(|| exact.clone(), |text| format!("{text}Z"))
 }
 
 fn who(caller: &Caller) -> Who {

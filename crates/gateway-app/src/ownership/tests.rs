@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateway_policy::{OwnRoute, OwnTable};
-use gateway_store::{NewElevation, NewReveal};
-use gateway_types::{CredentialKind, ElevationId, LowestRole, Principal, RevealId, Role, Secret};
+use gateway_store::{NewElevation, NewReveal, NewSavedSearch};
+use gateway_types::{
+    CredentialKind, ElevationId, LowestRole, Principal, RevealId, Role, SavedSearchId, Secret,
+};
 
 use super::*;
 use crate::sessions::current;
@@ -46,8 +48,10 @@ fn own_path(
     token: &str,
     elevation: &str,
     reveal: &str,
+    search: &str,
 ) -> String {
     let id = match template {
+        path if path.starts_with("/audit/searches") => search,
         path if path.starts_with("/reveals") => reveal,
         path if path.starts_with("/elevations") => elevation,
         path if path.starts_with("/me/sessions") => session,
@@ -56,6 +60,19 @@ fn own_path(
         _ => "window",
     };
     template.replace("{id}", id).replace("{kind}", "totp").replace("{request_id}", session)
+}
+
+/// The id of a search that this person keeps.
+async fn kept_search(world: &World, person: &Person) -> String {
+    let new = NewSavedSearch {
+        id: SavedSearchId::new(world.app.clock.now(), &*world.app.entropy),
+        user: person.user.id,
+        name: "refusals".to_owned(),
+        filter: "{}".to_owned(),
+        shared: false,
+    };
+    world.app.store.saved_searches().keep(&new).await.unwrap();
+    new.id.to_string()
 }
 
 /// The id of an elevation that this person asked for.
@@ -98,6 +115,7 @@ async fn every_row_about_ones_own_is_known() {
     let (token, _) = world.machine(&ann.user, &[Role::Viewer]).await;
     let elevation = asked_for(&world, &ann).await;
     let reveal = reading(&world, &ann).await;
+    let search = kept_search(&world, &ann).await;
     let mut unknown = BTreeSet::new();
     for operation in OwnTable::builtin().unwrap().operations() {
         let action = operation.action.as_str();
@@ -105,7 +123,7 @@ async fn every_row_about_ones_own_is_known() {
             continue;
         }
         let (method, template) = operation.route.split_once(' ').unwrap();
-        let path = own_path(template, &factor, &session, &token.id.to_string(), &elevation, &reveal);
+        let path = own_path(template, &factor, &session, &token.id.to_string(), &elevation, &reveal, &search);
         let own_table = &world.app.own;
         let at_root =
             own_table.identify(method, &path).or_else(|_| own_table.identify_at_service(method, &path));

@@ -263,6 +263,8 @@ fn help_is_as_it_was() {
       diff             Show what `apply` would change
       export           Write what the gateway's database has as a file for `apply`
       integrations     List, set, remove and test the credentials for GitHub, CircleCI and Slack
+      jobs             List what the gateway has still to do and does by the clock; retry, cancel and
+                       pause it
       services         List and change the services of an app, and those behind the gateway (`list`,
                        `show`, `put`, …)
       policy           Show, check and change policies

@@ -189,7 +189,9 @@ pub(crate) async fn restore(context: &Context, arguments: RestoreArguments) -> R
     let from = opened(&arguments.file)?;
     let restored =
         backup::restore(restoration, from, &found, &mut Told::new().by()).await.map_err(failure)?;
-    record(url, app_secret_key, &found, restored).await?;
+    record(url, app_secret_key, &found, restored).await.map_err(|failure| {
+        failure.hint("the backup is restored and in force; only the event that says so is missing in its log")
+    })?;
     (answer.restored, answer.log_before) = (Some(true), restored.log_before);
     if let Some(before) = restored.log_before.filter(|before| *before > restored.log_size) {
         remark(&format!(
@@ -199,7 +201,7 @@ pub(crate) async fn restore(context: &Context, arguments: RestoreArguments) -> R
         ));
     }
     remark(
-        "Everybody signs in again. What was revoked, removed or locked after the backup was made is as it was then: look through tokens, people and policies before you start the gateway.",
+        "Everybody signs in again. What was revoked, removed, locked or used up after the backup was made is as it was then: look through tokens, people, second factors, elevations, approvals and policies before you start the gateway, and make new break-glass codes.",
     );
     context.output.answer(&answer, || answer.text(&format!("restored {shown}")))?;
     Ok(ExitCode::SUCCESS)

@@ -195,7 +195,13 @@ async fn run(connection: &mut AnyConnection, statement: String) -> Result<(), Ba
 /// # Errors
 /// [`BackupError::Foreign`] when tables of these names are there that our migrations did not make.
 async fn clear(connection: &mut AnyConnection, engine: Engine) -> Result<(), BackupError> {
-    if migrate::applied(connection).await?.is_empty() {
+    let applied = migrate::applied(connection).await?;
+    // What this program does not know it cannot take away, and the next upgrade would fall over it.
+    let known: BTreeSet<i64> = migrate::texts().map(|(stamp, _)| stamp).collect();
+    if let Some(stamp) = applied.keys().find(|stamp| !known.contains(*stamp)) {
+        return Err(BackupError::NewerDatabase { stamp: *stamp });
+    }
+    if applied.is_empty() {
         for table in contents::tables(None) {
             if is_there(connection, engine, table).await? {
                 return Err(BackupError::Foreign { table });

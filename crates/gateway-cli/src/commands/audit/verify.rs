@@ -170,7 +170,11 @@ async fn kept(arguments: &VerifyArguments, gateway: Option<GatewayId>) -> Result
             let environment = gateway_config::load_environment();
             let bucket =
                 gateway_server::bucket_of_environment(&environment, place, &clock).problem(UNREADABLE)?;
-            let kept = anchors::read_bucket(&bucket, gateway, None, None).await.problem(UNREADABLE)?.anchors;
+            let found = anchors::read_bucket(&bucket, gateway, None, None).await.problem(UNREADABLE)?;
+            if let Some(fault) = found.fault {
+                return Err(fault).problem(UNREADABLE);
+            }
+            let kept = found.anchors;
             if kept.is_empty() {
                 return Err(AnchorError::None { path: path.clone() }).problem(UNREADABLE);
             }
