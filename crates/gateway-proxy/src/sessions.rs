@@ -211,6 +211,11 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// Whose session it is, as the log names them.
+    pub(crate) fn actor_name(&self) -> String {
+        Actor::of(&self.caller.principal).name
+    }
+
     pub(crate) fn event(&self, plane: &DataPlane, action: &str) -> Event {
         let (clock, entropy) = (&*plane.parts.clock, &*plane.parts.entropy);
         let id = EventId::new(clock.now(), entropy);

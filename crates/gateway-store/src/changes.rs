@@ -104,6 +104,9 @@ impl Changes {
     /// Commits a change of this instance and counts it before anybody here can read on.
     pub(crate) async fn commit(&self, tx: WriteTx, version: i64) -> Result<(), StoreError> {
         let committed = tx.commit().await;
+        if committed.is_ok() {
+            self.asked(true);
+        }
         // Also when the commit failed: its answer may have been lost after it was done.
         self.saw(version);
         committed

@@ -72,7 +72,9 @@ pub async fn read_bucket(
 fn is_anchor(name: &str) -> bool {
     let size = name.strip_suffix(&format!(".{EXTENSION}")).and_then(|name| name.rsplit_once('-'));
     size.is_some_and(|(gateway, size)| {
-        gateway.parse::<GatewayId>().is_ok() && size.len() == 20 && size.bytes().all(|byte| byte.is_ascii_digit())
+        gateway.parse::<GatewayId>().is_ok()
+            && size.len() == 20
+            && size.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 

@@ -8,6 +8,7 @@ mod raw;
 mod run;
 mod streams;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -82,14 +83,14 @@ pub(crate) async fn exec(context: &Context, arguments: ExecArguments) -> Result<
         is_typed: is_typed(),
         window: window(),
     })?;
-    session(&remote, &request).await
+    session(&remote, &request, Telling::ExitCode).await
 }
 
 /// Opens the console of a resource, such as a database's own client.
 pub(crate) async fn console(context: &Context, arguments: ConsoleArguments) -> Result<ExitCode, Failure> {
     let app = arguments.which.name(context)?;
     let remote = Place::open(context)?.remote;
-    session(&remote, &SessionRequest::console(&app, &arguments.resource, window())).await
+    session(&remote, &SessionRequest::console(&app, &arguments.resource, window()), Telling::Nothing).await
 }
 
 /// Opens a shell on an instance.
@@ -97,11 +98,20 @@ pub(crate) async fn shell(context: &Context, arguments: ShellArguments) -> Resul
     let remote = Place::open(context)?.remote;
     let command = Some(arguments.command.join(" ")).filter(|command| !command.is_empty());
     let request = SessionRequest::shell(&arguments.instance, command.as_deref(), window())?;
-    session(&remote, &request).await
+    session(&remote, &request, Telling::ExitCode).await
+}
+
+/// What the rack tells at the end of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Telling {
+    /// The exit code of a command. Without one it was not run, or not to its end.
+    ExitCode,
+    /// Nothing: consoles have no command.
+    Nothing,
 }
 
 /// Opens a session and carries it between the rack and whoever sits here, until it is over.
-async fn session(remote: &Remote, request: &SessionRequest) -> Result<ExitCode, Failure> {
+async fn session(remote: &Remote, request: &SessionRequest, telling: Telling) -> Result<ExitCode, Failure> {
     // Before anything is opened, so that no signal can come between.
     let mut signals = Signals::listen()?;
     let (tell, news) = mpsc::channel(4);
@@ -132,7 +142,13 @@ async fn session(remote: &Remote, request: &SessionRequest) -> Result<ExitCode, 
             let written = written.await;
             match (end, written) {
                 (Conversation::Unread, Ok(Err(error))) => Err(error.into()),
-                (end, _) => ended(end, lost),
+                // A whole command whose output is not whole, as on a full disk.
+                (Conversation::Exited(0) | Conversation::Over, Ok(Err(error)))
+                    if error.kind() != io::ErrorKind::BrokenPipe =>
+                {
+                    Err(error.into())
+                }
+                (end, _) => ended(end, telling, lost),
             }
         }
     }
@@ -180,14 +196,18 @@ async fn follow(
 }
 
 /// What an end means to whoever called the program; `lost` is why its connection could not be had again.
-fn ended(end: Conversation, lost: Option<String>) -> Result<ExitCode, Failure> {
+fn ended(end: Conversation, telling: Telling, lost: Option<String>) -> Result<ExitCode, Failure> {
     match end {
         Conversation::Lost if lost.is_some() => {
             let reason = one_line(&lost.unwrap_or_default());
             Err(Failure::new(Exit::Failed, format!("the session is lost: {reason}")))
         }
         Conversation::Exited(code) => Ok(ExitCode::from(exit_code(code))),
-        Conversation::Over => Ok(ExitCode::SUCCESS),
+        Conversation::Over if telling == Telling::Nothing => Ok(ExitCode::SUCCESS),
+        Conversation::Over => Err(Failure::new(
+            Exit::Failed,
+            "the rack ended the session without the command's exit code; what it said stands above",
+        )),
         Conversation::Unread => Err(Failure::new(Exit::Failed, "standard output is closed")),
         Conversation::Lost => Err(Failure::new(
             Exit::Failed,
@@ -215,12 +235,17 @@ mod tests {
     fn codes_are_those_of_the_command() {
         for (told, exits) in [(0, 0), (3, 3), (255, 255), (-1, 255), (256, 0), (130, 130)] {
             assert_eq!(exit_code(told), exits);
-            assert_eq!(ended(Conversation::Exited(told), None).unwrap(), ExitCode::from(exits));
+            assert_eq!(
+                ended(Conversation::Exited(told), Telling::ExitCode, None).unwrap(),
+                ExitCode::from(exits)
+            );
         }
-        assert_eq!(ended(Conversation::Over, None).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(ended(Conversation::Over, Telling::Nothing, None).unwrap(), ExitCode::SUCCESS);
+        let unsaid = ended(Conversation::Over, Telling::ExitCode, None);
+        assert_eq!(unsaid.unwrap_err().exit(), Exit::Failed, "a command without a code was not run");
         for broken in [Conversation::Lost, Conversation::Broke, Conversation::Unread] {
             assert_eq!(
-                ended(broken, None).unwrap_err().exit(),
+                ended(broken, Telling::ExitCode, None).unwrap_err().exit(),
                 Exit::Failed,
                 "a broken session is no success"
             );

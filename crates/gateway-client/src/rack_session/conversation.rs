@@ -73,7 +73,7 @@ async fn listen<R: AsyncRead>(
             // Of several the latest answer counts (RFC 6455, section 5.5.3).
             let _full = answer.try_send(payload);
         }
-        match (heard.exit_code, heard.is_over, taken) {
+        match (heard.code(), heard.is_over, taken) {
             (Some(code), true, _) => return Conversation::Exited(code),
             (None, true, _) => return Conversation::Over,
             (_, false, Err(_)) => return Conversation::Broke,
@@ -154,6 +154,14 @@ mod tests {
         assert_eq!(told(&[&text("hi\n"), &marker, &end], false).await, (Conversation::Exited(3), hi.clone()));
         assert_eq!(told(&[&text("hi\n"), &marker], true).await, (Conversation::Exited(3), hi.clone()));
         assert_eq!(told(&[&text("hi\n"), &end], false).await, (Conversation::Over, hi.clone()));
+        // What could not be run has not ended well, whatever the marker says.
+        let (good, failed) = (text(&marker_text(0)), text("ERROR: process not found\n"));
+        assert_eq!(told(&[&good, &failed, &end], false).await.0, Conversation::Exited(1));
+        assert_eq!(
+            told(&[&good, &text("ERR"), &text("OR: no\n"), &end], false).await.0,
+            Conversation::Exited(1)
+        );
+        assert_eq!(told(&[&failed, &good, &end], false).await.0, Conversation::Exited(0));
         assert_eq!(told(&[&text("hi\n")], true).await, (Conversation::Lost, hi.clone()));
         assert_eq!(told(&[&text("hi\n"), b"\xff\xff"], false).await, (Conversation::Broke, hi));
     }

@@ -27,8 +27,13 @@ pub(super) struct Heard {
     pub(super) exit_code: Option<i32>,
     /// The rack has no more.
     pub(super) is_over: bool,
+    /// How the text begins that came after the exit code.
+    after: Vec<u8>,
     frame: Frame,
 }
+
+/// What a rack says that could not run a command, although it told that it ended well (recordings 23, 24 and 26).
+const FAILED: &[u8] = b"ERROR: ";
 
 /// The frame in hand.
 #[derive(Debug, Default)]
@@ -69,12 +74,28 @@ impl Listening {
 }
 
 impl Heard {
+    /// The exit code, once the rack told it. A code of success is none when the rack says next that it failed.
+    pub(super) fn code(&self) -> Option<i32> {
+        match self.exit_code {
+            Some(0) if self.after == FAILED => Some(1),
+            code => code,
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        if self.exit_code.is_some() {
+            let wanted = FAILED.len().saturating_sub(self.after.len()).min(bytes.len());
+            self.after.extend_from_slice(bytes.get(..wanted).unwrap_or_default());
+        }
+        self.shown.extend_from_slice(bytes);
+    }
+
     fn piece(&mut self, piece: Piece<'_>) {
         match piece {
             Piece::Head(head) => self.frame = self.begin(&head),
             Piece::Payload(payload) => match &mut self.frame {
                 Frame::Dropped => {}
-                Frame::Shown => self.shown.extend_from_slice(payload),
+                Frame::Shown => self.show(payload),
                 Frame::Held(bytes) | Frame::Ping(bytes) => bytes.extend_from_slice(payload),
             },
             Piece::End => match std::mem::take(&mut self.frame) {
@@ -85,7 +106,7 @@ impl Heard {
                     watch.feed(&bytes);
                     match watch.exit_code() {
                         Some(code) => self.exit_code = Some(code),
-                        None => self.shown.extend(bytes),
+                        None => self.show(&bytes),
                     }
                 }
             },

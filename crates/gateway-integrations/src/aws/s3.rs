@@ -304,7 +304,10 @@ impl LockedBucket {
 /// The query of one page of a list of versions.
 fn page(prefix: &str, marker: Option<&(String, Option<String>)>) -> String {
     let mut query = form_urlencoded::Serializer::new("versions=".to_owned());
-    query.append_pair("prefix", prefix).append_pair("encoding-type", "url").append_pair("max-keys", PAGE_KEYS);
+    query
+        .append_pair("prefix", prefix)
+        .append_pair("encoding-type", "url")
+        .append_pair("max-keys", PAGE_KEYS);
     if let Some((key, id)) = marker {
         query.append_pair("key-marker", key);
         if let Some(id) = id {

@@ -10,18 +10,19 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 use gateway_tunnel::{Carried, Link, LinkStream, Opening, Side, Welcome};
 use gateway_types::{RecordingId, Secret};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{About, Session};
 use crate::connection::Place;
@@ -31,6 +32,12 @@ use crate::reply::ClientSocket;
 /// How many sessions of one instance may wait for their client at one time. Each holds two windows of its link at most:
 /// 50 MiB in all.
 pub(super) const MOST_DETACHED: usize = 100;
+
+/// How many of those may be one person's or machine's, so that nobody takes the places of all.
+const MOST_DETACHED_OF_ONE: usize = 10;
+
+/// How long the list of live sessions is waited for.
+const SHOWING: Duration = Duration::from_secs(2);
 
 /// How long a client has to take the reason of an end that the gateway decided.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -80,7 +87,8 @@ pub(crate) enum Unclaimed {
 #[derive(Default)]
 pub(crate) struct Resumables {
     held: Mutex<HashMap<RecordingId, Held>>,
-    detached: AtomicUsize,
+    /// How many wait, by whose they are.
+    detached: Mutex<HashMap<String, usize>>,
 }
 
 struct Held {
@@ -130,23 +138,49 @@ impl Resumables {
         }
     }
 
-    /// A place among those that wait; `None` when there is none.
-    fn place(&self) -> Option<DetachedPlace<'_>> {
-        self.detached
-            .try_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                (count < MOST_DETACHED).then_some(count.saturating_add(1))
-            })
-            .ok()
-            .map(|_| DetachedPlace(&self.detached))
+    fn detached(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place among those that wait, for whoever this is.
+    fn place(&self, whose: &str) -> Result<DetachedPlace<'_>, NoPlace> {
+        let mut detached = self.detached();
+        if detached.values().sum::<usize>() >= MOST_DETACHED {
+            return Err(NoPlace::Full);
+        }
+        let own = detached.entry(whose.to_owned()).or_default();
+        if *own >= MOST_DETACHED_OF_ONE {
+            return Err(NoPlace::TooManyOfOne);
+        }
+        *own += 1;
+        Ok(DetachedPlace { among: self, whose: whose.to_owned() })
     }
 }
 
+/// Why a session cannot wait for its client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+enum NoPlace {
+    #[error("{MOST_DETACHED} sessions of this instance wait for their clients already")]
+    Full,
+    #[error("{MOST_DETACHED_OF_ONE} sessions of the same caller wait for their clients already")]
+    TooManyOfOne,
+}
+
 /// A place among the sessions that wait for their client.
-struct DetachedPlace<'a>(&'a AtomicUsize);
+struct DetachedPlace<'a> {
+    among: &'a Resumables,
+    whose: String,
+}
 
 impl Drop for DetachedPlace<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut detached = self.among.detached();
+        if let Some(own) = detached.get_mut(&self.whose) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                detached.remove(&self.whose);
+            }
+        }
     }
 }
 
@@ -178,13 +212,15 @@ pub(crate) fn new_token(plane: &DataPlane) -> Secret<String> {
 }
 
 /// Keeps a session for its client, beginning with the connection behind `socket`; returns what the relay reads and writes.
-/// `credential` is who may come back.
+/// `credential` is who may come back. Once `revoked` is ready the caller may no longer do what the session is: the relay ends
+/// with that by itself, and what it left for the client is not handed over either.
 pub(crate) fn keep(
     plane: &Arc<DataPlane>,
     session: &Session,
     credential: String,
     socket: ClientSocket,
     patience: Duration,
+    revoked: impl Future<Output = ()> + Send + 'static,
 ) -> (LinkStream, Holding) {
     let (link, stream) = Link::new();
     let (attach, attachments) = mpsc::channel(1);
@@ -194,7 +230,9 @@ pub(crate) fn keep(
         Held { link: Arc::clone(&link), credential, token: hashed(token.expose()), before: None, attach };
     plane.sessions.resumables.held().insert(id, held);
     let about = Arc::clone(&session.about);
-    let keeper = Keeper { plane: Arc::clone(plane), about, id, link, patience, over, attachments };
+    let revoked = (Box::pin(revoked) as Pin<Box<dyn Future<Output = ()> + Send>>).shared();
+    let plane_of_keeper = Arc::clone(plane);
+    let keeper = Keeper { plane: plane_of_keeper, about, id, link, patience, over, revoked, attachments };
     plane.sockets.spawn(keeper.run(socket, token));
     (stream, Holding(tell))
 }
@@ -206,6 +244,7 @@ struct Keeper {
     link: Arc<Link>,
     patience: Duration,
     over: watch::Receiver<Option<Over>>,
+    revoked: Shared<Pin<Box<dyn Future<Output = ()> + Send>>>,
     attachments: mpsc::Receiver<Attachment>,
 }
 
@@ -252,9 +291,17 @@ impl Keeper {
         let link = Arc::clone(&self.link);
         let carrying = link.carry(socket, Side::Server, peer_has, Opening::Gateway(welcome, &tell));
         let (over, closing) = (decided(&self.over), self.plane.closing.clone());
+        let (told, revoked, patience) = (told(&self.over), self.revoked.clone(), self.patience);
         let farewell = async {
+            // A client that is there and does not take what was said last is waited for as one that is away.
+            let unread = async {
+                told.await;
+                sleep(patience).await;
+            };
             tokio::select! {
                 () = over => {}
+                () = revoked => {}
+                () = unread => {}
                 () = closing.cancelled() => {}
             }
             sleep(FAREWELL).await;
@@ -285,12 +332,12 @@ impl Keeper {
             return None;
         }
         let plane = Arc::clone(&self.plane);
-        let Some(_place) = plane.sessions.resumables.place() else {
-            self.note(
-                GIVE_UP,
-                &format!("{MOST_DETACHED} sessions of this instance wait for their clients already"),
-            );
-            return None;
+        let _place = match plane.sessions.resumables.place(&self.about.actor_name()) {
+            Ok(place) => place,
+            Err(none) => {
+                self.note(GIVE_UP, &none.to_string());
+                return None;
+            }
         };
         self.note(DETACH, "the connection to its client was lost");
         self.show(true).await;
@@ -302,6 +349,7 @@ impl Keeper {
                 return None;
             }
             () = decided(&self.over) => return None,
+            () = self.revoked.clone() => return None,
             () = plane.closing.cancelled() => return None,
         };
         self.show(false).await;
@@ -310,11 +358,14 @@ impl Keeper {
 
     /// Shows in the list of live sessions whether the client is there.
     async fn show(&self, is_away: bool) {
-        if let Err(error) = self.plane.parts.store.recordings().set_detached(self.id, is_away).await {
-            tracing::warn!(
+        let recordings = self.plane.parts.store.recordings();
+        match timeout(SHOWING, recordings.set_detached(self.id, is_away)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "whether the client of a session is there is not shown"
-            );
+            ),
+            Err(_elapsed) => tracing::warn!("whether the client of a session is there is not shown in time"),
         }
     }
 
@@ -322,6 +373,15 @@ impl Keeper {
         let mut event = self.about.event(&self.plane, action);
         event.reason = Some(reason.to_owned());
         self.plane.parts.store.audit().queue(event);
+    }
+}
+
+/// Waits until the session ended by itself.
+fn told(over: &watch::Receiver<Option<Over>>) -> impl Future<Output = ()> + use<> {
+    let mut over = over.clone();
+    async move {
+        // Also when the relay is gone without a word about it.
+        let _told = over.wait_for(|over| *over == Some(Over::Told)).await.is_ok();
     }
 }
 
@@ -384,10 +444,13 @@ mod tests {
     #[test]
     fn only_so_many_wait() {
         let resumables = Resumables::default();
-        let places: Vec<_> = (0..MOST_DETACHED).map(|_| resumables.place()).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!(resumables.place().is_none());
-        drop(places);
-        assert!(resumables.place().is_some());
+        let own: Vec<_> = (0..MOST_DETACHED_OF_ONE).map(|_| resumables.place("ann").unwrap()).collect();
+        assert_eq!(resumables.place("ann").err(), Some(NoPlace::TooManyOfOne));
+        let others = MOST_DETACHED - MOST_DETACHED_OF_ONE;
+        let places: Vec<_> = (0..others).map(|at| resumables.place(&format!("{at}")).unwrap()).collect();
+        assert_eq!(resumables.place("one more").err(), Some(NoPlace::Full));
+        drop((own, places));
+        assert!(resumables.place("ann").is_ok());
+        assert!(resumables.detached().is_empty(), "nobody is remembered who has none");
     }
 }

@@ -181,7 +181,7 @@ impl Recordings {
             true => update.number(self.core.clock.now().micros()),
             false => update.sql("NULL"),
         };
-        update.sql(" WHERE id = ").text(&id.to_string());
+        update.sql(" WHERE state = 'live' AND id = ").text(&id.to_string());
         let _turn = self.core.database.write_turn().await;
         update.query().execute(self.core.database.pool()).await?;
         Ok(())

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::super::native::{AppArgument, Place};
 use super::raw::{is_typed, window};
-use super::session;
+use super::{Telling, session};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::remark;
@@ -142,7 +142,7 @@ async fn within(
         is_typed: is_typed(),
         window: window(),
     })?;
-    session(remote, &request).await
+    session(remote, &request, Telling::ExitCode).await
 }
 
 fn not_started(process: &RackProcess) -> Failure {

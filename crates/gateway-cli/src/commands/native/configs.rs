@@ -95,6 +95,11 @@ fn typed(place: &Place<'_>) -> Result<String, Failure> {
         ));
     }
     let mut text = String::new();
-    io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text).problem("standard input cannot be read")?;
-    Ok(text)
+    let read = io::stdin().lock().take(MOST_BYTES + 1).read_to_string(&mut text);
+    match read.problem("standard input cannot be read")? {
+        count if count as u64 > MOST_BYTES => {
+            Err(Failure::new(Exit::Usage, format!("standard input has more than {MOST_BYTES} bytes")))
+        }
+        _ => Ok(text),
+    }
 }

@@ -131,7 +131,8 @@ fn append<W: Write>(builder: &mut Builder<W>, from: &Path, name: &str) -> io::Re
             };
             let is_link = entry.file_type()?.is_symlink();
             if is_link && fs::metadata(entry.path()).is_ok_and(|known| known.is_dir()) {
-                remark(&format!("left out: {} is a link to a directory", entry.path().display()));
+                let shown = one_line(&entry.path().to_string_lossy());
+                remark(&format!("left out: {shown} is a link to a directory"));
                 continue;
             }
             append(builder, &entry.path(), &format!("{name}/{below}"))?;
@@ -139,11 +140,19 @@ fn append<W: Write>(builder: &mut Builder<W>, from: &Path, name: &str) -> io::Re
         return Ok(());
     }
     if !known.is_file() {
-        remark(&format!("left out: {} is no file", from.display()));
+        remark(&format!("left out: {} is no file", one_line(&from.to_string_lossy())));
         return Ok(());
     }
-    header.set_size(known.len());
-    put(builder, &mut header, name, File::open(from)?.take(known.len()))
+    let mut file = File::open(from)?;
+    // Its size may have changed since: what is in the header is what is packed.
+    let size = file.metadata()?.len();
+    header.set_size(size);
+    let mut source = (&mut file).take(size);
+    put(builder, &mut header, name, &mut source)?;
+    if source.limit() > 0 {
+        return Err(io::Error::other("the file shrank while it was packed"));
+    }
+    Ok(())
 }
 
 /// Puts an entry in under an absolute name, as the official client writes it. A long one is told ahead (GNU tar).
@@ -196,33 +205,54 @@ fn unpack_into(archive: &File, asked: &Path, fresh: &Path) -> Result<(), Failure
     let cannot = "what came from the process is no archive";
     let asked = inside(asked).unwrap_or_default();
     let name = PathBuf::from(asked.file_name().unwrap_or_default());
+    let elsewhere = |named: &Path| {
+        let what = format!(
+            "the archive names {}, which leads elsewhere; nothing was written",
+            one_line(&named.to_string_lossy())
+        );
+        Failure::new(Exit::Failed, what)
+    };
+    // Racks name a file by its whole path, some by its last name. `None` = a directory above what was asked for.
+    let placed = |named: &Path| {
+        let full = inside(named).ok_or_else(|| elsewhere(named))?;
+        match full.strip_prefix(&asked) {
+            Ok(rest) if rest.as_os_str().is_empty() => Ok(Some(name.clone())),
+            Ok(rest) => Ok(Some(name.join(rest))),
+            Err(_) if full.starts_with(&name) => Ok(Some(full)),
+            Err(_) if asked.starts_with(&full) => Ok(None),
+            Err(_) => {
+                let told = one_line(&named.to_string_lossy());
+                let what = format!("the archive holds {told}, which was not asked for; nothing was written");
+                Err(Failure::new(Exit::Failed, what))
+            }
+        }
+    };
     for entry in Archive::new(archive).entries().problem(cannot)? {
         let mut entry = entry.problem(cannot)?;
         let full = entry.path().problem(cannot)?.into_owned();
         let told = || one_line(&full.to_string_lossy());
-        let full_below = inside(&full).ok_or_else(|| {
-            let what = format!("the archive names {}, which leads elsewhere; nothing was written", told());
-            Failure::new(Exit::Failed, what)
-        })?;
-        // Racks name a file by its whole path, some by its last name.
-        let below = match full_below.strip_prefix(&asked) {
-            Ok(rest) if rest.as_os_str().is_empty() => name.clone(),
-            Ok(rest) => name.join(rest),
-            Err(_) if full_below.starts_with(&name) => full_below.clone(),
-            Err(_) if asked.starts_with(&full_below) => continue,
-            Err(_) => {
-                let what =
-                    format!("the archive holds {}, which was not asked for; nothing was written", told());
-                return Err(Failure::new(Exit::Failed, what));
-            }
-        };
+        let Some(below) = placed(&full)? else { continue };
         let path = fresh.join(&below);
         let written = match entry.header().entry_type() {
             EntryType::Directory => fs::create_dir_all(&path),
             EntryType::Regular | EntryType::Continuous => write(&mut entry, &path),
-            _ => {
-                remark(&format!("left out: {} is no file", told()));
+            // Another name of a file that came before it.
+            EntryType::Link => {
+                let first = entry.link_name().problem(cannot)?.map(std::borrow::Cow::into_owned);
+                let first = first.as_deref().map(placed).transpose()?.flatten();
+                let first = first.ok_or_else(|| {
+                    Failure::new(Exit::Failed, format!("{} is a link to what was not asked for", told()))
+                })?;
+                link(&fresh.join(first), &path)
+            }
+            EntryType::Symlink => {
+                remark(&format!("left out: {} is a symbolic link", told()));
                 Ok(())
+            }
+            _ => {
+                let what =
+                    format!("{} is no file, so the copy would not be whole; nothing was written", told());
+                return Err(Failure::new(Exit::Failed, what));
             }
         };
         written.problem(format!("{} cannot be written", path.display()))?;
@@ -231,6 +261,14 @@ fn unpack_into(archive: &File, asked: &Path, fresh: &Path) -> Result<(), Failure
         return Ok(());
     }
     Err(Failure::new(Exit::Failed, "there is no such file in the process"))
+}
+
+/// Copies a file that was unpacked to its other name.
+fn link(first: &Path, path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::copy(first, path).map(|_bytes| ())
 }
 
 /// A name below the directory; `None` when it leads elsewhere. A slash at its beginning means nothing, as to tar.

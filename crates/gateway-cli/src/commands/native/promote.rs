@@ -112,7 +112,11 @@ async fn start(place: &Place<'_>, app: &str, release: &str, force: bool) -> Resu
     place.order(&asked).await
 }
 
-async fn finish(place: &Place<'_>, app: &str, release: &str) -> Result<(), Failure> {
+/// Waits until a release that is being promoted runs.
+///
+/// # Errors
+/// When it is rolled back, takes too long, or cannot be looked at any more.
+pub(super) async fn finish(place: &Place<'_>, app: &str, release: &str) -> Result<(), Failure> {
     until_running(place, app).await?;
     let runs = place.read_app(app).await?.value.release;
     if runs != release {

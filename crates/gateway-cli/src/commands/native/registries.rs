@@ -103,9 +103,15 @@ pub(super) fn password(place: &Place<'_>, what: &str) -> Result<Secret<String>, 
         let mut text = String::new();
         io::stdin()
             .lock()
-            .take(MOST_BYTES)
+            .take(MOST_BYTES + 1)
             .read_to_string(&mut text)
             .problem("standard input cannot be read")?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("standard input has more than {MOST_BYTES} bytes"),
+            ));
+        }
         text.trim_end_matches(['\r', '\n']).to_owned()
     };
     if text.is_empty() { Err(none()) } else { Ok(Secret::new(text)) }

@@ -197,7 +197,11 @@ fn read_archive(source: impl Read) -> Result<Exported, Failure> {
         match name.as_str() {
             "app.json" | "env" => {
                 let mut text = String::new();
-                (&mut entry).take(MOST_DOCUMENT_BYTES).read_to_string(&mut text).problem(cannot)?;
+                (&mut entry).take(MOST_DOCUMENT_BYTES + 1).read_to_string(&mut text).problem(cannot)?;
+                if text.len() as u64 > MOST_DOCUMENT_BYTES {
+                    let what = format!("{name} in the export has more than {MOST_DOCUMENT_BYTES} bytes");
+                    return Err(Failure::new(Exit::Failed, what));
+                }
                 if name == "env" {
                     exported.env = Some(text);
                 } else {
@@ -254,7 +258,7 @@ pub(super) async fn import(place: &Place<'_>, app: &str, file: Option<&Path>) ->
     }
     if let Some(release) = &release {
         place.order(&RackRequest::post(&["apps", app, "releases", release, "promote"])).await?;
-        until_made(place, app).await?;
+        super::promote::finish(place, app, release).await?;
         place.step(&format!("Promoting {}... OK", one_line(release)))?;
     }
     for (name, data) in &exported.resources {

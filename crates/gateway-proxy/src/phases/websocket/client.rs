@@ -12,6 +12,7 @@ use crate::body::ReplyBody;
 use crate::connection::Place;
 use crate::outcome::End;
 use crate::phases::inspect::Inspected;
+use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
 use crate::reply::{ClientSocket, switching};
 use crate::sessions::{Duplex, Holding, Over, Session, keep};
@@ -46,7 +47,9 @@ impl ClientEnd {
         let end = match (session, credential) {
             (Some(session), Some(credential)) if is_native && !patience.is_zero() => {
                 reply.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(NATIVE_PROTOCOL));
-                let (stream, holding) = keep(plane, session, credential, socket, patience);
+                let standing = Standing::of(plane, inspected);
+                let revoked = async move { drop(standing.revoked().await) };
+                let (stream, holding) = keep(plane, session, credential, socket, patience, revoked);
                 ClientEnd::Resumable(stream, holding)
             }
             (_, _) => ClientEnd::Connection(socket),
