@@ -116,8 +116,16 @@ async fn start(place: &Place<'_>, app: &str, release: &str, force: bool) -> Resu
 ///
 /// # Errors
 /// When it is rolled back, takes too long, or cannot be looked at any more.
-pub(super) async fn finish(place: &Place<'_>, app: &str, release: &str) -> Result<(), Failure> {
+async fn finish(place: &Place<'_>, app: &str, release: &str) -> Result<(), Failure> {
     until_running(place, app).await?;
+    demand(place, app, release).await
+}
+
+/// Makes sure that this release runs, now that the app has settled.
+///
+/// # Errors
+/// When another one does: it was rolled back.
+pub(super) async fn demand(place: &Place<'_>, app: &str, release: &str) -> Result<(), Failure> {
     let runs = place.read_app(app).await?.value.release;
     if runs != release {
         let what = format!("{} was rolled back: {} runs", one_line(release), one_line(&runs));

@@ -258,7 +258,8 @@ pub(super) async fn import(place: &Place<'_>, app: &str, file: Option<&Path>) ->
     }
     if let Some(release) = &release {
         place.order(&RackRequest::post(&["apps", app, "releases", release, "promote"])).await?;
-        super::promote::finish(place, app, release).await?;
+        until_made(place, app).await?;
+        super::promote::demand(place, app, release).await?;
         place.step(&format!("Promoting {}... OK", one_line(release)))?;
     }
     for (name, data) in &exported.resources {

@@ -111,6 +111,33 @@ async fn what_is_said_goes_in_small_masked_frames_and_pings_are_answered() {
 }
 
 #[tokio::test]
+async fn a_program_that_writes_before_it_reads_is_heard() {
+    // More than the program's side holds, and then the rack waits for the program. The sign of life is 6 bytes.
+    let (socket, rack) = opened(vec![text(&[b'x'; 4096]), Does::Reads(6 + 7)]).await;
+    let (near, mut far) = tokio::io::duplex(16);
+    let carrying = tokio::spawn(socket.carry(near, std::future::pending()));
+    far.write_all(b"z").await.unwrap();
+    let read =
+        tokio::time::timeout(Duration::from_secs(20), rack).await.expect("neither way waits for the other");
+    assert_eq!(read.unwrap().len(), 13);
+    let mut shown = vec![0; 4096];
+    far.read_exact(&mut shown).await.unwrap();
+    assert_eq!(shown, [b'x'; 4096]);
+    assert_eq!(carrying.await.unwrap(), (1, 4096));
+}
+
+#[tokio::test]
+async fn a_sign_of_life_within_a_message_is_no_part_of_it() {
+    let mut first = encode_server_frame(Opcode::Text, b"a");
+    // Not the last frame of its message.
+    first[0] &= 0x7f;
+    let ping = encode_server_frame(Opcode::Ping, b"hi");
+    let last = encode_server_frame(Opcode::Continuation, b"b");
+    let (mut socket, _rack) = opened(vec![Does::Writes([first, ping, last].concat()), end()]).await;
+    assert_eq!(all(&mut socket).await, (b"ab".to_vec(), Heard::End));
+}
+
+#[tokio::test]
 async fn m4_an_answer_that_leads_elsewhere_is_not_followed() {
     use crate::error::BadReply;
     use crate::stub::{Stub, answer};
