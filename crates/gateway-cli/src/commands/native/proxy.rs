@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
     after_help = "The ports are open on this machine only, to every program on it. Example:\n  rack-gateway proxy 5432:db.internal:5432"
 )]
 pub(crate) struct ProxyArguments {
-    /// [PORT:]HOST:PORT; the first port is this machine's, and the host's own when it is left out
+    /// `[PORT:]HOST:PORT`; the first port is this machine's, and the host's own when it is left out
     #[arg(value_name = "PORT:HOST:PORT", required = true)]
     passages: Vec<Passage>,
 }

@@ -91,10 +91,13 @@ async fn a_bucket_without_a_lock_is_said_to_have_none() {
 #[tokio::test]
 async fn versions_and_marks_are_listed_to_the_end() {
     let (world, bucket) = bucket(&[], "corp-anchors");
-    let first = format!("GET {HOST}/?versions=&prefix=gw%2Fx-&key-marker=gw%2Fx-0");
-    let second = format!("GET {HOST}/?versions=&prefix=gw%2Fx-&key-marker=gw%2Fx-1&version-id-marker=v%2B1");
+    let first =
+        format!("GET {HOST}/?versions=&prefix=gw%2Fx-&encoding-type=url&max-keys=250&key-marker=gw%2Fx-0");
+    let second = format!(
+        "GET {HOST}/?versions=&prefix=gw%2Fx-&encoding-type=url&max-keys=250&key-marker=gw%2Fx-1&version-id-marker=v%2B1"
+    );
     let page = |inner: &str| format!("<ListVersionsResult>{inner}</ListVersionsResult>");
-    world.cloud.on(&first, 200, page("<IsTruncated>true</IsTruncated><NextKeyMarker>gw/x-1</NextKeyMarker><NextVersionIdMarker>v+1</NextVersionIdMarker><Version><Key>gw/x-1</Key><VersionId>v+1</VersionId></Version>"));
+    world.cloud.on(&first, 200, page("<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>gw%2Fx-1</NextKeyMarker><NextVersionIdMarker>v+1</NextVersionIdMarker><Version><Key>gw%2Fx-1</Key><VersionId>v+1</VersionId></Version><Version><Key>gw%2Fx-+%01</Key><VersionId>v</VersionId></Version>"));
     world.cloud.on(&second, 200, page("<IsTruncated>false</IsTruncated><DeleteMarker><Key>gw/x-2</Key><VersionId>m</VersionId></DeleteMarker><CommonPrefixes/>"));
     let found = bucket.versions("x-", Some("x-0")).await.unwrap();
     let of = |name: &str, id: &str, is_removal| ObjectVersion {
@@ -102,7 +105,7 @@ async fn versions_and_marks_are_listed_to_the_end() {
         id: id.to_owned(),
         is_removal,
     };
-    assert_eq!(found, [of("x-1", "v+1", false), of("x-2", "m", true)]);
+    assert_eq!(found, [of("x-1", "v+1", false), of("x- \u{1}", "v", false), of("x-2", "m", true)]);
     world.cloud.on(&format!("GET {HOST}/gw/x-1?versionId=v%2B1"), 200, "note");
     assert_eq!(bucket.read(&found[0]).await.unwrap(), b"note");
     // One that has no end, or is outside of what was asked for, is no list.
