@@ -1,7 +1,7 @@
 //! Backups: what the database holds as one sealed file, which either kind of database takes back. Written from one
 //! snapshot while gateways serve; read whole and verified before anything is touched; restored in one transaction.
 //!
-//! Start reading at [`contents`] (which tables), then [`dump`], [`verified`] and [`restore`]; [`sealed`] is the file.
+//! Start reading at `contents` (which tables), then `dump`, `verified` and `restore`; `sealed` is the file.
 //!
 //! # Security
 //! The file is sealed as a whole: names, counts and the gateway's own key are in it. Sessions and what hangs on them
