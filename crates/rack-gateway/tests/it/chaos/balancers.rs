@@ -28,7 +28,7 @@ impl Balancer {
         let servers: String =
             gateways.iter().map(|gateway| format!("server {gateway} max_fails=0; ")).collect();
         let configuration = format!(
-            "pid {place}/nginx.pid; worker_processes 1; daemon off;\n\
+            "pid {place}/nginx.pid; master_process off; daemon off;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off;\n\
                client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;\n\
