@@ -8,6 +8,7 @@ mod client;
 pub mod elsewhere;
 mod error;
 mod factor;
+mod handshake;
 pub mod rack;
 mod rack_session;
 mod refusal;

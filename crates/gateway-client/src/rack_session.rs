@@ -7,20 +7,14 @@ mod resuming;
 
 use std::future::Future;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use gateway_tunnel::NATIVE_PROTOCOL;
-use gateway_types::{Entropy, OsEntropy};
-use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
-};
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc;
-use tungstenite::handshake::derive_accept_key;
 
 use crate::client::Client;
 use crate::error::{BadReply, ClientError};
+use crate::handshake::Handshake;
 use crate::transport::Call;
 
 pub use conversation::{Conversation, converse};
@@ -202,17 +196,9 @@ impl Client {
         call: Call,
         mut headers: HeaderMap,
     ) -> Result<reqwest::Response, ClientError> {
-        let mut random = [0; 16];
-        OsEntropy.fill(&mut random);
-        let key = STANDARD.encode(random);
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        let value = HeaderValue::from_str(&key).map_err(|_| ClientError::BadHeader("the WebSocket key"))?;
-        headers.insert(SEC_WEBSOCKET_KEY, value);
+        let handshake = Handshake::begin(&mut headers)?;
         let response = self.transport.switch(call, headers).await?;
-        let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
-        if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        if !handshake.is_answered_by(response.headers()) {
             return Err(self.transport.bad(BadReply::NoTunnel));
         }
         Ok(response)

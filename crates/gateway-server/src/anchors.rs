@@ -63,7 +63,12 @@ impl Failure {
             Failure::Kept { name, source: AnchorError::RolledBack { size, .. } } => {
                 Some(format!("{name}: {size}"))
             }
-            _ => None,
+            Failure::Kept { .. }
+            | Failure::Anchor(_)
+            | Failure::Store(_)
+            | Failure::Post(_)
+            | Failure::Form(_)
+            | Failure::Interrupted => None,
         }
     }
 

@@ -1,10 +1,9 @@
 //! Making a gateway out of its configuration, running it, stopping it.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway_app::access_tokens::AccessTokens;
 use gateway_app::entitlements::Entitlements;
@@ -36,7 +35,6 @@ use gateway_store::{Access, Adoption, RackClaim, Store, StoreError, StoreOptions
 use gateway_types::{ActionName, Clock, Entropy, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,9 +42,7 @@ use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
-use crate::background::{
-    compare_searches, count_audit, follow_zone, minute, refresh, tend_zone, tidy_what_is_over,
-};
+use crate::background::{compare_searches, count_audit, follow_zone, minute, tend_zone, tidy_what_is_over};
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -61,6 +57,7 @@ use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
 use crate::waiting::{self, Held};
 
 mod ending;
+mod rounds;
 
 /// Connections to the store.
 const STORE_CONNECTIONS: u32 = 8;
@@ -88,9 +85,6 @@ const SESSIONS_BEAT: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the zone changed and whether the gateway's own leaf is due.
 const ZONE_POLL: Duration = Duration::from_secs(1);
-
-/// At latest when a changed setting takes effect.
-const SETTINGS_POLL: Duration = Duration::from_secs(2);
 
 /// What the world provides: replaced in tests.
 #[derive(Clone, Debug)]
@@ -733,52 +727,6 @@ impl Running {
                     }
                     Err(error) => shortage.wait(&error).await,
                 }
-            }
-        });
-    }
-
-    /// Does periodic work until the gateway stops; under `name` people see when it was last done.
-    fn each<F, W>(&self, name: &'static str, period: Duration, mut work: F)
-    where
-        F: FnMut() -> W + Send + 'static,
-        W: Future<Output = ()> + Send + 'static,
-    {
-        let (app, stopping) = (self.app.clone(), self.stopping.clone());
-        app.health.rounds.expect(name, period);
-        self.background.spawn(async move {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks.tick().await;
-            loop {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    () = stopping.cancelled() => return,
-                }
-                let began = Instant::now();
-                app.health.rounds.begin(name, app.clock.now());
-                work().await;
-                app.health.rounds.end(name, began.elapsed());
-            }
-        });
-    }
-
-    /// Follows what others change: settings and policies take effect here as soon as the store says that
-    /// something changed, and at latest at the next poll.
-    fn keep_up(&self, mut hosts: OwnHosts) {
-        let (app, plane, stopping) = (self.app.clone(), self.plane.clone(), self.stopping.clone());
-        let mut changes = self.store.callers().subscribe_changes();
-        self.background.spawn(async move {
-            let mut poll = interval(SETTINGS_POLL);
-            poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = poll.tick() => {}
-                    changed = changes.changed() => if changed.is_err() { return },
-                    () = stopping.cancelled() => return,
-                }
-                plane.end_stopped_sessions().await;
-                refresh(&app).await;
-                hosts.follow(&app.rules.services());
             }
         });
     }

@@ -5,20 +5,17 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf as _, BytesMut};
 use gateway_framing::websocket::{FrameScanner, Opcode, Piece, Sender, encode_client_frame};
 use gateway_types::{Entropy as _, OsEntropy};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tungstenite::handshake::derive_accept_key;
 
 use crate::client::Client;
 use crate::error::{BadReply, ClientError};
+use crate::handshake::Handshake;
 use crate::transport::Call;
 
 /// How often a sign of life is given, as the official client does.
@@ -74,18 +71,10 @@ pub(super) async fn open(
     call: Call,
     mut headers: HeaderMap,
 ) -> Result<RackSocket, ClientError> {
-    let mut random = [0; 16];
-    OsEntropy.fill(&mut random);
-    let key = STANDARD.encode(random);
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    let value = HeaderValue::from_str(&key).map_err(|_| ClientError::BadHeader("the WebSocket key"))?;
-    headers.insert(SEC_WEBSOCKET_KEY, value);
+    let handshake = Handshake::begin(&mut headers)?;
     let response = client.transport.ask_rack(call, headers).await?;
-    let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
     let is_open = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !is_open || accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+    if !is_open || !handshake.is_answered_by(response.headers()) {
         return Err(client.transport.bad(BadReply::NoTunnel));
     }
     let socket = response.upgrade().await.map_err(|source| ClientError::Unreachable {

@@ -3,6 +3,7 @@
 use gateway_framing::websocket::encode_server_frame;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tungstenite::handshake::derive_accept_key;
 
 use super::*;
 use crate::rack::RackRequest;
