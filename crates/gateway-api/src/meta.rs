@@ -79,11 +79,11 @@ pub(crate) async fn security_txt(_app: &App, _request: &OwnRequest) -> Answer {
     Ok(reply::text(SECURITY_TXT))
 }
 
-/// The public keys of request tokens (RFC 7517), each listed a day before it signs.
+/// The public keys of request tokens (RFC 7517), each listed a day before it signs, and `issuer`, the `iss` of the tokens.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "meta",
     responses((status = 200, body = Object, content_type = "application/jwk-set+json")))]
 pub(crate) async fn jwks(app: &App, _request: &OwnRequest) -> Answer {
-    let keys = gateway_app::signing::published(&app.store).await?;
+    let keys = gateway_app::signing::published(&app.store, &app.token_issuer()).await?;
     let mut reply = OwnReply::new(200, "application/jwk-set+json", keys.to_string());
     reply.headers.push((http::header::CACHE_CONTROL, http::HeaderValue::from_static("public, max-age=300")));
     Ok(reply)

@@ -111,11 +111,12 @@ impl SigningKeys {
     }
 }
 
-/// The public keys, as services read them (RFC 7517): those that sign, that will, and that did a moment ago.
+/// The public keys, as services read them (RFC 7517): those that sign, that will, and that did a moment ago. `issuer`
+/// stands beside them, so that nobody has to guess what tokens name as theirs.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn published(store: &Store) -> Result<serde_json::Value, AppError> {
+pub async fn published(store: &Store, issuer: &str) -> Result<serde_json::Value, AppError> {
     let keys = store.signing_keys().all().await?;
     let keys: Vec<serde_json::Value> = keys
         .iter()
@@ -130,7 +131,7 @@ pub async fn published(store: &Store) -> Result<serde_json::Value, AppError> {
             })
         })
         .collect();
-    Ok(serde_json::json!({ "keys": keys }))
+    Ok(serde_json::json!({ "issuer": issuer, "keys": keys }))
 }
 
 /// What is due.

@@ -38,6 +38,9 @@ pub enum KeyFetchError {
     /// There is something else.
     #[error("the gateway answered with {0} when asked for its keys")]
     Status(reqwest::StatusCode),
+    /// There are none yet.
+    #[error("the gateway has no keys yet: it makes them when it first calls a service with a token")]
+    NoneYet,
     /// There is too much.
     #[error("the list of keys is larger than {MOST_BYTES} bytes")]
     TooLarge,
@@ -115,7 +118,8 @@ impl KeyFetcher {
             Place::Url(url, client) => ask(client, url).await?,
             Place::File(path) => tokio::fs::read_to_string(path).await?,
         };
-        Ok(self.keys.replace(&text)?)
+        self.keys.replace(&text)?;
+        if self.keys.is_empty() { Err(KeyFetchError::NoneYet) } else { Ok(()) }
     }
 }
 

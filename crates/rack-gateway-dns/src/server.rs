@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rack_gateway_verify::{Verifier, VerifyLayer};
+use rack_gateway_verify::{Verifier, VerifyError, VerifyLayer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -202,7 +202,11 @@ impl Front {
         match self.door {
             Door::Verified(layer, _) => {
                 let mut api = layer.layer(Api::new(self.shared, WithoutToken::Nobody));
-                api.call(request).await
+                let reply = api.call(request).await?;
+                if let Some(reason) = reply.extensions().get::<VerifyError>() {
+                    tracing::warn!(%reason, "a request without a good token was refused");
+                }
+                Ok(reply)
             }
             Door::Loopback => Api::new(self.shared, WithoutToken::Loopback).call(request).await,
         }

@@ -79,6 +79,11 @@ impl Keys {
         Ok(())
     }
 
+    /// Whether there are none, as at a gateway that has signed nothing yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The key of this name and what it signs with.
     pub(crate) fn find(&self, id: &str) -> Option<(Signs, DecodingKey)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()

@@ -93,16 +93,18 @@ where
                 request.extensions_mut().insert(identity);
                 Verified::Passed(Box::pin(self.inner.call(request)))
             }
-            Err(_) => Verified::Refused(ready(Ok(refusal()))),
+            Err(fault) => Verified::Refused(ready(Ok(refusal(fault)))),
         }
     }
 }
 
-/// Why a token is refused is nobody's business who has no good one.
-fn refusal<R: Default>() -> Response<R> {
+/// Why a token is refused is nobody's business who has no good one. The service learns it from the reply's extensions, for its
+/// own log.
+fn refusal<R: Default>(fault: VerifyError) -> Response<R> {
     let mut response = Response::new(R::default());
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Gateway-Token"));
+    response.extensions_mut().insert(fault);
     response
 }
 

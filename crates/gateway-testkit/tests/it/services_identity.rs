@@ -36,7 +36,9 @@ async fn a_token_names_the_caller_and_the_very_request() {
     let seen = instance.only();
     let [token] = seen.headers("gateway-token")[..] else { panic!("{}", seen.head) };
     let issuer = format!("urn:uuid:{}", gateway.store().gateway_id());
-    let keys = Keys::from_jwks(&keys_of(&gateway).await).unwrap();
+    let published = keys_of(&gateway).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&published).unwrap()["issuer"], issuer);
+    let keys = Keys::from_jwks(&published).unwrap();
     let verifier = Verifier::new(&issuer, "urn:wiki", keys);
     let now = gateway_types::Clock::now(&*gateway.clock).micros() / 1_000_000;
     let who = verifier.verify(token, "POST", "/page?a=1", now).unwrap();

@@ -14,6 +14,7 @@ mod contracts;
 mod convox_yml;
 mod demo;
 mod env;
+mod example;
 mod exec;
 mod exposure;
 mod login;
