@@ -9,7 +9,7 @@ use gateway_audit::Event;
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
     AuditEntry, AuditFilter, AuditFormat, AuditQuery, AuditStory, AuditSummary, Decided, ExportAudit,
-    Inclusion, IndexedEvent, StoryQuery, SummaryQuery, ToldStory,
+    Inclusion, IndexedEvent, RecordEvidence, StoryQuery, SummaryQuery, ToldStory,
 };
 use gateway_types::{Layer, Problem, ProblemKind, Timestamp};
 use http::HeaderName;
@@ -153,6 +153,18 @@ pub(crate) async fn export(app: &App, request: &OwnRequest) -> Answer {
         Some(next) => reply.with_header(NEXT_CURSOR, &next.to_string()),
         None => reply,
     })
+}
+
+/// Records what an evidence bundle is known by. Whoever has the bundle can show by the log who made it, when, and that it was not
+/// altered since.
+#[utoipa::path(post, path = "/api/v1/audit/evidence", tag = "audit", request_body = RecordEvidence,
+    responses((status = 204)))]
+pub(crate) async fn evidence(app: &App, request: &OwnRequest) -> Answer {
+    no_query(request)?;
+    let asked: RecordEvidence = input::json(request)?;
+    let operator = app.operator(&request.caller, request.request_id);
+    audit::record_evidence(app, &operator, &asked).await?;
+    Ok(reply::no_content())
 }
 
 /// An event with its place.

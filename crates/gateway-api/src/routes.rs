@@ -153,6 +153,7 @@ routes! {
     "GET /audit/stories/{index}" => audit::one_story;
     "GET /audit/summary" => audit::summary;
     "GET /audit/{index}" => audit::read;
+    "POST /audit/evidence" => audit::evidence;
     "POST /audit/export" => audit::export;
     "POST /mode" => modes::set;
     "POST /selfcheck/permit" => selfcheck::permit;

@@ -16,7 +16,7 @@ mod tests;
 
 use gateway_audit::{Event, Hash};
 use gateway_store::{EventFilter, Page};
-use gateway_types::wire::audit::{AuditFilter, AuditFormat, AuditPhase, AuditVerdict};
+use gateway_types::wire::audit::{AuditFilter, AuditFormat, AuditPhase, AuditVerdict, RecordEvidence};
 use gateway_types::{Caller, Decision, Timestamp};
 use serde_json::json;
 
@@ -211,6 +211,30 @@ fn line(body: &mut Vec<u8>, format: AuditFormat, index: u64, event: &Event) -> R
         AuditFormat::Csv => csv::line(body, index, event),
     }
     Ok(())
+}
+
+/// Records what an evidence bundle is known by.
+///
+/// # Errors
+/// [`AuditError::BadEvidence`], or when it cannot be recorded.
+pub async fn record_evidence(
+    app: &App,
+    operator: &Operator<'_>,
+    asked: &RecordEvidence,
+) -> Result<(), AuditError> {
+    let is_digest = asked.digest.len() == 64
+        && asked.digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let moment = |text: &str| Timestamp::parse_rfc3339(text).ok_or(AuditError::BadEvidence);
+    let (from, to) = (moment(&asked.from)?, moment(&asked.to)?);
+    if !is_digest || to < from {
+        return Err(AuditError::BadEvidence);
+    }
+    let mut event = operator.event("gateway:audit:evidence");
+    event.parameters.insert("digest".to_owned(), asked.digest.clone());
+    event.parameters.insert("from".to_owned(), from.to_rfc3339());
+    event.parameters.insert("to".to_owned(), to.to_rfc3339());
+    event.parameters.insert("entries".to_owned(), asked.entries.to_string());
+    Ok(record(&app.store, event).await?)
 }
 
 async fn announce(

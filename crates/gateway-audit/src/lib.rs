@@ -26,8 +26,8 @@ pub use export::{ExportError, ExportHeader, ExportWriter, verify_export, verify_
 pub use gateway_types::EventId;
 pub use keys::{ChainError, KeyChain, LogKey};
 pub use merkle::{
-    Frontier, Hash, Head, NodeSource, ProofError, consistency_proof, digest, empty_root, inclusion_proof,
-    leaf_hash, node_hash, verify_consistency, verify_inclusion,
+    Frontier, Hash, Head, NodeSource, ProofError, RangeProof, RangeVerifier, consistency_proof, digest,
+    empty_root, inclusion_proof, leaf_hash, node_hash, range_proof, verify_consistency, verify_inclusion,
 };
 pub use note::{NoteError, NoteSigner, NoteVerifier, cosign};
 pub use receipt::{Receipt, ReceiptError};

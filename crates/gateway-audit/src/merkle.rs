@@ -5,6 +5,7 @@
 
 mod frontier;
 mod proof;
+mod range;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use frontier::{BadFrontier, Frontier};
 pub use proof::{
     NodeSource, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };
+pub use range::{RangeProof, RangeVerifier, range_proof};
 
 /// The length of a hash in bytes.
 pub const HASH_BYTES: usize = 32;

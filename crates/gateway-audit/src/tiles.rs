@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::merkle::{Frontier, HASH_BYTES, Hash, NodeSource, ProofError, consistency_proof, inclusion_proof};
+use crate::merkle::{
+    Frontier, HASH_BYTES, Hash, NodeSource, ProofError, consistency_proof, inclusion_proof, range_proof,
+};
 
 /// How many hashes a full tile has, and how many entries a full bundle.
 pub const TILE_WIDTH: u64 = 256;
@@ -162,6 +164,27 @@ pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), EntryTooLong
     Ok(())
 }
 
+/// Bytes that are no entry bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the entry bundle ends in the middle of an entry")]
+pub struct CutBundle;
+
+/// The entries of a bundle, in order.
+///
+/// # Errors
+/// When it ends in the middle of one.
+pub fn entries_of(mut bundle: &[u8]) -> Result<Vec<&[u8]>, CutBundle> {
+    let mut entries = Vec::new();
+    while !bundle.is_empty() {
+        let (length, rest) = bundle.split_first_chunk::<2>().ok_or(CutBundle)?;
+        let (entry, rest) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(CutBundle)?;
+        entries.push(entry);
+        bundle = rest;
+    }
+    Ok(entries)
+}
+
 /// Hash tiles at hand: a source of nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Tiles(BTreeMap<TileId, Vec<Hash>>);
@@ -228,6 +251,16 @@ pub fn tiles_of_inclusion(index: u64, size: u64) -> Result<Vec<TileId>, ProofErr
 pub fn tiles_of_consistency(old: u64, new: u64) -> Result<Vec<TileId>, ProofError> {
     let wanted = Wanted::default();
     consistency_proof(&wanted, old, new)?;
+    Ok(wanted.0.into_inner().into_iter().collect())
+}
+
+/// The tiles that a range proof takes.
+///
+/// # Errors
+/// When the range is not in the tree.
+pub fn tiles_of_range(start: u64, end: u64, size: u64) -> Result<Vec<TileId>, ProofError> {
+    let wanted = Wanted::default();
+    range_proof(&wanted, start, end, size)?;
     Ok(wanted.0.into_inner().into_iter().collect())
 }
 

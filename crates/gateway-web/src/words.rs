@@ -28,6 +28,7 @@ const SAID_BETTER: &[(&str, &str)] = &[
     ("gateway:token:update", "Change an API token"),
     ("gateway:token:rotate", "Rotate an API token"),
     ("gateway:setting:update", "Change a setting"),
+    ("gateway:audit:evidence", "Record an evidence bundle"),
     ("gateway:audit:export", "Export the audit log"),
 ];
 

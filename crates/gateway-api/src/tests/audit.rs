@@ -84,6 +84,24 @@ async fn an_entry_and_an_export_are_for_auditors() {
         bench.refused(&auditor, unknown, ProblemKind::BadParameter).await;
         let kept = bench.read(&auditor, Call::get("/api/v1/audit?action=gateway:audit:export")).await;
         assert_eq!(actions(&kept).len(), 2, "each export is an event");
+
+        let evidence = |body| Call::new(Method::POST, "/api/v1/audit/evidence").json(body);
+        let good = json!({ "digest": "0f".repeat(32), "from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z", "entries": 7 });
+        bench.refused(&admin, evidence(good.clone()), ProblemKind::Refused).await;
+        assert_eq!(bench.ask(&auditor, evidence(good.clone())).await.unwrap().status, 204);
+        for (field, wrong) in [
+            ("digest", "0F".repeat(32)),
+            ("digest", "0f".to_owned()),
+            ("to", "2026-10-01T00:00:00Z".to_owned()),
+            ("from", "soon".to_owned()),
+        ] {
+            let mut bad = good.clone();
+            bad[field] = json!(wrong);
+            bench.refused(&auditor, evidence(bad), ProblemKind::BadParameter).await;
+        }
+        let kept = bench.read(&auditor, Call::get("/api/v1/audit?action=gateway:audit:evidence")).await;
+        assert_eq!(kept["items"][0]["event"]["parameters"]["digest"], "0f".repeat(32));
+        assert_eq!(actions(&kept).len(), 1);
     }
 }
 

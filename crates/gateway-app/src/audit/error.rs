@@ -24,6 +24,11 @@ pub enum AuditError {
         /// Which.
         member: &'static str,
     },
+    /// What an evidence bundle is known by is not of its type.
+    #[error(
+        "`digest` is a SHA-256 in 64 lower-case hexadecimal digits, and `from` and `to` are times in RFC 3339, the earlier one first"
+    )]
+    BadEvidence,
     /// The log has no such entry.
     #[error("the log has no entry {index}")]
     NoSuchEntry {
@@ -70,7 +75,9 @@ impl From<AuditError> for Problem {
         let (kind, layer) = match error {
             AuditError::Store(error) => return problems::of_store(&error),
             AuditError::Record(error) => return error.into(),
-            AuditError::BadFilter { .. } => (ProblemKind::BadParameter, Layer::Network),
+            AuditError::BadFilter { .. } | AuditError::BadEvidence => {
+                (ProblemKind::BadParameter, Layer::Network)
+            }
             AuditError::NoSuchEntry { .. }
             | AuditError::NoSuchStory { .. }
             | AuditError::NoSuchTree { .. }

@@ -63,6 +63,18 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// Appends a perfect subtree of this height, given its root. The tree so far ends where such a one may begin.
+    pub(super) fn push_perfect(&mut self, height: u32, root: Hash) {
+        let mut peak = root;
+        for _ in 0..self.size.unbounded_shr(height).trailing_ones() {
+            if let Some(left) = self.hashes.pop() {
+                peak = node_hash(&left, &peak);
+            }
+        }
+        self.hashes.push(peak);
+        self.size = self.size.saturating_add(1u64.unbounded_shl(height));
+    }
+
     /// The root over all leaves so far.
     pub fn root(&self) -> Hash {
         join_peaks(&self.hashes).unwrap_or_else(empty_root)

@@ -280,3 +280,52 @@ proptest! {
         prop_assert!(verify_consistency(&old_head, &head(&leaves), &proof).is_err());
     }
 }
+
+/// Every range of every small tree: it verifies, and no leaf can be left out, altered, added or moved.
+#[test]
+fn ranges_are_whole_or_do_not_verify() {
+    let all = leaves(40);
+    for size in 0..=all.len() {
+        let tree = &all[..size];
+        let head = head(tree);
+        for start in 0..=size {
+            for end in start..=size {
+                let (from, to) = (start as u64, end as u64);
+                let proof = range_proof(tree, from, to, head.size).unwrap();
+                let holds = |start: u64, leaves: &[Hash], proof: &RangeProof| {
+                    RangeVerifier::new(start, &proof.left).and_then(|mut verifier| {
+                        leaves.iter().for_each(|leaf| verifier.push(*leaf));
+                        verifier.finish(&head, &proof.right)
+                    })
+                };
+                let range = &tree[start..end];
+                holds(from, range, &proof).unwrap();
+                if size > 20 {
+                    continue;
+                }
+                for left_out in 0..range.len() {
+                    let mut fewer = range.to_vec();
+                    fewer.remove(left_out);
+                    holds(from, &fewer, &proof).unwrap_err();
+                    let mut altered = range.to_vec();
+                    altered[left_out] = leaf_hash(b"another");
+                    holds(from, &altered, &proof).unwrap_err();
+                    let mut more = range.to_vec();
+                    more.insert(left_out, leaf_hash(b"another"));
+                    holds(from, &more, &proof).unwrap_err();
+                }
+                if range.len() > 1 {
+                    let mut moved = range.to_vec();
+                    moved.swap(0, 1);
+                    holds(from, &moved, &proof).unwrap_err();
+                }
+                holds(from + 1, range, &proof).unwrap_err();
+                let mut longer = proof.clone();
+                longer.right.push(leaf_hash(b"another"));
+                holds(from, range, &longer).unwrap_err();
+            }
+        }
+    }
+    assert!(range_proof(&all, 3, 2, 40).is_err());
+    assert!(range_proof(&all, 3, 41, 40).is_err());
+}

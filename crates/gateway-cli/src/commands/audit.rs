@@ -1,6 +1,7 @@
 //! `audit`: the log, verified, followed, exported.
 
 mod entry;
+mod evidence;
 mod export;
 mod remote;
 mod search;
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::remote::{Whose, whose};
 
 pub(crate) use entry::{ProveArguments, ShowArguments};
+pub(crate) use evidence::EvidenceArguments;
 pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use search::SearchArguments;
 pub(crate) use searches::SearchesArguments;
@@ -55,6 +57,8 @@ pub(crate) enum AuditCommand {
     Prove(ProveArguments),
     /// Write the whole log to a file that verifies without the database
     Export(ExportArguments),
+    /// Make an archive for auditors: all entries of a time, who may what, approvals and recordings, with proofs; or verify one
+    Evidence(EvidenceArguments),
     /// Show how far each sink of the log is
     Sinks(SinksArguments),
 }
@@ -78,6 +82,7 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Local => sinks::run(context, &arguments).await?,
             Whose::Remote(_) => return Err(sinks::not_here()),
         },
+        AuditCommand::Evidence(arguments) => evidence::run(context, arguments).await?,
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
         AuditCommand::Searches(arguments) => searches::run(context, arguments).await?,
         AuditCommand::Story(arguments) => story::run(context, &arguments).await?,

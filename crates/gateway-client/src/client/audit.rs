@@ -4,8 +4,8 @@ use std::io::Write;
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, SaveSearch,
-    SavedSearch, StoryQuery, ToldStory,
+    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, RecordEvidence,
+    SaveSearch, SavedSearch, StoryQuery, ToldStory,
 };
 use http::Method;
 
@@ -92,6 +92,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn remove_search(&self, id: &str) -> Result<(), ClientError> {
         self.order(Method::DELETE, self.address().api(&["audit", "searches", id]), None).await
+    }
+
+    /// Has the digest of an evidence bundle recorded.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn record_evidence(&self, evidence: &RecordEvidence) -> Result<(), ClientError> {
+        self.order_with(Method::POST, self.address().api(&["audit", "evidence"]), evidence, None).await
     }
 
     /// Writes one piece of an export to `out`; returns where the next one begins, `None` after the last.

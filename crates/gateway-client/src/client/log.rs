@@ -44,6 +44,16 @@ impl Client {
         self.proof("consistency", ("old", old), size).await
     }
 
+    /// A tile of hashes or a bundle of entries, by the path that it has after `tile/`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn log_tile(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        let segments: Vec<&str> = ["log", "tile"].into_iter().chain(path.split('/')).collect();
+        let reply = self.transport.send(Call::new(Method::GET, self.address().at(&segments))).await?;
+        Ok(reply.body.into())
+    }
+
     async fn proof(&self, kind: &str, (name, value): (&str, u64), size: u64) -> Result<Proof, ClientError> {
         let (value, size) = (value.to_string(), size.to_string());
         let url = self.address().at(&["log", "proof", kind]);

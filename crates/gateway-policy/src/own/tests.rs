@@ -189,6 +189,7 @@ fn columns_and_notes_are_read() {
         ("GET /approvals/{id}", (Read, viewer, Cicd::No, false, StepUp::None)),
         ("POST /approvals/{id}/approve", (Critical, admin, Cicd::No, true, StepUp::Bound)),
         ("POST /apps/{app}/env/reveal", (Reveal, admin, Cicd::No, false, StepUp::Bound)),
+        ("POST /audit/evidence", (Reveal, auditor, Cicd::No, false, StepUp::Window)),
         ("POST /audit/export", (Reveal, auditor, Cicd::No, false, StepUp::Window)),
         ("GET /log/checkpoint", (Read, viewer, Cicd::Yes, false, StepUp::None)),
         ("GET /audit", (Read, auditor, Cicd::No, false, StepUp::None)),

@@ -201,6 +201,20 @@ pub struct ExportAudit {
     pub limit: Option<u32>,
 }
 
+/// `POST /audit/evidence`: has the log hold what an evidence bundle is known by, so that the bundle can be checked against it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordEvidence {
+    /// The SHA-256 of the bundle's manifest, in lower-case hexadecimal.
+    pub digest: String,
+    /// Which time the bundle is about: from this moment on, in RFC 3339.
+    pub from: String,
+    /// And before this one.
+    pub to: String,
+    /// How many entries of the log are in it.
+    pub entries: u64,
+}
+
 /// `GET /audit/stories`: which stories, those with the newest end first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -199,3 +199,67 @@ async fn a_log_that_does_not_hold_stops_the_next_command_on_sqlite() {
 async fn a_log_that_does_not_hold_stops_the_next_command_on_postgresql() {
     check(Database::Postgres).await;
 }
+
+/// An archive for auditors: made of a gateway, and checked without it.
+async fn evidence_of(database: Database) {
+    let gateway =
+        TestGateway::builder().database(database).env("RGW_SETTING_MFA_STEP_UP", "false").start().await;
+    let home = home(&gateway).await;
+    let home = home.path();
+    for _ in 0..3 {
+        assert_eq!(run(home, &["whoami"]).await.0, 0);
+    }
+    let file = home.join("evidence.tar.gz");
+    let file = file.to_str().unwrap();
+    let make = [
+        "audit",
+        "evidence",
+        "make",
+        "--from",
+        "2020-01-01T00:00:00Z",
+        "--to",
+        "2040-01-01T00:00:00Z",
+        "--out",
+        file,
+    ];
+    let (code, said) = run(home, &make).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("left out: access/users.json"), "an auditor does not see people: {said}");
+    let (code, said) = run(home, &make).await;
+    assert!(code != 0 && said.contains("is there already"), "never over another: {code} {said}");
+    let key = gateway.store().audit().verifier().to_string();
+    gateway.finish().await;
+
+    let (code, said) = run(home, &["audit", "evidence", "verify", file, "--key", &key]).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("none left out"), "{said}");
+    let (code, said) = run(home, &["--json", "audit", "evidence", "verify", file]).await;
+    assert_eq!(code, 0, "{said}");
+    let answer = &said[said.find('{').unwrap()..=said.rfind('}').unwrap()];
+    let held: Value = serde_json::from_str(answer).unwrap();
+    assert!(held["entries"].as_u64().unwrap() > 3 && held["recorded_as"].as_u64().is_some(), "{held}");
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    let (code, said) = run(home, &["audit", "evidence", "verify", file]).await;
+    assert!(code != 0 && said.contains("does not hold"), "{code} {said}");
+    let backwards = [
+        "audit",
+        "evidence",
+        "make",
+        "--from",
+        "2026-01-02T00:00:00Z",
+        "--to",
+        "2026-01-01T00:00:00Z",
+        "--out",
+        "x",
+    ];
+    assert_eq!(run(home, &backwards).await.0, 2);
+}
+
+#[tokio::test]
+async fn evidence_for_auditors_verifies_without_the_gateway() {
+    evidence_of(Database::Sqlite).await;
+    evidence_of(Database::Postgres).await;
+}

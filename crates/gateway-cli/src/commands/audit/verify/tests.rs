@@ -41,6 +41,7 @@ impl Place {
             | AuditCommand::Story(_)
             | AuditCommand::Show(_)
             | AuditCommand::Prove(_)
+            | AuditCommand::Evidence(_)
             | AuditCommand::Sinks(_) => audit::run(&context, arguments).await.map(drop),
         }
     }
