@@ -20,6 +20,8 @@ struct JobsPage {
     frame: Frame,
     states: Vec<(&'static str, bool)>,
     kind: String,
+    /// Whether only some of them were asked for.
+    is_narrowed: bool,
     rows: Vec<Row>,
     rounds: Vec<Round>,
     /// Why this person may not change jobs.
@@ -56,6 +58,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     reply::html(&JobsPage {
         frame: Frame::of(web, request, "Jobs"),
         states: JobState::ALL.into_iter().map(|one| (one.name(), Some(one) == state)).collect(),
+        is_narrowed: state.is_some() || kind.is_some() || filter.cursor.is_some(),
         kind: kind.unwrap_or_default(),
         rounds: app.health.rounds.all(),
         refused: gate::refusal(app, caller, "POST /app/jobs/{id}/{verb}", false),

@@ -11,7 +11,7 @@ async fn a_job_is_paused_and_retried() {
     let bench = Bench::new().await;
     let admin = bench.signed_in("root@example.com", "admin").await;
     let ops = bench.signed_in("ops@example.com", "ops").await;
-    assert!(bench.get(&admin, "/app/jobs").await.body.contains("There is no such job."));
+    assert!(bench.get(&admin, "/app/jobs").await.body.contains("The queue is empty."));
     bench.sample.app.health.rounds.expect("upkeep", Duration::from_secs(60));
     let made = bench.sample.app.store.jobs().enqueue(NewJob::now("mail", "{}".to_owned())).await;
     let id = made.unwrap().unwrap();
