@@ -17,7 +17,7 @@ pub mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,6 +37,7 @@ use serde_json::json;
 
 use crate::elevations::is_app;
 use crate::rights::person_of;
+use crate::sentinel::RackSeen;
 use crate::users::by;
 use crate::{App, Notice, Operator, record};
 
@@ -126,6 +127,12 @@ pub trait RackView: fmt::Debug + Send + Sync {
 
     /// What a promote would touch.
     fn impact<'a>(&'a self, by: &'a Principal, app: &'a str) -> Viewing<'a, RackImpact>;
+
+    /// The apps and which release of each runs, as the sentinel compares them.
+    fn survey(&self) -> Viewing<'_, RackSeen>;
+
+    /// The ids of an app's newest releases and of its newest builds.
+    fn history<'a>(&'a self, app: &'a str) -> Viewing<'a, (BTreeSet<String>, BTreeSet<String>)>;
 }
 
 /// A rack that has nothing: beside a server, and in tests.
@@ -148,6 +155,14 @@ impl RackView for EmptyRack {
 
     fn impact<'a>(&'a self, _by: &'a Principal, _app: &'a str) -> Viewing<'a, RackImpact> {
         Box::pin(std::future::ready(Ok(RackImpact::default())))
+    }
+
+    fn survey(&self) -> Viewing<'_, RackSeen> {
+        Box::pin(std::future::ready(Ok(RackSeen::default())))
+    }
+
+    fn history<'a>(&'a self, _app: &'a str) -> Viewing<'a, (BTreeSet<String>, BTreeSet<String>)> {
+        Box::pin(std::future::ready(Ok((BTreeSet::new(), BTreeSet::new()))))
     }
 }
 

@@ -46,6 +46,7 @@ pub mod roles;
 pub mod rounds;
 pub mod rules;
 pub mod selfcheck;
+pub mod sentinel;
 pub mod services;
 pub mod sessions;
 pub mod settings;

@@ -180,6 +180,11 @@ pub enum Notice {
         /// Who ended it; `None` = it ended by itself.
         by: Option<String>,
     },
+    /// Something was changed in the rack that nobody asked for through the gateway. To the admins.
+    RackBypassed {
+        /// What, a sentence each.
+        changes: Vec<String>,
+    },
     /// A person asks for a role for a while. To the person, and to the admins, who approve it.
     ElevationAsked {
         /// The person.
@@ -266,6 +271,7 @@ impl Notice {
     pub fn about(&self) -> Option<&str> {
         match self {
             Notice::RackParametersChanged { email, .. } => email.as_deref(),
+            Notice::RackBypassed { .. } => None,
             Notice::Invited { email, .. }
             | Notice::RolesChanged { email, .. }
             | Notice::Locked { email, .. }
@@ -301,6 +307,7 @@ impl Notice {
             | Notice::ElevationAsked { .. }
             | Notice::ApprovalAsked { .. }
             | Notice::ValuesRevealed { .. }
+            | Notice::RackBypassed { .. }
             | Notice::RackParametersChanged { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }

@@ -573,6 +573,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long connecting to the rack may take.
     pub rack_connect_timeout: Duration,
+    /// How often the rack is compared with the audit log; zero = never.
+    pub sentinel_interval: Duration,
     /// How long open requests may go on after the gateway was told to stop.
     pub drain_timeout: Duration,
     /// How long a gateway that is to stop still takes new requests, so that balancers stop sending first.

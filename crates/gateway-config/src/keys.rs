@@ -636,6 +636,10 @@ keys! {
     /// How long connecting to the rack may take.
     RACK_CONNECT_TIMEOUT: Some("limits.rack_connect_timeout"), Duration, Fallback::Value("10s");
 
+    /// How often the rack is compared with the audit log, so that a change which did not come through the gateway is told of
+    /// (docs/zone.md); 0s = never.
+    SENTINEL_INTERVAL: Some("rack.sentinel_interval"), Duration, Fallback::Value("30s");
+
     /// How long open requests, and after SIGTERM also sockets, may go on once the gateway stops. Together with
     /// limits.drain_notice and 5 s for the farewell of sockets it must end before the supervisor kills (systemd's
     /// TimeoutStopSec, Kubernetes' terminationGracePeriodSeconds).

@@ -2,9 +2,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_app::audit::{ColumnsWatch, summary};
-use gateway_app::{App, Operator, approvals, elevations, modes, policies, recordings, reveals, services};
+use gateway_app::{
+    App, Operator, approvals, elevations, modes, policies, recordings, reveals, sentinel, services,
+};
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
 use gateway_tls::Terminator;
@@ -90,6 +93,26 @@ pub(crate) fn count_audit(app: Arc<App>) -> impl FnMut() -> Work + Send + 'stati
                     error = &error as &dyn std::error::Error,
                     "the log was not counted for charts"
                 );
+            }
+        })
+    }
+}
+
+/// Compares the rack with the log, and tells of what nobody asked for.
+pub(crate) fn watch_rack(app: Arc<App>, period: Duration) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            match sentinel::look(&app, period).await {
+                Ok(unasked) => {
+                    for change in unasked {
+                        tracing::error!(%change, "somebody went around the gateway");
+                    }
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the rack was not compared with the log; the next look finds what this one would have"
+                ),
             }
         })
     }

@@ -42,7 +42,9 @@ use crate::accept::{Behind, Entrance, Shortage};
 use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
-use crate::background::{compare_searches, count_audit, follow_zone, minute, tend_zone, tidy_what_is_over};
+use crate::background::{
+    compare_searches, count_audit, follow_zone, minute, tend_zone, tidy_what_is_over, watch_rack,
+};
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
@@ -397,6 +399,10 @@ pub async fn start_from(
     running.each("what-is-over", MINUTE, tidy_what_is_over(app.clone()));
     running.each("compare-searches", MINUTE, compare_searches(app.clone()));
     running.each("log-counts", MINUTE, count_audit(app.clone()));
+    if !config.limits.sentinel_interval.is_zero() {
+        let period = config.limits.sentinel_interval;
+        running.each("sentinel", period, watch_rack(app.clone(), period));
+    }
     running.each("live-sessions", SESSIONS_BEAT, {
         let plane = plane.clone();
         move || {

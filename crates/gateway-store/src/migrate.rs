@@ -55,6 +55,7 @@ const COMPANY: &str = include_str!("../migrations/20261122002700_session_company
 const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
 const AUDIT_READING: &str = include_str!("../migrations/20261123004000_audit_reading.sql");
 const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
+const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -153,6 +154,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: AUDIT_READING,
     },
     Migration { stamp: 20_261_123_006_000, name: "detached_sessions", sqlite: DETACHED, postgres: DETACHED },
+    Migration { stamp: 20_261_123_013_000, name: "sentinel", sqlite: SENTINEL, postgres: SENTINEL },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

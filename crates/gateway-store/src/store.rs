@@ -46,6 +46,7 @@ use crate::runs::Run;
 use crate::saved_searches::SavedSearches;
 use crate::sealing::Sealer;
 use crate::secrets::{self, Stamp};
+use crate::sentinel::Sentinel;
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -493,6 +494,11 @@ impl Store {
     /// The policy documents kept in the database.
     pub fn policies(&self) -> Policies {
         Policies { core: Arc::clone(&self.core) }
+    }
+
+    /// What the sentinel saw of the rack.
+    pub fn sentinel(&self) -> Sentinel {
+        Sentinel { core: Arc::clone(&self.core) }
     }
 
     /// Whether all instances are read-only on purpose.

@@ -15,6 +15,7 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
     let seconds = Duration::from_secs;
     let head_timeout = resolver.duration(&keys::HEAD_TIMEOUT, seconds(1), seconds(120));
     let rack_connect_timeout = resolver.duration(&keys::RACK_CONNECT_TIMEOUT, seconds(1), seconds(120));
+    let sentinel_interval = resolver.duration(&keys::SENTINEL_INTERVAL, seconds(0), seconds(3600));
     let drain_timeout = resolver.duration(&keys::DRAIN_TIMEOUT, seconds(0), seconds(3600));
     let drain_notice = resolver.duration(&keys::DRAIN_NOTICE, seconds(0), seconds(600));
     let hand_over_timeout = resolver.duration(&keys::HAND_OVER_TIMEOUT, seconds(0), seconds(24 * 3600));
@@ -44,6 +45,7 @@ pub(crate) fn limits(resolver: &mut Resolver<'_>) -> Option<Limits> {
         form_size_bytes: form_size_bytes?,
         head_timeout: head_timeout?,
         rack_connect_timeout: rack_connect_timeout?,
+        sentinel_interval: sentinel_interval?,
         drain_timeout: drain_timeout?,
         drain_notice: drain_notice?,
         hand_over_timeout: hand_over_timeout?,

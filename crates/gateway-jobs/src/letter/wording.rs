@@ -137,6 +137,13 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             advice: "If nobody should have done this, end it at once and make new codes.",
             page: Some(BREAK_GLASS),
         },
+        Notice::RackBypassed { changes } => Words {
+            subject: "somebody went around the gateway".to_owned(),
+            intro: "The rack {rack} has changes that nobody asked for through Rack Gateway: somebody used the rack's own password, or somebody at the provider's console did it.",
+            facts: vec![("Changes", changes.join("; "))],
+            advice: "If you do not know who this was, change the rack's password and look at who can reach the rack.",
+            page: Some(AUDIT),
+        },
         Notice::GlassEnded { person, scope, opened, ended, by } => Words {
             subject: format!("break-glass for {} is over", clean(scope)),
             intro: "What the offline codes for emergencies gave at Rack Gateway of the rack {rack} is over. An admin has to look at what was done and close the review.",

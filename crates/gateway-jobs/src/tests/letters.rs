@@ -91,6 +91,7 @@ fn all(name: &str) -> Vec<Notice> {
             ended: Timestamp::from_micros(START),
             by: Some(name()),
         },
+        Notice::RackBypassed { changes: vec![name(), name()] },
         Notice::RackParametersChanged { email: Some(email()), by: name(), names: vec![name(), name()] },
     ]
 }

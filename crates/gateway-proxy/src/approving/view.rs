@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gateway_app::approvals::{RackImpact, RackView, Viewing};
+use gateway_app::sentinel::{AppSeen, RackSeen};
 use gateway_approvals::chain::ReleaseFacts;
 use gateway_approvals::images::{Digests, ImageRules};
 use gateway_approvals::manifest::Manifest;
@@ -14,6 +15,9 @@ use serde::Deserialize;
 
 use crate::asking::read_json;
 use crate::upstream::Upstream;
+
+/// How many releases and builds of an app the sentinel takes, the newest ones.
+const LOOKED_AT: u32 = 50;
 
 /// The rack, as approvals look at it.
 #[derive(Debug)]
@@ -37,6 +41,17 @@ struct Release {
 
 #[derive(Debug, Deserialize)]
 struct App {
+    #[serde(default)]
+    release: String,
+}
+
+/// An app, a release or a build in a list of them.
+#[derive(Debug, Deserialize)]
+struct Row {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
     #[serde(default)]
     release: String,
 }
@@ -94,6 +109,11 @@ impl RackLooks {
             return Ok(None);
         }
         self.read(by, &format!("/apps/{app}/releases/{id}")).await
+    }
+
+    /// What a rack lists at `target`.
+    async fn rows(&self, target: &str) -> Result<Vec<Row>, Problem> {
+        Ok(self.read(&Principal::Anonymous, target).await?.unwrap_or_default())
     }
 
     /// The release that runs; `None` before the first one.
@@ -208,6 +228,28 @@ impl RackView for RackLooks {
                 outline,
                 manifest_sha256,
             })
+        })
+    }
+
+    fn survey(&self) -> Viewing<'_, RackSeen> {
+        Box::pin(async move {
+            // Names that a rack gives out are plain words; another one could not be asked about.
+            let is_plain = |name: &str| {
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            };
+            let apps = self.rows("/apps").await?.into_iter().filter(|app| is_plain(&app.name));
+            let seen = |app: Row| (app.name, AppSeen { release: app.release, ..AppSeen::default() });
+            Ok(RackSeen { apps: apps.map(seen).collect() })
+        })
+    }
+
+    fn history<'a>(&'a self, app: &'a str) -> Viewing<'a, (BTreeSet<String>, BTreeSet<String>)> {
+        Box::pin(async move {
+            let ids =
+                |rows: Vec<Row>| rows.into_iter().map(|row| row.id).filter(|id| !id.is_empty()).collect();
+            let releases = self.rows(&format!("/apps/{app}/releases?limit={LOOKED_AT}")).await?;
+            let builds = self.rows(&format!("/apps/{app}/builds?limit={LOOKED_AT}")).await?;
+            Ok((ids(releases), ids(builds)))
         })
     }
 }

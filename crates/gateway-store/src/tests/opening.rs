@@ -124,6 +124,7 @@ async fn migrations_apply_once() {
             "operations",
             "audit_reading",
             "detached_sessions",
+            "sentinel",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -60,6 +60,7 @@ mod replay;
 mod restart;
 mod rights;
 mod secrets;
+mod sentinel;
 mod service_changes;
 mod service_kit;
 mod service_limits;

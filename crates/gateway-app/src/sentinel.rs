@@ -1,0 +1,208 @@
+//! The sentinel: compares what the rack has with what the log says was asked of it, and tells of a change that nobody asked
+//! for through the gateway. Whoever holds the rack's password can go around the gateway; they cannot do it unseen.
+//!
+//! Each look takes the apps with their running release, their releases and their builds, and holds them to what was there before. A
+//! change needs an entry of the log that explains it, and an entry explains one change of each kind. Start reading at [`look`].
+//!
+//! # Security
+//! The first look is the beginning: what was done before it is not judged. A change that is undone between two looks, and processes, are not
+//! seen (docs/zone.md).
+
+mod change;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gateway_audit::{Event, bounded};
+use gateway_store::{EventFilter, StoreError};
+use gateway_types::{Decision, Problem, Resource, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::AppError;
+use crate::{App, Notice, Operator, record};
+
+use change::due;
+pub use change::{AppSeen, Change, RackSeen, changes};
+
+/// For how long an entry of the log can explain what the rack then shows: builds take their time.
+const REACH: Duration = Duration::from_secs(2 * 3600);
+
+/// The lease of whoever looks.
+const LEASE: &str = "sentinel";
+/// For how long it holds without its holder.
+const LEASE_TTL: Duration = Duration::from_secs(60);
+
+/// Apps that are asked for their releases and builds in one look, at the most: racks ask their cloud for each.
+const MOST_ASKED: usize = 20;
+
+/// Entries of one app that are looked through, at the most.
+const MOST_ENTRIES: u32 = 1000;
+
+/// Why there was no look.
+#[derive(Debug, thiserror::Error)]
+pub enum SentinelError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was found could not be recorded.
+    #[error(transparent)]
+    Record(#[from] AppError),
+    /// The rack does not answer.
+    #[error("the rack could not be looked at: {0}")]
+    Rack(String),
+    /// What was seen has no JSON form, or what was kept is of another version.
+    #[error("what the sentinel remembers cannot be read or written")]
+    Memory(#[from] serde_json::Error),
+}
+
+impl From<Problem> for SentinelError {
+    fn from(problem: Problem) -> Self {
+        SentinelError::Rack(problem.detail)
+    }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Memory {
+    looked: i64,
+    rack: RackSeen,
+    /// The app that was asked for its releases and builds last, in turn.
+    last: String,
+    /// Entries that have explained a change, and of which kind.
+    spent: BTreeSet<(u64, String)>,
+}
+
+/// Looks at the rack once, unless another instance did within `period`; gives what nobody asked for, which is recorded and told by
+/// then.
+///
+/// # Errors
+/// [`SentinelError`]; then the next look finds what this one would have.
+pub async fn look(app: &App, period: Duration) -> Result<Vec<Change>, SentinelError> {
+    let lease = match app.store.leases().acquire(LEASE, LEASE_TTL, Duration::ZERO).await {
+        Err(StoreError::LeaseHeld { .. }) => return Ok(Vec::new()),
+        lease => lease?,
+    };
+    let found = look_alone(app, period).await;
+    lease.release().await?;
+    found
+}
+
+async fn look_alone(app: &App, period: Duration) -> Result<Vec<Change>, SentinelError> {
+    let now = app.clock.now();
+    let before: Option<Memory> =
+        app.store.sentinel().seen().await?.map(|text| serde_json::from_str(&text)).transpose()?;
+    if let Some(before) = &before {
+        let rested = now.micros().saturating_sub(before.looked);
+        // Instances look in turn, not each of them all the time.
+        if (0..i64::try_from(period.as_micros() / 2).unwrap_or(i64::MAX)).contains(&rested) {
+            return Ok(Vec::new());
+        }
+    }
+    let mut rack = app.rack.survey().await?;
+    let known = before.as_ref().map(|before| before.rack.clone()).unwrap_or_default();
+    let last = before.as_ref().map(|before| before.last.clone()).unwrap_or_default();
+    let (asked, last) = due(&known, &rack, &last, MOST_ASKED);
+    for name in asked {
+        let (releases, builds) = app.rack.history(&name).await?;
+        if let Some(seen) = rack.apps.get_mut(&name) {
+            (seen.known, seen.releases, seen.builds) = (true, releases, builds);
+        }
+    }
+    let Some(before) = before else {
+        keep(app, &Memory { looked: now.micros(), rack, last, spent: BTreeSet::new() }).await?;
+        return Ok(Vec::new());
+    };
+    let mut spent = before.spent;
+    let found = changes(&before.rack, &rack);
+    let entries = entries(app, &found, now).await?;
+    let oldest = entries.first().map(|(index, _event)| *index);
+    let unasked: Vec<Change> =
+        found.into_iter().filter(|change| !is_explained(change, &entries, &mut spent)).collect();
+    if let Some(oldest) = oldest {
+        spent.retain(|(index, _kind)| *index >= oldest);
+    }
+    for change in &unasked {
+        report(app, change).await?;
+    }
+    keep(app, &Memory { looked: now.micros(), rack: rack.after(before.rack), last, spent }).await?;
+    if !unasked.is_empty() {
+        app.notices
+            .notify(Notice::RackBypassed { changes: unasked.iter().map(ToString::to_string).collect() })
+            .await;
+    }
+    Ok(unasked)
+}
+
+async fn keep(app: &App, memory: &Memory) -> Result<(), SentinelError> {
+    Ok(app.store.sentinel().keep(&serde_json::to_string(memory)?).await?)
+}
+
+/// What the log says of the apps that changed, oldest first.
+async fn entries(app: &App, changes: &[Change], now: Timestamp) -> Result<Vec<(u64, Event)>, SentinelError> {
+    let mut filters: BTreeSet<(Option<String>, Option<String>)> = BTreeSet::new();
+    for change in changes {
+        match change {
+            // The app of a request that makes one stands in its parameters.
+            Change::AppMade { .. } | Change::AppGone { .. } => {
+                filters.extend(change.actions().iter().map(|action| (None, Some((*action).to_owned()))));
+            }
+            Change::ReleaseMade { app, .. }
+            | Change::BuildMade { app, .. }
+            | Change::Promoted { app, .. } => {
+                filters.insert((Some(app.clone()), None));
+            }
+        }
+    }
+    let since = Timestamp::from_micros(
+        now.micros().saturating_sub(i64::try_from(REACH.as_micros()).unwrap_or(i64::MAX)),
+    );
+    let mut found = Vec::new();
+    for (of_app, action) in filters {
+        let filter =
+            EventFilter { app: of_app, action, since: Some(since), decision: None, ..EventFilter::default() };
+        let mut before = None;
+        let mut seen = 0;
+        loop {
+            let page = app.store.events().search(&filter, before, MOST_ENTRIES).await?;
+            seen += page.items.len();
+            found.extend(page.items);
+            match page.next.as_deref().and_then(|next| next.parse().ok()) {
+                Some(next) if seen < MOST_ENTRIES as usize && before != Some(next) => before = Some(next),
+                Some(_) | None => break,
+            }
+        }
+    }
+    found.sort_by_key(|(index, _event)| *index);
+    found.dedup_by_key(|(index, _event)| *index);
+    Ok(found)
+}
+
+/// Whether an entry explains the change that has not explained another one of its kind; it has then.
+fn is_explained(change: &Change, entries: &[(u64, Event)], spent: &mut BTreeSet<(u64, String)>) -> bool {
+    let explains = |event: &Event| {
+        let is_refused = event.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Refuse);
+        // An outcome is of the same request as the intent before it.
+        !is_refused && event.phase != gateway_audit::Phase::Outcome && change.is_asked_for_by(event)
+    };
+    let kind = change.kind().to_owned();
+    let found =
+        entries.iter().find(|(index, event)| explains(event) && !spent.contains(&(*index, kind.clone())));
+    match found {
+        Some((index, _event)) => spent.insert((*index, kind)),
+        None => false,
+    }
+}
+
+async fn report(app: &App, change: &Change) -> Result<(), SentinelError> {
+    let operator = Operator::system(&*app.clock, &*app.entropy);
+    let mut event = operator.event("gateway:rack:bypassed");
+    event.resource = Resource::app(change.app());
+    event.parameters.insert("change".to_owned(), change.kind().to_owned());
+    if let Some(id) = change.id() {
+        event.parameters.insert("id".to_owned(), bounded(id));
+    }
+    event.reason = Some(bounded(&change.to_string()));
+    Ok(record(&app.store, event).await?)
+}
