@@ -93,6 +93,7 @@ pub(super) const CONTROLS: [Control; 11] = [
         files: &["log/entries.jsonl", "sessions/recordings.json"],
         actions: &[
             "gateway:zone:direct_access_refused",
+            "gateway:rack:bypassed",
             "gateway:audit:*",
             "gateway:session:alert",
             "gateway:factor:lock",
