@@ -119,6 +119,8 @@ pub(crate) enum Command {
     Integrations(commands::integrations::IntegrationsArguments),
     /// List what the gateway has still to do and does by the clock; retry, cancel and pause it
     Jobs(commands::jobs::JobsArguments),
+    /// Show what the gateway on this machine is doing, again and again
+    Top(commands::top::TopArguments),
     /// List and change the services of an app, and those behind the gateway (`list`, `show`, `put`, …)
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies

@@ -43,6 +43,7 @@ pub(crate) mod settings;
 pub(crate) mod sidecar;
 pub(crate) mod step_up;
 pub(crate) mod tokens;
+pub(crate) mod top;
 pub(crate) mod tunnel;
 pub(crate) mod users;
 pub(crate) mod web;

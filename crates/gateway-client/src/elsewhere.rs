@@ -58,6 +58,29 @@ pub async fn document(
     token: Option<&Secret<String>>,
     tls: &TlsOptions,
 ) -> Result<Value, ElsewhereError> {
+    let body = read(url, "application/json", token, tls).await?;
+    serde_json::from_slice(&body).map_err(|_bad| unreadable(url))
+}
+
+/// Reads a text at `url`.
+///
+/// # Errors
+/// [`ElsewhereError`].
+pub async fn text(url: &Url, tls: &TlsOptions) -> Result<String, ElsewhereError> {
+    let body = read(url, "text/plain, application/openmetrics-text", None, tls).await?;
+    String::from_utf8(body).map_err(|_bad| unreadable(url))
+}
+
+fn unreadable(url: &Url) -> ElsewhereError {
+    ElsewhereError::Unreadable(url.host_str().unwrap_or_default().to_owned())
+}
+
+async fn read(
+    url: &Url,
+    accept: &'static str,
+    token: Option<&Secret<String>>,
+    tls: &TlsOptions,
+) -> Result<Vec<u8>, ElsewhereError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let is_local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -80,7 +103,7 @@ pub async fn document(
         builder = builder.no_proxy();
     }
     let client = builder.build().map_err(lost)?;
-    let mut request = client.get(url.clone()).header(ACCEPT, "application/json");
+    let mut request = client.get(url.clone()).header(ACCEPT, accept);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
@@ -95,5 +118,5 @@ pub async fn document(
         }
         body.extend_from_slice(&piece);
     }
-    serde_json::from_slice(&body).map_err(|_bad| ElsewhereError::Unreadable(host))
+    Ok(body)
 }

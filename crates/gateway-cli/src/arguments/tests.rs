@@ -265,6 +265,7 @@ fn help_is_as_it_was() {
       integrations     List, set, remove and test the credentials for GitHub, CircleCI and Slack
       jobs             List what the gateway has still to do and does by the clock; retry, cancel and
                        pause it
+      top              Show what the gateway on this machine is doing, again and again
       services         List and change the services of an app, and those behind the gateway (`list`,
                        `show`, `put`, …)
       policy           Show, check and change policies

@@ -21,5 +21,6 @@ mod login;
 mod machines;
 mod resume;
 mod selfcheck;
+mod top;
 mod tunnel;
 mod witness;

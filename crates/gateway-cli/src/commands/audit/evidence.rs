@@ -142,7 +142,7 @@ async fn record(remote: &Remote, collected: &Manifest, manifest: &[u8]) -> Resul
     let index = page
         .items
         .iter()
-        .find(|event| event.event["parameters"]["digest"] == asked.digest.as_str())
+        .find(|event| event.event.pointer("/parameters/digest").is_some_and(|found| *found == asked.digest))
         .map(|event| event.index)
         .ok_or_else(|| Failure::new(Exit::Failed, "the gateway did not record the archive's digest"))?;
     let entry = remote.ask(async |client| client.event(index).await).await?;

@@ -238,7 +238,7 @@ impl<'a> Collector<'a> {
             let page = self.remote.ask(async |client| client.stories(&query).await).await?;
             for story in page.items {
                 let story = serde_json::to_value(story)?;
-                let ended = story["ended"].as_str().unwrap_or_default();
+                let ended = story.get("ended").and_then(Value::as_str).unwrap_or_default();
                 if ended >= from.as_str() && ended < to.as_str() {
                     found.push(story);
                 }

@@ -127,11 +127,11 @@ pub(super) fn check(file: impl Read, trusted: Option<&NoteVerifier>) -> Result<H
     // What a fault is, besides being one of reading.
     let mut fault = None;
     let read = archive::read(file, |path, content| {
-        parts.take(path, content).or_else(|found| match found {
-            Fault::Unreadable(error) => Err(error),
+        parts.take(path, content).map_err(|found| match found {
+            Fault::Unreadable(error) => error,
             found => {
                 fault = Some(found);
-                Err(io::Error::other("it does not hold"))
+                io::Error::other("it does not hold")
             }
         })
     });
