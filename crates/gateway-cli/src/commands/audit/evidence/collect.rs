@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::controls;
 use super::manifest::{CHECKPOINT, ENTRIES, Entries, FORM, KEYS, LeftOut, Listed, Manifest};
-use crate::commands::listing::every;
+use crate::commands::listing::{every, patiently};
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::remark;
 use crate::remote::Remote;
@@ -56,7 +56,7 @@ impl<'a> Collector<'a> {
             &serde_json::to_vec_pretty(&mapped)?,
         )?;
         self.keep("README.md", "the same for people", controls::text(&mapped, &from, &to).as_bytes())?;
-        let me = self.remote.ask(async |client| client.me().await).await?;
+        let me = self.ask(async |client| client.me().await).await?;
         Ok(Manifest {
             form: FORM.to_owned(),
             gateway: self.remote.target.address.to_string(),
@@ -73,10 +73,10 @@ impl<'a> Collector<'a> {
     /// The piece of the log, proven; and how many entries there are of each action.
     async fn log(&mut self) -> Result<(Entries, BTreeMap<String, u64>), Failure> {
         let chain = witness::trusted_keys(self.remote).await?;
-        let keys = self.remote.ask(async |client| client.log_keys().await).await?;
+        let keys = self.ask(async |client| client.log_keys().await).await?;
         let (first, end) = self.indices().await?;
         // After the search, so that the checkpoint covers what was found.
-        let note = self.remote.ask(async |client| client.checkpoint().await).await?;
+        let note = self.ask(async |client| client.checkpoint().await).await?;
         let checkpoint = chain.verify(&note).problem("the checkpoint is not signed as it should be")?;
         let head = checkpoint.head();
         let mut tiles = Tiles::new();
@@ -131,7 +131,7 @@ impl<'a> Collector<'a> {
         };
         let (mut first, mut end) = (u64::MAX, 0);
         loop {
-            let page = self.remote.ask(async |client| client.events(&query).await).await?;
+            let page = self.ask(async |client| client.events(&query).await).await?;
             for event in &page.items {
                 first = first.min(event.index);
                 end = end.max(event.index + 1);
@@ -149,7 +149,7 @@ impl<'a> Collector<'a> {
 
     async fn tile(&self, path: TilePath) -> Result<Vec<u8>, Failure> {
         let path = path.to_string();
-        self.remote.ask(async |client| client.log_tile(&path).await).await
+        self.ask(async |client| client.log_tile(&path).await).await
     }
 
     /// Who may what, now.
@@ -250,13 +250,18 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Asks the gateway, and waits when that was too often: a whole log is more requests than its limits take at once.
+    async fn ask<T>(&self, request: impl AsyncFn(&Client) -> Result<T, ClientError>) -> Result<T, Failure> {
+        self.remote.ask(async |client| patiently(async || request(client).await).await).await
+    }
+
     async fn document<T: Serialize>(
         &mut self,
         path: &str,
         about: &str,
         ask: impl AsyncFn(&Client) -> Result<T, ClientError>,
     ) -> Result<(), Failure> {
-        let answer = self.remote.ask(ask).await;
+        let answer = self.ask(ask).await;
         self.listing(path, about, answer)
     }
 
