@@ -26,8 +26,11 @@ use crate::{App, Notice, Operator, record};
 use change::due;
 pub use change::{AppSeen, Change, RackSeen, changes};
 
-/// For how long an entry of the log can explain what the rack then shows: builds take their time.
-const REACH: Duration = Duration::from_secs(2 * 3600);
+/// For how long an entry of the log can explain what the rack then shows, in microseconds: builds take their time.
+const REACH_MICROS: i64 = 2 * 3600 * 1_000_000;
+
+/// How long the rack may take to show itself: the lease holds longer, so that no two instances tell of the same.
+const LONGEST_LOOK: Duration = Duration::from_secs(45);
 
 /// The lease of whoever looks.
 const LEASE: &str = "sentinel";
@@ -37,8 +40,8 @@ const LEASE_TTL: Duration = Duration::from_secs(60);
 /// Apps that are asked for their releases and builds in one look, at the most: racks ask their cloud for each.
 const MOST_ASKED: usize = 20;
 
-/// Entries of one app that are looked through, at the most.
-const MOST_ENTRIES: u32 = 1000;
+/// Entries of one page of a search.
+const PAGE: u32 = 200;
 
 /// Why there was no look.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +73,17 @@ struct Memory {
     rack: RackSeen,
     /// The app that was asked for its releases and builds last, in turn.
     last: String,
-    /// Entries that have explained a change, and of which kind.
-    spent: BTreeSet<(u64, String)>,
+    /// Entries that have explained a change.
+    spent: Vec<Spent>,
+}
+
+/// An entry that has explained a change of a kind, and explains no other one of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Spent {
+    index: u64,
+    kind: String,
+    /// When, in microseconds since 1970.
+    at: i64,
 }
 
 /// Looks at the rack once, unless another instance did within `period`; gives what nobody asked for, which is recorded and told by
@@ -100,29 +112,20 @@ async fn look_alone(app: &App, period: Duration) -> Result<Vec<Change>, Sentinel
             return Ok(Vec::new());
         }
     }
-    let mut rack = app.rack.survey().await?;
-    let known = before.as_ref().map(|before| before.rack.clone()).unwrap_or_default();
-    let last = before.as_ref().map(|before| before.last.clone()).unwrap_or_default();
-    let (asked, last) = due(&known, &rack, &last, MOST_ASKED);
-    for name in asked {
-        let (releases, builds) = app.rack.history(&name).await?;
-        if let Some(seen) = rack.apps.get_mut(&name) {
-            (seen.known, seen.releases, seen.builds) = (true, releases, builds);
-        }
-    }
+    let (rack, last) = tokio::time::timeout(LONGEST_LOOK, see(app, before.as_ref()))
+        .await
+        .map_err(|_slow| SentinelError::Rack(format!("it took more than {} s", LONGEST_LOOK.as_secs())))??;
     let Some(before) = before else {
-        keep(app, &Memory { looked: now.micros(), rack, last, spent: BTreeSet::new() }).await?;
+        keep(app, &Memory { looked: now.micros(), rack, last, spent: Vec::new() }).await?;
         return Ok(Vec::new());
     };
-    let mut spent = before.spent;
+    // An entry explains for as long as it is in reach; instances' clocks differ, and no entry is spent twice.
+    let forgotten = now.micros().saturating_sub(2 * REACH_MICROS);
+    let mut spent: Vec<Spent> = before.spent.into_iter().filter(|one| one.at >= forgotten).collect();
     let found = changes(&before.rack, &rack);
     let entries = entries(app, &found, now).await?;
-    let oldest = entries.first().map(|(index, _event)| *index);
     let unasked: Vec<Change> =
-        found.into_iter().filter(|change| !is_explained(change, &entries, &mut spent)).collect();
-    if let Some(oldest) = oldest {
-        spent.retain(|(index, _kind)| *index >= oldest);
-    }
+        found.into_iter().filter(|change| !is_explained(change, &entries, &mut spent, now)).collect();
     for change in &unasked {
         report(app, change).await?;
     }
@@ -135,41 +138,56 @@ async fn look_alone(app: &App, period: Duration) -> Result<Vec<Change>, Sentinel
     Ok(unasked)
 }
 
+/// What the rack has now, and which app was asked for its history last.
+async fn see(app: &App, before: Option<&Memory>) -> Result<(RackSeen, String), SentinelError> {
+    let nothing = Memory::default();
+    let before = before.unwrap_or(&nothing);
+    let mut rack = app.rack.survey().await?;
+    let (asked, last) = due(&before.rack, &rack, &before.last, MOST_ASKED);
+    for name in asked {
+        let (releases, builds) = app.rack.history(&name).await?;
+        if let Some(seen) = rack.apps.get_mut(&name) {
+            (seen.known, seen.releases, seen.builds) = (true, releases, builds);
+        }
+    }
+    Ok((rack, last))
+}
+
 async fn keep(app: &App, memory: &Memory) -> Result<(), SentinelError> {
     Ok(app.store.sentinel().keep(&serde_json::to_string(memory)?).await?)
 }
 
-/// What the log says of the apps that changed, oldest first.
+/// What the log says of the operations that bring such changes about, oldest first.
 async fn entries(app: &App, changes: &[Change], now: Timestamp) -> Result<Vec<(u64, Event)>, SentinelError> {
-    let mut filters: BTreeSet<(Option<String>, Option<String>)> = BTreeSet::new();
-    for change in changes {
-        match change {
-            // The app of a request that makes one stands in its parameters.
-            Change::AppMade { .. } | Change::AppGone { .. } => {
-                filters.extend(change.actions().iter().map(|action| (None, Some((*action).to_owned()))));
-            }
-            Change::ReleaseMade { app, .. }
-            | Change::BuildMade { app, .. }
-            | Change::Promoted { app, .. } => {
-                filters.insert((Some(app.clone()), None));
-            }
-        }
-    }
-    let since = Timestamp::from_micros(
-        now.micros().saturating_sub(i64::try_from(REACH.as_micros()).unwrap_or(i64::MAX)),
-    );
+    let wanted: BTreeSet<(Option<String>, &'static str)> = changes
+        .iter()
+        .flat_map(|change| {
+            let of_app = match change {
+                // The app of a request that makes one stands in its parameters.
+                Change::AppMade { .. } | Change::AppGone { .. } => None,
+                Change::BuildMade { app, .. }
+                | Change::ReleaseMade { app, .. }
+                | Change::Promoted { app, .. } => Some(app.clone()),
+            };
+            change.actions().iter().map(move |action| (of_app.clone(), *action))
+        })
+        .collect();
+    let since = Timestamp::from_micros(now.micros().saturating_sub(REACH_MICROS));
     let mut found = Vec::new();
-    for (of_app, action) in filters {
-        let filter =
-            EventFilter { app: of_app, action, since: Some(since), decision: None, ..EventFilter::default() };
+    // By its very operation: an app that is polled has many entries, and none may hide the one that is looked for.
+    for (of_app, action) in wanted {
+        let filter = EventFilter {
+            app: of_app,
+            action: Some(action.to_owned()),
+            since: Some(since),
+            ..EventFilter::default()
+        };
         let mut before = None;
-        let mut seen = 0;
         loop {
-            let page = app.store.events().search(&filter, before, MOST_ENTRIES).await?;
-            seen += page.items.len();
+            let page = app.store.events().search(&filter, before, PAGE).await?;
             found.extend(page.items);
             match page.next.as_deref().and_then(|next| next.parse().ok()) {
-                Some(next) if seen < MOST_ENTRIES as usize && before != Some(next) => before = Some(next),
+                Some(next) if before != Some(next) => before = Some(next),
                 Some(_) | None => break,
             }
         }
@@ -180,19 +198,17 @@ async fn entries(app: &App, changes: &[Change], now: Timestamp) -> Result<Vec<(u
 }
 
 /// Whether an entry explains the change that has not explained another one of its kind; it has then.
-fn is_explained(change: &Change, entries: &[(u64, Event)], spent: &mut BTreeSet<(u64, String)>) -> bool {
+fn is_explained(change: &Change, entries: &[(u64, Event)], spent: &mut Vec<Spent>, now: Timestamp) -> bool {
     let explains = |event: &Event| {
         let is_refused = event.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Refuse);
         // An outcome is of the same request as the intent before it.
         !is_refused && event.phase != gateway_audit::Phase::Outcome && change.is_asked_for_by(event)
     };
-    let kind = change.kind().to_owned();
-    let found =
-        entries.iter().find(|(index, event)| explains(event) && !spent.contains(&(*index, kind.clone())));
-    match found {
-        Some((index, _event)) => spent.insert((*index, kind)),
-        None => false,
-    }
+    let is_spent = |index: u64| spent.iter().any(|one| one.index == index && one.kind == change.kind());
+    let found = entries.iter().find(|(index, event)| explains(event) && !is_spent(*index));
+    let Some((index, _event)) = found else { return false };
+    spent.push(Spent { index: *index, kind: change.kind().to_owned(), at: now.micros() });
+    true
 }
 
 async fn report(app: &App, change: &Change) -> Result<(), SentinelError> {

@@ -146,6 +146,10 @@ impl Change {
         if !self.actions().contains(&event.action.as_str()) {
             return false;
         }
+        // The environment's own operation has two entries, what is asked for and what came of it: the first one counts.
+        if event.action.as_str() == "gateway:env:set" && !event.parameters.contains_key("rack_call") {
+            return false;
+        }
         let is_of = |app: &str| event.resource == Resource::app(app);
         let names = |text: &str| event.parameters.values().any(|value| value == text);
         match self {

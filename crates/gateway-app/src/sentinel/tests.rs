@@ -187,7 +187,7 @@ async fn neither_refusals_nor_other_apps_nor_what_is_long_ago_explain_anything()
         watched.web(|web| web.release = "R2".to_owned());
         assert_eq!(watched.look().await, ["release R2 of web was promoted"]);
         watched.log("convox:release:promote", "web", &[("id", "R1")], false).await;
-        watched.world.clock.advance(REACH);
+        watched.world.clock.advance(Duration::from_micros(REACH_MICROS.unsigned_abs()));
         watched.web(|web| web.release = "R1".to_owned());
         assert_eq!(watched.look().await, ["release R1 of web was promoted"]);
     }
@@ -263,4 +263,62 @@ fn who_is_due_goes_around() {
     let (asked, _) = due(&apps(&["a", "b"]), &all, "", 3);
     assert_eq!(asked, ["c", "d", "a"]);
     assert_eq!(due(&RackSeen::default(), &RackSeen::default(), "x", 3), (Vec::new(), "x".to_owned()));
+}
+
+/// An app that is polled has more entries than one page, and the one that explains is among the oldest of them.
+#[tokio::test]
+async fn many_other_entries_hide_none() {
+    for watched in Watched::both().await {
+        watched.look().await;
+        watched.log("convox:build:create", "web", &[], false).await;
+        for number in 0..1050 {
+            watched.log("convox:process:list", "web", &[], false).await;
+            if number < PAGE + 50 {
+                watched.log("convox:build:create", "web", &[], true).await;
+            }
+        }
+        watched.web(|web| {
+            web.builds.insert("B2".to_owned());
+            web.releases.insert("R2".to_owned());
+        });
+        assert_eq!(watched.look().await, Vec::<String>::new());
+    }
+}
+
+/// What happens at one app does not free what has explained a change of another.
+#[tokio::test]
+async fn an_entry_stays_spent_whatever_happens_elsewhere() {
+    for watched in Watched::both().await {
+        watched.look().await;
+        watched.log("convox:build:create", "web", &[], false).await;
+        watched.web(|web| {
+            web.builds.insert("B2".to_owned());
+        });
+        assert!(watched.look().await.is_empty());
+        watched.log("convox:release:promote", "shop", &[("id", "R9")], false).await;
+        watched.with(|seen| seen.apps.get_mut("shop").unwrap().release = "R9".to_owned());
+        assert!(watched.look().await.is_empty());
+        watched.web(|web| {
+            web.builds.insert("B3".to_owned());
+        });
+        assert_eq!(watched.look().await, ["build B3 of web was made"]);
+    }
+}
+
+/// A change of the environment has an entry for what is asked and one for what came of it: they are one change.
+#[tokio::test]
+async fn what_came_of_a_change_explains_no_second_one() {
+    for watched in Watched::both().await {
+        watched.look().await;
+        watched.log("gateway:env:set", "web", &[("rack_call", "POST /apps/web/releases")], false).await;
+        watched.log("gateway:env:set", "web", &[], false).await;
+        watched.web(|web| {
+            web.releases.insert("R2".to_owned());
+        });
+        assert!(watched.look().await.is_empty());
+        watched.web(|web| {
+            web.releases.insert("R3".to_owned());
+        });
+        assert_eq!(watched.look().await, ["release R3 of web was made"]);
+    }
 }

@@ -237,7 +237,12 @@ impl RackView for RackLooks {
             let is_plain = |name: &str| {
                 !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             };
-            let apps = self.rows("/apps").await?.into_iter().filter(|app| is_plain(&app.name));
+            // A rack always has this list: one that says otherwise is no rack without apps.
+            let listed: Option<Vec<Row>> = self.read(&Principal::Anonymous, "/apps").await?;
+            let listed = listed.ok_or_else(|| {
+                Problem::new(ProblemKind::BadUpstream, Layer::Network, "the rack does not list its apps")
+            })?;
+            let apps = listed.into_iter().filter(|app| is_plain(&app.name));
             let seen = |app: Row| (app.name, AppSeen { release: app.release, ..AppSeen::default() });
             Ok(RackSeen { apps: apps.map(seen).collect() })
         })

@@ -43,8 +43,11 @@ async fn quiet(gateway: &TestGateway, count: usize) {
 }
 
 async fn check(database: Database, with_second: bool) {
-    let builder =
-        |one: TestGatewayBuilder| one.env("SENTINEL_INTERVAL", "1s").env("RGW_SETTING_MFA_STEP_UP", "false");
+    let builder = |one: TestGatewayBuilder| {
+        one.env("SENTINEL_INTERVAL", "1s")
+            .env("RGW_SETTING_MFA_STEP_UP", "false")
+            .env("RGW_SETTING_DESTRUCTIVE_ACTIONS", "on")
+    };
     let mut gateway = builder(TestGateway::builder().database(database)).start().await;
     let second = match with_second {
         true => Some(builder(TestGateway::builder().share(&gateway)).start().await),
@@ -72,6 +75,14 @@ async fn check(database: Database, with_second: bool) {
     let promote = format!("/apps/myapp/releases/{release}/promote");
     let reply = client.ask("POST", &promote, &admin, &[FORM], b"").await;
     assert_eq!(reply.status, 200, "{}", reply.text());
+    let reply = client.ask("POST", "/apps", &admin, &[FORM], b"name=brandnew").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let reply = client.ask("DELETE", "/apps/brandnew", &admin, &[], b"").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let json = [("content-type", "application/json")];
+    let body = br#"{"set":{"B":"by the gateway's own operation"}}"#;
+    let reply = client.ask("PUT", "!/api/v1/apps/myapp/env", &admin, &json, body).await;
+    assert!(reply.status < 300, "{} {}", reply.status, reply.text());
     drop(client);
     quiet(&gateway, 2).await;
 
