@@ -12,7 +12,8 @@ mod fault;
 mod tests;
 
 use gateway_audit::{
-    Checkpoint, Hash, Head, KeyChain, LogKey, NoteVerifier, Receipt, verify_consistency, verify_inclusion,
+    ChainError, Checkpoint, Hash, Head, KeyChain, LogKey, NoteVerifier, Receipt, verify_consistency,
+    verify_inclusion,
 };
 use gateway_client::ClientError;
 use gateway_types::ProblemKind;
@@ -242,12 +243,36 @@ async fn believed(
 async fn chain(remote: &Remote, shown: &mut Shown) -> Result<KeyChain, Ended> {
     let listed = remote.client().log_keys().await?;
     shown.keys = Some(listed.clone());
+    chain_of(listed).map_err(|fault| {
+        Ended::from(match fault {
+            KeysFault::Garbled => Fault::Garbled,
+            KeysFault::Chain(source) => Fault::Key { source },
+        })
+    })
+}
+
+/// Why listed keys are no chain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysFault {
+    /// One of them is no key.
+    #[error("a key of the log is not of its form: NAME+ID+BASE64")]
+    Garbled,
+    /// One did not hand over to the next.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// The chain of the keys that a gateway lists.
+///
+/// # Errors
+/// [`KeysFault`].
+pub(crate) fn chain_of(listed: LogKeys) -> Result<KeyChain, KeysFault> {
     let mut keys = Vec::with_capacity(listed.keys.len());
     for key in listed.keys {
-        let verifier = key.key.parse().map_err(|_garbled| Fault::Garbled)?;
+        let verifier = key.key.parse().map_err(|_garbled| KeysFault::Garbled)?;
         keys.push(LogKey { verifier, from: key.from, handover: key.handover });
     }
-    Ok(KeyChain::new(keys).map_err(|source| Fault::Key { source })?)
+    Ok(KeyChain::new(keys)?)
 }
 
 /// Shows that the log of before is the beginning of the log of now.

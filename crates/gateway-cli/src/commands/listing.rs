@@ -37,11 +37,34 @@ pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, ClientError>) 
     ask().await
 }
 
-/// Every item of a listing.
+/// Items of a listing, and whether there are more than are taken.
+pub(crate) struct Taken<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+    /// Whether the listing goes on.
+    pub(crate) is_cut: bool,
+}
+
+/// Every item of a listing; of a very long one the first, which is said.
 ///
 /// # Errors
 /// What the gateway says.
 pub(crate) async fn every<T, R>(remote: &Remote, search: Option<&str>, page: R) -> Result<Vec<T>, Failure>
+where
+    R: AsyncFn(&Client, &Page) -> Result<Listing<T>, ClientError>,
+{
+    let Taken { items, is_cut } = take(remote, search, page).await?;
+    if is_cut {
+        remark("warning: the listing is longer than what is shown; search for less");
+    }
+    Ok(items)
+}
+
+/// The items of a listing, page by page, up to a bound.
+///
+/// # Errors
+/// What the gateway says.
+pub(crate) async fn take<T, R>(remote: &Remote, search: Option<&str>, page: R) -> Result<Taken<T>, Failure>
 where
     R: AsyncFn(&Client, &Page) -> Result<Listing<T>, ClientError>,
 {
@@ -55,11 +78,8 @@ where
             Some(next) if asked.cursor.as_ref() != Some(&next) && items.len() < MOST => {
                 asked.cursor = Some(next)
             }
-            Some(_) => {
-                remark("warning: the listing is longer than what is shown; search for less");
-                return Ok(items);
-            }
-            None => return Ok(items),
+            Some(_) => return Ok(Taken { items, is_cut: true }),
+            None => return Ok(Taken { items, is_cut: false }),
         }
     }
 }

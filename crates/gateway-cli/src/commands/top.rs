@@ -64,7 +64,15 @@ pub(crate) async fn run(context: &Context, arguments: TopArguments) -> Result<Ex
             () = sleep_until(until) => {}
             _ = signals.next() => return Ok(ExitCode::SUCCESS),
         }
-        let now = look(&arguments.address).await?;
+        let now = match look(&arguments.address).await {
+            Ok(now) => now,
+            // Somebody watches: a gateway that is started anew is shown again.
+            Err(failure) if is_terminal && !once && !is_json => {
+                context.output.line(&format!("{CLEAR}{}", failure.sentence()))?;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         let activity = Activity::between(&before, &now);
         match is_json {
             true => context.output.line(&serde_json::to_string(&activity)?)?,

@@ -12,6 +12,7 @@ mod manifest;
 mod tests;
 mod verify;
 
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -20,11 +21,12 @@ use gateway_types::wire::audit::{AuditQuery, RecordEvidence};
 use gateway_types::{Clock as _, SystemClock, Timestamp};
 use serde::Serialize;
 
-use super::export::{beside, taken};
+use super::export::{beside, keep, taken};
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::{Tone, remark};
 use crate::remote::Remote;
+use crate::witness;
 use collect::Collector;
 use manifest::{Manifest, Record};
 
@@ -104,7 +106,12 @@ async fn make(context: &Context, from: Timestamp, to: Timestamp, out: PathBuf) -
     let mut file = beside(&out)?;
     archive::write(file.as_file_mut(), place.path(), &collected, &manifest, &record)
         .problem(format!("{} cannot be written", out.display()))?;
-    file.persist_noclobber(&out).map_err(|_taken| taken(&out))?;
+    // What an auditor would find out is found out now.
+    let written = file.reopen().problem(format!("{} cannot be read again", out.display()))?;
+    let trusted = witness::trusted_keys(&remote).await?.newest().cloned();
+    verify::check(BufReader::new(written), trusted.as_ref())
+        .problem("ALARM: what the gateway gave does not hold, and nothing was written")?;
+    keep(file, &out, false)?;
     let made = Made {
         file: out.display().to_string(),
         digest: digest(&manifest).to_hex(),

@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, arguments: &ExportArguments) -> Resul
     let key = local.store.audit().verifier().to_string();
     local.close().await;
     file.as_file().sync_all().problem(format!("{} cannot be written", path.display()))?;
-    keep(file, arguments)?;
+    keep(file, path, arguments.force)?;
     let answer = Answer { file: path.display().to_string(), entries, key };
     context.output.answer(&answer, || {
         format!(
@@ -92,9 +92,9 @@ async fn open(context: &Context, arguments: &ExportArguments) -> Result<LocalSto
     Ok(local)
 }
 
-pub(super) fn keep(file: NamedTempFile, arguments: &ExportArguments) -> Result<(), Failure> {
-    let path = &arguments.out;
-    let kept = if arguments.force { file.persist(path) } else { file.persist_noclobber(path) };
+/// Puts a whole file in its place.
+pub(super) fn keep(file: NamedTempFile, path: &Path, replaces: bool) -> Result<(), Failure> {
+    let kept = if replaces { file.persist(path) } else { file.persist_noclobber(path) };
     match kept {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),

@@ -139,7 +139,7 @@ pub(super) async fn export(
     let mut file = beside(path)?;
     write_all(&remote, arguments, file.as_file_mut()).await?;
     file.as_file().sync_all().problem(format!("{} cannot be written", path.display()))?;
-    keep(file, arguments)?;
+    keep(file, path, arguments.force)?;
     let answer = Answer { file: path.display().to_string(), format: name(arguments.format) };
     context.output.answer(&answer, || format!("wrote the events to {}", answer.file))
 }

@@ -8,15 +8,17 @@ use std::path::Path;
 use aws_lc_rs::digest::{Context, SHA256};
 use gateway_audit::tiles::{TILE_WIDTH, entries_of, tiles_of_range};
 use gateway_audit::{Event, Hash, RangeVerifier, TilePath, Tiles, leaf_hash, range_proof};
-use gateway_client::{ApprovalsAsked, Client, ClientError, Page, RecordingSearch, TokenScope};
+use gateway_client::{ApprovalsAsked, Client, ClientError, RecordingSearch, TokenScope};
+use gateway_types::Timestamp;
+use gateway_types::wire::Listing;
+use gateway_types::wire::approvals::Approval;
 use gateway_types::wire::audit::{AuditQuery, StoryQuery};
-use gateway_types::{Clock as _, SystemClock, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::controls;
 use super::manifest::{CHECKPOINT, ENTRIES, Entries, FORM, KEYS, LeftOut, Listed, Manifest};
-use crate::commands::listing::{every, patiently};
+use crate::commands::listing::{Taken, patiently, take};
 use crate::failure::{Exit, Failure, Problem};
 use crate::output::remark;
 use crate::remote::Remote;
@@ -56,12 +58,9 @@ impl<'a> Collector<'a> {
             &serde_json::to_vec_pretty(&mapped)?,
         )?;
         self.keep("README.md", "the same for people", controls::text(&mapped, &from, &to).as_bytes())?;
-        let me = self.ask(async |client| client.me().await).await?;
         Ok(Manifest {
             form: FORM.to_owned(),
             gateway: self.remote.target.address.to_string(),
-            made_by: me.name,
-            made: SystemClock.now().to_rfc3339(),
             from,
             to,
             entries,
@@ -155,21 +154,26 @@ impl<'a> Collector<'a> {
     /// Who may what, now.
     async fn access(&mut self) -> Result<(), Failure> {
         let remote = self.remote;
-        let users = every(remote, None, async |client, page| client.users(page, None, None).await).await;
+        let users = take(remote, None, async |client, page| client.users(page, None, None).await).await;
         self.listing("access/users.json", "people, their roles and whether they are locked", users)?;
-        let groups = every(remote, None, async |client, page| client.groups(page).await).await;
+        let groups = take(remote, None, async |client, page| client.groups(page).await).await;
         self.listing("access/groups.json", "what groups of identity providers get", groups)?;
         let scope = TokenScope { everyone: true, live_only: false };
-        let tokens = every(remote, None, async |client, page| client.tokens(scope, page).await).await;
+        let tokens = take(remote, None, async |client, page| client.tokens(scope, page).await).await;
         self.listing("access/tokens.json", "API tokens, without their secrets", tokens)?;
-        let grants = every(remote, None, async |client, page| client.role_grants(page).await).await;
+        let grants = take(remote, None, async |client, page| client.role_grants(page).await).await;
         self.listing("access/grants.json", "roles on single apps", grants)?;
         let elevations =
-            every(remote, None, async |client, page| client.elevations(page, true, false).await).await;
+            take(remote, None, async |client, page| client.elevations(page, true, false).await).await;
         self.listing("access/elevations.json", "roles that were asked for, for a while", elevations)?;
-        let review = every(remote, None, async |client, page| client.access_review(page).await).await;
+        let review = take(remote, None, async |client, page| client.access_review(page).await).await;
         self.listing("access/review.json", "who can do what", review)?;
-        let page = Page { cursor: None, limit: Some(200), search: None };
+        let uses = take(remote, None, async |client, page| {
+            let found = client.break_glass(false, page).await?;
+            Ok(Listing { items: found.uses, next: found.next })
+        })
+        .await;
+        self.listing("access/break-glass.json", "uses of offline codes and their reviews", uses)?;
         self.document("access/roles.json", "the roles", async |client| client.roles().await).await?;
         self.document("access/policies.json", "the policies", async |client| client.policies().await).await?;
         self.document("access/settings.json", "the settings and where each comes from", async |client| {
@@ -187,10 +191,6 @@ impl<'a> Collector<'a> {
         self.document("access/zone.json", "the trust zone and its members", async |client| {
             client.zone().await
         })
-        .await?;
-        self.document("access/break-glass.json", "uses of offline codes and their reviews", async |client| {
-            client.break_glass(false, &page).await
-        })
         .await
     }
 
@@ -198,23 +198,13 @@ impl<'a> Collector<'a> {
     async fn changes(&mut self) -> Result<(), Failure> {
         let remote = self.remote;
         let asked = ApprovalsAsked::default();
-        let listed = every(remote, None, async |client, page| client.approvals(page, &asked).await).await;
-        let approvals = match listed {
-            Err(failure) => Err(failure),
-            Ok(listed) => {
-                let mut all = Vec::new();
-                for approval in listed {
-                    let evidence =
-                        remote.ask(async |client| client.approval_evidence(&approval.id).await).await;
-                    let evidence =
-                        evidence.unwrap_or_else(|failure| json!({ "left_out": failure.sentence() }));
-                    all.push(json!({ "approval": approval, "evidence": evidence }));
-                }
-                Ok(all)
-            }
-        };
+        let approvals =
+            match take(remote, None, async |client, page| client.approvals(page, &asked).await).await {
+                Err(failure) => Err(failure),
+                Ok(Taken { items, is_cut }) => Ok(Taken { items: self.signed(items).await?, is_cut }),
+            };
         self.listing("changes/approvals.json", "approvals of deploys with what was signed", approvals)?;
-        let stories = self.stories().await;
+        let stories = self.stories().await.map(|items| Taken { items, is_cut: false });
         self.listing(
             "changes/stories.json",
             "deploys, one each: who, what, approved by whom, with which end",
@@ -222,7 +212,7 @@ impl<'a> Collector<'a> {
         )?;
         let search = RecordingSearch { all: true, app: None };
         let recordings =
-            every(remote, None, async |client, page| client.recordings(&search, page).await).await;
+            take(remote, None, async |client, page| client.recordings(&search, page).await).await;
         self.listing(
             "sessions/recordings.json",
             "sessions in the rack and the digests of their recordings",
@@ -230,21 +220,41 @@ impl<'a> Collector<'a> {
         )
     }
 
+    /// Approvals, each with what was signed for it.
+    async fn signed(&mut self, approvals: Vec<Approval>) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::with_capacity(approvals.len());
+        for approval in approvals {
+            let signed = match self.ask(async |client| client.approval_evidence(&approval.id).await).await {
+                Ok(signed) => signed,
+                Err(failure) => {
+                    let path = format!("changes/approvals.json, what was signed for {}", approval.id);
+                    self.leave_out(&path, failure.sentence());
+                    Value::Null
+                }
+            };
+            all.push(json!({ "approval": approval, "evidence": signed }));
+        }
+        Ok(all)
+    }
+
+    /// The deploys that ended in the time. Pages come with the newest end first.
     async fn stories(&self) -> Result<Vec<Value>, Failure> {
         let mut query = StoryQuery::default();
         let (from, to) = (self.time.0.to_rfc3339(), self.time.1.to_rfc3339());
         let mut found = Vec::new();
         loop {
-            let page = self.remote.ask(async |client| client.stories(&query).await).await?;
+            let page = self.ask(async |client| client.stories(&query).await).await?;
+            let mut is_past = false;
             for story in page.items {
                 let story = serde_json::to_value(story)?;
                 let ended = story.get("ended").and_then(Value::as_str).unwrap_or_default();
-                if ended >= from.as_str() && ended < to.as_str() {
+                is_past = ended < from.as_str();
+                if !is_past && ended < to.as_str() {
                     found.push(story);
                 }
             }
             match page.next {
-                Some(next) if query.cursor.as_ref() != Some(&next) => query.cursor = Some(next),
+                Some(next) if !is_past && query.cursor.as_ref() != Some(&next) => query.cursor = Some(next),
                 Some(_) | None => return Ok(found),
             }
         }
@@ -261,21 +271,36 @@ impl<'a> Collector<'a> {
         about: &str,
         ask: impl AsyncFn(&Client) -> Result<T, ClientError>,
     ) -> Result<(), Failure> {
-        let answer = self.ask(ask).await;
-        self.listing(path, about, answer)
+        match self.ask(ask).await {
+            Ok(answer) => self.keep(path, about, &serde_json::to_vec_pretty(&answer)?),
+            Err(failure) => {
+                self.leave_out(path, failure.sentence());
+                Ok(())
+            }
+        }
     }
 
-    /// Keeps an answer; a refusal is listed instead, with its reason.
-    fn listing(
+    fn leave_out(&mut self, path: &str, why: String) {
+        self.left_out.push(LeftOut { path: path.to_owned(), why });
+    }
+
+    /// Keeps a listing. A refusal is noted instead, with its reason; and that a listing goes on is noted too.
+    fn listing<T: Serialize>(
         &mut self,
         path: &str,
         about: &str,
-        answer: Result<impl Serialize, Failure>,
+        answer: Result<Taken<T>, Failure>,
     ) -> Result<(), Failure> {
         match answer {
-            Ok(answer) => self.keep(path, about, &serde_json::to_vec_pretty(&answer)?),
+            Ok(Taken { items, is_cut }) => {
+                if is_cut {
+                    let why = format!("there are more than the {} that are in it", items.len());
+                    self.leave_out(path, why);
+                }
+                self.keep(path, about, &serde_json::to_vec_pretty(&items)?)
+            }
             Err(failure) => {
-                self.left_out.push(LeftOut { path: path.to_owned(), why: failure.sentence() });
+                self.leave_out(path, failure.sentence());
                 Ok(())
             }
         }

@@ -18,7 +18,7 @@ pub(super) const KEYS: &str = "log/keys.json";
 /// The action under which the log has an archive's digest.
 pub(super) const RECORDED_AS: &str = "gateway:audit:evidence";
 
-/// What is in an archive.
+/// What is in an archive. Who made it, and when, is what the log's entry of it says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
@@ -26,10 +26,6 @@ pub(super) struct Manifest {
     pub(super) form: String,
     /// Where it was read from.
     pub(super) gateway: String,
-    /// Who made it.
-    pub(super) made_by: String,
-    /// When.
-    pub(super) made: String,
     /// The time that it is about: from this moment on,
     pub(super) from: String,
     /// and before this one.

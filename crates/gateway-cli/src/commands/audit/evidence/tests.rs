@@ -102,8 +102,6 @@ impl World {
         let manifest = Manifest {
             form: FORM.to_owned(),
             gateway: "https://gateway.example.com".to_owned(),
-            made_by: "ann@example.com".to_owned(),
-            made: NOW.to_rfc3339(),
             from: NOW.to_rfc3339(),
             to: NOW.to_rfc3339(),
             entries: draft.entries,
@@ -149,6 +147,9 @@ fn a_piece_of_the_log_holds_wherever_it_lies() {
         let key = world.signer.verifier();
         let held = check(archive.as_slice(), Some(&key)).unwrap();
         assert_eq!((held.first, held.entries, held.files), (first as u64, (end - first) as u64, 4));
+        let now = NOW.to_rfc3339();
+        assert_eq!((held.earliest.as_ref(), held.latest.as_ref()), (Some(&now), Some(&now)));
+        assert_eq!((held.made_by.as_str(), &held.made), ("system", &now), "who made it is what the log says");
         assert_eq!(check(archive.as_slice(), None).unwrap().key, key.to_string());
         world.leaves.truncate(700);
     }

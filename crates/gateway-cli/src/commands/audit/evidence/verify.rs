@@ -8,8 +8,10 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use gateway_audit::{
-    Event, Hash, KeyChain, LogKey, NoteVerifier, RangeVerifier, digest, leaf_hash, verify_inclusion,
+    Event, Hash, KeyChain, NoteVerifier, RangeVerifier, digest, leaf_hash, verify_inclusion,
 };
+use gateway_client::text::one_line;
+use gateway_types::Timestamp;
 use gateway_types::wire::log::LogKeys;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,7 @@ use super::manifest::{
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem as _};
 use crate::output::{Tone, remark};
+use crate::witness::{KeysFault, chain_of};
 
 /// The longest line of the entries that is read, in bytes. A leaf has at most 65,535, each written with six at the most.
 const MOST_LINE: u64 = 1024 * 1024;
@@ -42,6 +45,9 @@ pub(super) enum Fault {
     /// The keys are not those of the log that is trusted, or did not sign.
     #[error("the log's signatures do not hold")]
     Keys(#[from] gateway_audit::ChainError),
+    /// The keys are no chain.
+    #[error("the log's keys do not hold")]
+    Chain(#[from] KeysFault),
     /// The entries are not all entries of that piece of the log.
     #[error("the entries are not all entries from the first to the last, in their order")]
     Entries(#[source] gateway_audit::ProofError),
@@ -57,12 +63,17 @@ pub(super) enum Fault {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Held {
     pub(super) gateway: String,
+    /// Who had it recorded, and when, as the log has it.
     pub(super) made_by: String,
     pub(super) made: String,
+    /// The time that it says it is about.
     pub(super) from: String,
     pub(super) to: String,
     pub(super) first: u64,
     pub(super) entries: u64,
+    /// The earliest and the latest time of its entries.
+    pub(super) earliest: Option<String>,
+    pub(super) latest: Option<String>,
     pub(super) files: usize,
     pub(super) left_out: usize,
     pub(super) recorded_as: u64,
@@ -97,18 +108,22 @@ pub(super) fn run(context: &Context, file: &Path, key: Option<&str>) -> Result<(
     }
     context.output.answer(&held, || {
         format!(
-            "{}: {} entries of the log from {} until {}, none left out, and {} files as they were made\n  \
-             gateway    {}\n  made       {} by {}, entry {} of the log\n  key        {}{}",
+            "{}: {} entries of the log from the one at {} on, none left out between them, and {} files as they were made\n  \
+             entries    {} to {}\n  about      {} to {}\n  gateway    {}\n  \
+             made       {} by {}, entry {} of the log\n  key        {}{}",
             context.output.toned(Tone::Good, "it holds"),
             held.entries,
-            held.from,
-            held.to,
+            held.first,
             held.files,
-            held.gateway,
+            held.earliest.as_deref().unwrap_or("-"),
+            held.latest.as_deref().unwrap_or("-"),
+            one_line(&held.from),
+            one_line(&held.to),
+            one_line(&held.gateway),
             held.made,
-            held.made_by,
+            one_line(&held.made_by),
             held.recorded_as,
-            held.key,
+            one_line(&held.key),
             if held.left_out > 0 {
                 format!("\n  left out   {} files; the manifest says why", held.left_out)
             } else {
@@ -149,7 +164,7 @@ struct Parts {
     record: Option<Record>,
     checkpoint: Option<String>,
     keys: Option<LogKeys>,
-    entries: Option<RangeVerifier>,
+    entries: Option<ReadEntries>,
     seen: BTreeSet<String>,
 }
 
@@ -212,24 +227,26 @@ impl Parts {
             return Err(Fault::Missing(missing.path.clone()));
         }
         let record = self.record.ok_or(Fault::Garbled(RECORD))?;
-        let chain = chain(self.keys.ok_or(Fault::Garbled(KEYS))?)?;
+        let chain = chain_of(self.keys.ok_or(Fault::Garbled(KEYS))?)?;
         if let Some(trusted) = trusted {
             chain.goes_back_to(&trusted.to_string())?;
         }
         let checkpoint = chain.verify(&self.checkpoint.ok_or(Fault::Garbled(CHECKPOINT))?)?;
         let right = hashes(&manifest.entries.right).ok_or(Fault::Garbled(MANIFEST))?;
         let entries = self.entries.ok_or(Fault::Garbled(ENTRIES))?;
-        entries.finish(&checkpoint.head(), &right).map_err(Fault::Entries)?;
-        recorded(&record, &digest, &chain)?;
+        entries.verifier.finish(&checkpoint.head(), &right).map_err(Fault::Entries)?;
+        let event = recorded(&record, &digest, &chain)?;
         let key = trusted.or_else(|| chain.newest()).map(ToString::to_string).unwrap_or_default();
         Ok(Held {
             gateway: manifest.gateway,
-            made_by: manifest.made_by,
-            made: manifest.made,
+            made_by: event.actor.name,
+            made: event.time.to_rfc3339(),
             from: manifest.from,
             to: manifest.to,
             first: manifest.entries.first,
             entries: manifest.entries.count,
+            earliest: entries.earliest.map(Timestamp::to_rfc3339),
+            latest: entries.latest.map(Timestamp::to_rfc3339),
             files: manifest.files.len(),
             left_out: manifest.left_out.len(),
             recorded_as: record.index,
@@ -238,12 +255,20 @@ impl Parts {
     }
 }
 
+/// The entries of an archive, read and not yet held to the log's head.
+struct ReadEntries {
+    verifier: RangeVerifier,
+    earliest: Option<Timestamp>,
+    latest: Option<Timestamp>,
+}
+
 /// Reads the entries into what checks them.
-fn entries(file: &mut dyn Read, expected: &Entries) -> Result<RangeVerifier, Fault> {
+fn entries(file: &mut dyn Read, expected: &Entries) -> Result<ReadEntries, Fault> {
     let left = hashes(&expected.left).ok_or(Fault::Garbled(MANIFEST))?;
     let mut verifier = RangeVerifier::new(expected.first, &left).map_err(Fault::Entries)?;
     let mut lines = BufReader::new(file);
     let mut next = expected.first;
+    let (mut earliest, mut latest) = (None, None);
     loop {
         let mut text = Vec::new();
         (&mut lines).take(MOST_LINE).read_until(b'\n', &mut text)?;
@@ -255,16 +280,20 @@ fn entries(file: &mut dyn Read, expected: &Entries) -> Result<RangeVerifier, Fau
             return Err(Fault::Garbled(ENTRIES));
         }
         verifier.push(leaf_hash(line.leaf.as_bytes()));
+        let (event, _nonce) =
+            Event::from_leaf(line.leaf.as_bytes()).map_err(|_other| Fault::Garbled(ENTRIES))?;
+        earliest = Some(earliest.map_or(event.time, |known: Timestamp| known.min(event.time)));
+        latest = Some(latest.map_or(event.time, |known: Timestamp| known.max(event.time)));
         next += 1;
     }
     if next - expected.first != expected.count {
         return Err(Fault::Garbled(ENTRIES));
     }
-    Ok(verifier)
+    Ok(ReadEntries { verifier, earliest, latest })
 }
 
-/// That the log holds the digest.
-fn recorded(record: &Record, digest: &Hash, chain: &KeyChain) -> Result<(), Fault> {
+/// The entry of the log that holds the digest.
+fn recorded(record: &Record, digest: &Hash, chain: &KeyChain) -> Result<Event, Fault> {
     let checkpoint = chain.verify(&record.checkpoint)?;
     let path = hashes(&record.path).ok_or(Fault::Garbled(RECORD))?;
     let leaf = record.leaf.as_bytes();
@@ -272,16 +301,7 @@ fn recorded(record: &Record, digest: &Hash, chain: &KeyChain) -> Result<(), Faul
     let (event, _nonce) = Event::from_leaf(leaf).map_err(|_other| Fault::Garbled(RECORD))?;
     let is_it = event.action.as_str() == RECORDED_AS
         && event.parameters.get("digest").is_some_and(|found| *found == digest.to_hex());
-    if is_it { Ok(()) } else { Err(Fault::Record(record.index)) }
-}
-
-fn chain(listed: LogKeys) -> Result<KeyChain, Fault> {
-    let mut keys = Vec::with_capacity(listed.keys.len());
-    for key in listed.keys {
-        let verifier = key.key.parse().map_err(|_garbled| Fault::Garbled(KEYS))?;
-        keys.push(LogKey { verifier, from: key.from, handover: key.handover });
-    }
-    Ok(KeyChain::new(keys)?)
+    if is_it { Ok(event) } else { Err(Fault::Record(record.index)) }
 }
 
 fn hashes(texts: &[String]) -> Option<Vec<Hash>> {
