@@ -118,8 +118,11 @@ impl KeyFetcher {
             Place::Url(url, client) => ask(client, url).await?,
             Place::File(path) => tokio::fs::read_to_string(path).await?,
         };
-        self.keys.replace(&text)?;
-        if self.keys.is_empty() { Err(KeyFetchError::NoneYet) } else { Ok(()) }
+        // An empty list is no list: the keys from before stay.
+        if Keys::from_jwks(&text)?.is_empty() {
+            return Err(KeyFetchError::NoneYet);
+        }
+        Ok(self.keys.replace(&text)?)
     }
 }
 
@@ -158,4 +161,26 @@ fn client(ca_file: Option<&std::path::Path>) -> Result<reqwest::Client, KeyFetch
     let redirect = reqwest::redirect::Policy::none();
     let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).redirect(redirect);
     Ok(builder.referer(false).no_proxy().timeout(LIMIT).build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_list_takes_no_key_away_and_is_asked_for_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("jwks.json");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        let fetcher = KeyFetcher::new(KeySource::File(path.clone())).unwrap();
+        write(r#"{"keys":[]}"#);
+        assert!(matches!(fetcher.fetch().await, Err(KeyFetchError::NoneYet)));
+        assert!(!*fetcher.have().borrow(), "an empty list is no list");
+        let key = r#"{"issuer":"urn:x","keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"k","alg":"EdDSA","use":"sig"}]}"#;
+        write(key);
+        fetcher.fetch().await.unwrap();
+        write(r#"{"keys":[]}"#);
+        assert!(matches!(fetcher.fetch().await, Err(KeyFetchError::NoneYet)));
+        assert!(!fetcher.keys().is_empty(), "the keys from before stay");
+    }
 }

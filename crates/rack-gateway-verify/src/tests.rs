@@ -252,6 +252,8 @@ fn the_layer_lets_only_good_tokens_in() {
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(Ok(reply)) = reply.as_mut().poll(&mut context) else { panic!("no reply") };
         assert_eq!((reply.status().as_u16(), reply.body().as_str()), expected, "{tokens:?}");
+        // The service may log why; the caller is not told.
+        assert_eq!(reply.extensions().get::<VerifyError>().is_some(), expected.0 == 401, "{tokens:?}");
     };
     let good = world.token(&claims());
     check(&[&good], (200, "ann@example.com"));
