@@ -25,7 +25,11 @@ fuzz_target!(|data: &[u8]| {
         known: &known,
     };
     if let Ok(redacted) = redact_json(data, &redaction) {
-        serde_json::from_slice::<serde_json::Value>(&redacted.body).expect("JSON again");
+        serde_json::from_slice::<serde::de::IgnoredAny>(&redacted.body).expect("JSON again");
+        // A number may be beyond what a reader holds (RFC 8259, 6): who could read the reply can still read it.
+        if serde_json::from_slice::<serde_json::Value>(data).is_ok() {
+            serde_json::from_slice::<serde_json::Value>(&redacted.body).expect("as readable as before");
+        }
     }
     // Any text as the value of a secret variable.
     let Ok(text) = std::str::from_utf8(data) else { return };
