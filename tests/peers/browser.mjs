@@ -107,6 +107,92 @@ async function submitWithCode(secret, button) {
   await page.waitForLoadState();
 }
 
+// Apps and what belongs to them, the rack itself; lines that come live, a terminal, a scaled service, a promoted release.
+async function lookAtTheRack(secret) {
+  for (const [place, name] of [
+    ["/app/apps", "apps"],
+    ["/app/apps?q=nothing-is-called-so", "apps-none"],
+    ["/app/apps/myapp", "app"],
+    ["/app/apps/myapp/services", "services-of-app"],
+    ["/app/apps/myapp/processes", "processes"],
+    ["/app/apps/myapp/resources", "resources"],
+    ["/app/apps/myapp/logs", "logs"],
+    ["/app/apps/myapp/builds", "builds"],
+    ["/app/apps/myapp/releases", "releases"],
+    ["/app/rack", "rack"],
+    ["/app/rack/processes", "rack-processes"],
+    ["/app/rack/resources", "rack-resources"],
+    ["/app/instances", "instances"],
+    ["/app/certificates", "certificates"],
+    ["/app/registries", "registries"],
+  ]) {
+    await visit(place, name);
+  }
+  await page.goto(new URL("/app/apps/myapp/builds", options.gateway).href);
+  await page.locator("main tbody th a").first().click();
+  await page.locator('h1:has-text("Build")').waitFor();
+  if (javaScriptEnabled) await page.locator('[data-state]:has-text("ended")').waitFor();
+  await look("build");
+
+  if (javaScriptEnabled) {
+    await page.goto(new URL("/app/apps/myapp/logs", options.gateway).href);
+    await page.locator('[data-state]:has-text("live")').waitFor();
+    await page.waitForFunction(() => document.querySelector(".feed-lines").textContent.trim() !== "");
+    await page.locator("[data-pause]").click();
+    await page.locator('[data-pause]:has-text("Go on")').waitFor();
+    await page.locator("[data-pause]").click();
+    await page.fill("[data-filter]", "no line has this");
+    await page.waitForFunction(() => document.querySelector(".feed-lines").textContent === "");
+    const saved = page.waitForEvent("download");
+    await page.locator("[data-save]").click();
+    check((await saved).suggestedFilename() === "lines.txt", "the lines can be saved");
+  }
+
+  // A service with one process more.
+  await page.goto(new URL("/app/apps/myapp/services", options.gateway).href);
+  await page.locator('summary:has-text("Scale")').first().click();
+  const scale = page.locator('form[action^="/app/apps/myapp/services/"]:has(input[name="count"])').first();
+  await scale.locator('input[name="count"]').fill("2");
+  await scale.locator('input[name="_code"]').fill(await code(secret));
+  await scale.locator('button:has-text("Scale")').click();
+  await page.waitForURL(/[?&]done=service-scaled/);
+  await look("service-scaled");
+
+  // A process, and a terminal in it.
+  await page.goto(new URL("/app/apps/myapp/processes", options.gateway).href);
+  await page.locator("main tbody th a").first().click();
+  await page.locator('h2:has-text("Terminal")').waitFor();
+  await look("process");
+  if (javaScriptEnabled) {
+    await page.locator('[data-begin] button').click();
+    await page.locator('[data-says]:has-text("Open.")').waitFor();
+    await page.keyboard.type("echo typed-in-a-page");
+    await page.keyboard.press("Enter");
+    await page.locator('[data-screen]:has-text("typed-in-a-page")').waitFor();
+    await look("terminal");
+    await page.locator("[data-screen]").press("Control+Shift+Escape");
+    await page.locator("[data-screen]").focus();
+    await page.keyboard.type("exit 3");
+    await page.keyboard.press("Enter");
+    await page.locator('[data-says]:has-text("exit code 3")').waitFor();
+  }
+
+  // An older release runs again: its name is typed, since it is hard to undo.
+  await page.goto(new URL("/app/apps/myapp/releases", options.gateway).href);
+  await page.locator("main tbody th a").last().click();
+  await page.locator('h1:has-text("Release")').waitFor();
+  await look("release");
+  const release = (await page.locator("h1 code").textContent()).trim();
+  await page.locator('summary:has-text("Promote this release")').click();
+  const promote = page.locator('form[action$="/promote"]');
+  await promote.locator('input[name="confirm"]').fill(release);
+  await promote.locator('input[name="_code"]').fill(await code(secret));
+  await promote.locator('button:has-text("Promote it")').click();
+  await page.waitForURL(/[?&]done=release-promoted/);
+  check((await page.locator("main").innerText()).includes(release), "the release runs");
+  await look("release-promoted");
+}
+
 async function run() {
   if (options.refused) {
     await signIn(options.refused);
@@ -246,6 +332,7 @@ async function run() {
   ]) {
     await visit(place, name);
   }
+  await lookAtTheRack(secret);
   const missing = await page.goto(new URL("/app/nothing-here", options.gateway).href);
   check(missing.status() === 404, "a page that is not there is 404");
   await look("not-found");

@@ -196,6 +196,7 @@ impl Bench {
             },
             form: Vec::new(),
             body,
+            rack_reply: None,
             caller: caller.clone(),
             facts,
             csrf: None,

@@ -32,6 +32,9 @@ pub struct OwnRequest {
     pub form: Vec<(String, String)>,
     /// The complete body of a request to the JSON API; empty for pages.
     pub body: Bytes,
+    /// What the rack answered, with handles for its secrets; only for pages of the rack's operations, whose effect is
+    /// done when they are served.
+    pub rack_reply: Option<Bytes>,
     /// Who asks.
     pub caller: Caller,
     /// What policy was told.
@@ -180,6 +183,17 @@ pub struct OwnQuestion<'a> {
     pub body: &'a [u8],
 }
 
+/// The form of a page that does something at the rack.
+#[derive(Clone, Copy, Debug)]
+pub struct RackForm<'a> {
+    /// The page, `METHOD /template`.
+    pub page: &'a str,
+    /// Parameters of its path, in order.
+    pub parameters: &'a [(String, String)],
+    /// Its fields, without the gateway's own.
+    pub fields: &'a [(String, String)],
+}
+
 /// What a page was asked for, when the answer is a problem.
 #[derive(Clone, Debug)]
 pub struct PageAsked {
@@ -216,6 +230,10 @@ pub trait ControlPlane: fmt::Debug + Send + Sync {
         &'a self,
         question: OwnQuestion<'a>,
     ) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
+    /// Why the form of a page that does something at the rack cannot be meant so; looked at before the verdict, since
+    /// the page itself is made when all is done. `None` when nothing is wrong with it.
+    fn fault_of_form(&self, form: RackForm<'_>) -> Option<Problem>;
 
     /// Serves a request that policy allowed and whose intent is recorded.
     fn serve(&self, request: OwnRequest) -> Served<'_>;

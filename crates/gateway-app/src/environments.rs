@@ -66,6 +66,9 @@ pub struct Environment {
     pub variables: Vec<Variable>,
     /// Variables that only the one it is compared with has.
     pub removed: Vec<String>,
+    /// Lines of the outline of the manifest that are gone (`-`) and new (`+`), which hold nothing that may be secret;
+    /// empty when a manifest cannot be read.
+    pub manifest: Vec<String>,
 }
 
 /// A variable as it is shown.

@@ -5,8 +5,9 @@
 
 mod request;
 mod socket;
-pub mod types;
 mod upload;
+
+pub use gateway_convox::replies as types;
 
 pub use request::RackRequest;
 pub use socket::{Heard, RackSocket};

@@ -13,6 +13,7 @@ pub mod exec;
 pub mod method;
 pub mod parameter;
 pub mod path;
+pub mod replies;
 pub mod request;
 pub mod role;
 pub mod table;

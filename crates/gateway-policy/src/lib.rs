@@ -23,7 +23,7 @@ mod vocabulary;
 pub use engine::PolicyEngine;
 pub use error::{PolicyError, PolicyFault};
 pub use explain::{UnknownAction, can, who_can};
-pub use own::{OwnRoute, OwnRouteError, OwnTable, OwnTableError};
+pub use own::{OwnRoute, OwnRouteError, OwnTable, OwnTableError, RackPage, is_plain_segment};
 pub use rule::{Effect, PolicySource, Rule};
 
 #[cfg(test)]

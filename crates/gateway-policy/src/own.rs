@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use gateway_types::{Operation, Resource};
 
+mod rack_page;
 mod row;
 mod template;
 
 #[cfg(test)]
 mod tests;
 
+pub use rack_page::RackPage;
+use rack_page::RackPageRow;
 use row::Row;
-use template::{Template, is_plain_segment};
+use template::Template;
+pub use template::is_plain_segment;
 
 const BUILTIN: &str = include_str!("../data/gateway-routes.tsv");
 const PAGES: &str = include_str!("../data/pages.tsv");
@@ -122,6 +126,8 @@ pub struct OwnTable {
     operations: Vec<Arc<Operation>>,
     /// Most literal template first, so that the first match is the one meant.
     rows: Vec<Row>,
+    /// Pages that show or do an operation of the rack, in the same order.
+    rack_pages: Vec<RackPageRow>,
 }
 
 /// Which listener a row answers on.
@@ -153,6 +159,10 @@ impl OwnTable {
                 return Err(OwnTableError::Columns { line: index + 1, found: columns.len() });
             };
             let unknown = || OwnTableError::Page { line: index + 1, operation: (*operation).to_owned() };
+            if let Some(of_rack) = operation.strip_prefix("rack ") {
+                self.rack_pages.push(RackPageRow::parse(method, page, of_rack).ok_or_else(unknown)?);
+                continue;
+            }
             let shown = self
                 .rows
                 .iter()
@@ -174,7 +184,26 @@ impl OwnTable {
             self.rows.push(row);
         }
         self.rows.sort_by(|a, b| a.template.cmp_literal_first(&b.template));
+        self.rack_pages.sort_by(|a, b| a.template.cmp_literal_first(&b.template));
         Ok(self)
+    }
+
+    /// The page of an operation of the rack that a request on the main listener names, with the request of the rack
+    /// that it stands for; `socket` says whether the request opens a WebSocket. `None` when there is no such page.
+    ///
+    /// # Security
+    /// As [`OwnTable::identify`]: nothing is decoded or repaired. What the rack would be asked is only a spelling until
+    /// the rack's own grammar has read it.
+    pub fn rack_page(&self, method: &str, path: &str, socket: bool) -> Option<RackPage> {
+        let segments = split(path)?;
+        let mut rows = self.rack_pages.iter().filter(|row| row.method == method && row.is_socket() == socket);
+        rows.find_map(|row| row.at(&segments))
+    }
+
+    /// Every page of an operation of the rack, `METHOD /template`, with that operation's route as the rack's table
+    /// spells it: `GET /apps`, `SOCKET /apps/{app}/logs`.
+    pub fn rack_pages(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        self.rack_pages.iter().map(|row| (&row.page, &*row.route))
     }
 
     /// Every page, `METHOD /template`, with the operation that it shows or does.
@@ -202,7 +231,7 @@ impl OwnTable {
         }
         let operations = rows.iter().map(|row| Arc::clone(&row.operation)).collect();
         rows.sort_by(|a, b| a.template.cmp_literal_first(&b.template));
-        Ok(Self { operations, rows })
+        Ok(Self { operations, rows, rack_pages: Vec::new() })
     }
 
     /// Every operation, in the order of the file.

@@ -185,12 +185,14 @@ impl Asker {
     /// Once the route is known, it is known how its client reads a refusal: exec-like sockets print
     /// text and take the exit code from a marker; for log sockets a plain status is better, since the
     /// client reconnects each second otherwise (API.md 3.5).
-    pub(crate) fn route_known(&mut self, target: &Target) {
+    ///
+    /// A script in a page learns nothing of a refused handshake, so all is told in the sockets of pages (`of_page`).
+    pub(crate) fn route_known(&mut self, target: &Target, of_page: bool) {
         let Target::Rack(route) = target else { return };
         let action = route.operation().action.as_str();
-        self.tells_in_socket =
-            matches!(action, "convox:process:exec" | "convox:instance:shell" | "convox:resource:console")
-                || (action == "convox:build:read" && route.row().operation.route.starts_with("SOCKET"));
+        self.tells_in_socket = of_page
+            || matches!(action, "convox:process:exec" | "convox:instance:shell" | "convox:resource:console")
+            || (action == "convox:build:read" && route.row().operation.route.starts_with("SOCKET"));
     }
 
     /// Takes the socket that the client asked for.

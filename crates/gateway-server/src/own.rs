@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gateway_api::Api;
 use gateway_app::control::{
-    Confirming, ControlPlane, HandedOff, OwnQuestion, OwnReply, OwnRequest, PageAsked, Served,
+    Confirming, ControlPlane, HandedOff, OwnQuestion, OwnReply, OwnRequest, PageAsked, RackForm, Served,
 };
 use gateway_app::hosts::{self, Visit};
 use gateway_app::origin::Origin;
@@ -54,6 +54,10 @@ impl ControlPlane for OwnOperations {
         question: OwnQuestion<'a>,
     ) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>> {
         Box::pin(ownership::app_of(&self.app, question))
+    }
+
+    fn fault_of_form(&self, form: RackForm<'_>) -> Option<Problem> {
+        self.web.fault_of_form(form)
     }
 
     fn serve(&self, request: OwnRequest) -> Served<'_> {

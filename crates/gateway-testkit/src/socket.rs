@@ -47,13 +47,28 @@ impl Socket {
         token: &str,
         headers: &[(&str, &str)],
     ) -> Result<(Self, Reply), Reply> {
+        let (path, credential) = (format!("/api/v1/rack-proxy{path}"), basic(token));
+        let origin = format!("http://{addr}");
+        let of_client = [
+            ("User-Agent", "convox.go/dev"),
+            ("Authorization", credential.as_str()),
+            ("Origin", origin.as_str()),
+            ("Version", "dev"),
+        ];
+        let headers: Vec<(&str, &str)> = of_client.iter().chain(headers).copied().collect();
+        Self::open_at(addr, &path, &headers).await
+    }
+
+    /// Opens a socket at this path, with these headers and no others but those of the handshake.
+    pub async fn open_at(
+        addr: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(Self, Reply), Reply> {
         let mut client = RawClient::connect(addr).await;
         let mut request = format!(
-            "GET /api/v1/rack-proxy{path} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: convox.go/dev\r\n\
-             Authorization: {}\r\nConnection: Upgrade\r\nOrigin: http://{addr}\r\n\
-             Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n\
-             Version: dev\r\n",
-            basic(token)
+            "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\nSec-WebSocket-Version: 13\r\n"
         );
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));

@@ -40,6 +40,13 @@ impl Assets {
                     "text/javascript; charset=utf-8",
                     include_bytes!("../static/second-factor.js"),
                 ),
+                asset("screen.js", "text/javascript; charset=utf-8", include_bytes!("../static/screen.js")),
+                asset("logs.js", "text/javascript; charset=utf-8", include_bytes!("../static/logs.js")),
+                asset(
+                    "terminal.js",
+                    "text/javascript; charset=utf-8",
+                    include_bytes!("../static/terminal.js"),
+                ),
                 asset("replay.js", "text/javascript; charset=utf-8", include_bytes!("../static/replay.js")),
                 asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../static/live.js")),
                 asset("icon.svg", "image/svg+xml", include_bytes!("../static/icon.svg")),

@@ -60,6 +60,18 @@ pub(crate) fn pattern(text: impl Display, _: &dyn Values) -> Result<Safe<String>
     Ok(Safe(pattern))
 }
 
+/// A name from outside as one segment of an address. A name that is not spelled plainly is none: what browsers make of
+/// `..`, in whatever spelling, would be another address than the page means, also of a form. Such an address is not found.
+#[askama::filter_fn]
+pub(crate) fn segment(name: impl Display, _: &dyn Values) -> Result<String> {
+    Ok(in_path(&name.to_string()).to_owned())
+}
+
+/// [`segment`] for Rust.
+pub(crate) fn in_path(name: &str) -> &str {
+    if gateway_policy::is_plain_segment(name) { name } else { "~" }
+}
+
 /// The value of a hidden field that must come back as it is: escaped, and what pages otherwise make
 /// visible kept as character references.
 #[askama::filter_fn]

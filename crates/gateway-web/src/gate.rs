@@ -32,8 +32,16 @@ pub(crate) fn refusal_about(
 
 /// Where several rows share an action the page's own row counts, which is why this asks by page.
 fn verdict(app: &App, caller: &Caller, page: &str, own: bool, resource: &Resource) -> Option<Verdict> {
+    let policy = app.policy();
     let pages = app.own.pages();
-    let (_, operation) = pages.iter().find(|(name, _)| **name == *page)?;
+    let own_page = pages.iter().find(|(name, _)| **name == *page).map(|(_, operation)| &**operation);
+    let of_rack = || {
+        let (_, route) = app.own.rack_pages().find(|(name, _)| ***name == *page)?;
+        policy.operations().iter().find(|operation| *operation.route == *route)
+    };
+    let operation = own_page.or_else(of_rack)?;
+    let rack = Resource::rack();
+    let resource = if own_page.is_none() && resource.app_name().is_none() { &rack } else { resource };
     let facts = Facts {
         mfa_window: true,
         mfa_bound: true,
@@ -43,12 +51,17 @@ fn verdict(app: &App, caller: &Caller, page: &str, own: bool, resource: &Resourc
         ..Facts::default()
     };
     let facts = app.circumstances().of(&caller.principal, resource, facts);
-    Some(app.policy().decide(caller, operation, resource, &facts))
+    Some(policy.decide(caller, operation, resource, &facts))
 }
 
 /// Why `caller` could not do `action` on an app, had they given every factor; `None` when they could.
 pub(crate) fn refusal_at(app: &App, caller: &Caller, action: &str, name: &str) -> Option<String> {
-    match app.verdict(caller, action, &Resource::app(name), false) {
+    refusal_of(app, caller, action, &Resource::app(name))
+}
+
+/// The same on whatever `resource` is.
+pub(crate) fn refusal_of(app: &App, caller: &Caller, action: &str, resource: &Resource) -> Option<String> {
+    match app.verdict(caller, action, resource, false) {
         None => Some("The gateway has no such operation.".to_owned()),
         Some(verdict) if verdict.is_allowed() => None,
         Some(verdict) => Some(verdict.reason),

@@ -28,7 +28,7 @@ mod words;
 use std::sync::Arc;
 
 use gateway_app::App;
-use gateway_app::control::{OwnReply, OwnRequest, PageAsked};
+use gateway_app::control::{OwnReply, OwnRequest, PageAsked, RackForm};
 use gateway_types::{Problem, RequestId};
 
 use assets::Assets;
@@ -72,6 +72,11 @@ impl Web {
     /// Whether this page, `METHOD /template` as in the table of pages, is served here.
     pub fn serves(&self, page: &str) -> bool {
         pages::is_page(page)
+    }
+
+    /// Why the form of a page that does something at the rack cannot be meant so.
+    pub fn fault_of_form(&self, form: RackForm<'_>) -> Option<Problem> {
+        pages::rack::fault_of_form(form)
     }
 
     /// Serves a page.

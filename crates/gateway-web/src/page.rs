@@ -34,12 +34,17 @@ const NAVIGATION: &[Group] = &[
         label: "Rack",
         entries: &[
             entry("Home", "/app", true),
+            entry("Apps", "/app/apps", false),
             entry("Connect", "/app/connect", true),
             entry("Approvals", "/app/approvals", false),
             entry("Environments", "/app/reveals", true),
             entry("Live sessions", "/app/live", false),
             entry("Recordings", "/app/recordings", true),
             entry("Services", "/app/services", false),
+            entry("Rack", "/app/rack", false),
+            entry("Instances", "/app/instances", false),
+            entry("Certificates", "/app/certificates", false),
+            entry("Registries", "/app/registries", false),
         ],
     },
     Group {
@@ -235,10 +240,6 @@ fn navigation(web: &Web, caller: &Caller, path: &str) -> Vec<Section> {
 
 /// The longest path of the navigation that `path` is or stands below.
 fn nearest(path: &str) -> Option<&'static str> {
-    // The pages of apps are found through that of their environments.
-    if path.starts_with("/app/apps/") {
-        return Some("/app/reveals");
-    }
     let hrefs = NAVIGATION.iter().flat_map(|group| group.entries.iter().map(|entry| entry.href));
     hrefs
         .filter(|href| path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))

@@ -21,6 +21,7 @@ mod person;
 mod policies;
 mod powers;
 pub(crate) mod problems;
+pub(crate) mod rack;
 mod rack_credential;
 mod recordings;
 mod role_grants;
@@ -175,6 +176,35 @@ pages! {
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
     "GET /app/zone" => zone::show,
+    "GET /app/apps" => rack::apps::list,
+    "POST /app/apps" => rack::apps::create,
+    "GET /app/apps/{app}" => rack::apps::one,
+    "POST /app/apps/{app}/cancel" => rack::apps::cancel,
+    "POST /app/apps/{app}/delete" => rack::apps::delete,
+    "GET /app/apps/{app}/services" => rack::services::list,
+    "POST /app/apps/{app}/services/{service}" => rack::services::scale,
+    "POST /app/apps/{app}/services/{service}/restart" => rack::services::restart,
+    "GET /app/apps/{app}/processes" => rack::processes::list,
+    "GET /app/apps/{app}/processes/{pid}" => rack::processes::one,
+    "POST /app/apps/{app}/processes/{pid}/stop" => rack::processes::stop,
+    "GET /app/apps/{app}/releases" => rack::releases::list,
+    "GET /app/apps/{app}/releases/{id}" => rack::releases::one,
+    "POST /app/apps/{app}/releases/{id}/promote" => rack::releases::promote,
+    "GET /app/apps/{app}/builds" => rack::builds::list,
+    "GET /app/apps/{app}/builds/{id}" => rack::builds::one,
+    "GET /app/apps/{app}/resources" => rack::apps::resources,
+    "GET /app/apps/{app}/logs" => rack::apps::logs,
+    "GET /app/rack" => rack::system::show,
+    "GET /app/rack/processes" => rack::system::processes,
+    "GET /app/rack/resources" => rack::system::resources,
+    "GET /app/instances" => rack::system::instances,
+    "POST /app/instances/{id}/terminate" => rack::system::terminate,
+    "GET /app/certificates" => rack::system::certificates,
+    "POST /app/certificates/generate" => rack::system::generate,
+    "POST /app/certificates/{id}/renew" => rack::system::renew,
+    "POST /app/certificates/{id}/delete" => rack::system::delete,
+    "GET /app/registries" => rack::system::registries,
+    "POST /app/registries" => rack::system::add_registry,
     "GET /app/rack-credential" => rack_credential::show,
     "POST /app/rack-credential" => rack_credential::refresh,
 }

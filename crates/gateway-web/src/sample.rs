@@ -182,6 +182,45 @@ impl Sample {
             None => (target, None),
         };
         let route = self.app.own.identify(method, path).unwrap();
+        self.request_of(route, method, path, query, caller, form)
+    }
+
+    /// A request for a page of the rack's, which answered with `reply`.
+    pub(crate) fn rack_request(
+        &self,
+        method: &str,
+        target: &str,
+        caller: &Caller,
+        form: &[(&str, &str)],
+        reply: &str,
+    ) -> OwnRequest {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let found = self.app.own.rack_page(method, path, false).unwrap();
+        let (_, route) = self.app.own.rack_pages().find(|(page, _)| **page == found.page).unwrap();
+        let policy = self.app.policy();
+        let operation = policy.operations().iter().find(|operation| *operation.route == *route).unwrap();
+        let route = gateway_policy::OwnRoute {
+            operation: Arc::new(operation.clone()),
+            page: Some(found.page),
+            parameters: found.parameters,
+            about: None,
+        };
+        let request = self.request_of(route, method, path, query, caller, form);
+        OwnRequest { rack_reply: Some(Bytes::copy_from_slice(reply.as_bytes())), ..request }
+    }
+
+    fn request_of(
+        &self,
+        route: gateway_policy::OwnRoute,
+        method: &str,
+        path: &str,
+        query: Option<String>,
+        caller: &Caller,
+        form: &[(&str, &str)],
+    ) -> OwnRequest {
         OwnRequest {
             operation: route.operation,
             page: route.page,
@@ -197,6 +236,7 @@ impl Sample {
             },
             form: owned(form),
             body: Bytes::new(),
+            rack_reply: None,
             caller: caller.clone(),
             facts: Facts::default(),
             csrf: self.csrf(caller),

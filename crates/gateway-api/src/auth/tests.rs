@@ -40,6 +40,7 @@ fn request(app: &App, path: &str, caller: &Caller, content_type: &str, body: &st
         },
         form: Vec::new(),
         body: Bytes::from(body.to_owned()),
+        rack_reply: None,
         caller: caller.clone(),
         facts: Facts::default(),
         csrf: None,

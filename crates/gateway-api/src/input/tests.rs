@@ -43,6 +43,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &[u8]) -> OwnReq
         },
         form: Vec::new(),
         body: Bytes::copy_from_slice(body),
+        rack_reply: None,
         caller: Caller {
             principal: Principal::Anonymous,
             channel: Channel::Api,

@@ -38,19 +38,17 @@ impl Template {
         })
     }
 
+    /// The names of its parameters, in the order of the path.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::One(name) | Part::Rest(name) => Some(name.as_str()),
+        })
+    }
+
     /// Whether this template has exactly the parameters of `other`, in its order.
     pub(super) fn has_parameters_of(&self, other: &Self) -> bool {
-        let names = |template: &Self| -> Vec<String> {
-            template
-                .parts
-                .iter()
-                .filter_map(|part| match part {
-                    Part::Literal(_) => None,
-                    Part::One(name) | Part::Rest(name) => Some(name.clone()),
-                })
-                .collect()
-        };
-        names(self) == names(other)
+        self.names().eq(other.names())
     }
 
     /// Literals before parameters, from left to right.
@@ -99,7 +97,7 @@ fn is_parameter_name(name: &str) -> bool {
 }
 
 /// Whether a segment is spelled plainly: 1 to 200 of `[A-Za-z0-9._:@+=,~-]`, and neither `.` nor `..`.
-pub(super) fn is_plain_segment(segment: &str) -> bool {
+pub fn is_plain_segment(segment: &str) -> bool {
     (1..=200).contains(&segment.len())
         && segment != "."
         && segment != ".."

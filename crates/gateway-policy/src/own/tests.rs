@@ -243,4 +243,29 @@ fn a_page_names_an_operation_with_its_parameters() {
     assert_eq!(fault("GET\t/app/x\tGET /users/{id}"), unknown("GET /users/{id}"));
     assert_eq!(fault("GET\t/app/{id}\tGET /users"), unknown("GET /users"));
     assert_eq!(fault("GET /app"), OwnTableError::Columns { line: 1, found: 1 });
+    assert_eq!(fault("GET\t/app/x\track GET /apps/{app}"), unknown("rack GET /apps/{app}"));
+    assert_eq!(fault("GET\t/app/x\track GET"), unknown("rack GET"));
+    assert_eq!(fault("GET\t/app/{App}\track GET /apps"), unknown("rack GET /apps"));
+}
+
+#[test]
+fn pages_of_the_rack_are_further_paths_to_its_operations() {
+    let asked = |method, path, socket| {
+        let found = table().rack_page(method, path, socket);
+        found.map(|found| format!("{} {} for {}", found.method, found.path, found.page))
+    };
+    assert_eq!(asked("GET", "/app/apps", false).as_deref(), Some("GET /apps for GET /app/apps"));
+    assert_eq!(
+        asked("POST", "/app/apps/web/processes/web-1/stop", false).as_deref(),
+        Some("DELETE /apps/web/processes/web-1 for POST /app/apps/{app}/processes/{pid}/stop")
+    );
+    // A socket's path is no page, and the other way about.
+    let feed = "GET /apps/web/logs for GET /app/apps/{app}/logs/feed";
+    assert_eq!(asked("GET", "/app/apps/web/logs/feed", true).as_deref(), Some(feed));
+    assert_eq!(asked("GET", "/app/apps/web/logs/feed", false), None);
+    assert_eq!(asked("GET", "/app/apps", true), None);
+    for path in ["/app/apps/", "/app//apps", "/app/apps/..", "/app/apps/web%2fx", "/api/v1/apps", "/apps"] {
+        assert_eq!(asked("GET", path, false), None, "{path}");
+    }
+    assert_eq!(asked("DELETE", "/app/apps/web", false), None);
 }

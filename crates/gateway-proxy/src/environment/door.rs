@@ -10,6 +10,8 @@ use std::sync::Arc;
 use gateway_app::environments::{
     Against, Asked, Asking, Change, Changed, Difference, Environment, RackEnvironment, Values, Variable,
 };
+use gateway_approvals::manifest::Manifest;
+use gateway_approvals::outline;
 use gateway_convox::{RackRequest, RequestKind, UpstreamBody};
 use gateway_secrets::{EnvText, HandleKey, Masker, merge};
 use gateway_types::{Caller, Layer, Problem, ProblemKind, Secret};
@@ -140,11 +142,22 @@ async fn shown(plane: &DataPlane, caller: &Caller, asked: &Asked) -> Result<Envi
     Ok(Environment {
         variables: variables(plane, &asked.app, &env, other.as_ref())?,
         removed: other.iter().flat_map(|other| names_beyond(other, &env)).collect(),
+        manifest: compared
+            .as_ref()
+            .zip(release.as_ref())
+            .and_then(|(one, other)| manifests(one, other))
+            .unwrap_or_default(),
         app: asked.app.clone(),
         release: release.map(|release| release.id),
         compared: compared.map(|release| release.id),
         active,
     })
+}
+
+/// What is different between the manifests of two releases, without what may be secret.
+fn manifests(before: &Release, after: &Release) -> Option<Vec<String>> {
+    let outline = |release: &Release| Some(Manifest::parse(release.manifest.as_bytes()).ok()?.outline);
+    Some(outline::differences(&outline(before)?, &outline(after)?))
 }
 
 /// The variables that only `one` has.
@@ -289,7 +302,7 @@ async fn write(
     let UpstreamBody::Form(form) = &upstream.body else { return Err(no_such_app(rack.app)) };
     let body = RequestBody::Whole(Full::new(form.clone().into()));
     // The rack may repeat what it is sent, also what was never in a release.
-    let sent = Release { id: String::new(), env: env.to_text() };
+    let sent = Release { id: String::new(), env: env.to_text(), manifest: String::new() };
     learn_values(plane, rack.app, std::slice::from_ref(&sent), Seen::Some);
     let request = build(&upstream, caller, &HeaderMap::new(), true, body).map_err(|_unbuildable| lost())?;
     let exchange = async {

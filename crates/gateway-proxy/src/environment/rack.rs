@@ -15,6 +15,8 @@ pub(super) struct Release {
     pub(super) id: String,
     #[serde(default)]
     pub(super) env: String,
+    #[serde(default)]
+    pub(super) manifest: String,
 }
 
 /// Reads of the gateway's own, with the caller's name on them in the rack's log.

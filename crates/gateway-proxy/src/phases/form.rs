@@ -98,7 +98,7 @@ fn factor(text: &str) -> Option<Option<InlineFactor>> {
 }
 
 /// Every browser of today says where a form is from, in one header or the other.
-fn comes_from_own_page(headers: &HeaderMap) -> bool {
+pub(crate) fn comes_from_own_page(headers: &HeaderMap) -> bool {
     // That an `Origin` that is there is the gateway's own was checked when the request was admitted.
     headers.contains_key(ORIGIN)
         || headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"same-origin")

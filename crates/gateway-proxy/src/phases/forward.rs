@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::authenticate::ShownCertificate;
 use super::identify::service_host;
-use super::inspect::{Asked, Inspected};
+use super::inspect::{Asked, AskedPage, Inspected};
 use super::record::{Effects, Recorded};
 use super::resume::{self, RESUME};
 use super::reveal;
@@ -63,6 +63,9 @@ pub(crate) async fn forward(
         Asked::Rack { .. } if inspected.socket => {
             Box::pin(websocket::open(plane, inspected, outcome, asker)).await?
         }
+        Asked::Rack { .. } if inspected.page.is_some() => {
+            Box::pin(rack_page(plane, inspected, effects, outcome)).await?
+        }
         Asked::Rack { .. } => rack(plane, inspected, effects, outcome).await?,
         Asked::Service { ref request, .. } if matches!(request.service.kind, Kind::Tcp { .. }) => {
             Box::pin(tunnel::open(plane, inspected, outcome, asker)).await?
@@ -87,10 +90,7 @@ async fn own(
 ) -> Flow<Response<ReplyBody>> {
     let standing = Standing::of(plane, &inspected);
     let Asked::Own { route, body, form } = inspected.asked else { return refuse(no_such_operation()) };
-    let web_session = match (&inspected.caller.principal, inspected.caller.channel) {
-        (Principal::User { session, .. }, Channel::Web) => Some(*session),
-        (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local) => None,
-    };
+    let web_session = web_session(&inspected.caller);
     let host = service_host(plane, &inspected.rules, inspected.origin.host()).map(str::to_owned);
     let http::request::Parts { method, uri, headers, extensions, .. } = inspected.head;
     let request = OwnRequest {
@@ -108,6 +108,7 @@ async fn own(
         },
         form,
         body,
+        rack_reply: None,
         csrf: web_session.map(|session| csrf::token_at(&plane.parts.store, session, host.as_deref())),
         caller: inspected.caller,
         facts: inspected.facts,
@@ -129,6 +130,85 @@ async fn own(
         }
         Err(problem) => refuse(problem),
     }
+}
+
+/// An operation of the rack as a page: the rack is asked as for any client, and the page is made of its reply.
+async fn rack_page(
+    plane: &Arc<DataPlane>,
+    mut inspected: Inspected,
+    effects: Effects,
+    outcome: &mut OutcomeGuard,
+) -> Flow<Response<ReplyBody>> {
+    let Some(AskedPage { page, form }) = inspected.page.take() else { return refuse(no_such_operation()) };
+    let web_session = web_session(&inspected.caller);
+    let mut request = OwnRequest {
+        operation: Arc::new(inspected.asked.operation().clone()),
+        page: Some(page.page),
+        parameters: page.parameters,
+        head: OwnHead {
+            method: inspected.head.method.clone(),
+            path: inspected.head.uri.path().to_owned(),
+            query: inspected.head.uri.query().map(str::to_owned),
+            origin: inspected.origin.clone(),
+            headers: inspected.head.headers.clone(),
+            client_certificate: None,
+            arrived: inspected.head.extensions.get::<Arrived>().copied(),
+        },
+        form,
+        body: Bytes::new(),
+        rack_reply: None,
+        csrf: web_session.map(|session| csrf::token_at(&plane.parts.store, session, None)),
+        caller: inspected.caller.clone(),
+        facts: inspected.facts.clone(),
+        request_id: outcome.request_id,
+        rack: plane.clone(),
+    };
+    // What the browser would take is the page's; of the rack's reply all is read here.
+    inspected.head.headers.remove(ACCEPT_ENCODING);
+    inspected.head.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let (head, body) = rack(plane, inspected, effects, outcome).await?.into_parts();
+    let body = match collect(body, LABELLED_REPLY_LIMIT_BYTES).await {
+        Ok(body) => body,
+        Err(error) => {
+            let detail = format!("the rack's reply cannot be shown: {error}");
+            return refuse(Problem::new(ProblemKind::BadUpstream, Layer::Network, detail));
+        }
+    };
+    if !head.status.is_success() {
+        return refuse(said_by_rack(head.status, &body));
+    }
+    request.rack_reply = Some(body);
+    let stepped_up = web_session.filter(|_| outcome.is_stepped_up());
+    let mut response = match plane.parts.control.serve(request).await {
+        Ok(reply) => own_reply(reply),
+        Err(problem) => return refuse(problem),
+    };
+    if let Some(session) = stepped_up {
+        renew_cookie(plane, session, &mut response).await;
+    }
+    ControlFlow::Continue(response)
+}
+
+/// The web session that a page was asked for in.
+fn web_session(caller: &Caller) -> Option<SessionId> {
+    match (&caller.principal, caller.channel) {
+        (Principal::User { session, .. }, Channel::Web) => Some(*session),
+        (_, Channel::Web | Channel::Api | Channel::RackProxy | Channel::Service | Channel::Local) => None,
+    }
+}
+
+/// What the rack says when it does not do what a page asked of it; secrets are masked in it already.
+fn said_by_rack(status: StatusCode, body: &[u8]) -> Problem {
+    let text = String::from_utf8_lossy(body);
+    let json = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let told = json.as_ref().and_then(|json| json.get("error")).and_then(|error| error.as_str());
+    let said = gateway_audit::bounded(told.unwrap_or(&text).trim());
+    let (kind, detail) = match status {
+        StatusCode::NOT_FOUND => (ProblemKind::NotFound, format!("the rack has no such thing: {said}")),
+        _ if status.is_client_error() => (ProblemKind::NotPossible, format!("the rack says: {said}")),
+        _ => (ProblemKind::BadUpstream, format!("the rack answered {}: {said}", status.as_u16())),
+    };
+    Problem::new(kind, Layer::Network, detail)
 }
 
 /// The reply of a handler as a response.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway_app::rules::Rules;
 use gateway_convox::{RequestKind, RouteError};
-use gateway_policy::{OwnRoute, OwnRouteError};
+use gateway_policy::{OwnRoute, OwnRouteError, RackPage};
 use gateway_services::{
     Ask, CanonicalPath, RESERVED_PREFIX, ServiceRequest, ServiceRouteError, ServiceTable,
 };
@@ -66,6 +66,8 @@ pub struct Identified {
     pub(super) admitted: Admitted,
     pub(super) target: Target,
     pub(super) channel: Channel,
+    /// The page that shows or does this operation of the rack; `None` when it was asked for at its own path.
+    pub(super) page: Option<RackPage>,
     /// The rules that it was found in, and is decided by.
     pub(super) rules: Arc<Rules>,
     /// A page of another origin is behind it, which the service lists.
@@ -103,6 +105,7 @@ pub(crate) fn identify(
         .or_else(|| plane.parts.rack_hosts.contains(&admitted.host).then_some(path));
     let cross_origin = cors::admit(&rules, &admitted, rack_path.is_some())?;
     asker.cross_origin = cross_origin.clone();
+    let mut page = None;
     let (target, channel) = match rack_path {
         Some(rack_path) => {
             outcome.on_channel(Channel::RackProxy);
@@ -119,11 +122,18 @@ pub(crate) fn identify(
                     (target, Channel::Service)
                 }
                 None if admitted.socket && at_service => return refuse(no_such_operation()),
-                None if admitted.socket => {
-                    asker.page = None;
-                    (socket_target(plane, &rules.services, &admitted, path)?, Channel::Api)
-                }
-                None => own_target(plane, &admitted, path, asker, at_service)?,
+                None => match rack_page(plane, &admitted, path).filter(|_| !at_service) {
+                    Some(found) => {
+                        let target = rack_page_target(plane, &admitted, &found, asker)?;
+                        page = Some(found);
+                        (target, Channel::Web)
+                    }
+                    None if admitted.socket => {
+                        asker.page = None;
+                        (socket_target(plane, &rules.services, &admitted, path)?, Channel::Api)
+                    }
+                    None => own_target(plane, &admitted, path, asker, at_service)?,
+                },
             }
         }
     };
@@ -133,8 +143,44 @@ pub(crate) fn identify(
         outcome.recording = Recording::Silent;
     }
     outcome.identified(channel, target.operation(), target.resource());
-    asker.route_known(&target);
-    ControlFlow::Continue(Identified { admitted, target, channel, rules, cross_origin })
+    asker.route_known(&target, page.is_some());
+    ControlFlow::Continue(Identified { admitted, target, channel, page, rules, cross_origin })
+}
+
+/// The page of an operation of the rack that is asked for.
+fn rack_page(plane: &DataPlane, admitted: &Admitted, path: &str) -> Option<RackPage> {
+    plane.parts.own.rack_page(admitted.request.method().as_str(), path, admitted.socket)
+}
+
+/// The operation of the rack that a page shows or does, or that the script of a page follows in a socket.
+fn rack_page_target(
+    plane: &DataPlane,
+    admitted: &Admitted,
+    page: &RackPage,
+    asker: &mut Asker,
+) -> Flow<Target> {
+    if admitted.request.headers().contains_key(AUTHORIZATION) {
+        return refuse(pages_take_no_token());
+    }
+    let kind = if admitted.socket { RequestKind::Socket } else { RequestKind::Plain };
+    asker.channel = Channel::Web;
+    if admitted.socket {
+        asker.page = None;
+    } else {
+        asker.asked_for_page(&admitted.request, false);
+    }
+    match plane.parts.routes.identify(&page.method, &page.path, kind) {
+        Ok(route) => ControlFlow::Continue(Target::Rack(Box::new(route))),
+        Err(fault) => refuse(route_problem(&fault)),
+    }
+}
+
+fn pages_take_no_token() -> Problem {
+    Problem::new(
+        ProblemKind::BadParameter,
+        Layer::Network,
+        "pages take no Authorization header; the JSON API is below /api/v1",
+    )
 }
 
 fn rack_target(plane: &DataPlane, admitted: &Admitted, path: &str) -> Flow<Target> {
@@ -261,11 +307,7 @@ fn own_target(
         }
         // The operation's own path answers both; a page of the web UI answers browsers only.
         Some(page) if **page != *route.operation.route => {
-            return refuse(Problem::new(
-                ProblemKind::BadParameter,
-                Layer::Network,
-                "pages take no Authorization header; the JSON API is below /api/v1",
-            ));
+            return refuse(pages_take_no_token());
         }
         Some(_) | None => {
             asker.page = None;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use gateway_app::control::OwnQuestion;
+use gateway_app::control::{OwnQuestion, RackForm};
 use gateway_app::origin::Origin;
 use gateway_app::rules::Rules;
-use gateway_convox::{BodyKind, Parameter, ParameterError, RackRequest, Secrecy, UpstreamBody};
+use gateway_convox::{BodyKind, Parameter, ParameterError, Place, RackRequest, Secrecy, UpstreamBody};
 use gateway_identity::InlineFactor;
-use gateway_policy::OwnRoute;
+use gateway_policy::{OwnRoute, RackPage};
 use gateway_secrets::{HandleKey, KnownValues, Masker, mask_env_for_log, mask_for_log};
 use gateway_services::ServiceRequest;
 use gateway_types::{
@@ -54,6 +54,8 @@ pub struct Inspected {
     /// A second factor that came along and was not needed yet.
     pub(super) factor: Option<InlineFactor>,
     pub(super) asked: Asked,
+    /// The page that shows or does it, for operations of the rack.
+    pub(super) page: Option<AskedPage>,
     pub(super) facts: Facts,
     /// What approvals say.
     pub(super) approving: Approving,
@@ -64,6 +66,14 @@ pub struct Inspected {
     /// The origin that the client used.
     pub(super) origin: Origin,
     pub(super) socket: bool,
+}
+
+/// A page of an operation of the rack, as it was asked for.
+#[derive(Debug)]
+pub(super) struct AskedPage {
+    pub(super) page: RackPage,
+    /// The fields of its form, without the gateway's own.
+    pub(super) form: Vec<(String, String)>,
 }
 
 /// What is asked, complete.
@@ -121,6 +131,7 @@ pub(crate) async fn inspect(
 ) -> Flow<Inspected> {
     let Authenticated { identified, caller, credential, made, mut factor } = limited.into_authenticated();
     let rules = identified.rules;
+    let mut page = None;
     let Admitted { request, socket, origin, .. } = identified.admitted;
     let (head, body) = request.into_parts();
     let body = ClientBody::new(body, plane.parts.pace);
@@ -138,10 +149,8 @@ pub(crate) async fn inspect(
                 },
             };
             let (body, form) = if caller.channel == Channel::Web && head.method == Method::POST {
-                let PageForm { fields, code } = {
-                    let host = service_host(plane, &rules, origin.host());
-                    form::read(plane, &caller, host, &head.headers, &body)?
-                };
+                let host = service_host(plane, &rules, origin.host());
+                let PageForm { fields, code } = form::read(plane, &caller, host, &head.headers, &body)?;
                 asker.filled_in(&fields);
                 factor = code;
                 (Bytes::new(), fields)
@@ -149,6 +158,17 @@ pub(crate) async fn inspect(
                 (body, Vec::new())
             };
             own_about(plane, &caller.principal, route, &head, body, form).await
+        }
+        Target::Rack(route) if identified.page.is_some() => {
+            let (form, code) = page_form(plane, &caller, &head, socket, body).await?;
+            asker.filled_in(&form);
+            factor = code;
+            page = identified.page.map(|page| AskedPage { page, form });
+            match page.as_ref().map(|page| of_page(plane, *route, page, head.uri.query())) {
+                Some(Ok(request)) => Asked::Rack { request: Box::new(request), body: None },
+                Some(Err(problem)) => return refuse(problem),
+                None => return refuse(takes_no_body()),
+            }
         }
         Target::Rack(route) => {
             let (form, rest) = form_of(plane, route.body_kind(), &head.headers, body).await?;
@@ -181,6 +201,7 @@ pub(crate) async fn inspect(
         made,
         factor,
         asked,
+        page,
         facts,
         approving,
         rules,
@@ -203,6 +224,70 @@ async fn own_about(
         OwnQuestion { principal, route: &route, query: head.uri.query(), form: &form, body: &body };
     route.about = plane.parts.control.app_of(question).await;
     Asked::Own { route, body, form }
+}
+
+/// The form of a page of the rack's, or what shows that the socket of a page's script is one.
+async fn page_form(
+    plane: &DataPlane,
+    caller: &Caller,
+    head: &http::request::Parts,
+    socket: bool,
+    body: ClientBody,
+) -> Flow<(Vec<(String, String)>, Option<InlineFactor>)> {
+    if head.method == Method::POST {
+        let body = match Box::pin(collect_within(body, plane.parts.form_limit_bytes)).await {
+            Ok(body) => body,
+            Err(error) => return refuse(body_problem(&error)),
+        };
+        let PageForm { fields, code } = form::read(plane, caller, None, &head.headers, &body)?;
+        return ControlFlow::Continue((fields, code));
+    }
+    if announces_body(&head.headers) {
+        return refuse(takes_no_body());
+    }
+    // A socket carries no form, and whatever it asks for is done: only a page of the gateway's own may open one.
+    if socket && !form::comes_from_own_page(&head.headers) {
+        return refuse(Problem::new(
+            ProblemKind::ForeignOrigin,
+            Layer::Network,
+            "the browser does not say that this socket is of the gateway's own pages",
+        ));
+    }
+    ControlFlow::Continue((Vec::new(), None))
+}
+
+/// The request of the rack that a page stands for: of its form, or its query, what the row takes. A field that is left
+/// empty is not given, and what the row does not take is the page's own (a search, a typed confirmation).
+fn of_page(
+    plane: &DataPlane,
+    route: gateway_convox::Identified,
+    asked: &AskedPage,
+    query: Option<&str>,
+) -> Result<RackRequest, Problem> {
+    let AskedPage { page, form } = asked;
+    let whole = RackForm { page: &page.page, parameters: &page.parameters, fields: form };
+    if let Some(problem) = plane.parts.control.fault_of_form(whole) {
+        return Err(problem);
+    }
+    let queried = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let given = form.iter().cloned().chain(queried.into_owned().filter(|_| form.is_empty()));
+    let mut queries = form_urlencoded::Serializer::new(String::new());
+    let mut forms = form_urlencoded::Serializer::new(String::new());
+    let mut headers = Vec::new();
+    for (name, value) in given.filter(|(_, value)| !value.is_empty()) {
+        match route.row().parameters.iter().find(|spec| spec.is_named(&name)).map(|spec| spec.place) {
+            Some(Place::Query) => drop(queries.append_pair(&name, &value)),
+            Some(Place::Form) => drop(forms.append_pair(&name, &value)),
+            Some(Place::Header) => headers.push((name, value)),
+            Some(Place::Path) | None => {}
+        }
+    }
+    let (queries, forms) = (queries.finish(), forms.finish());
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let form = Some(forms.as_bytes()).filter(|form| !form.is_empty());
+    let content_type = form.map(|_| "application/x-www-form-urlencoded");
+    let query = Some(queries.as_str()).filter(|query| !query.is_empty());
+    route.complete(query, headers, content_type, form).map_err(|fault| parameter_problem(&fault))
 }
 
 fn complete(

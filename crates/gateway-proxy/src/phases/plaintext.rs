@@ -61,6 +61,10 @@ impl Plaintext {
 /// The time under which this request reads plaintext, when there is one and its holder may still have it.
 pub(super) fn time_of(plane: &DataPlane, inspected: &Inspected) -> Option<RevealTime> {
     let Asked::Rack { request, .. } = &inspected.asked else { return None };
+    if inspected.page.is_some() {
+        // Pages show handles; values are on the one page that reveals them.
+        return None;
+    }
     if !REVEALED.contains(&request.operation().action.as_str()) {
         return None;
     }

@@ -207,7 +207,7 @@ async fn confirmed_elsewhere(
 }
 
 /// The page at which a person can confirm what was just refused; `None` for pages, whose form is asked
-/// for the code itself, and when the challenge cannot be kept: the refusal stands with one remedy less.
+/// for the code itself (their sockets have no form), and when the challenge cannot be kept: the refusal stands with one remedy less.
 pub(crate) async fn confirmation_page(
     plane: &DataPlane,
     inspected: &Inspected,
@@ -215,7 +215,8 @@ pub(crate) async fn confirmation_page(
 ) -> Option<String> {
     let asks = Asks::of(remedies);
     let Principal::User { id, session, .. } = inspected.caller.principal else { return None };
-    if inspected.caller.channel == Channel::Web || !inspected.facts.mfa_enrolled {
+    let has_form = inspected.caller.channel == Channel::Web && !inspected.socket;
+    if has_form || !inspected.facts.mfa_enrolled {
         return None;
     }
     // What streams is not known here, so nobody can be shown what they would confirm.

@@ -58,7 +58,8 @@ pub(crate) async fn open(
     let tells_exit_code = asker.tells_in_socket() && inspected.asked.operation().class.needs_intent();
     // The Convox client always says which; only what says that it is one is one.
     let has_terminal = tells_exit_code && request.get("Tty").is_some_and(|tty| tty == "true");
-    let manners = Manners::Rack { tells_exit_code, has_terminal, keeps_alive: false };
+    let in_page = inspected.page.is_some();
+    let manners = Manners::Rack { tells_exit_code, has_terminal, keeps_alive: false, in_page };
     let is_native = tells_exit_code && asker.is_native();
     let mut standing = Standing::of(plane, &inspected);
     if let Some(session) = &session {

@@ -52,6 +52,7 @@ mod metrics;
 mod pages;
 mod passkeys;
 mod providers;
+mod rack_pages;
 mod rack_tls;
 mod rates;
 mod read_only;

@@ -399,6 +399,12 @@ async fn l1_pages_refuse_as_the_table_says() {
         let mut person = Visitor::signed_in(&gateway, role).await;
         for line in pages.lines().filter(|line| line.starts_with("GET\t")) {
             let [_, page, operation] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let operation = operation.strip_prefix("rack ").unwrap_or(operation);
+            if operation.starts_with("SOCKET ") {
+                // Without an upgrade there is no such page; it/rack_pages.rs opens them.
+                assert_eq!(person.get(&about_nothing(page)).await.status, 404, "{page}");
+                continue;
+            }
             let cells = &cells[operation];
             let cell = &cells[&role.to_string()];
             if cells["nobody"] == "yes" || cell.starts_with("own:") {

@@ -8,7 +8,7 @@ use gateway_store::Reveal;
 use gateway_types::{Layer, Problem, ProblemKind, RevealId, Timestamp};
 use http::header::CACHE_CONTROL;
 
-use super::command;
+use super::{command, rack};
 use crate::page::Frame;
 use crate::query::Query;
 use crate::{Web, filters, gate, reply};
@@ -19,6 +19,7 @@ const REVEALS: &str = "/app/reveals";
 #[template(path = "environment.html")]
 struct EnvironmentPage {
     frame: Frame,
+    tabs: Vec<rack::Tab>,
     app: String,
     release: String,
     /// What it is compared with, in words; empty when there is nothing to compare with.
@@ -98,6 +99,7 @@ async fn page(web: &Web, request: &OwnRequest, form: RevealForm) -> Result<Envir
     let word = command::word(&found.app);
     Ok(EnvironmentPage {
         frame: Frame::of(web, request, &format!("Environment of {}", found.app)),
+        tabs: rack::tabs(web, request, &found.app),
         compared: match (&asked.against, &found.compared) {
             (Against::Release(_), Some(release)) => format!("release {release}"),
             (Against::Active | Against::App(_), Some(release)) => format!("release {release}, which runs"),

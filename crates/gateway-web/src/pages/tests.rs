@@ -8,5 +8,6 @@ mod hostile;
 mod jobs;
 mod log;
 mod people;
+mod rack;
 mod settings;
 mod tokens;

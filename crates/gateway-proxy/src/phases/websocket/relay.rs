@@ -56,6 +56,8 @@ pub(in crate::phases) enum Manners {
         has_terminal: bool,
         /// The rack gets signs of life while the client may be away.
         keeps_alive: bool,
+        /// The client is the script of a page.
+        in_page: bool,
     },
     /// Nothing: messages mean nothing here, and an end is a close frame with a reason.
     Service,
@@ -72,10 +74,17 @@ impl Manners {
     /// The same for this client's side.
     pub(super) const fn of(self, client: &ClientEnd) -> Self {
         match self {
-            Manners::Rack { tells_exit_code, has_terminal, .. } => {
-                Manners::Rack { tells_exit_code, has_terminal, keeps_alive: client.is_resumable() }
+            Manners::Rack { tells_exit_code, has_terminal, in_page, .. } => {
+                Manners::Rack { tells_exit_code, has_terminal, keeps_alive: client.is_resumable(), in_page }
             }
             Manners::Service => Manners::Service,
+        }
+    }
+
+    const fn in_page(self) -> bool {
+        match self {
+            Manners::Rack { in_page, .. } => in_page,
+            Manners::Service => false,
         }
     }
 
@@ -413,6 +422,31 @@ struct Down<'a, W> {
     tap: &'a Tap,
     /// There when the tap wants what is shown.
     shown: Option<Listening>,
+    /// There for the script of a page.
+    retyped: Option<Retyped>,
+}
+
+/// Text messages as binary ones. A browser takes only UTF-8 for text, and a rack writes whatever there is, cut anywhere
+/// (API.md 0.1).
+struct Retyped(FrameScanner);
+
+impl Retyped {
+    /// What is sent in place of `bytes`, which begin and end where a frame does or within its payload.
+    fn of(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut retyped = bytes.to_vec();
+        let mut at = 0;
+        let (_good, _broken) = scan(&mut self.0, bytes, |piece| match piece {
+            Piece::Head(head) => {
+                if let Some(first) = retyped.get_mut(at).filter(|_| head.opcode == Opcode::Text) {
+                    *first = (*first & 0xf0) | Opcode::Binary.number();
+                }
+                at += usize::try_from(head_bytes(head.payload_bytes)).unwrap_or_default();
+            }
+            Piece::Payload(payload) => at += payload.len(),
+            Piece::End => {}
+        });
+        retyped
+    }
 }
 
 impl<'a, W: AsyncWrite> Down<'a, W> {
@@ -426,7 +460,20 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
         let scanner = FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES);
         let seen = Seen::of(manners);
         let shown = tap.takes_output().then(Listening::default);
-        Self { client, manners, outcome, stopped, scanner, seen, sent: Position::default(), tap, shown }
+        let retyped =
+            manners.in_page().then(|| Retyped(FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES)));
+        Self {
+            client,
+            manners,
+            outcome,
+            stopped,
+            scanner,
+            seen,
+            sent: Position::default(),
+            tap,
+            shown,
+            retyped,
+        }
     }
 
     async fn run<R: AsyncRead>(
@@ -560,6 +607,8 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
     /// Writes to the client, for as long as it takes; once the socket is to end, for [`FAREWELL`].
     async fn write(&mut self, bytes: &[u8]) -> bool {
         self.outcome.count_out(bytes.len() as u64);
+        let retyped = self.retyped.as_mut().map(|retyped| retyped.of(bytes));
+        let bytes = retyped.as_deref().unwrap_or(bytes);
         let (client, stopped) = (&mut self.client, &mut self.stopped);
         let writing = async {
             client.write_all(bytes).await?;
@@ -673,5 +722,39 @@ impl<'a, W: AsyncWrite> Down<'a, W> {
             self.sent.missing -= count as u64;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_for_a_page_is_binary_however_it_is_cut() {
+        let long = vec![b'x'; 70_000];
+        let mut sent = Vec::new();
+        let mut expected = Vec::new();
+        for (opcode, payload) in [
+            (Opcode::Text, &b"\xff\xfe not UTF-8"[..]),
+            (Opcode::Ping, b"1"),
+            (Opcode::Text, &long),
+            (Opcode::Text, b""),
+            (Opcode::Binary, b""),
+        ] {
+            sent.extend(encode_server_frame(opcode, payload));
+            let as_binary = if opcode == Opcode::Text { Opcode::Binary } else { opcode };
+            expected.extend(encode_server_frame(as_binary, payload));
+        }
+        // A message in two frames: only the first one says what it is.
+        sent.extend([0x01, 1, b'a', 0x80, 1, b'b']);
+        expected.extend([0x02, 1, b'a', 0x80, 1, b'b']);
+        let mut whole = Retyped(FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES));
+        assert_eq!(whole.of(&sent), expected);
+        // Within a payload it may be cut anywhere.
+        let ping = encode_server_frame(Opcode::Text, b"\xff\xfe not UTF-8").len()
+            + encode_server_frame(Opcode::Ping, b"1").len();
+        let (first, rest) = sent.split_at(ping + 20_000);
+        let mut cut = Retyped(FrameScanner::new(Sender::Server, FRAME_LIMIT_BYTES));
+        assert_eq!([cut.of(first), cut.of(rest)].concat(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What racks answer, as far as commands look at it. Everything may be missing: v2 racks, v3 racks and newer ones differ.
+//! What racks answer, as far as commands and pages look at it. Everything may be missing: v2 racks, v3 racks and newer ones differ.
 
 use std::collections::BTreeMap;
 
