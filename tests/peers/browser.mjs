@@ -148,6 +148,21 @@ async function lookAtTheRack(secret) {
     check((await saved).suggestedFilename() === "lines.txt", "the lines can be saved");
   }
 
+  if (javaScriptEnabled) {
+    // Any page by its name, with the keyboard alone.
+    await page.keyboard.press("Control+k");
+    await page.locator("dialog.palette").waitFor();
+    await look("palette");
+    await page.keyboard.type("myapp proc");
+    await page.locator('dialog.palette [aria-selected="true"]:has-text("myapp: Processes")').waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/app\/apps\/myapp\/processes$/);
+    await page.keyboard.press("Control+k");
+    await page.locator("dialog.palette").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("dialog.palette").waitFor({ state: "detached" });
+  }
+
   // A service with one process more.
   await page.goto(new URL("/app/apps/myapp/services", options.gateway).href);
   await page.locator('summary:has-text("Scale")').first().click();

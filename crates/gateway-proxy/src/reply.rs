@@ -63,6 +63,32 @@ pub(crate) struct ClientSocket {
     pub(crate) accept: HeaderValue,
     /// Held as long as the socket is open.
     pub(crate) place: Place,
+    /// The script of a page asks, which takes only an answer that names what it offered.
+    of_page: bool,
+}
+
+impl ClientSocket {
+    /// The reply that opens it.
+    pub(crate) fn switching(&self) -> Response<ReplyBody> {
+        let mut response = switching(self.accept.clone());
+        if self.of_page {
+            let chosen = HeaderValue::from_static(PAGE_PROTOCOL);
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+        }
+        response
+    }
+}
+
+/// What the script of a page offers as subprotocol, before the token of its session's forms.
+pub(crate) const PAGE_PROTOCOL: &str = "rack-gateway.page";
+
+/// The token that the script of a page sends along with its socket, as a form has it in a field: a handshake of a
+/// browser carries nothing else of a script's.
+pub(crate) fn page_token(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = values.next().filter(|_| values.next().is_none())?;
+    let (protocol, token) = offered.to_str().ok()?.split_once(',')?;
+    (protocol.trim() == PAGE_PROTOCOL).then(|| token.trim())
 }
 
 /// What rendering needs to know of the request after its phases took it apart.
@@ -107,6 +133,7 @@ impl Asker {
             upgrade: hyper::upgrade::on(&mut *request),
             accept,
             place: place.clone(),
+            of_page: page_token(request.headers()).is_some(),
         });
         let is_last = is_upgrade || request_is_stand_in;
         let is_native = request
@@ -459,7 +486,8 @@ fn step_up_headers(problem: &Problem, headers: &mut HeaderMap) {
 fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeGuard) -> Response<ReplyBody> {
     let frames = denial_frames(&problem.sentence(outcome.request_id));
     outcome.status(problem.kind.status());
-    let ClientSocket { upgrade, accept, place } = socket;
+    let reply = socket.switching();
+    let ClientSocket { upgrade, place, .. } = socket;
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
             let mut client = TokioIo::new(upgraded);
@@ -473,7 +501,7 @@ fn deny_in_socket(problem: &Problem, socket: ClientSocket, mut outcome: OutcomeG
         }
         drop(place);
     });
-    switching(accept)
+    reply
 }
 
 async fn drain(client: &mut (impl tokio::io::AsyncRead + Unpin)) {

@@ -202,6 +202,16 @@ impl RackState {
         self.lock().new_release(app, new).ok().map(|release| release.id)
     }
 
+    /// Adds this many apps like the first one, `app-0` and so on.
+    pub fn insert_apps(&self, count: usize) {
+        let mut state = self.lock();
+        let Some(first) = state.apps.values().next().cloned() else { return };
+        for number in 0..count {
+            let app = App { name: format!("app-{number}"), ..first.clone() };
+            state.apps.insert(app.name.clone(), app);
+        }
+    }
+
     /// Holds an app in the status `updating`, or lets it run again. False for an unknown app.
     pub fn set_updating(&self, app: &str, updating: bool) -> bool {
         let progress = if updating { Progress::Held } else { Progress::Idle };

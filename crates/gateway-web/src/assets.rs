@@ -40,6 +40,7 @@ impl Assets {
                     "text/javascript; charset=utf-8",
                     include_bytes!("../static/second-factor.js"),
                 ),
+                asset("palette.js", "text/javascript; charset=utf-8", include_bytes!("../static/palette.js")),
                 asset("screen.js", "text/javascript; charset=utf-8", include_bytes!("../static/screen.js")),
                 asset("logs.js", "text/javascript; charset=utf-8", include_bytes!("../static/logs.js")),
                 asset(

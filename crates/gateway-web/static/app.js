@@ -44,7 +44,27 @@ function addCopyButton(place) {
   place.append(button);
 }
 
+// Ctrl+K or ⌘K, and a button for those who do not know: any page by its name.
+const openPalette = () => import("./palette.js").then((palette) => palette.open());
+
+function addPaletteButton() {
+  const place = document.querySelector(".who");
+  if (!place || !document.querySelector(".side")) return;
+  const key = /Mac|iP(hone|ad)/.test(navigator.platform) ? "⌘K" : "Ctrl K";
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "button quiet small go-to", textContent: `Go to … ${key}` });
+  button.addEventListener("click", openPalette);
+  place.prepend(button);
+}
+
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k" && document.querySelector(".side") && !event.target.closest("[data-screen]")) {
+    event.preventDefault();
+    openPalette();
+  }
+});
+
 function setUp() {
+  addPaletteButton();
   // On a narrow screen the navigation is one line that scrolls.
   const side = document.querySelector(".side");
   const here = side?.querySelector("[aria-current]");

@@ -22,10 +22,11 @@ function offer() {
 }
 
 function replaceWith(page) {
+  const live = page.querySelector('meta[name="live"]');
   const link = document.activeElement?.closest("a[href]")?.getAttribute("href");
   const { scrollX, scrollY } = window;
   document.title = page.title;
-  document.querySelector('meta[name="live"]').content = page.querySelector('meta[name="live"]').content;
+  if (live) document.querySelector('meta[name="live"]').content = live.content;
   document.body.replaceWith(document.adoptNode(page.body));
   document.dispatchEvent(new Event("page-shown"));
   if (link) [...document.querySelectorAll("a[href]")].find((one) => one.getAttribute("href") === link)?.focus();
@@ -55,4 +56,35 @@ if (mark()) {
   // What the server ends for good (signed out, rights gone) the browser does not ask for again; the page says so.
   events.addEventListener("error", () => { if (events.readyState === EventSource.CLOSED) offer(); });
   window.addEventListener("pagehide", () => events.close());
+}
+
+// What is in the rack tells nothing by itself: such a page is asked for again every few seconds, as long as somebody looks.
+const seconds = Number(document.querySelector('meta[name="again"]')?.content ?? 0);
+
+async function lookAgain(before) {
+  if (document.hidden || isInUse()) return before;
+  const reply = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!reply.ok || reply.redirected) throw new Error(`${reply.status}`);
+  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+  const now = page.querySelector("main").innerHTML;
+  // The first answer is what is shown already, but for what scripts made of it.
+  if (before !== null && now !== before && !isInUse()) replaceWith(page);
+  return now;
+}
+
+if (seconds > 0) {
+  let before = null;
+  const state = () => document.querySelector("[data-again]");
+  const show = (text, tone) => { const place = state(); if (place) { place.hidden = false; place.textContent = text; place.className = `badge ${tone}`; } };
+  show("live", "ok");
+  const next = () => setTimeout(async () => {
+    try {
+      before = await lookAgain(before);
+      show("live", "ok");
+      next();
+    } catch {
+      show("not live: load the page again", "warn");
+    }
+  }, seconds * 1000);
+  next();
 }

@@ -6,6 +6,9 @@ const CONTROLS = /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u
 // How the rack says that what ran is over, with its exit code.
 const MARKER = /F1E49A85-0AD7-4AEF-A618-C249C6E6568D:(\d+)\n?/;
 
+// What shows that the socket is of this page's session, as the token of a form does.
+const protocols = () => ["rack-gateway.page", document.querySelector('input[name="_csrf"]')?.value ?? ""];
+
 class Feed {
   constructor(place) {
     this.place = place;
@@ -32,7 +35,7 @@ class Feed {
   connect(address) {
     const url = new URL(address, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, protocols());
     const decoder = new TextDecoder();
     let isOpen = false;
     this.socket = socket;

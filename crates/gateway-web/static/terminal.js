@@ -31,6 +31,9 @@ function bytesOf(event) {
   return event.altKey && !event.ctrlKey ? `\x1b${event.key}` : event.key;
 }
 
+// What shows that the socket is of this page's session, as the token of a form does.
+const protocols = () => ["rack-gateway.page", document.querySelector('input[name="_csrf"]')?.value ?? ""];
+
 class Terminal {
   constructor(place) {
     this.place = place;
@@ -74,7 +77,7 @@ class Terminal {
     const values = { Command: this.form.elements.command.value.trim(), Tty: "true", Width: String(columns), Height: String(rows) };
     for (const [name, value] of Object.entries(values)) url.searchParams.set(name, value);
     const decoder = new TextDecoder();
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, protocols());
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.button.disabled = true;

@@ -16,6 +16,7 @@ use http::header::{CONTENT_TYPE, ORIGIN};
 
 use crate::flow::{Flow, refuse};
 use crate::plane::DataPlane;
+use crate::reply::page_token;
 
 /// The field that carries the session's token.
 pub(crate) const CSRF_FIELD: &str = "_csrf";
@@ -92,13 +93,33 @@ pub(crate) fn read(
     }
 }
 
+/// Whether the socket of a page's script is of the session whose cookie came along. A handshake has no form, and whatever it
+/// asks for is done, so the same three things must agree.
+pub(crate) fn socket_is_of_session(plane: &DataPlane, caller: &Caller, headers: &HeaderMap) -> Flow<()> {
+    let token = page_token(headers);
+    let is_own = match (&caller.principal, token) {
+        (Principal::User { session, .. }, Some(token)) => {
+            csrf::is_token(&plane.parts.store, *session, None, token)
+        }
+        (_, _) => false,
+    };
+    if is_own && comes_from_own_page(headers) {
+        return ControlFlow::Continue(());
+    }
+    refuse(Problem::new(
+        ProblemKind::ForeignOrigin,
+        Layer::Network,
+        "the browser does not say that this socket is of the gateway's own pages; load the page again",
+    ))
+}
+
 /// A second factor as a person types it; `None` inside for an empty field.
 fn factor(text: &str) -> Option<Option<InlineFactor>> {
     if text.trim().is_empty() { Some(None) } else { InlineFactor::typed(text).map(Some) }
 }
 
 /// Every browser of today says where a form is from, in one header or the other.
-pub(crate) fn comes_from_own_page(headers: &HeaderMap) -> bool {
+fn comes_from_own_page(headers: &HeaderMap) -> bool {
     // That an `Origin` that is there is the gateway's own was checked when the request was admitted.
     headers.contains_key(ORIGIN)
         || headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"same-origin")

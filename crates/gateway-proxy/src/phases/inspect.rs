@@ -245,13 +245,8 @@ async fn page_form(
     if announces_body(&head.headers) {
         return refuse(takes_no_body());
     }
-    // A socket carries no form, and whatever it asks for is done: only a page of the gateway's own may open one.
-    if socket && !form::comes_from_own_page(&head.headers) {
-        return refuse(Problem::new(
-            ProblemKind::ForeignOrigin,
-            Layer::Network,
-            "the browser does not say that this socket is of the gateway's own pages",
-        ));
+    if socket {
+        form::socket_is_of_session(plane, caller, &head.headers)?;
     }
     ControlFlow::Continue((Vec::new(), None))
 }

@@ -58,7 +58,7 @@ pub(crate) fn build_line(app: &str, step: u32) -> String {
 }
 
 /// An app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct App {
     /// The rack's name: it is part of the names of databases.
     pub(crate) rack: String,

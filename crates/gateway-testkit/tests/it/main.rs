@@ -22,6 +22,7 @@ mod console;
 mod corpus;
 mod cors;
 mod crash;
+mod crawl;
 mod degraded;
 mod documents;
 mod environment;

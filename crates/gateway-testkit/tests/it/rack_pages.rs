@@ -169,13 +169,21 @@ async fn h1_sockets_of_pages_are_their_own() {
     let gateway = TestGateway::builder().idp().start().await;
     let phone = Authenticator::enrol(&gateway, Role::Ops).await;
     let mut ops = Visitor::signed_in(&gateway, Role::Ops).await;
-    let viewer = Visitor::signed_in(&gateway, Role::Viewer).await;
+    let mut viewer = Visitor::signed_in(&gateway, Role::Viewer).await;
     let own = ops.origin();
-    let open = async |path: &str, cookie: &str, origin: Option<&str>| {
+    let open_with = async |path: &str, cookie: &str, origin: Option<&str>, protocol: &str| {
         let cookie = format!("{COOKIE}={cookie}");
-        let mut headers = vec![("Cookie", cookie.as_str())];
+        let mut headers = vec![("Cookie", cookie.as_str()), ("Sec-WebSocket-Protocol", protocol)];
         headers.extend(origin.map(|origin| ("Origin", origin)));
-        Socket::open_at(gateway.addr(), path, &headers).await.map(|(socket, _)| socket)
+        let (socket, reply) = Socket::open_at(gateway.addr(), path, &headers).await?;
+        assert_eq!(reply.header("sec-websocket-protocol"), Some("rack-gateway.page"));
+        Ok::<_, gateway_testkit::Reply>(socket)
+    };
+    let token_of = async |visitor: &mut Visitor| format!("rack-gateway.page, {}", visitor.csrf().await);
+    let (own_token, foreign_token) = (token_of(&mut ops).await, token_of(&mut viewer).await);
+    let open = async |path: &str, cookie: &str, origin: Option<&str>| {
+        let token = if cookie == viewer.cookies[COOKIE] { &foreign_token } else { &own_token };
+        open_with(path, cookie, origin, token).await
     };
     let exec = format!("{PROCESS}/exec?Command=sh&Tty=true&Width=90&Height=30");
     let feed = "/app/apps/myapp/logs/feed?Follow=true&Tail=10";
@@ -184,6 +192,16 @@ async fn h1_sockets_of_pages_are_their_own() {
         for origin in [None, Some("null"), Some("https://evil.example"), Some("http://sibling.localhost")] {
             let refused = open(path, &cookie, origin).await.unwrap_err();
             assert_eq!(refused.status, 403, "{path} {origin:?}: {}", refused.text());
+        }
+        // Another session's token, or none, as of a form.
+        for protocol in [&*foreign_token, "rack-gateway.page, ", "rack-gateway.page", "other"] {
+            let headers = [
+                ("Cookie", &*format!("{COOKIE}={cookie}")),
+                ("Origin", &own),
+                ("Sec-WebSocket-Protocol", protocol),
+            ];
+            let refused = Socket::open_at(gateway.addr(), path, &headers).await.map(drop).unwrap_err();
+            assert_eq!(refused.status, 403, "{path} {protocol}: {}", refused.text());
         }
         // A token is no cookie, and nobody is nobody: told within, since a script sees no status.
         for foreign in [gateway.token(Role::Admin), "rgw_none"] {

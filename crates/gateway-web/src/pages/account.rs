@@ -11,7 +11,7 @@ use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind, UserId};
 
 use crate::page::Frame;
 use crate::pages::powers::{self, Power};
-use crate::{Web, filters, reply};
+use crate::{Web, filters, gate, reply};
 use standing::Standing;
 
 #[derive(Template)]
@@ -23,6 +23,7 @@ struct AccountPage {
     id: String,
     address: String,
     powers: Vec<Power>,
+    may_see_roles: bool,
     standing: Option<Standing>,
 }
 
@@ -37,6 +38,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         id: user.to_string(),
         address: caller.source_ip.to_string(),
         powers: powers::of(web.app(), caller),
+        may_see_roles: gate::could_use(web.app(), caller, "GET /app/roles", false),
         standing: standing::of(web, caller).await?,
         frame,
     })

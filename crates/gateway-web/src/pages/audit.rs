@@ -12,7 +12,7 @@ use gateway_types::{Decision, Layer, Problem, ProblemKind, RequestId, Timestamp}
 
 use super::choices::{self, Choice};
 use super::command;
-use super::event::EventView;
+use super::event::{EventView, Reader};
 use crate::page::Frame;
 use crate::query::{Pager, Query};
 use crate::{Web, filters, gate, reply};
@@ -35,6 +35,8 @@ struct AuditPage {
     may_see_all: bool,
     may_read_one: bool,
     filter: Entered,
+    /// The page without any filter.
+    clear_href: String,
     verdicts: Vec<Choice>,
     phases: Vec<Choice>,
     stories_href: String,
@@ -222,7 +224,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Ok(filter) => (Some(log::search(app, whose, filter, before, PAGE_SIZE).await?), Vec::new()),
         Err(faults) => (None, faults),
     };
-    let policy = app.policy();
+    let (policy, reader) = (app.policy(), Reader::of(app, &request.caller));
     let (items, next) = found.map_or_else(Default::default, |page| (page.items, page.next));
     reply::html(&AuditPage {
         frame: Frame::of(web, request, "Audit log"),
@@ -234,6 +236,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
             &[("", "any"), ("allowed", "allowed"), ("refused", "refused")],
             &entered.verdict,
         ),
+        clear_href: reader.listing().link(PATH),
         phases: choices::one_of(
             &[("", "any"), ("intent", "intent"), ("outcome", "outcome"), ("single", "event")],
             &entered.phase,
@@ -241,7 +244,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         stories_href: entered.stories(mine),
         charts_href: gate::could_use(app, &request.caller, CHARTS, false).then(|| entered.charts()),
         faults,
-        events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
+        events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy, &reader)).collect(),
         pager: Pager::new(PATH, &query, next.as_deref()),
         command: entered.command(),
         searches: searches(web, request, mine).await?,
@@ -369,7 +372,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     reply::html(&EventPage {
         frame: Frame::of(web, request, &format!("Event #{index}")),
         intent: event.intent,
-        event: EventView::new(index, &event, &policy),
+        event: EventView::new(index, &event, &policy, &Reader::of(web.app(), &request.caller)),
         leaf_hash: hash.to_hex(),
         previous: index.checked_sub(1),
         following: index.checked_add(1).filter(|next| *next < inclusion.size),

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gateway_app::App;
 use gateway_audit::{ActorKind, End, Event, Phase, VerdictRecord};
 use gateway_policy::{Effect, PolicyEngine};
-use gateway_types::{Decision, Facts, Layer, RemedyKind, Timestamp};
+use gateway_types::{Caller, Decision, Facts, Layer, RemedyKind, Resource, Timestamp};
 use serde_json::Value;
 
+use crate::gate;
 use crate::query::Query;
 
 /// A word with a tone, as `parts::badge` takes it.
@@ -62,6 +64,33 @@ pub(crate) struct Change {
     pub(crate) after: Option<String>,
 }
 
+/// Who looks at events: links lead only to what they may see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Reader {
+    /// Their own events are all that they see.
+    own_only: bool,
+    /// Whether they may ask why anybody's request was decided so.
+    asks_of_all: bool,
+    /// What they are signed in with.
+    credential: Option<String>,
+}
+
+impl Reader {
+    pub(crate) fn of(app: &App, caller: &Caller) -> Self {
+        Self {
+            own_only: !gate::could_use(app, caller, "GET /app/audit", false),
+            asks_of_all: app.could(caller, "gateway:policy:why", &Resource::gateway(), false),
+            credential: caller.principal.credential_id(),
+        }
+    }
+
+    /// The query of a listing that they may open.
+    pub(crate) fn listing(&self) -> Query {
+        let query = Query::default();
+        if self.own_only { query.with("mine", "true") } else { query }
+    }
+}
+
 /// An event as pages show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct EventView {
@@ -82,6 +111,8 @@ pub(crate) struct EventView {
     pub(crate) status: Option<u16>,
     pub(crate) reason: Option<String>,
     pub(crate) request_id: Option<String>,
+    /// The page that tells why the request was decided so, for those who may ask.
+    pub(crate) why_href: Option<String>,
     pub(crate) route: Option<String>,
     /// What else the event says of itself.
     pub(crate) more: Vec<Term>,
@@ -91,9 +122,12 @@ pub(crate) struct EventView {
 }
 
 impl EventView {
-    /// The event at `index`; `policy` explains the rules it names.
-    pub(crate) fn new(index: u64, event: &Event, policy: &PolicyEngine) -> Self {
-        let listing = |name: &str, value: &str| Query::default().with(name, value).link("/app/audit");
+    /// The event at `index`; `policy` explains the rules it names, and `reader` is who looks.
+    pub(crate) fn new(index: u64, event: &Event, policy: &PolicyEngine, reader: &Reader) -> Self {
+        let listing = |name: &str, value: &str| reader.listing().with(name, value).link("/app/audit");
+        let may_ask = reader.asks_of_all
+            || (reader.credential.is_some() && event.actor.credential_id == reader.credential);
+        let why = event.request_id.filter(|_| may_ask);
         let app = event.resource.app_name();
         let decision = decision(event);
         // A refusal that ended as one says so once.
@@ -117,6 +151,7 @@ impl EventView {
             status: event.status,
             reason: event.reason.clone(),
             request_id: event.request_id.map(|id| id.to_string()),
+            why_href: why.map(|id| format!("/app/why/{id}")),
             route: event.route.clone(),
             more: more(event),
             parameters: terms(&event.parameters),

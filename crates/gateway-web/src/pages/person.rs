@@ -55,7 +55,6 @@ fn page(web: &Web, request: &OwnRequest, user: &User) -> PersonPage {
         let own = || "Nobody does this to themselves; ask another admin.".to_owned();
         gate::refusal(app, caller, page, false).or_else(|| oneself.then(own))
     };
-    let may = |page: &str| gate::could_use(app, caller, page, oneself);
     let email = command::word(&user.email);
     let commands =
         [("show", ""), ("roles", " deployer"), ("lock", " --reason 'left the team'"), ("remove", "")];
@@ -79,7 +78,7 @@ fn page(web: &Web, request: &OwnRequest, user: &User) -> PersonPage {
         tokens_href: gate::could_use(app, caller, "GET /app/tokens", false).then(|| {
             Query::default().with("all", "true").with("owner", &user.id.to_string()).link("/app/tokens")
         }),
-        audit_href: may("GET /app/audit")
+        audit_href: gate::could_use(app, caller, "GET /app/audit", false)
             .then(|| Query::default().with("actor", &user.email).link("/app/audit")),
         commands: commands.map(|(verb, rest)| format!("rack-gateway users {verb} {email}{rest}")).into(),
     }

@@ -28,6 +28,7 @@ struct PoliciesPage {
     fault: Option<String>,
     observing: bool,
     version: String,
+    may_read_log: bool,
     /// Why this person may not change policy.
     refused: Option<String>,
     documents: Vec<Document>,
@@ -120,6 +121,7 @@ fn page(
         fault: app.health.policy_fault(),
         observing: app.settings.observe_policies(),
         version: app.policy().version().to_owned(),
+        may_read_log: gate::could_use(app, &request.caller, "GET /app/audit", false),
         refused: gate::refusal(app, &request.caller, "POST /app/policies/{id}", false),
         documents: listed.iter().map(document).collect(),
         editor,

@@ -8,7 +8,7 @@ use gateway_types::{Problem, Timestamp};
 
 use super::audit::moments;
 use super::command;
-use super::event::{Badge, EventView};
+use super::event::{Badge, EventView, Reader};
 use crate::page::Frame;
 use crate::query::{Pager, Query};
 use crate::{Web, filters, gate, reply};
@@ -168,11 +168,11 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         request.facts.own_object || gate::refusal(web.app(), &request.caller, LISTING, false).is_some();
     let whose = if mine { Whose::Own(&request.caller) } else { Whose::Everybodys };
     let (story, events) = tell::one(&web.app().store, whose, index).await?;
-    let policy = web.app().policy();
+    let (policy, reader) = (web.app().policy(), Reader::of(web.app(), &request.caller));
     reply::html(&StoryPage {
         frame: Frame::of(web, request, &format!("Story of app {}", story.app)),
         may_read_one: gate::could_use(web.app(), &request.caller, ONE, false),
-        events: events.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
+        events: events.iter().map(|(index, event)| EventView::new(*index, event, &policy, &reader)).collect(),
         command: format!("rack-gateway audit story {}", story.first()),
         story: StoryView::new(&story, mine),
     })

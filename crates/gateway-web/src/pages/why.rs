@@ -6,7 +6,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_audit::{End, Event, Phase};
 use gateway_types::{Decision, Layer, Problem, ProblemKind, RequestId};
 
-use super::event::{EventView, layer_in_words, remedy};
+use super::event::{EventView, Reader, layer_in_words, remedy};
 use crate::page::Frame;
 use crate::{Web, filters, gate, reply};
 
@@ -43,7 +43,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     })?;
     let events = gateway_app::explain::why_for(app, caller, id).await?;
     let story = Story::of(&events);
-    let policy = app.policy();
+    let (policy, reader) = (app.policy(), Reader::of(app, caller));
     let title = if story.stopped.is_some() { "Why it was refused" } else { "What became of it" };
     reply::html(&WhyPage {
         frame: Frame::of(web, request, title),
@@ -53,7 +53,7 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         reason: story.reason.clone(),
         layers: story.layers(),
         remedies: story.remedies.clone(),
-        events: events.iter().map(|(index, event)| EventView::new(*index, event, &policy)).collect(),
+        events: events.iter().map(|(index, event)| EventView::new(*index, event, &policy, &reader)).collect(),
         command: format!("rack-gateway why {id}"),
     })
 }

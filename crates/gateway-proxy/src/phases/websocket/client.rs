@@ -14,7 +14,7 @@ use crate::outcome::End;
 use crate::phases::inspect::Inspected;
 use crate::phases::standing::Standing;
 use crate::plane::DataPlane;
-use crate::reply::{ClientSocket, switching};
+use crate::reply::ClientSocket;
 use crate::sessions::{Duplex, Holding, Over, Session, keep};
 
 /// The client's side, which may not be open yet.
@@ -41,7 +41,7 @@ impl ClientEnd {
         inspected: &Inspected,
         is_native: bool,
     ) -> (Self, Response<ReplyBody>) {
-        let mut reply = switching(socket.accept.clone());
+        let mut reply = socket.switching();
         let patience = plane.parts.settings.session_resume(inspected.asked.resource().app_name());
         let credential = inspected.caller.principal.credential_id();
         let end = match (session, credential) {

@@ -14,6 +14,7 @@ use crate::{Web, filters, gate, reply};
 #[template(path = "rack_apps.html")]
 struct AppsPage {
     frame: Frame,
+    live: String,
     columns: Vec<&'static str>,
     part: Part<App>,
     create: Offer,
@@ -24,6 +25,7 @@ struct AppsPage {
 #[template(path = "rack_app.html")]
 struct AppPage {
     frame: Frame,
+    live: String,
     tabs: Vec<Tab>,
     app: App,
     tone: &'static str,
@@ -67,6 +69,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     apps.sort_by(|a, b| a.name.cmp(&b.name));
     reply::html(&AppsPage {
         frame: Frame::of(web, request, "Apps"),
+        live: web.asset("live.js"),
         columns: vec!["App", "Status", "Release", "Generation"],
         part: Part::of(request, apps, |app| format!("{} {} {}", app.name, app.status, app.release)),
         create: offer_at_rack(web, &request.caller, "convox:app:create"),
@@ -89,6 +92,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     let may_read = gate::refusal_at(web.app(), caller, "convox:release:read", &name).is_none();
     reply::html(&AppPage {
         frame: Frame::of(web, request, &name),
+        live: web.asset("live.js"),
         tabs: tabs(web, request, &name),
         tone: tone(&app.status),
         parameters: app.parameters.clone().unwrap_or_default().into_iter().collect(),

@@ -5,7 +5,7 @@ use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_convox::replies::Build;
 use gateway_types::{Problem, Timestamp};
 
-use super::{Part, Tab, listed, moment, parameter, said, tabs, tone};
+use super::{Offer, Part, Tab, listed, moment, offer, parameter, said, tabs, tone};
 use crate::page::Frame;
 use crate::pages::command;
 use crate::{Web, filters, reply};
@@ -14,10 +14,13 @@ use crate::{Web, filters, reply};
 #[template(path = "rack_builds.html")]
 struct BuildsPage {
     frame: Frame,
+    live: String,
     tabs: Vec<Tab>,
     app: String,
     columns: Vec<&'static str>,
     part: Part<Row>,
+    /// Whether this person may look at releases.
+    releases: Offer,
     commands: Vec<String>,
 }
 
@@ -28,6 +31,8 @@ struct BuildPage {
     tabs: Vec<Tab>,
     app: String,
     one: Row,
+    /// Whether this person may look at releases.
+    releases: Offer,
     feed: String,
     script: String,
     commands: Vec<String>,
@@ -62,9 +67,11 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     let word = command::word(&app);
     reply::html(&BuildsPage {
         frame: Frame::of(web, request, &format!("Builds of {app}")),
+        live: web.asset("live.js"),
         tabs: tabs(web, request, &app),
         columns: vec!["Build", "Status", "Release", "Began", "What it is"],
         part: Part::of(request, rows, text),
+        releases: offer(web, &request.caller, "convox:release:read", &app),
         commands: vec![
             format!("rack-gateway builds --app {word}"),
             format!("rack-gateway build --app {word}"),
@@ -81,6 +88,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         frame: Frame::of(web, request, &format!("Build {}", build.id)),
         tabs: tabs(web, request, &app),
         feed: format!("/app/apps/{app}/builds/{}/logs?Follow=true", parameter(request, "id")),
+        releases: offer(web, &request.caller, "convox:release:read", &app),
         script: web.asset("logs.js"),
         commands: vec![format!(
             "rack-gateway builds logs {} --app {}",

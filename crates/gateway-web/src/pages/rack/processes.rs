@@ -15,6 +15,7 @@ use crate::{Web, filters, reply};
 #[template(path = "rack_processes.html")]
 struct ProcessesPage {
     frame: Frame,
+    live: String,
     tabs: Vec<Tab>,
     app: String,
     columns: Vec<&'static str>,
@@ -68,6 +69,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     let word = command::word(&app);
     reply::html(&ProcessesPage {
         frame: Frame::of(web, request, &format!("Processes of {app}")),
+        live: web.asset("live.js"),
         tabs: tabs(web, request, &app),
         columns: vec!["Process", "Service", "Status", "Release", "Started", "Command", ""],
         part: Part::of(request, rows, text),

@@ -14,6 +14,7 @@ use crate::{Web, filters, reply};
 #[template(path = "rack_services.html")]
 struct ServicesPage {
     frame: Frame,
+    live: String,
     tabs: Vec<Tab>,
     app: String,
     columns: Vec<&'static str>,
@@ -31,6 +32,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
     let word = command::word(&app);
     reply::html(&ServicesPage {
         frame: Frame::of(web, request, &format!("Services of {app}")),
+        live: web.asset("live.js"),
         tabs: tabs(web, request, &app),
         columns: vec!["Service", "Processes", "CPU", "Memory", "Where", ""],
         part: Part::of(request, services, |one| format!("{} {}", one.name, one.domain)),

@@ -49,6 +49,7 @@ struct ResourcesPage {
 #[template(path = "rack_instances.html")]
 struct InstancesPage {
     frame: Frame,
+    live: String,
     columns: Vec<&'static str>,
     part: Part<InstanceRow>,
     terminate: Offer,
@@ -139,6 +140,7 @@ pub(crate) async fn instances(web: &Web, request: &OwnRequest) -> Result<OwnRepl
     };
     reply::html(&InstancesPage {
         frame: Frame::of(web, request, "Instances"),
+        live: web.asset("live.js"),
         columns: vec!["Instance", "Status", "Since", "Processes", "CPU", "Memory", "Addresses", ""],
         part: Part::of(request, listed::<Instance>(request)?.into_iter().map(row).collect(), |row| {
             let Instance { id, status, public_ip, private_ip, .. } = &row.instance;
