@@ -1,5 +1,7 @@
 //! `instances`: the machines of the rack.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use gateway_client::rack::RackRequest;
 use gateway_client::rack::types::Instance;
@@ -7,6 +9,7 @@ use gateway_client::text::one_line;
 
 use super::Place;
 use super::place::{Fetched, moment};
+use crate::commands::exec::{self, ShellArguments};
 use crate::failure::Failure;
 use crate::table::Rows;
 
@@ -21,6 +24,15 @@ pub(crate) struct InstancesArguments {
 /// What to do with instances.
 #[derive(Subcommand, Debug)]
 pub(crate) enum InstancesCommand {
+    /// Open a shell on an instance, or run a command there
+    Ssh {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// A command instead of a shell; flags of its own stand in quotes with it, or behind --
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Terminate an instance
     Terminate {
         /// Its id
@@ -33,8 +45,11 @@ pub(crate) enum InstancesCommand {
 }
 
 /// Does it.
-pub(super) async fn run(place: &Place<'_>, arguments: InstancesArguments) -> Result<(), Failure> {
+pub(super) async fn run(place: &Place<'_>, arguments: InstancesArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
+        Some(InstancesCommand::Ssh { id: instance, command }) => {
+            return exec::shell(place.context, ShellArguments { instance, command }).await;
+        }
         None => {
             let Fetched { raw, value } =
                 place.fetch::<Vec<Instance>>(&RackRequest::get(&["instances"])).await?;
@@ -58,7 +73,8 @@ pub(super) async fn run(place: &Place<'_>, arguments: InstancesArguments) -> Res
             place.order(&RackRequest::delete(&["instances", &id])).await?;
             place.done("Terminating instance", None)
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How much of what there is, in percent. v2 racks tell the share itself.

@@ -1,6 +1,7 @@
 //! `resources`: databases, caches and the like of an app. Resources of the rack are `rack resources`.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::rack::RackRequest;
@@ -10,6 +11,7 @@ use url::Url;
 
 use super::place::Fetched;
 use super::{AppArgument, Place, proxy, transfer};
+use crate::commands::exec::{self, ConsoleArguments};
 use crate::failure::{Exit, Failure};
 use crate::lines::Lines;
 use crate::table::Rows;
@@ -63,6 +65,12 @@ pub(crate) enum ResourcesCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Open the console of a resource, such as a database's own client
+    Console {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Open a port of this machine that leads to a resource
     Proxy {
         /// Its name
@@ -75,10 +83,13 @@ pub(crate) enum ResourcesCommand {
 }
 
 /// Does it.
-pub(super) async fn run(place: &Place<'_>, arguments: ResourcesArguments) -> Result<(), Failure> {
-    let ResourcesArguments { command, app } = arguments;
-    let app = place.app(&app)?;
+pub(super) async fn run(place: &Place<'_>, arguments: ResourcesArguments) -> Result<ExitCode, Failure> {
+    let ResourcesArguments { command, app: which } = arguments;
+    let app = place.app(&which)?;
     match command {
+        Some(ResourcesCommand::Console { name: resource }) => {
+            return exec::console(place.context, ConsoleArguments { which, resource }).await;
+        }
         None => list(place, &app).await,
         Some(ResourcesCommand::Info { name }) => {
             let Fetched { raw, value } = fetched(place, &app, &name).await?;
@@ -111,7 +122,8 @@ pub(super) async fn run(place: &Place<'_>, arguments: ResourcesArguments) -> Res
             )
             .await
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(place: &Place<'_>, app: &str) -> Result<(), Failure> {

@@ -13,7 +13,32 @@ use url::form_urlencoded;
 const PREFIX: &str = "/api/v1/rack-proxy";
 
 /// Headers in which the rack reads options.
-const OPTIONS: [&str; 7] = ["filter", "follow", "maxlogrequests", "prefix", "previous", "since", "tail"];
+const OPTIONS: [&str; 24] = [
+    "command",
+    "cpu",
+    "cpu-limit",
+    "disable-stdin",
+    "entrypoint",
+    "environment",
+    "filter",
+    "follow",
+    "gpu",
+    "gpu-vendor",
+    "height",
+    "image",
+    "maxlogrequests",
+    "memory",
+    "memory-limit",
+    "prefix",
+    "previous",
+    "private-key",
+    "release",
+    "since",
+    "tail",
+    "tty",
+    "volumes",
+    "width",
+];
 
 /// What came on one connection, to be put together.
 #[derive(Default)]
