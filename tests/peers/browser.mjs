@@ -332,6 +332,8 @@ async function run() {
     ["/app/grants", "grants"],
     ["/app/elevations", "elevations"],
     ["/app/access", "access"],
+    ["/app/who-can", "who-can"],
+    ["/app/who-can?action=convox:release:promote&app=myapp", "who-can-promote"],
     ["/app/policies", "policies"],
     ["/app/policies/observed", "policies-observed"],
     ["/app/trust-rules", "trust-rules"],

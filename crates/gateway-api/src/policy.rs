@@ -48,8 +48,8 @@ pub(crate) async fn why(app: &App, request: &OwnRequest) -> Answer {
 pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let asked: CanQuestion = input::json(request)?;
-    let resource = resource(&asked.action, asked.app.as_deref());
-    let facts = Facts { own_object: asked.own, ..facts(app, &resource) };
+    let resource = explain::resource(&asked.action, asked.app.as_deref());
+    let facts = Facts { own_object: asked.own, ..explain::facts(app, &resource) };
     let engine = app.policy();
     let Some(subject) = asked.subject else {
         // From where others would ask is not known; oneself asks from here.
@@ -75,9 +75,9 @@ pub(crate) async fn can(app: &App, request: &OwnRequest) -> Answer {
 pub(crate) async fn who_can(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let asked: WhoCanQuestion = input::json(request)?;
-    let resource = resource(&asked.action, asked.app.as_deref());
+    let resource = explain::resource(&asked.action, asked.app.as_deref());
     let engine = app.policy();
-    let facts = facts(app, &resource);
+    let facts = explain::facts(app, &resource);
     let found =
         explain::who_can(&app.store, &engine, app.circumstances(), &asked.action, &resource, &facts).await?;
     let items = found
@@ -93,26 +93,6 @@ fn named(subject: PolicySubject) -> Result<(String, Subject), Problem> {
         (None, Some(token), None) => Ok((format!("token:{token}"), Subject::Token(token))),
         (None, None, Some(rule)) => Ok((format!("workload:{rule}"), Subject::Workload(rule))),
         _none_or_several => Err(input::bad("`subject` names one of a `person`, a `token` and a `workload`")),
-    }
-}
-
-fn resource(action: &str, app: Option<&str>) -> Resource {
-    match app {
-        Some(app) => Resource::app(app),
-        None if action.starts_with("gateway:") => Resource::gateway(),
-        None => Resource::rack(),
-    }
-}
-
-/// Somebody who has a second factor and has not given it: the answer then names it where it is needed.
-fn facts(app: &App, resource: &Resource) -> Facts {
-    Facts {
-        mfa_enrolled: true,
-        mfa_off: !app.settings.mfa_step_up(),
-        mfa_required: app.settings.mfa_required(),
-        destructive_allowed: app.settings.destructive_actions(resource.app_name()),
-        external_builds_allowed: app.settings.external_builds(resource.app_name()),
-        ..Facts::default()
     }
 }
 

@@ -131,6 +131,27 @@ pub fn can_i(
     Ok((caller.principal.display_name(), verdict))
 }
 
+/// What a question about `action` is about: an app, or else the gateway or the rack, whose action it is.
+pub fn resource(action: &str, app: Option<&str>) -> Resource {
+    match app {
+        Some(app) => Resource::app(app),
+        None if action.starts_with("gateway:") => Resource::gateway(),
+        None => Resource::rack(),
+    }
+}
+
+/// The facts about somebody who has a second factor and has not given it: the answer then names it where it is needed.
+pub fn facts(app: &App, resource: &Resource) -> Facts {
+    Facts {
+        mfa_enrolled: true,
+        mfa_off: !app.settings.mfa_step_up(),
+        mfa_required: app.settings.mfa_required(),
+        destructive_allowed: app.settings.destructive_actions(resource.app_name()),
+        external_builds_allowed: app.settings.external_builds(resource.app_name()),
+        ..Facts::default()
+    }
+}
+
 /// Everybody who may do `action` on `resource`, with the verdict each gets; those who may after a
 /// second factor are among them.
 ///

@@ -56,6 +56,7 @@ const NAVIGATION: &[Group] = &[
             entry("Grants", "/app/grants", false),
             entry("Elevations", "/app/elevations", true),
             entry("Access review", "/app/access", false),
+            entry("Who can", "/app/who-can", false),
             entry("API tokens", "/app/tokens", true),
             entry("Trust rules", "/app/trust-rules", false),
         ],

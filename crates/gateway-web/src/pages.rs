@@ -37,6 +37,7 @@ mod trust_rules;
 mod users;
 mod versions;
 mod watching;
+mod who_can;
 mod why;
 mod zone;
 
@@ -175,6 +176,7 @@ pages! {
     "GET /app/audit/charts" => charts::show,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
+    "GET /app/who-can" => who_can::show,
     "GET /app/zone" => zone::show,
     "GET /app/apps" => rack::apps::list,
     "POST /app/apps" => rack::apps::create,

@@ -15,24 +15,34 @@ pub(crate) fn advise(problem: &mut Problem, inspected: &Inspected, longest: Dura
         return;
     };
     let (operation, resource) = (inspected.asked.operation(), inspected.asked.resource());
-    let Some(command) = command(operation, &resource, longest) else { return };
-    remedy.url = Some(inspected.origin.join("/app/elevations"));
+    let Some(Way { command, page }) = way(operation, &resource, longest) else { return };
+    remedy.url = Some(inspected.origin.join(&page));
     problem.detail.push_str(&format!(" Ask for it with: {command}"));
     remedy.command = Some(command);
 }
 
-/// The command that asks for the role that the operation takes, where it takes one.
-fn command(operation: &Operation, resource: &Resource, longest: Duration) -> Option<String> {
+/// How to ask for a role.
+struct Way {
+    command: String,
+    /// The page whose form is filled in with the same.
+    page: String,
+}
+
+/// How to ask for the role that the operation takes, where it takes one.
+fn way(operation: &Operation, resource: &Resource, longest: Duration) -> Option<Way> {
     let LowestRole::Role(role) = operation.lowest_role else { return None };
     let minutes = USUAL.min(longest).as_secs() / 60;
     let length = if minutes == 60 { "1h".to_owned() } else { format!("{minutes}m") };
     let app = match resource.kind {
-        ResourceKind::App if is_plain(&resource.id) => format!(" --app {}", resource.id),
-        ResourceKind::App | ResourceKind::Rack | ResourceKind::Gateway | ResourceKind::Service => {
-            String::new()
-        }
+        ResourceKind::App if is_plain(&resource.id) => Some(&resource.id),
+        ResourceKind::App | ResourceKind::Rack | ResourceKind::Gateway | ResourceKind::Service => None,
     };
-    Some(format!("rack-gateway elevate {role}{app} --for {length} --reason REASON"))
+    let flag = app.map(|app| format!(" --app {app}")).unwrap_or_default();
+    let field = app.map(|app| format!("&app={app}")).unwrap_or_default();
+    Some(Way {
+        command: format!("rack-gateway elevate {role}{flag} --for {length} --reason REASON"),
+        page: format!("/app/elevations?role={role}{field}&for={length}"),
+    })
 }
 
 /// Whether a shell takes it as one word. An app that is called otherwise does not exist.
@@ -56,8 +66,15 @@ mod tests {
             people_only: false,
             step_up: StepUp::Bound,
         };
-        let found = command(&operation, resource, Duration::from_secs(longest));
-        assert_eq!(found.as_deref(), expected);
+        let found = way(&operation, resource, Duration::from_secs(longest));
+        assert_eq!(found.as_ref().map(|way| way.command.as_str()), expected);
+        if let Some(Way { page, .. }) = found {
+            let query = page.strip_prefix("/app/elevations?role=deployer").unwrap();
+            assert!(
+                query.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"&=".contains(&byte)),
+                "{page}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The pages in a real browser: headless Chromium, driven by `tests/peers/browser.mjs`.
 
 use gateway_sim::idp::DevPerson;
+use gateway_store::NewUser;
 use gateway_testkit::{Authenticator, Database, Journey, Looked, RawClient, TestGateway};
 use gateway_types::{Grant, Role};
 use serde_json::{Value, json};
@@ -60,6 +61,21 @@ async fn refused_command(gateway: &TestGateway, session: &str) -> String {
     remedies[0]["url"].as_str().unwrap_or_else(|| panic!("{remedies}")).replace("127.0.0.1", "localhost")
 }
 
+/// A pipeline asks for a deploy; the id of what waits now.
+async fn ask_for_a_deploy(gateway: &TestGateway) -> String {
+    let token = gateway.new_token_of(Role::Deployer, Role::Cicd, vec![Grant::everything()]).await;
+    let body = json!({
+        "app": "myapp", "commit": "0123456789abcdef0123456789abcdef01234567", "branch": "main",
+        "message": "Faster checkout", "commands": ["bin/migrate"],
+        "metadata": { "link": "https://git.example.com/acme/shop/pull/7", "actor": "ann" },
+    });
+    let headers = [("Content-Type", "application/json")];
+    let mut client = RawClient::connect(gateway.addr()).await;
+    let body = body.to_string();
+    let asked = client.ask("POST", "!/api/v1/approvals", &token, &headers, body.as_bytes()).await;
+    asked.json()["id"].as_str().unwrap_or_else(|| panic!("{}", asked.text())).to_owned()
+}
+
 async fn journey(name: &str, database: Database, options: &[&str]) {
     let people = [
         DevPerson::new("first@example.com", "First Admin", &[]),
@@ -83,19 +99,7 @@ async fn journey(name: &str, database: Database, options: &[&str]) {
                 let secret = said["secret"].as_str().expect("a secret");
                 Authenticator::of(secret).next(&gateway)
             }
-            "approval" => {
-                let token = gateway.new_token_of(Role::Deployer, Role::Cicd, vec![Grant::everything()]).await;
-                let body = json!({
-                    "app": "myapp", "commit": "0123456789abcdef0123456789abcdef01234567", "branch": "main",
-                    "message": "Faster checkout", "commands": ["bin/migrate"],
-                    "metadata": { "link": "https://git.example.com/acme/shop/pull/7", "actor": "ann" },
-                });
-                let headers = [("Content-Type", "application/json")];
-                let mut client = RawClient::connect(gateway.addr()).await;
-                let body = body.to_string();
-                let asked = client.ask("POST", "!/api/v1/approvals", &token, &headers, body.as_bytes()).await;
-                asked.json()["id"].as_str().unwrap_or_else(|| panic!("{}", asked.text())).to_owned()
-            }
+            "approval" => ask_for_a_deploy(&gateway).await,
             "device" => {
                 let body = b"client_id=rack-gateway-cli&device=build%20server";
                 let headers = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -178,4 +182,39 @@ async fn a_person_with_passkeys() {
     assert!(looked.pages >= 8, "{} pages", looked.pages);
     assert!(looked.paths.iter().any(|path| is_of(path, "/auth/factor/{id}")), "{looked:?}");
     gateway.finish().await;
+}
+
+/// A day of four people, as each of them would do it.
+async fn day(name: &str, options: &[&str]) {
+    let people =
+        ["kim", "lee", "root", "ada"].map(|who| DevPerson::new(&format!("{who}@example.com"), who, &[]));
+    let gateway = TestGateway::builder().env("RECORDING", "strict").idp_of(people.to_vec()).start().await;
+    for (who, role) in [("kim", "ops,deployer"), ("lee", "viewer"), ("root", "admin"), ("ada", "auditor")] {
+        let new = NewUser {
+            email: format!("{who}@example.com"),
+            name: who.to_owned(),
+            roles: role.parse().unwrap(),
+        };
+        gateway.store().users().create(new).await.unwrap();
+    }
+    let url = format!("http://localhost:{}", gateway.addr().port());
+    let looked = Journey::of("day.mjs", &url, "example.com", name, options)
+        .end(async |question, said| match question {
+            "code" => Authenticator::of(said["secret"].as_str().expect("a secret")).next(&gateway),
+            "approval" => ask_for_a_deploy(&gateway).await,
+            other => panic!("nobody knows {other}"),
+        })
+        .await;
+    assert_eq!(looked.pages, 17);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_day_of_four_people_at_desks() {
+    day("day-desktop", &[]).await;
+}
+
+#[tokio::test]
+async fn a_day_of_four_people_with_phones() {
+    day("day-phone", &["--phone", "--dark"]).await;
 }

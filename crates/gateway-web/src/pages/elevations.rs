@@ -61,7 +61,11 @@ struct Row {
 
 /// `GET /app/elevations`.
 pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
-    let form = AskForm { roles: roles(""), length: "1h".to_owned(), ..AskForm::default() };
+    // A refusal leads here with what would have helped.
+    let query = Query::of(request);
+    let one = |name| query.one(name).unwrap_or_default();
+    let length = query.one("for").unwrap_or_else(|| "1h".to_owned());
+    let form = AskForm { roles: roles(&one("role")), app: one("app"), length, ..AskForm::default() };
     reply::html(&page(web, request, form).await?)
 }
 

@@ -152,13 +152,20 @@ fn layer(layer: Layer) -> &'static str {
     }
 }
 
+/// The page where a role for a while is asked for.
+const ELEVATIONS: &str = "/app/elevations?";
+
 fn ways(problem: &Problem, again: bool) -> Vec<Way> {
     let ways = problem.remedies.iter().filter_map(|remedy| {
         let way = way(remedy.kind, again)?;
         let page = remedy.url.clone().filter(|url| url.starts_with('/') && !url.starts_with("//"));
+        // The form for it is this gateway's own, whatever name the client knows the gateway by.
+        let form = remedy.url.as_ref().filter(|_| remedy.kind == RemedyKind::Elevation);
+        let form = form.and_then(|url| url.find(ELEVATIONS).and_then(|at| url.get(at..)));
+        let ask = form.map(|form| (form.to_owned(), "Ask for it"));
         // Where this very request can be confirmed is better than where any can.
         let confirm = remedy.url.clone().filter(|_| is_factor(remedy.kind)).map(|page| (page, "Confirm now"));
-        let link = confirm.or(way.link).or_else(|| page.map(|page| (page, "Open the page for it")));
+        let link = confirm.or(ask).or(way.link).or_else(|| page.map(|page| (page, "Open the page for it")));
         Some(Way { link, command: remedy.command.clone(), ..way })
     });
     ways.collect()

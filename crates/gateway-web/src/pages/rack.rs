@@ -149,7 +149,10 @@ pub(super) fn tabs(web: &Web, request: &OwnRequest, app: &str) -> Vec<Tab> {
         };
         Tab { label, href, current }
     });
-    tabs.collect()
+    let may_set = gate::could_use(web.app(), &request.caller, "GET /app/settings", false);
+    let settings =
+        may_set.then(|| Tab { label: "Settings", href: format!("/app/settings?app={app}"), current: "" });
+    tabs.chain(settings).collect()
 }
 
 /// The tone of a status as racks name it.

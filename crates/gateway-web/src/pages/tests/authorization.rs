@@ -1,6 +1,7 @@
 //! Elevations, grants of roles, policies and the access review.
 
 use super::bench::Bench;
+use crate::sample::{HOSTILE, Sample};
 
 #[tokio::test]
 async fn a_role_is_asked_for_approved_and_ended() {
@@ -85,4 +86,25 @@ async fn policies_are_planned_written_and_removed() {
     assert_eq!(removed.location(), "/app/policies?done=policy-removed", "{}", removed.body);
     let observed = bench.get(&ops, "/app/policies/observed").await.body;
     assert!(observed.contains("None would have been refused"), "{observed}");
+}
+
+#[tokio::test]
+async fn who_can_names_everybody_and_says_when() {
+    let sample = Sample::new().await;
+    let ops = sample.person("ops@example.com", "ops").await;
+    sample.person("deployer@example.com", "deployer").await;
+    let viewer = sample.person("viewer@example.com", "viewer").await;
+    let page = sample.get(&ops, "/app/who-can").await;
+    assert!(page.contains("convox:release:promote") && !page.contains("in all."), "{page}");
+    let page = sample.get(&ops, "/app/who-can?action=convox:release:promote&app=web").await;
+    assert!(page.contains("Promote a release in web") && page.contains("with a second factor"), "{page}");
+    assert!(page.contains("deployer@example.com") && !page.contains("viewer@example.com"), "{page}");
+    let page = sample.get(&ops, "/app/who-can?action=convox:app:list").await;
+    assert!(page.contains("viewer@example.com") && page.contains("at once"), "{page}");
+    let page = sample.get(&ops, "/app/who-can?action=promote").await;
+    assert!(page.contains("did you mean"), "{page}");
+    let hostile: String = form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect();
+    sample.get(&ops, &format!("/app/who-can?action={hostile}&app={hostile}")).await;
+    // It is not in the navigation of those who may not ask.
+    assert!(!sample.get(&viewer, "/app").await.contains("/app/who-can"));
 }
