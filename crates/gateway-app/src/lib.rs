@@ -29,6 +29,7 @@ pub mod jobs;
 pub mod log;
 pub mod me;
 pub mod modes;
+pub mod moving_in;
 pub mod notify;
 pub mod origin;
 pub mod ownership;

@@ -203,7 +203,7 @@ fn find(key: &str, of_app: Option<&str>) -> Result<SettingKey, SettingError> {
     }
 }
 
-fn check_app(of_app: Option<&str>) -> Result<(), SettingError> {
+pub(crate) fn check_app(of_app: Option<&str>) -> Result<(), SettingError> {
     let is_name = |name: &str| {
         (1..=63).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')

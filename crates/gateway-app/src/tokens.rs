@@ -141,7 +141,7 @@ fn shown(
     })
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " ._:@/-".contains(c);
     (1..=100).contains(&name.len()) && name.chars().all(allowed) && name.trim() == name
 }

@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Backup(commands::backup::BackupArguments),
     /// Verify a backup, and restore it, while the gateway is stopped
     Restore(commands::backup::RestoreArguments),
+    /// Take over people, tokens, settings and audit rows from another gateway's database
+    Import(commands::import::ImportArguments),
     /// Give the gateway another APP_SECRET_KEY, while it is stopped
     RotateKey(commands::rotate_key::RotateKeyArguments),
     /// Let another key sign the audit log from now on, handed over by the one in force

@@ -19,6 +19,7 @@ pub(crate) mod exec;
 pub(crate) mod factors;
 pub(crate) mod grants;
 pub(crate) mod groups;
+pub(crate) mod import;
 pub(crate) mod integrations;
 pub(crate) mod jobs;
 pub(crate) mod login;

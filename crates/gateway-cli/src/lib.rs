@@ -104,6 +104,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(arguments) => block_on(commands::migrate::run(context, arguments)),
         Command::Backup(arguments) => block_on(commands::backup::back_up(context, arguments)),
         Command::Restore(arguments) => block_on(commands::backup::restore(context, arguments)),
+        Command::Import(arguments) => block_on(commands::import::run(context, arguments)),
         Command::RotateKey(arguments) => block_on(commands::rotate_key::run(context, arguments)),
         Command::RotateLogKey(arguments) => block_on(commands::rotate_log_key::run(context, arguments)),
         Command::Tokens(arguments) => block_on(commands::tokens::run(context, arguments)),

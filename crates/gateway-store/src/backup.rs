@@ -11,7 +11,7 @@ mod contents;
 mod dump;
 mod form;
 mod restore;
-mod sealed;
+pub(crate) mod sealed;
 mod verified;
 
 use std::collections::BTreeMap;
@@ -90,6 +90,9 @@ pub enum BackupError {
     /// The file is something else.
     #[error("this is no backup of a rack-gateway, or one of a newer form")]
     NotABackup,
+    /// The file is a backup of a database.
+    #[error("this is no appendix of another gateway's audit rows, or one of a newer form")]
+    NotAnAppendix,
     /// It was sealed with another key.
     #[error("the backup was sealed with another {with}")]
     WrongKey {

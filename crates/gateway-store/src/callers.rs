@@ -437,6 +437,7 @@ fn kind_of(credential: &str) -> Option<CredentialKind> {
         Some(TokenKind::CliSession) => Some(CredentialKind::CliSession),
         Some(TokenKind::Workload) => Some(CredentialKind::Workload),
         Some(TokenKind::Join) => None,
+        None if gateway_types::is_predecessors_token(credential) => Some(CredentialKind::ApiToken),
         None => {
             let web = credential.len() == 43 && BASE64URL_NOPAD.decode(credential.as_bytes()).is_ok();
             web.then_some(CredentialKind::WebSession)

@@ -28,6 +28,7 @@ mod files;
 pub mod groups;
 pub mod handoffs;
 pub mod identities;
+pub mod imports;
 pub mod integrations;
 pub mod jobs;
 pub mod kept;
@@ -35,6 +36,7 @@ pub mod leases;
 mod migrate;
 pub mod modes;
 pub mod policies;
+pub mod predecessor;
 pub mod provider_sessions;
 pub mod rate_counts;
 pub mod recordings;
@@ -93,6 +95,7 @@ pub use handoffs::{
     HANDOFF_CODE_TIME, HANDOFF_TIME, HandoffFault, Handoffs, HostSession, NewHandoff, WayBack,
 };
 pub use identities::{Identities, IdentityLink, NewIdentityLink, RolesFrom};
+pub use imports::{ImportKind, Imports, TakenToken, TakenUser};
 pub use integrations::{Integration, IntegrationTest, Integrations};
 pub use jobs::{Claim, ClaimedJob, Job, JobFilter, JobStanding, JobState, Jobs, NewJob, Retry};
 pub use kept::Kept;
@@ -100,6 +103,7 @@ pub use leases::{Lease, Leases};
 pub use migrate::AppliedMigration;
 pub use modes::{Modes, ReadOnly};
 pub use policies::{Policies, PolicyDocument};
+pub use predecessor::{Predecessor, PredecessorError};
 pub use provider_sessions::{DueProviderSession, EndedSession, Ending, NewProviderSession, ProviderSessions};
 pub use rate_counts::{OthersCount, RateCounts};
 pub use recordings::{

@@ -56,6 +56,7 @@ const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.s
 const AUDIT_READING: &str = include_str!("../migrations/20261123004000_audit_reading.sql");
 const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
 const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql");
+const IMPORTS: &str = include_str!("../migrations/20261123185000_imports.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -155,6 +156,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { stamp: 20_261_123_006_000, name: "detached_sessions", sqlite: DETACHED, postgres: DETACHED },
     Migration { stamp: 20_261_123_013_000, name: "sentinel", sqlite: SENTINEL, postgres: SENTINEL },
+    Migration { stamp: 20_261_123_185_000, name: "imports", sqlite: IMPORTS, postgres: IMPORTS },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

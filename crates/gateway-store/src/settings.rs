@@ -21,7 +21,7 @@ pub enum SettingScope {
 }
 
 impl SettingScope {
-    fn stored(&self) -> String {
+    pub(crate) fn stored(&self) -> String {
         match self {
             SettingScope::Global => "global".to_owned(),
             SettingScope::App(name) => format!("app:{name}"),

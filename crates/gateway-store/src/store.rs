@@ -30,6 +30,7 @@ use crate::files::{self, ServeLock};
 use crate::groups::Groups;
 use crate::handoffs::Handoffs;
 use crate::identities::Identities;
+use crate::imports::Imports;
 use crate::integrations::{self, Integrations};
 use crate::jobs::Jobs;
 use crate::kept::Kept;
@@ -499,6 +500,11 @@ impl Store {
     /// What the sentinel saw of the rack.
     pub fn sentinel(&self) -> Sentinel {
         Sentinel { core: Arc::clone(&self.core) }
+    }
+
+    /// What was taken over from another gateway's database.
+    pub fn imports(&self) -> Imports {
+        Imports { core: Arc::clone(&self.core) }
     }
 
     /// Whether all instances are read-only on purpose.

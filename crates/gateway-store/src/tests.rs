@@ -8,6 +8,7 @@ mod concurrency;
 mod elevations;
 mod factors;
 mod handoffs;
+mod imports;
 mod integrations;
 mod jobs;
 mod log;

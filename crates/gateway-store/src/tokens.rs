@@ -427,11 +427,11 @@ impl Tokens {
     }
 }
 
-fn written_networks(networks: &[IpNet]) -> Result<String, StoreError> {
+pub(crate) fn written_networks(networks: &[IpNet]) -> Result<String, StoreError> {
     serde_json::to_string(networks).map_err(|source| StoreError::Json { source })
 }
 
-fn written(grants: &[Grant]) -> Result<String, StoreError> {
+pub(crate) fn written(grants: &[Grant]) -> Result<String, StoreError> {
     let text = serde_json::to_string(grants).map_err(|source| StoreError::Json { source })?;
     storable("the grants", &text)?;
     Ok(text)

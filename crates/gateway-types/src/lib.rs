@@ -34,5 +34,5 @@ pub use problem::{Problem, ProblemKind, SessionChallenge};
 pub use resource::{Resource, ResourceKind};
 pub use role::{Role, RoleSet};
 pub use secret::Secret;
-pub use token::{CredentialDigest, TokenKind};
+pub use token::{CredentialDigest, TokenKind, is_predecessors_token};
 pub use verdict::{Decision, Layer, Remedy, RemedyKind, Verdict};

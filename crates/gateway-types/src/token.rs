@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL, BASE64URL_NOPAD};
 
 use crate::id::Entropy;
 use crate::secret::Secret;
@@ -56,6 +56,18 @@ impl TokenKind {
     }
 }
 
+/// Whether this has the form of an API token that the Go project of this name made: `rgw_`, before that `cgw_`, and 32
+/// bytes as base64url with its padding. Such a token is known here only after `rack-gateway import` took its digest.
+pub fn is_predecessors_token(credential: &str) -> bool {
+    let random = credential.strip_prefix("rgw_").or_else(|| credential.strip_prefix("cgw_"));
+    random.is_some_and(|random| {
+        BASE64URL.decode(random.as_bytes()).is_ok_and(|bytes| bytes.len() == PREDECESSORS_BYTES)
+    })
+}
+
+/// The random bytes of such a token.
+const PREDECESSORS_BYTES: usize = 32;
+
 /// SHA-256 of a whole credential: what the store keeps and what caches are keyed by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialDigest(pub [u8; 32]);
@@ -77,6 +89,26 @@ mod tests {
             let credential = kind.generate(&OsEntropy);
             assert_eq!(TokenKind::of(credential.expose()), Some(kind));
         }
+    }
+
+    #[test]
+    fn tokens_of_the_go_project_have_padding() {
+        let random = format!("{}8=", "B".repeat(42));
+        assert!(
+            is_predecessors_token(&format!("rgw_{random}"))
+                && is_predecessors_token(&format!("cgw_{random}"))
+        );
+        assert_eq!(TokenKind::of(&format!("rgw_{random}")), None, "the two forms never meet");
+        for bad in [
+            "rgw_",
+            &random,
+            &format!("rgs_{random}"),
+            &format!("rgw_{random}="),
+            &format!("rgw_{}", &random[1..]),
+        ] {
+            assert!(!is_predecessors_token(bad), "{bad}");
+        }
+        assert!(!is_predecessors_token(TokenKind::Api.generate(&OsEntropy).expose()));
     }
 
     #[test]

@@ -209,6 +209,7 @@ fn help_is_as_it_was() {
       migrate          Bring the database's schema up to date (`serve` does it too)
       backup           Write the whole database as one sealed file, while the gateway serves
       restore          Verify a backup, and restore it, while the gateway is stopped
+      import           Take over people, tokens, settings and audit rows from another gateway's database
       rotate-key       Give the gateway another APP_SECRET_KEY, while it is stopped
       rotate-log-key   Let another key sign the audit log from now on, handed over by the one in force
       login            Sign in to a gateway

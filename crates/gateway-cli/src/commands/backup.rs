@@ -269,7 +269,7 @@ fn assent(
 }
 
 /// What the file is sealed with: the passphrase when one is given.
-fn key(
+pub(super) fn key(
     passphrase_file: Option<&Path>,
     app_secret_key: Option<&Secret<String>>,
 ) -> Result<BackupKey, Failure> {
@@ -301,7 +301,7 @@ fn opened(file: &Path) -> Result<BufReader<File>, Failure> {
     Ok(BufReader::new(File::open(file).problem(format!("{shown} cannot be opened"))?))
 }
 
-fn failure(error: BackupError) -> Failure {
+pub(super) fn failure(error: BackupError) -> Failure {
     let hint = match &error {
         BackupError::WrongKey { .. } | BackupError::NotItsKey => {
             Some("give the key that the gateway had when the backup was made")

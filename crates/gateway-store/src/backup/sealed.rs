@@ -106,7 +106,7 @@ fn nonce(number: u64, is_last: bool) -> Nonce {
 }
 
 /// Writes a file.
-pub(super) struct Sealing<W: Write> {
+pub(crate) struct Sealing<W: Write> {
     to: W,
     key: LessSafeKey,
     head: Vec<u8>,
@@ -116,7 +116,7 @@ pub(super) struct Sealing<W: Write> {
 
 impl<W: Write> Sealing<W> {
     /// Begins a file.
-    pub(super) fn begin(mut to: W, key: &BackupKey, entropy: &dyn Entropy) -> Result<Self, BackupError> {
+    pub(crate) fn begin(mut to: W, key: &BackupKey, entropy: &dyn Entropy) -> Result<Self, BackupError> {
         let mut salt = [0u8; 32];
         entropy.fill(&mut salt);
         let (with, cost) = match key {
@@ -162,7 +162,7 @@ impl<W: Write> Sealing<W> {
     }
 
     /// Ends the file, and gives back what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
         self.to.flush()?;
         Ok(self.to)
@@ -185,7 +185,7 @@ impl<W: Write> Write for Sealing<W> {
 }
 
 /// Reads a file.
-pub(super) struct Opening<R: Read> {
+pub(crate) struct Opening<R: Read> {
     from: R,
     key: LessSafeKey,
     head: Vec<u8>,
@@ -197,7 +197,7 @@ pub(super) struct Opening<R: Read> {
 
 impl<R: Read> Opening<R> {
     /// Reads the first lines, and checks that the key is the one of the file.
-    pub(super) fn begin(mut from: R, key: &BackupKey) -> Result<Self, BackupError> {
+    pub(crate) fn begin(mut from: R, key: &BackupKey) -> Result<Self, BackupError> {
         let mut form = vec![0u8; FORM.len()];
         from.read_exact(&mut form).map_err(|_short| BackupError::NotABackup)?;
         if form != FORM {
@@ -277,7 +277,7 @@ impl<R: Read> Opening<R> {
     ///
     /// # Errors
     /// [`BackupError::Altered`], [`BackupError::Truncated`], or a line that is too long.
-    pub(super) fn line(&mut self, most_bytes: usize) -> Result<Option<Vec<u8>>, BackupError> {
+    pub(crate) fn line(&mut self, most_bytes: usize) -> Result<Option<Vec<u8>>, BackupError> {
         let mut line = Vec::new();
         loop {
             let rest = self.piece.get(self.at..).unwrap_or_default();
@@ -299,6 +299,6 @@ impl<R: Read> Opening<R> {
 }
 
 /// Begins the digest of everything that a file says.
-pub(super) fn digest() -> aws_lc_rs::digest::Context {
+pub(crate) fn digest() -> aws_lc_rs::digest::Context {
     aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256)
 }

@@ -17,6 +17,7 @@ mod env;
 mod example;
 mod exec;
 mod exposure;
+mod import;
 mod login;
 mod machines;
 mod resume;
