@@ -45,3 +45,7 @@ demo *flags:
 docs:
     cargo run --locked -p gateway-config --example reference
     RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
+
+# The book of docs/, to target/book
+book:
+    ./scripts/book

@@ -1,5 +1,6 @@
 //! Tests over the whole crate: from sources to a configuration or its faults.
 
+mod book;
 mod documents;
 mod mail;
 mod reference;

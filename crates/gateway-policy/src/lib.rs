@@ -27,6 +27,8 @@ pub use own::{OwnRoute, OwnRouteError, OwnTable, OwnTableError, RackPage, is_pla
 pub use rule::{Effect, PolicySource, Rule};
 
 #[cfg(test)]
+mod action_list;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod properties;

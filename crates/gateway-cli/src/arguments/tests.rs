@@ -1,5 +1,7 @@
 //! What can be typed, and what help says about it.
 
+mod book;
+
 use clap::{CommandFactory as _, Parser as _};
 
 use super::*;

@@ -86,14 +86,14 @@ pub(crate) struct LintArguments {
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArguments {
     /// The manifest that says what may answer
-    #[arg(value_name = "MANIFEST", required_unless_present = "rack")]
+    #[arg(value_name = "MANIFEST", required_unless_present = "rack_address")]
     manifest: Option<PathBuf>,
     /// The machine to look at, as those outside reach it: a name or an address
-    #[arg(long, value_name = "HOST", required_unless_present = "rack")]
+    #[arg(long, value_name = "HOST", required_unless_present = "rack_address")]
     at: Option<String>,
     /// Look whether the rack answers here, HOST or HOST:PORT (443 unless given): nothing but the gateway may reach it
     #[arg(long, value_name = "HOST", value_parser = rack::place, conflicts_with_all = ["manifest", "at", "all"])]
-    rack: Option<rack::Place>,
+    rack_address: Option<rack::Place>,
     /// Look at every TCP port, not only at those of the manifest and the usual ones
     #[arg(long)]
     all: bool,
@@ -177,7 +177,7 @@ fn run_lint(context: &Context, arguments: &LintArguments) -> Result<ExitCode, Fa
 /// Looks at a machine from outside.
 async fn run_probe(context: &Context, arguments: ProbeArguments) -> Result<ExitCode, Failure> {
     let assent = Assent::of(arguments.yes);
-    let (file, host) = match (arguments.rack, arguments.manifest, arguments.at) {
+    let (file, host) = match (arguments.rack_address, arguments.manifest, arguments.at) {
         (Some(place), _, _) => return rack::probe(context, &place, assent).await,
         (None, Some(file), Some(host)) => (file, host),
         (None, _, _) => return Err(Failure::new(Exit::Usage, "a probe needs MANIFEST and --at, or --rack")),

@@ -6,6 +6,7 @@ use crate::sample::{
     row, stepped_up, token, word,
 };
 
+mod cookbook;
 mod loading;
 
 /// Asks about the row's usual resource.

@@ -1,4 +1,4 @@
-//! `zone probe --rack`: whether the rack answers at a place from which only the gateway may reach it. It connects, and
+//! `zone probe --rack-address`: whether the rack answers at a place from which only the gateway may reach it. It connects, and
 //! sends nothing: no credential is needed, and none can be lost.
 
 use std::fmt;
