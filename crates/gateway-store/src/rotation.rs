@@ -122,7 +122,7 @@ pub async fn rotate(rotation: Rotation) -> Result<Rotated, StoreError> {
     let done = async {
         let now = rotation.clock.now();
         migrate::run(&database, now.micros()).await?;
-        if runs::is_anybody_alive(&database, &location).await? {
+        if runs::is_anybody_alive(&mut *database.pool().acquire().await?, &location).await? {
             return Err(StoreError::Serving);
         }
         let old = secrets::stamp(&database, rotation.present, now, &*rotation.entropy).await?;

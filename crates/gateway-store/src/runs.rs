@@ -166,18 +166,22 @@ impl Presence {
 }
 
 /// Whether some instance serves. On SQLite the file lock, which the caller holds, says that none does.
-pub(crate) async fn is_anybody_alive(database: &Database, location: &Location) -> Result<bool, StoreError> {
+/// The runs are read on `asking`, which may hold them locked.
+pub(crate) async fn is_anybody_alive(
+    asking: &mut AnyConnection,
+    location: &Location,
+) -> Result<bool, StoreError> {
     let Location::Postgres { url } = location else { return Ok(false) };
-    let mut connection = AnyConnection::connect(url).await?;
+    let mut trying = AnyConnection::connect(url).await?;
     let open = sqlx::query("SELECT lock_key FROM runs WHERE ended IS NULL OR ended = 'unclean'");
-    for row in open.fetch_all(database.pool()).await? {
+    for row in open.fetch_all(asking).await? {
         let lock_key: i64 = row.try_get(0)?;
-        if !try_lock(&mut connection, lock_key).await? {
+        if !try_lock(&mut trying, lock_key).await? {
             return Ok(true);
         }
     }
     // The locks go with the connection.
-    connection.close().await?;
+    trying.close().await?;
     Ok(false)
 }
 

@@ -114,15 +114,8 @@ pub async fn restore<R: Read>(
     let (location, _lock) = prepare(&restoration.url, true)?;
     let database = Database::connect(&location, 2).await?;
     let done = async {
-        let has_runs = {
-            let mut connection = database.pool().acquire().await?;
-            is_there(&mut connection, database.engine(), "runs").await?
-        };
-        if has_runs && runs::is_anybody_alive(&database, &location).await? {
-            return Err(StoreError::Serving.into());
-        }
         let reading = Reading::begin(from, &restoration.key)?;
-        load(&database, &restoration, reading, verified, progress).await
+        load(&database, &location, &restoration, reading, verified, progress).await
     }
     .await;
     database.pool().close().await;
@@ -142,6 +135,7 @@ fn check_key(given: Option<&Secret<String>>, manifest: &Manifest) -> Result<(), 
 
 async fn load<R: Read>(
     database: &Database,
+    location: &Location,
     restoration: &Restoration,
     mut reading: Reading<R>,
     verified: &Verified,
@@ -154,6 +148,7 @@ async fn load<R: Read>(
     if engine == Engine::Postgres {
         sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(&mut *connection).await?;
     }
+    alone(connection, engine, location).await?;
     let before = stands(connection, engine).await?;
     if let Some(before) = &before
         && !restoration.replace
@@ -183,6 +178,23 @@ async fn load<R: Read>(
     }
     tx.commit().await?;
     Ok(Restored { log_before: before.map(|before| before.log_size), log_size: head.0 })
+}
+
+/// Sees to it that no gateway serves, and that none begins to before this transaction ends: whoever starts waits for the
+/// lock of migrations, and whoever had that already cannot add its run.
+async fn alone(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    location: &Location,
+) -> Result<(), BackupError> {
+    if engine == Engine::Sqlite || !is_there(connection, engine, "runs").await? {
+        return Ok(());
+    }
+    run(connection, "LOCK TABLE runs IN ACCESS EXCLUSIVE MODE".to_owned()).await?;
+    if runs::is_anybody_alive(connection, location).await? {
+        return Err(StoreError::Serving.into());
+    }
+    Ok(())
 }
 
 async fn run(connection: &mut AnyConnection, statement: String) -> Result<(), BackupError> {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_audit::Phase;
 use gateway_types::{CredentialKind, OsEntropy, Role, Secret};
@@ -102,6 +103,33 @@ async fn what_was_backed_up_is_there_again_in_either_database() {
             pool.close().await;
         }
     }
+}
+
+/// Whoever began to serve while a restore waited for the lock of migrations is seen.
+#[tokio::test]
+async fn a_gateway_that_started_while_the_restore_waited_is_seen() {
+    let place = Place::postgres();
+    used(&place).await;
+    let (_, bytes) = write(&place, app_key()).await;
+    let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+    let (mut migrating, mut serving) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    sqlx::query("SELECT pg_advisory_lock(7018137281931)").execute(&mut *migrating).await.unwrap();
+    let start = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *serving).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut *serving).await.unwrap();
+        sqlx::query("INSERT INTO runs (id, started, lock_key) VALUES ('late', 1, 4711)")
+            .execute(&mut *serving)
+            .await
+            .unwrap();
+        sqlx::query("SELECT pg_advisory_unlock(7018137281931)").execute(&mut *migrating).await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(read(&place, &bytes, app_key(), true), start);
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, BackupError::Store(StoreError::Serving)), "{refused}");
 }
 
 #[tokio::test]
