@@ -497,10 +497,7 @@ pub async fn confirm(
     let session = found.as_ref().map_or(own_session, |challenge| challenge.session);
     let purpose = found.as_ref().map_or(Purpose::Window, |challenge| Purpose::Challenge(challenge.id));
     let giving = Giving { user, session, by: Asker::Session(own_session), purpose };
-    record_confirmation(app, operator, session, found.as_ref()).await?;
-    for challenge in &others {
-        record_confirmation(app, operator, session, Some(challenge)).await?;
-    }
+    record_confirmation(app, operator, session, found.as_ref(), &others).await?;
     let checks = app.checks();
     let turn = app.store.step_ups().turn(session).await;
     let spent = spend(&checks, &giving, factor).await.map_err(|error| unreachable(&error))?;
@@ -563,12 +560,14 @@ pub async fn confirm(
     }
 }
 
-/// Notes what a factor is given for, before it is looked at.
+/// Notes what a factor is given for, before it is looked at: one event for all of it, since whoever gives wrong codes
+/// must not be able to fill the log by naming many things.
 async fn record_confirmation(
     app: &App,
     operator: &Operator<'_>,
     session: SessionId,
     challenge: Option<&gateway_store::Challenge>,
+    others: &[gateway_store::Challenge],
 ) -> Result<(), Problem> {
     let mut event = operator.event("gateway:auth:step_up");
     event.parameters.insert("session".to_owned(), session.to_string());
@@ -576,6 +575,16 @@ async fn record_confirmation(
         event.parameters.insert("challenge".to_owned(), challenge.id.to_string());
         event.parameters.insert("for_action".to_owned(), challenge.action.clone());
         event.parameters.insert("for_target".to_owned(), challenge.target.clone());
+    }
+    if !others.is_empty() {
+        let other = |challenge: &gateway_store::Challenge| {
+            serde_json::json!({
+                "challenge": challenge.id.to_string(),
+                "for_action": challenge.action,
+                "for_target": challenge.target,
+            })
+        };
+        event.after = Some(serde_json::json!({ "also": others.iter().map(other).collect::<Vec<_>>() }));
     }
     record(&app.store, event).await.map_err(|error| not_recorded(&error))
 }

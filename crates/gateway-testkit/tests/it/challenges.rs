@@ -241,9 +241,18 @@ async fn g3_one_code_confirms_a_list_of_one_session() {
         assert_eq!(delete(app, &session).await.status, 401, "{app}, once");
     }
     let told: Vec<_> = gateway.events().await.into_iter().map(|(_, event)| event).collect();
-    for id in [&first, &second] {
-        let named = told.iter().filter(|event| event.parameters.get("challenge") == Some(id)).count();
-        assert!(named >= 1, "what a code was given for is in the log");
+    // One event for each try, however long the list: the wrong code and the right one.
+    let given: Vec<_> = told.iter().filter(|event| event.parameters.contains_key("for_action")).collect();
+    assert_eq!(given.len(), 2, "{given:?}");
+    for event in given {
+        assert_eq!(
+            event.parameters.get("challenge"),
+            Some(&first),
+            "what a code was given for is in the log"
+        );
+        let after = event.after.as_ref().unwrap();
+        assert_eq!(after["also"][0]["challenge"], second.as_str(), "{after}");
+        assert_eq!(after["also"].as_array().unwrap().len(), 1, "{after}");
     }
     gateway.finish().await;
 }
