@@ -16,6 +16,7 @@ use gateway_types::{Layer, Operation, Problem, ProblemKind};
 
 mod approvals;
 mod audit;
+mod audit_retention;
 mod audit_searches;
 mod auth;
 mod break_glass;

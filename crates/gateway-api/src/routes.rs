@@ -146,6 +146,10 @@ routes! {
     "POST /policy/can" => policy::can;
     "POST /policy/who-can" => policy::who_can;
     "GET /audit" => audit::search;
+    "GET /audit/retention" => audit_retention::show;
+    "POST /audit/prune" => audit_retention::prune;
+    "PUT /audit/hold" => audit_retention::hold;
+    "DELETE /audit/hold" => audit_retention::lift;
     "GET /audit/searches" => audit_searches::list;
     "POST /audit/searches" => audit_searches::save;
     "DELETE /audit/searches/{id}" => audit_searches::remove;

@@ -7,6 +7,7 @@ mod columns;
 mod csv;
 pub(crate) use csv::row as csv_row;
 mod error;
+pub mod retention;
 pub mod saved;
 pub mod stories;
 mod story;
@@ -151,10 +152,22 @@ pub async fn read(app: &App, index: u64) -> Result<Entry, AuditError> {
     let after = index.checked_add(1).ok_or(AuditError::NoSuchEntry { index })?;
     let row = events.leaves(index, after).await?.into_iter().next();
     let row = row.ok_or(AuditError::NoSuchEntry { index })?;
+    if row.has_no_body() {
+        pruned(&app.store, index).await?;
+    }
     let (event, _nonce) = Event::from_leaf(&row.bytes)
         .map_err(|_bad| gateway_store::StoreError::Corrupt { what: "leaf of the audit log" })?;
     let inclusion = inclusion(app, index).await?;
     Ok(Entry { index, event, leaf: row.bytes, hash: row.hash, inclusion })
+}
+
+/// Says of an entry without a body that it was pruned; one that must have a body is nothing that this passes off as that.
+///
+/// # Errors
+/// [`AuditError::Pruned`], or the store's.
+pub(crate) async fn pruned(store: &gateway_store::Store, index: u64) -> Result<(), AuditError> {
+    let first_kept = store.audit_retention().first_kept().await?;
+    if index < first_kept { Err(AuditError::Pruned { index, first_kept }) } else { Ok(()) }
 }
 
 async fn inclusion(app: &App, index: u64) -> Result<Inclusion, AuditError> {

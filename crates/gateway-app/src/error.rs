@@ -72,6 +72,9 @@ pub enum AppError {
     /// An anchor is of another log, or the log's keys were exchanged for others.
     #[error("an anchor is not signed by a key that this log has")]
     Anchor(#[source] gateway_audit::ChainError),
+    /// Retention removed bodies while the log was exported.
+    #[error("bodies of old entries were removed while the log was exported; export it again")]
+    PrunedMeanwhile,
     /// No signing key could be made.
     #[error("no signing key could be made")]
     SigningKey,

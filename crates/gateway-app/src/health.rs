@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
+use gateway_audit::Head;
 use gateway_store::{AuditHealth, ReadOnly, Store};
 
 use crate::policies::Loaded;
@@ -20,6 +21,8 @@ pub struct Health {
     file_fault: ArcSwapOption<String>,
     credential_fault: ArcSwapOption<String>,
     search_fault: ArcSwapOption<String>,
+    retention_fault: ArcSwapOption<String>,
+    anchored: ArcSwapOption<Head>,
     read_only: ArcSwapOption<ReadOnly>,
     /// What this instance does by the clock.
     pub rounds: Rounds,
@@ -106,6 +109,27 @@ impl Health {
     /// Notes whether searches agree with the log.
     pub(crate) fn set_search_fault(&self, fault: Option<String>) {
         self.search_fault.store(fault.map(std::sync::Arc::new));
+    }
+
+    /// What is wrong with the retention of the log; `None` while nothing is.
+    pub fn retention_fault(&self) -> Option<String> {
+        self.retention_fault.load().as_deref().cloned()
+    }
+
+    /// Notes what is wrong with the retention of the log.
+    pub(crate) fn set_retention_fault(&self, fault: Option<String>) {
+        self.retention_fault.store(fault.map(Arc::new));
+    }
+
+    /// The newest anchor that this instance kept where it can be read again, and held against the log; `None` while it has
+    /// none, or anchors raise an alarm.
+    pub fn anchored(&self) -> Option<Head> {
+        self.anchored.load().as_deref().copied()
+    }
+
+    /// Notes the newest anchor.
+    pub fn set_anchored(&self, anchor: Option<Head>) {
+        self.anchored.store(anchor.map(Arc::new));
     }
 
     /// Why nothing can be changed on purpose; `None` while it can.

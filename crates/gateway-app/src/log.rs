@@ -29,6 +29,23 @@ pub async fn verify_against(
     anchors: &[String],
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, AppError> {
+    loop {
+        let first_kept = store.audit_retention().first_kept().await?;
+        let verified = verify_from(store, anchors, first_kept, &mut progress).await;
+        // What was pruned meanwhile was there or not, and said so or not: only a whole reading tells.
+        if verified.is_ok() || store.audit_retention().first_kept().await? == first_kept {
+            return verified;
+        }
+    }
+}
+
+/// The same of a log whose bodies begin at this entry.
+async fn verify_from(
+    store: &Store,
+    anchors: &[String],
+    first_kept: u64,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Report, AppError> {
     let keys = store.audit().keys().await?;
     let mut log = LogVerifier::new(&origin_of(store.gateway_id()));
     for note in anchors {
@@ -47,7 +64,11 @@ pub async fn verify_against(
             break;
         }
         for row in &rows {
-            log.entry(row.index, &row.bytes, &row.hash)?;
+            if row.has_no_body() && row.index < first_kept {
+                log.pruned(row.index, &row.hash)?;
+            } else {
+                log.entry(row.index, &row.bytes, &row.hash)?;
+            }
             next = row.index + 1;
         }
         progress(next, head.size);
@@ -58,8 +79,9 @@ pub async fn verify_against(
 /// Writes the whole log in the export format, which verifies without the database.
 ///
 /// # Errors
-/// The store's, or [`AppError::Write`].
+/// The store's, or [`AppError::Write`]; [`AppError::PrunedMeanwhile`] when bodies were removed since it began.
 pub async fn export(store: &Store, out: impl Write) -> Result<u64, AppError> {
+    let first_kept = store.audit_retention().first_kept().await?;
     let note = store.audit().checkpoint().await?;
     let checkpoint = store.audit().keys().await?.verify(&note)?;
     let verifier = store.audit().verifier();
@@ -72,9 +94,13 @@ pub async fn export(store: &Store, out: impl Write) -> Result<u64, AppError> {
             break;
         }
         for row in &rows {
-            writer.entry(row.index, Some(&row.bytes), &row.hash)?;
+            let is_pruned = row.has_no_body() && row.index < first_kept;
+            writer.entry(row.index, (!is_pruned).then_some(row.bytes.as_slice()), &row.hash)?;
             next = row.index + 1;
         }
+    }
+    if store.audit_retention().first_kept().await? != first_kept {
+        return Err(AppError::PrunedMeanwhile);
     }
     writer.checkpoint(&note)?;
     writer.finish()?;

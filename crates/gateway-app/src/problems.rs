@@ -73,6 +73,7 @@ impl From<AppError> for Problem {
             | AppError::Checkpoint(_)
             | AppError::Anchor(_)
             | AppError::SigningKey
+            | AppError::PrunedMeanwhile
             | AppError::Write(_) => {
                 return internal(&error);
             }

@@ -359,6 +359,11 @@ impl InForce {
         self.duration(SettingKey::RecordingRetention)
     }
 
+    /// How long the bodies of entries of the audit log are kept; `None` for ever.
+    pub fn audit_retention(&self) -> Option<Duration> {
+        Some(self.duration(SettingKey::AuditRetention)).filter(|time| !time.is_zero())
+    }
+
     /// Hour (0 to 23) and weekday (1 = Monday to 7 = Sunday) of a moment, in the time zone that is set.
     /// `None` for a moment that no calendar has.
     pub fn local_time(&self, at: Timestamp) -> Option<(u8, u8)> {

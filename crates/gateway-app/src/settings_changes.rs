@@ -308,6 +308,7 @@ async fn shorten_sessions(app: &App, key: SettingKey) -> Result<(), StoreError> 
         | SettingKey::Recording
         | SettingKey::RecordInput
         | SettingKey::RecordingRetention
+        | SettingKey::AuditRetention
         | SettingKey::WatchNotice
         | SettingKey::SessionSecondPerson
         | SettingKey::SecondPersonWait
@@ -419,6 +420,7 @@ pub const fn range(key: SettingKey) -> &'static str {
             "commands separated by `;`, such as rm *; rails db:drop *"
         }
         SettingKey::Recording => "strict, best_effort or off",
+        SettingKey::AuditRetention => "0s for ever, or a duration from 24h to 87600h, such as 17520h",
         SettingKey::RecordingRetention => "a duration from 24h to 87600h, such as 9600h",
         SettingKey::ElevationQuorum | SettingKey::ApprovalQuorum => "a whole number from 1 to 5",
         SettingKey::ApprovalOrder => "commit or artefact",

@@ -11,7 +11,7 @@ use gateway_audit::{Hash, TileId, TilePath, consistency_proof, inclusion_proof};
 use gateway_store::Store;
 use gateway_types::wire::log::{LogKey, LogKeys};
 
-use crate::audit::AuditError;
+use crate::audit::{AuditError, pruned};
 
 /// A proof.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,7 +89,8 @@ async fn known_size(store: &Store, asked: Option<u64>) -> Result<u64, AuditError
 /// What stands at this name below `tile/`.
 ///
 /// # Errors
-/// [`AuditError::NoSuchTile`] for a name that is none, or of what the log does not have yet.
+/// [`AuditError::NoSuchTile`] for a name that is none, or of what the log does not have yet; [`AuditError::Pruned`] for
+/// entries whose bodies retention removed (C2SP tlog-tiles, "Pruning": their hashes stay).
 pub async fn tile(store: &Store, path: &str) -> Result<Tile, AuditError> {
     let absent = || AuditError::NoSuchTile { path: gateway_audit::bounded(path) };
     match path.parse().map_err(|_| absent())? {
@@ -105,6 +106,10 @@ pub async fn tile(store: &Store, path: &str) -> Result<Tile, AuditError> {
             let first = index * TILE_WIDTH;
             let mut bundle = Vec::new();
             for row in store.events().leaves(first, first + width).await? {
+                if row.has_no_body() {
+                    pruned(store, row.index).await?;
+                    return Err(unreadable());
+                }
                 tiles::push_entry(&mut bundle, &row.bytes).map_err(|_long| unreadable())?;
             }
             Ok(Tile::Entries(bundle))

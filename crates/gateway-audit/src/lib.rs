@@ -33,4 +33,4 @@ pub use note::{NoteError, NoteSigner, NoteVerifier, cosign};
 pub use receipt::{Receipt, ReceiptError};
 pub use text::{bounded, bounded_bytes};
 pub use tiles::{TileId, TilePath, Tiles};
-pub use verify::{Fault, LogVerifier, Report};
+pub use verify::{Fault, LogVerifier, PRUNE_ACTION, Report, pruned_before};

@@ -5,7 +5,7 @@
 //! two checkpoints when both were rewritten together.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,15 @@ use crate::checkpoint::Checkpoint;
 use crate::encoding::DecodeError;
 use crate::event::{Event, Phase};
 use crate::merkle::{Frontier, Hash, Head, leaf_hash};
+
+/// The action of the event that says which bodies retention removes. It is in the log before they are.
+pub const PRUNE_ACTION: &str = "gateway:audit:prune";
+
+/// Of an event of retention: the index of the first entry that keeps its body.
+pub fn pruned_before(event: &Event) -> Option<u64> {
+    let is_one = event.action.as_str() == PRUNE_ACTION;
+    event.parameters.get("to").filter(|_to| is_one)?.parse().ok()
+}
 
 /// The first thing found wrong with a log.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +65,16 @@ pub enum Fault {
         pruned: u64,
         /// How many entries the newest checkpoint covers.
         signed: u64,
+    },
+    /// Bodies are missing that the log does not say were pruned.
+    #[error(
+        "the first {pruned} bodies are missing, but the log says so only of {declared}: somebody removed them by hand"
+    )]
+    PrunedUndeclared {
+        /// How many bodies are missing.
+        pruned: u64,
+        /// How many were removed, as the log says.
+        declared: u64,
     },
     /// The log ends before its head.
     #[error("the log ends after {have} entries, its head says {head}: the rest was removed")]
@@ -139,6 +158,7 @@ impl Fault {
                 Some((good, size.saturating_sub(1).max(good)))
             }
             Fault::PrunedUnsigned { .. }
+            | Fault::PrunedUndeclared { .. }
             | Fault::Forked { .. }
             | Fault::CheckpointTooLate { .. }
             | Fault::ForeignGateway { .. } => None,
@@ -181,6 +201,8 @@ pub struct LogVerifier {
     signed_size: u64,
     checkpoints: u64,
     pruned: u64,
+    /// How many bodies were removed, as the entries say that have one.
+    declared_pruned: u64,
     first_time: Option<Timestamp>,
     last_time: Option<Timestamp>,
     open_intents: BTreeSet<u64>,
@@ -197,6 +219,7 @@ impl LogVerifier {
             signed_size: 0,
             checkpoints: 0,
             pruned: 0,
+            declared_pruned: 0,
             first_time: None,
             last_time: None,
             open_intents: BTreeSet::new(),
@@ -242,6 +265,9 @@ impl LogVerifier {
         self.first_time.get_or_insert(event.time);
         self.last_time = Some(event.time);
         self.follow(index, &event);
+        if let Some(before) = pruned_before(&event) {
+            self.declared_pruned = self.declared_pruned.max(before);
+        }
         self.append(stored_hash)
     }
 
@@ -279,6 +305,9 @@ impl LogVerifier {
         }
         if self.pruned > self.signed_size {
             return Err(Fault::PrunedUnsigned { pruned: self.pruned, signed: self.signed_size });
+        }
+        if self.pruned > self.declared_pruned {
+            return Err(Fault::PrunedUndeclared { pruned: self.pruned, declared: self.declared_pruned });
         }
         Ok(Report {
             size: have,

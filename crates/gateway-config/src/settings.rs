@@ -113,6 +113,8 @@ pub enum SettingKey {
     RecordInput,
     /// How long recordings are kept.
     RecordingRetention,
+    /// How long the bodies of entries of the audit log are kept.
+    AuditRetention,
     /// Whether people are told who watches their session.
     WatchNotice,
     /// Whether sessions wait for a second person.
@@ -271,7 +273,7 @@ const LONGEST_PATTERN: usize = 128;
 
 impl SettingKey {
     /// Every setting.
-    pub const ALL: [SettingKey; 55] = [
+    pub const ALL: [SettingKey; 56] = [
         SettingKey::MfaStepUp,
         SettingKey::MfaRequired,
         SettingKey::StepUpWindow,
@@ -321,6 +323,7 @@ impl SettingKey {
         SettingKey::Recording,
         SettingKey::RecordInput,
         SettingKey::RecordingRetention,
+        SettingKey::AuditRetention,
         SettingKey::WatchNotice,
         SettingKey::SessionSecondPerson,
         SettingKey::SecondPersonWait,
@@ -381,6 +384,7 @@ impl SettingKey {
             SettingKey::Recording => "recording",
             SettingKey::RecordInput => "record_input",
             SettingKey::RecordingRetention => "recording_retention",
+            SettingKey::AuditRetention => "audit_retention",
             SettingKey::WatchNotice => "watch_notice",
             SettingKey::SessionSecondPerson => "session_second_person",
             SettingKey::SecondPersonWait => "second_person_wait",
@@ -432,7 +436,8 @@ impl SettingKey {
             | SettingKey::ElevationQuorum
             | SettingKey::RevealLongest
             | SettingKey::RevealNotice
-            | SettingKey::RecordingRetention => SettingScope::Gateway,
+            | SettingKey::RecordingRetention
+            | SettingKey::AuditRetention => SettingScope::Gateway,
             SettingKey::DestructiveActions
             | SettingKey::ExternalBuilds
             | SettingKey::AppLabels
@@ -530,6 +535,7 @@ impl SettingKey {
             }
             SettingKey::Recording => SettingValue::Word("strict"),
             SettingKey::RecordingRetention => SettingValue::Duration(DAY.saturating_mul(400)),
+            SettingKey::AuditRetention => SettingValue::Duration(Duration::ZERO),
         }
     }
 
@@ -543,7 +549,7 @@ impl SettingKey {
             SettingKey::RevealLongest => (MINUTE, HOUR),
             SettingKey::SecondPersonWait => (Duration::from_secs(10), HOUR),
             SettingKey::SessionResume => (Duration::ZERO, HOUR),
-            SettingKey::RecordingRetention => (DAY, DAY.saturating_mul(3650)),
+            SettingKey::RecordingRetention | SettingKey::AuditRetention => (DAY, DAY.saturating_mul(3650)),
             SettingKey::StepUpWindow
             | SettingKey::MfaStepUp
             | SettingKey::MfaRequired
@@ -622,7 +628,8 @@ impl SettingKey {
                 let window = parse_duration(text)
                     .ok_or_else(|| SettingFault::NotADuration { text: text.to_owned() })?;
                 let (least, most) = self.range();
-                if (least..=most).contains(&window) {
+                let is_never = window.is_zero() && self == SettingKey::AuditRetention;
+                if is_never || (least..=most).contains(&window) {
                     Ok(SettingValue::Duration(window))
                 } else {
                     Err(SettingFault::OutOfRange {

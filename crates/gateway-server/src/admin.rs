@@ -50,6 +50,7 @@ impl Probes {
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
         notes.extend(self.health.search_fault());
+        notes.extend(self.health.retention_fault());
         if let Some(read_only) = self.health.read_only() {
             let ReadOnly { reason, set_by, .. } = &*read_only;
             notes.push(format!("nothing can be changed on purpose, says {set_by}: {reason}"));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use gateway_app::Operator;
 use gateway_app::anchors::{self, Anchor, AnchorError, KeptInBucket};
+use gateway_app::health::Health;
 use gateway_audit::Head;
 use gateway_config::Anchors as Declared;
 use gateway_integrations::aws::{LockTerms, LockedBucket};
@@ -92,6 +93,7 @@ pub(crate) struct Anchors {
     /// What was told last, so that it is told once.
     told: ArcSwapOption<String>,
     anchored: AtomicU64,
+    health: Arc<Health>,
     /// When the log was last anchored; held while it is.
     last: Mutex<Option<Instant>>,
 }
@@ -119,6 +121,7 @@ impl Anchors {
         declared: &Declared,
         bucket: Option<(LockedBucket, LockTerms)>,
         store: Arc<Store>,
+        health: Arc<Health>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SinkSetupError> {
@@ -136,6 +139,7 @@ impl Anchors {
             fault: ArcSwapOption::empty(),
             told: ArcSwapOption::empty(),
             anchored: AtomicU64::new(0),
+            health,
             last: Mutex::new(None),
         })
     }
@@ -164,7 +168,11 @@ impl Anchors {
             return;
         }
         match self.anchor().await {
-            Ok(size) => {
+            Ok(head) => {
+                let size = head.size;
+                // What was only posted cannot be read again, and so not be held against the log.
+                let is_kept = self.declared.directory.is_some() || self.bucket.is_some();
+                self.health.set_anchored(is_kept.then_some(head));
                 *last = Some(Instant::now());
                 self.anchored.store(size, Ordering::Relaxed);
                 self.told.store(None);
@@ -172,7 +180,12 @@ impl Anchors {
                     tracing::info!(size, "the audit log is anchored again");
                 }
             }
-            Err(failure) => self.note(&failure).await,
+            Err(failure) => {
+                if failure.is_alarm() {
+                    self.health.set_anchored(None);
+                }
+                self.note(&failure).await;
+            }
         }
     }
 
@@ -185,7 +198,7 @@ impl Anchors {
     }
 
     /// Holds the log to its anchors, then keeps another one. What a receiver or S3 cannot do now the others still do.
-    async fn anchor(&self) -> Result<u64, Failure> {
+    async fn anchor(&self) -> Result<Head, Failure> {
         if let Some(directory) = &self.declared.directory {
             self.hold_to(self.newest(directory).await?).await?;
         }
@@ -208,7 +221,7 @@ impl Anchors {
             anchors::keep_in_bucket(&bucket.place, &bucket.terms, gateway, &head, &note).await?;
         }
         posted?;
-        Ok(head.size)
+        Ok(head)
     }
 
     async fn hold_to(&self, anchors: Vec<Anchor>) -> Result<(), Failure> {

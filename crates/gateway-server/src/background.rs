@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_app::audit::{ColumnsWatch, summary};
+use gateway_app::audit::{ColumnsWatch, retention, summary};
 use gateway_app::{
     App, Operator, approvals, elevations, modes, policies, recordings, reveals, sentinel, services,
 };
@@ -92,6 +92,21 @@ pub(crate) fn count_audit(app: Arc<App>) -> impl FnMut() -> Work + Send + 'stati
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the log was not counted for charts"
+                );
+            }
+        })
+    }
+}
+
+/// Removes the bodies of old entries of the log.
+pub(crate) fn prune_audit(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            if let Err(error) = retention::tend(&app).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old entries of the log were not pruned; it is tried again in an hour"
                 );
             }
         })

@@ -106,6 +106,7 @@ pub(crate) struct Telemetry {
     audit_dropped: Counter,
     audit_commits: Counter,
     anchored: Gauge,
+    first_kept: Gauge,
     faults: Family<Of, Gauge>,
     certificates: Family<Named, Gauge>,
     sinks: SinkFamilies,
@@ -181,6 +182,11 @@ impl Telemetry {
                 "audit_anchored_entries",
                 "Entries that the last anchor of this instance has",
             ),
+            first_kept: gauge(
+                own,
+                "audit_first_kept_entry",
+                "The first entry of the audit log that has its body; those before were pruned",
+            ),
             faults,
             certificates,
             sinks,
@@ -215,6 +221,10 @@ impl Telemetry {
         self.audit_dropped.inner().store(audit.dropped_reads, Ordering::Relaxed);
         self.audit_commits.inner().store(audit.commits, Ordering::Relaxed);
         self.anchored.set(i64::try_from(probes.anchors.anchored()).unwrap_or(i64::MAX));
+        // While the store is away the last number stays.
+        if let Ok(Ok(first)) = timeout(ASK_LIMIT, probes.store.audit_retention().first_kept()).await {
+            self.first_kept.set(i64::try_from(first).unwrap_or(i64::MAX));
+        }
         self.draining.set(health.is_draining().into());
         self.read_only.set(health.read_only().is_some().into());
         self.open_connections.set(count(probes.connections.len()));
@@ -226,6 +236,7 @@ impl Telemetry {
             ("rack_credential", health.credential_fault()),
             ("audit_anchors", probes.anchors.fault()),
             ("audit_search", health.search_fault()),
+            ("audit_retention", health.retention_fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }

@@ -43,7 +43,7 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_zone, minute, tend_zone, tidy_what_is_over, watch_rack,
+    compare_searches, count_audit, follow_zone, minute, prune_audit, tend_zone, tidy_what_is_over, watch_rack,
 };
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
@@ -66,6 +66,9 @@ const STORE_CONNECTIONS: u32 = 8;
 
 /// How often refusals of unknown callers are summed up and a checkpoint is signed.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How often old entries of the log are pruned.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How often instances tell each other what they let through.
 const SHARING: Duration = Duration::from_secs(1);
@@ -347,7 +350,14 @@ pub async fn start_from(
     app.health.set_credential_fault(plane.tend_rack_credential().await);
     let bucket = aws::anchor_bucket(&config, &app.clock)?;
     let declared = &config.audit_anchors;
-    let anchors = Anchors::new(declared, bucket, store.clone(), app.clock.clone(), app.entropy.clone());
+    let anchors = Anchors::new(
+        declared,
+        bucket,
+        store.clone(),
+        app.health.clone(),
+        app.clock.clone(),
+        app.entropy.clone(),
+    );
     let anchors = Arc::new(anchors.map_err(|source| StartError::Anchors { source })?);
     let running = Running {
         addresses: local_addresses(&listeners),
@@ -399,6 +409,7 @@ pub async fn start_from(
     running.each("what-is-over", MINUTE, tidy_what_is_over(app.clone()));
     running.each("compare-searches", MINUTE, compare_searches(app.clone()));
     running.each("log-counts", MINUTE, count_audit(app.clone()));
+    running.each("audit-retention", HOUR, prune_audit(app.clone()));
     if !config.limits.sentinel_interval.is_zero() {
         let period = config.limits.sentinel_interval;
         running.each("sentinel", period, watch_rack(app.clone(), period));

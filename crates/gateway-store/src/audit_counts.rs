@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::audit::{column, from_column, read_head, to_column};
+use crate::audit_retention::AuditRetention;
 use crate::error::StoreError;
 use crate::events::MOST_SCANNED;
 use crate::statement::Statement;
@@ -123,7 +124,8 @@ impl AuditTallies {
         reach.sql(" ORDER BY idx DESC LIMIT 1 OFFSET ").number(to_column(MOST_SCANNED)?);
         let beyond = reach.query().fetch_optional(self.core.database.pool()).await?;
         let beyond = beyond.map(|row| from_column(row.try_get(0)?)).transpose()?;
-        let from = beyond.map_or(0, |index| index.saturating_add(1));
+        let kept = AuditRetention { core: Arc::clone(&self.core) }.first_kept().await?;
+        let from = beyond.map_or(kept, |index| index.saturating_add(1).max(kept));
         let mut statement =
             Statement::new("SELECT time / 86400000000 AS day, action, decision, count(*) AS number ");
         statement.sql("FROM audit_leaves WHERE idx >= ").number(to_column(from)?);

@@ -60,6 +60,30 @@ impl AuditSinks {
         self.position(name).await
     }
 
+    /// The same from the first entry on that has its body. Nothing is pruned between the look for it and the note.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin_at_first_kept(&self, name: &str) -> Result<u64, StoreError> {
+        storable("the sink's name", name)?;
+        let mut tx = self.core.database.begin().await?;
+        let row = sqlx::query(
+            "UPDATE audit_retention SET first_kept = first_kept WHERE id = 1 RETURNING first_kept",
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        sqlx::query(
+            "INSERT INTO audit_sinks (name, position, moved) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name.to_owned())
+        .bind(row.try_get::<i64, _>(0)?)
+        .bind(self.core.clock.now().micros())
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await?;
+        self.position(name).await
+    }
+
     /// The index of the next entry for a sink that has begun.
     ///
     /// # Errors

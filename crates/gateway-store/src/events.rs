@@ -10,6 +10,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::audit::{Columns, column, complete_nodes, from_column, read_head, read_tile, to_column};
+use crate::audit_retention::{AuditRetention, HAS_BODY};
 use crate::error::StoreError;
 use crate::row::{Page, page_size};
 use crate::statement::Statement;
@@ -53,10 +54,17 @@ pub struct EventFilter {
 pub struct LeafRow {
     /// Its place in the log.
     pub index: u64,
-    /// The canonical bytes.
+    /// The canonical bytes; none of a leaf that was pruned.
     pub bytes: Vec<u8>,
     /// The leaf hash, as stored: to be recomputed by whoever verifies.
     pub hash: Hash,
+}
+
+impl LeafRow {
+    /// Whether the body is not there: it was pruned, or somebody took it away.
+    pub fn has_no_body(&self) -> bool {
+        self.bytes.is_empty()
+    }
 }
 
 /// A checkpoint as it was published.
@@ -136,7 +144,7 @@ impl Events {
     /// When the database or a leaf cannot be read.
     pub async fn by_request(&self, request: RequestId) -> Result<Vec<(u64, Event)>, StoreError> {
         let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE request_id = ");
-        statement.text(&request.to_string()).sql(" ORDER BY idx LIMIT 1000");
+        statement.text(&request.to_string()).sql(HAS_BODY).sql(" ORDER BY idx LIMIT 1000");
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         rows.iter().map(event).collect()
     }
@@ -157,7 +165,7 @@ impl Events {
             statement.sql(" AND idx < ").number(to_column(before)?);
         }
         narrow(&mut statement, filter);
-        statement.sql(" ORDER BY idx DESC LIMIT ").number(i64::from(limit) + 1);
+        statement.sql(HAS_BODY).sql(" ORDER BY idx DESC LIMIT ").number(i64::from(limit) + 1);
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         let events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(events, limit, |(index, _event)| index.to_string()))
@@ -192,11 +200,12 @@ impl Events {
         from: u64,
         limit: u32,
     ) -> Result<Vec<(u64, Event)>, StoreError> {
+        let from = from.max(self.first_kept().await?);
         let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE idx >= ");
         statement.number(to_column(from)?).sql(" AND idx < ");
         statement.number(to_column(from.saturating_add(MOST_SCANNED))?);
         narrow(&mut statement, filter);
-        statement.sql(" ORDER BY idx LIMIT ").number(i64::from(page_size(limit)));
+        statement.sql(HAS_BODY).sql(" ORDER BY idx LIMIT ").number(i64::from(page_size(limit)));
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         rows.iter().map(event).collect()
     }
@@ -218,7 +227,7 @@ impl Events {
         let mut statement = Statement::new("SELECT idx, bytes FROM audit_leaves WHERE idx >= ");
         statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(end)?);
         narrow(&mut statement, filter);
-        statement.sql(" ORDER BY idx DESC LIMIT ").number(i64::from(limit) + 1);
+        statement.sql(HAS_BODY).sql(" ORDER BY idx DESC LIMIT ").number(i64::from(limit) + 1);
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         let events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         let mut page = Page::cut(events, limit, |(index, _event)| index.to_string());
@@ -244,7 +253,7 @@ impl Events {
     /// [`MOST_LEAVES`] of them. Returns where the comparison ended, and the first leaf that a search would
     /// show wrongly, or not at all.
     ///
-    /// The tree vouches for the bytes of a leaf and not for the columns beside them: whoever can write to the
+    /// Pruned leaves say nothing, and are not compared. The tree vouches for the bytes of a leaf and not for the columns beside them: whoever can write to the
     /// database could hide an event from searches without touching the log.
     ///
     /// # Errors
@@ -252,12 +261,19 @@ impl Events {
     pub async fn compare_columns(&self, from: u64, to: u64) -> Result<ColumnsCompared, StoreError> {
         let to = to.min(from.saturating_add(MOST_LEAVES));
         let mut statement = Statement::new(
-            "SELECT idx, bytes, time, request_id, actor, action, resource, app, phase, decision \
-             FROM audit_leaves WHERE idx >= ",
+            "SELECT idx, bytes, time, request_id, actor, action, resource, app, phase, decision, \
+             (SELECT first_kept FROM audit_retention WHERE id = 1) FROM audit_leaves WHERE idx >= ",
         );
-        statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(to)?).sql(" ORDER BY idx");
+        statement.number(to_column(from)?).sql(" AND idx < ").number(to_column(to)?);
+        statement.sql(HAS_BODY).sql(" ORDER BY idx");
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
-        let (mut expected, end) = (from, to.max(from));
+        let end = to.max(from);
+        // Of the same moment as the rows, wherever there are any.
+        let first_kept = match rows.first() {
+            Some(row) => from_column(row.try_get(10)?)?,
+            None => self.first_kept().await?,
+        };
+        let mut expected = from.max(first_kept).min(end);
         for row in &rows {
             let agrees = from_column(row.try_get(0)?)? == expected
                 && match event(row) {
@@ -285,13 +301,18 @@ impl Events {
             let after = "SELECT idx FROM audit_leaves WHERE time >= $1 ORDER BY time LIMIT 1";
             end = end.min(self.index_near(after, until.micros().saturating_add(skew)).await?.unwrap_or(end));
         }
-        let mut first = 0;
+        let mut first = self.first_kept().await?;
         if let Some(since) = filter.since {
             // What was committed before this one was so early that it happened before `since`.
             let before = "SELECT idx FROM audit_leaves WHERE time < $1 ORDER BY time DESC LIMIT 1";
-            first = self.index_near(before, since.micros().saturating_sub(skew)).await?.unwrap_or(0);
+            first =
+                first.max(self.index_near(before, since.micros().saturating_sub(skew)).await?.unwrap_or(0));
         }
         Ok((first, end))
+    }
+
+    async fn first_kept(&self) -> Result<u64, StoreError> {
+        AuditRetention { core: Arc::clone(&self.core) }.first_kept().await
     }
 
     async fn index_near(&self, statement: &'static str, moment: i64) -> Result<Option<u64>, StoreError> {

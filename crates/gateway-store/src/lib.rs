@@ -8,6 +8,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod audit_counts;
+pub mod audit_retention;
 pub mod audit_sinks;
 pub mod backup;
 pub mod bases;
@@ -73,6 +74,7 @@ pub use approvals::{
 };
 pub use audit::{AuditHealth, AuditLog};
 pub use audit_counts::{AuditCount, AuditCounts, AuditTallies};
+pub use audit_retention::{AuditRetention, LegalHold, MOST_PRUNED, Needed, Retained};
 pub use audit_sinks::{AuditSinks, SinkPosition};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};

@@ -55,6 +55,7 @@ const COMPANY: &str = include_str!("../migrations/20261122002700_session_company
 const OPERATIONS: &str = include_str!("../migrations/20261122002800_operations.sql");
 const AUDIT_READING: &str = include_str!("../migrations/20261123004000_audit_reading.sql");
 const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
+const AUDIT_RETENTION: &str = include_str!("../migrations/20261123181000_audit_retention.sql");
 const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql");
 const IMPORTS: &str = include_str!("../migrations/20261123185000_imports.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
@@ -156,6 +157,12 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { stamp: 20_261_123_006_000, name: "detached_sessions", sqlite: DETACHED, postgres: DETACHED },
     Migration { stamp: 20_261_123_013_000, name: "sentinel", sqlite: SENTINEL, postgres: SENTINEL },
+    Migration {
+        stamp: 20_261_123_181_000,
+        name: "audit_retention",
+        sqlite: AUDIT_RETENTION,
+        postgres: AUDIT_RETENTION,
+    },
     Migration { stamp: 20_261_123_185_000, name: "imports", sqlite: IMPORTS, postgres: IMPORTS },
 ];
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog};
 use crate::audit_counts::AuditTallies;
+use crate::audit_retention::AuditRetention;
 use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
@@ -480,6 +481,11 @@ impl Store {
     /// How many requests were decided.
     pub fn audit_tallies(&self) -> AuditTallies {
         AuditTallies { core: Arc::clone(&self.core) }
+    }
+
+    /// From which entry on the log has bodies.
+    pub fn audit_retention(&self) -> AuditRetention {
+        AuditRetention { core: Arc::clone(&self.core) }
     }
 
     /// Searches of the log that people kept.

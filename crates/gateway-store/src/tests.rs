@@ -14,6 +14,7 @@ mod jobs;
 mod log;
 mod log_keys;
 mod log_reading;
+mod log_retention;
 mod log_tiles;
 mod machines;
 mod modes;

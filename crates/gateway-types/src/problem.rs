@@ -76,6 +76,9 @@ problem_kinds! {
     /// There is no such object, or none that the caller may know of.
     NotFound, "not-found", 404, "There is no such object",
         "Check the id. Listings show what there is.";
+    /// What it held was removed on purpose after its time, and stays gone.
+    Pruned, "pruned", 410, "This was pruned",
+        "The log keeps what it said only for `audit_retention`; its hash is still there, so proofs hold. A backup or a sink may have the rest.";
     /// The object changed since the caller read it (RFC 9110, section 15.5.13).
     Stale, "stale", 412, "Somebody else changed the same thing",
         "Read the present state with its ETag, then make the change again.";

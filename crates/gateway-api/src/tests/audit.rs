@@ -280,3 +280,31 @@ async fn the_log_in_numbers() {
         bench.refused(&auditor, Call::get("/api/v1/audit/summary?from=x"), ProblemKind::BadParameter).await;
     }
 }
+
+#[tokio::test]
+async fn retention_is_shown_and_a_hold_set_and_lifted() {
+    for bench in Bench::both().await {
+        let (_, admin) = bench.user("ann", &[Role::Admin]).await;
+        let (_, auditor) = bench.user("auditor", &[Role::Auditor]).await;
+        let show = || Call::get("/api/v1/audit/retention");
+        let state = bench.read(&auditor, show()).await;
+        assert_eq!((&state["first_kept"], &state["would_keep_from"]), (&json!(0), &json!(0)));
+        assert!(state["kept_by"].as_str().unwrap().contains("for ever"), "{state}");
+        let hold = |body| Call::new(Method::PUT, "/api/v1/audit/hold").json(body);
+        bench.refused(&auditor, hold(json!({ "reason": "x" })), ProblemKind::Refused).await;
+        bench.refused(&admin, hold(json!({ "reason": " " })), ProblemKind::BadParameter).await;
+        bench.refused(&admin, hold(json!({ "why": "x" })), ProblemKind::BadParameter).await;
+        let held = bench.read(&admin, hold(json!({ "reason": "case 4711" }))).await;
+        assert_eq!((&held["reason"], &held["set_by"]), (&json!("case 4711"), &json!("ann@example.com")));
+        assert_eq!(bench.read(&auditor, show()).await["hold"], held);
+        assert_eq!(bench.read(&admin, show()).await["hold"], held);
+        let prune = || Call::new(Method::POST, "/api/v1/audit/prune");
+        bench.refused(&auditor, prune(), ProblemKind::Refused).await;
+        assert_eq!(bench.read(&admin, prune()).await, json!({ "from": 0, "to": 0 }));
+        let lift = || Call::new(Method::DELETE, "/api/v1/audit/hold");
+        bench.refused(&auditor, lift(), ProblemKind::Refused).await;
+        assert_eq!(bench.ask(&admin, lift()).await.unwrap().status, 204);
+        bench.refused(&admin, lift(), ProblemKind::NotPossible).await;
+        assert_eq!(bench.read(&auditor, show()).await["hold"], Value::Null);
+    }
+}

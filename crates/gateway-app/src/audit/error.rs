@@ -35,6 +35,16 @@ pub enum AuditError {
         /// The index asked for.
         index: u64,
     },
+    /// Retention removed the body of the entry.
+    #[error(
+        "entry {index} was pruned: what it said is gone, and its hash is still proven. Bodies begin at entry {first_kept}"
+    )]
+    Pruned {
+        /// The index asked for.
+        index: u64,
+        /// The first that has its body.
+        first_kept: u64,
+    },
     /// The entry belongs to no deploy, or to none that the caller may see.
     #[error(
         "entry {index} belongs to no story; stories are made of builds, releases, promotions and approvals of an app"
@@ -78,6 +88,7 @@ impl From<AuditError> for Problem {
             AuditError::BadFilter { .. } | AuditError::BadEvidence => {
                 (ProblemKind::BadParameter, Layer::Network)
             }
+            AuditError::Pruned { .. } => (ProblemKind::Pruned, Layer::Authorization),
             AuditError::NoSuchEntry { .. }
             | AuditError::NoSuchStory { .. }
             | AuditError::NoSuchTree { .. }

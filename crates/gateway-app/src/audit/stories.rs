@@ -90,7 +90,7 @@ pub async fn list(
 /// The story that the entry `index` belongs to, with its events.
 ///
 /// # Errors
-/// [`AuditError::NoSuchStory`] when it belongs to none, or to none of the caller's; or the store's.
+/// [`AuditError::Pruned`]; [`AuditError::NoSuchStory`] when it belongs to none, or to none of the caller's; or the store's.
 pub async fn one(
     store: &Store,
     whose: Whose<'_>,
@@ -98,6 +98,7 @@ pub async fn one(
 ) -> Result<(Story, Vec<(u64, Event)>), AuditError> {
     let events = store.events();
     let missing = AuditError::NoSuchStory { index };
+    super::pruned(store, index).await?;
     let here = events.following(&EventFilter::default(), index, 1).await?.into_iter().next();
     let Some((found, event)) = here else { return Err(missing) };
     let Some(of_app) = event.resource.app_name().filter(|_app| found == index) else { return Err(missing) };

@@ -8,6 +8,7 @@ use crate::event::tests::{event, full_event, id};
 use crate::merkle::{Frontier, leaf_hash};
 use crate::note::NoteSigner;
 use crate::verify::Report;
+use crate::verify::tests::prune_event;
 
 fn signer(gateway: u128, byte: u8) -> NoteSigner {
     let name = origin_of(id(gateway).into());
@@ -17,8 +18,11 @@ fn signer(gateway: u128, byte: u8) -> NoteSigner {
 /// An export of 12 entries, the first three pruned, signed at sizes 0, 5 and `signed`.
 fn export(signed: u64) -> String {
     let (signer, gateway) = (signer(1, 1), GatewayId::from(id(1)));
-    let leaves: Vec<_> =
-        (0..11).map(event).chain([full_event()]).map(|event| event.to_leaf([9; 16]).unwrap()).collect();
+    let leaves: Vec<_> = (0..11)
+        .map(|number| if number == 8 { prune_event(8, 3) } else { event(number) })
+        .chain([full_event()])
+        .map(|event| event.to_leaf([9; 16]).unwrap())
+        .collect();
     let mut frontier = Frontier::new();
     leaves.iter().for_each(|leaf| frontier.push(leaf.hash));
     let header = ExportHeader::new(gateway, &signer.verifier(), &frontier.head());

@@ -33,7 +33,28 @@ fn checkpoint(head: Head) -> Checkpoint {
 }
 
 fn log(size: u64, signed: &[u64]) -> Log {
-    let rows: Vec<Row> = (0..size).map(|index| row(index, &event(index))).collect();
+    log_of((0..size).map(|index| row(index, &event(index))).collect(), signed)
+}
+
+/// What the log says when retention removes the bodies before `to`.
+pub(crate) fn prune_event(number: u64, to: u64) -> Event {
+    let mut event = event(number);
+    event.action = gateway_types::ActionName::new(PRUNE_ACTION);
+    event.parameters.insert("to".to_owned(), to.to_string());
+    event
+}
+
+/// A log of 20 entries, of which the 16th says what the pruning of so many bodies says.
+fn pruning(said: u64, signed: &[u64]) -> Log {
+    let rows = (0..20).map(|index| match index {
+        15 => row(15, &prune_event(15, said)),
+        index => row(index, &event(index)),
+    });
+    log_of(rows.collect(), signed)
+}
+
+fn log_of(rows: Vec<Row>, signed: &[u64]) -> Log {
+    let size = rows.len() as u64;
     let mut frontier = Frontier::new();
     let mut checkpoints = Vec::new();
     for row in &rows {
@@ -191,7 +212,7 @@ fn bytes_that_are_no_event_are_named() {
 #[test]
 fn a_pruned_prefix_keeps_its_hashes() {
     let pruned = |count: usize, signed: &[u64]| {
-        log(20, signed).alter(|rows| rows.iter_mut().take(count).for_each(|row| row.bytes = None))
+        pruning(12, signed).alter(|rows| rows.iter_mut().take(count).for_each(|row| row.bytes = None))
     };
     let report = pruned(8, &[8]).verify().unwrap();
     assert_eq!((report.pruned, report.signed_size), (8, 8));
@@ -201,6 +222,25 @@ fn a_pruned_prefix_keeps_its_hashes() {
     check_fault(&inside, "PrunedInside { index: 5 }", Some((5, 5)));
     let forged = pruned(8, &[4, 8]).alter(|rows| rows[6].hash = leaf_hash(b"forged")).with_forged_head();
     check_fault(&forged, "CheckpointRoot { size: 8, good: 4 }", Some((4, 7)));
+}
+
+#[test]
+fn bodies_that_the_log_does_not_say_were_pruned_are_an_alarm() {
+    let missing = |log: Log, count: usize| {
+        log.alter(|rows| rows.iter_mut().take(count).for_each(|row| row.bytes = None)).verify()
+    };
+    assert_eq!(missing(pruning(7, &[20]), 7).unwrap().pruned, 7);
+    let fault = missing(pruning(7, &[20]), 8).unwrap_err();
+    assert!(matches!(fault, Fault::PrunedUndeclared { pruned: 8, declared: 7 }), "{fault:?}");
+    let fault = missing(log(20, &[20]), 1).unwrap_err();
+    assert!(matches!(fault, Fault::PrunedUndeclared { pruned: 1, declared: 0 }), "{fault:?}");
+    // Who removes the entry that says so removes the only proof.
+    let fault = missing(pruning(16, &[20]), 16).unwrap_err();
+    assert!(matches!(fault, Fault::PrunedUndeclared { pruned: 16, declared: 0 }), "{fault:?}");
+    // Another action with the same parameter says nothing.
+    let other =
+        Event { action: gateway_types::ActionName::new("gateway:audit:prune_now"), ..prune_event(1, 9) };
+    assert_eq!((pruned_before(&other), pruned_before(&prune_event(1, 9))), (None, Some(9)));
 }
 
 #[test]
@@ -256,6 +296,7 @@ fn outcomes_of_pruned_intents_are_not_blamed() {
     let mut log = log(2, &[2]).alter(|rows| {
         rows.iter_mut().for_each(|row| row.bytes = None);
         rows.push(row(2, &outcome));
+        rows.push(row(3, &prune_event(3, 2)));
     });
     log = log.with_forged_head();
     assert_eq!(log.verify().unwrap().outcomes_without_intent, 0);

@@ -4,6 +4,7 @@ mod entry;
 mod evidence;
 mod export;
 mod remote;
+mod retention;
 mod search;
 mod searches;
 mod sinks;
@@ -23,6 +24,7 @@ use crate::remote::{Whose, whose};
 pub(crate) use entry::{ProveArguments, ShowArguments};
 pub(crate) use evidence::EvidenceArguments;
 pub(crate) use export::{ExportArguments, ExportFormat};
+pub(crate) use retention::{HoldArguments, PruneArguments};
 pub(crate) use search::SearchArguments;
 pub(crate) use searches::SearchesArguments;
 pub(crate) use sinks::SinksArguments;
@@ -59,6 +61,10 @@ pub(crate) enum AuditCommand {
     Export(ExportArguments),
     /// Make an archive for auditors: all entries of a time, who may what, approvals and recordings, with proofs; or verify one
     Evidence(EvidenceArguments),
+    /// Remove the bodies of old entries, as audit_retention says; or show which
+    Prune(PruneArguments),
+    /// Keep every body whatever its age (a legal hold), or lift that
+    Hold(HoldArguments),
     /// Show how far each sink of the log is
     Sinks(SinksArguments),
 }
@@ -83,6 +89,8 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
             Whose::Remote(_) => return Err(sinks::not_here()),
         },
         AuditCommand::Evidence(arguments) => evidence::run(context, arguments).await?,
+        AuditCommand::Prune(arguments) => retention::prune(context, &arguments).await?,
+        AuditCommand::Hold(arguments) => retention::hold(context, arguments).await?,
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
         AuditCommand::Searches(arguments) => searches::run(context, arguments).await?,
         AuditCommand::Story(arguments) => story::run(context, &arguments).await?,

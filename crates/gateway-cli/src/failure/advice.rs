@@ -119,6 +119,7 @@ fn app(error: &AppError) -> Option<&'static str> {
         | AppError::UnknownAction { .. }
         | AppError::UnknownRequest(_)
         | AppError::SigningKey
+        | AppError::PrunedMeanwhile
         | AppError::Write(_) => None,
     }
 }

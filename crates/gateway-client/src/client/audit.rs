@@ -4,8 +4,8 @@ use std::io::Write;
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditPhase, AuditQuery, AuditStory, AuditVerdict, ExportAudit, IndexedEvent, RecordEvidence,
-    SaveSearch, SavedSearch, StoryQuery, ToldStory,
+    AuditEntry, AuditPhase, AuditPruned, AuditQuery, AuditRetention, AuditStory, AuditVerdict, ExportAudit,
+    IndexedEvent, LegalHold, RecordEvidence, SaveSearch, SavedSearch, SetHold, StoryQuery, ToldStory,
 };
 use http::Method;
 
@@ -92,6 +92,38 @@ impl Client {
     /// [`ClientError`].
     pub async fn remove_search(&self, id: &str) -> Result<(), ClientError> {
         self.order(Method::DELETE, self.address().api(&["audit", "searches", id]), None).await
+    }
+
+    /// What the log still has, and what pruning would remove.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit_retention(&self) -> Result<AuditRetention, ClientError> {
+        self.read(self.address().api(&["audit", "retention"])).await
+    }
+
+    /// Removes the bodies of old entries now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn prune_audit(&self) -> Result<AuditPruned, ClientError> {
+        self.post_bare(self.address().api(&["audit", "prune"])).await
+    }
+
+    /// Keeps every body from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn hold_audit(&self, hold: &SetHold) -> Result<LegalHold, ClientError> {
+        Ok(self.change(Method::PUT, self.address().api(&["audit", "hold"]), hold, None).await?.value)
+    }
+
+    /// Lifts the legal hold.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn lift_audit_hold(&self) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["audit", "hold"]), None).await
     }
 
     /// Has the digest of an evidence bundle recorded.

@@ -141,6 +141,9 @@ impl SettingKey {
             SettingKey::RecordingRetention => {
                 "How long recordings are kept after their session ended, from 24h to 87600h (ten years). The digests stay in the audit log."
             }
+            SettingKey::AuditRetention => {
+                "How long the bodies of entries of the audit log are kept: 0s for ever, or from 24h to 87600h (ten years). Hashes stay, so that the log still verifies; needs anchors."
+            }
             SettingKey::WatchNotice => {
                 "Whether people are told in their session that somebody watches it, and who."
             }
@@ -214,6 +217,7 @@ impl SettingKey {
             | SettingKey::RevealNotice
             | SettingKey::RecordInput
             | SettingKey::RecordingRetention
+            | SettingKey::AuditRetention
             | SettingKey::WatchNotice
             | SettingKey::SessionSecondPerson
             | SettingKey::SecondPersonWait

@@ -104,11 +104,14 @@ impl Pump {
     /// The position of a new sink is fixed at the first round that reaches the store.
     async fn begun_round(&mut self, has_begun: &mut bool) -> Result<(), RoundError> {
         if !*has_begun {
-            let first = match self.start {
-                SinkStart::Beginning => 0,
-                SinkStart::Now => self.store.events().head().await?.size,
+            let sinks = self.store.audit_sinks();
+            match self.start {
+                // Of what was pruned there is nothing to give.
+                SinkStart::Beginning => sinks.begin_at_first_kept(&self.status.name).await?,
+                SinkStart::Now => {
+                    sinks.begin(&self.status.name, self.store.events().head().await?.size).await?
+                }
             };
-            self.store.audit_sinks().begin(&self.status.name, first).await?;
             *has_begun = true;
         }
         self.round().await

@@ -224,12 +224,18 @@ fn insert_text(engine: Engine, rows: usize) -> String {
 }
 
 async fn insert_blobs(connection: &mut AnyConnection, rows: &[(i64, &Pending)]) -> Result<(), StoreError> {
-    for (hash, bytes) in rows.iter().flat_map(|(_index, event)| &event.leaf.blobs) {
-        sqlx::query("INSERT INTO audit_blobs (hash, bytes) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
+    for (index, event) in rows {
+        for (hash, bytes) in &event.leaf.blobs {
+            sqlx::query(
+                "INSERT INTO audit_blobs (hash, bytes, last_idx) VALUES ($1, $2, $3) \
+                 ON CONFLICT (hash) DO UPDATE SET last_idx = excluded.last_idx",
+            )
             .bind(hash.as_bytes().to_vec())
             .bind(bytes.clone())
+            .bind(*index)
             .execute(&mut *connection)
             .await?;
+        }
     }
     Ok(())
 }

@@ -125,6 +125,7 @@ async fn migrations_apply_once() {
             "audit_reading",
             "detached_sessions",
             "sentinel",
+            "audit_retention",
             "imports",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);

@@ -145,3 +145,74 @@ async fn who_may_ask_for_what_and_what_is_asked_wrongly() {
     assert_eq!(tile.body.len(), 32);
     gateway.finish().await;
 }
+
+/// Bodies of old entries go, and what clients check of the log stays; what somebody then removes by hand is found.
+#[tokio::test]
+async fn a_pruned_log_still_verifies_and_says_what_is_gone() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let directory = tempfile::TempDir::new().unwrap();
+        let mut gateway = TestGateway::builder()
+            .database(database)
+            .env("RGW_SETTING_RATE_LIMITS", "off")
+            .env("RGW_SETTING_AUDIT_RETENTION", "24h")
+            .env("AUDIT_ANCHOR_DIRECTORY", &directory.path().display().to_string())
+            .start()
+            .await;
+        grow(&gateway, 600).await;
+        gateway.restart().await;
+        while gateway.store().audit_tallies().tend().await.unwrap() {}
+        gateway.clock.advance(Duration::from_secs(3 * 24 * 3600));
+        let admin = gateway.critical_token().await;
+        let ask = async |method: &str, path: &str, body: &str| {
+            let json = [("content-type", "application/json")];
+            let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &json };
+            RawClient::connect(gateway.addr())
+                .await
+                .ask(method, &format!("!/api/v1{path}"), &admin, headers, body.as_bytes())
+                .await
+        };
+        let held = ask("PUT", "/audit/hold", r#"{"reason":"case 4711"}"#).await;
+        assert_eq!(held.status, 200, "{}", held.text());
+        assert_eq!(ask("POST", "/audit/prune", "").await.json()["to"], 0);
+        assert_eq!(ask("DELETE", "/audit/hold", "").await.status, 204);
+        let pruned = gateway_testkit::eventually("the anchor of the start", async || {
+            let pruned = ask("POST", "/audit/prune", "").await;
+            assert_eq!(pruned.status, 200, "{}", pruned.text());
+            (pruned.json()["to"] == 512).then(|| pruned.json())
+        })
+        .await;
+        assert_eq!(pruned["from"], 0);
+
+        let auditor = gateway.session(Role::Auditor).await;
+        let gone = get(&gateway, &auditor, "/log/tile/entries/001").await;
+        assert_eq!(
+            (gone.status, &gone.json()["type"]),
+            (410, &Value::from("/problems/pruned")),
+            "{}",
+            gone.text()
+        );
+        assert_eq!(get(&gateway, &auditor, "/api/v1/audit/17").await.status, 410);
+        assert_eq!(get(&gateway, &auditor, "/log/tile/0/001").await.status, 200);
+        assert_eq!(get(&gateway, &auditor, "/log/proof/inclusion?index=17").await.status, 200);
+        let metrics =
+            RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/metrics", "", &[], b"").await;
+        assert!(metrics.text().contains("rack_gateway_audit_first_kept_entry 512\n"), "{}", metrics.text());
+        let report = gateway_app::log::verify(gateway.store(), |_, _| {}).await.unwrap();
+        assert_eq!(report.pruned, 512);
+
+        sqlx::any::install_default_drivers();
+        let mut connection =
+            <sqlx::AnyConnection as sqlx::Connection>::connect(&gateway.database_url).await.unwrap();
+        let mut by_hand = async |statement: &'static str| {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+            gateway_app::log::verify(gateway.store(), |_, _| {}).await.unwrap_err().to_string()
+        };
+        let emptied =
+            "UPDATE audit_leaves SET bytes = (SELECT bytes FROM audit_leaves WHERE idx = 0) WHERE idx = 512";
+        let said = by_hand(emptied).await;
+        assert!(said.contains("entry 512 was altered"), "{said}");
+        let said = by_hand("UPDATE audit_retention SET first_kept = 513").await;
+        assert!(said.contains("somebody removed them by hand"), "{said}");
+        gateway.finish().await;
+    }
+}

@@ -326,6 +326,53 @@ pub struct SaveSearch {
     pub shared: bool,
 }
 
+/// `GET /audit/retention`: what the log still has, and what pruning would remove.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditRetention {
+    /// The first entry that has its body; of those before only the hash is left.
+    pub first_kept: u64,
+    /// For how many seconds bodies are kept; absent for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_seconds: Option<u64>,
+    /// How many entries the newest anchor has that the instance that answers verified.
+    pub anchored: u64,
+    /// The first entry that would keep its body, were the log pruned now.
+    pub would_keep_from: u64,
+    /// What keeps that one.
+    pub kept_by: String,
+    /// What keeps all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<LegalHold>,
+}
+
+/// A legal hold: no body is removed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LegalHold {
+    /// Why.
+    pub reason: String,
+    /// Who said so.
+    pub set_by: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// `PUT /audit/hold`: a legal hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetHold {
+    /// Why, 1 to 300 characters in one line.
+    pub reason: String,
+}
+
+/// `POST /audit/prune`: what was removed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditPruned {
+    /// The first entry whose body was removed.
+    pub from: u64,
+    /// The first that keeps its body; the same when nothing was removed.
+    pub to: u64,
+}
+
 /// `GET /audit/summary`: what is counted.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -42,6 +42,10 @@ struct AuditPage {
     stories_href: String,
     charts_href: Option<String>,
     faults: Vec<String>,
+    /// From which entry on events are shown, when older ones were pruned.
+    pruned_before: Option<u64>,
+    /// Why nothing is pruned.
+    hold: Option<String>,
     events: Vec<EventView>,
     pager: Pager,
     command: String,
@@ -224,6 +228,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Ok(filter) => (Some(log::search(app, whose, filter, before, PAGE_SIZE).await?), Vec::new()),
         Err(faults) => (None, faults),
     };
+    let retained = app.store.audit_retention().retained().await.map_err(log::AuditError::from)?;
     let (policy, reader) = (app.policy(), Reader::of(app, &request.caller));
     let (items, next) = found.map_or_else(Default::default, |page| (page.items, page.next));
     reply::html(&AuditPage {
@@ -244,6 +249,8 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         stories_href: entered.stories(mine),
         charts_href: gate::could_use(app, &request.caller, CHARTS, false).then(|| entered.charts()),
         faults,
+        pruned_before: Some(retained.first_kept).filter(|first| *first > 0),
+        hold: retained.hold.map(|hold| hold.reason),
         events: items.iter().map(|(index, event)| EventView::new(*index, event, &policy, &reader)).collect(),
         pager: Pager::new(PATH, &query, next.as_deref()),
         command: entered.command(),

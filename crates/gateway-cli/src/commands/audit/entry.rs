@@ -200,9 +200,19 @@ async fn local(context: &Context, index: u64, place: &DataPlace) -> Result<(Prov
     let size = chain.verify(&checkpoint).problem("the checkpoint is not signed as it should be")?.size;
     let proof = tree::inclusion(&local.store, index, Some(size)).await.problem("there is no proof")?;
     let row = local.store.events().leaves(index, index.saturating_add(1)).await?.into_iter().next();
+    let first_kept = local.store.audit_retention().first_kept().await?;
     let key = local.store.audit().verifier();
     local.close().await;
     let row = row.ok_or_else(|| Failure::new(Exit::Failed, format!("the log has no entry {index}")))?;
+    if row.has_no_body() && index < first_kept {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "entry {index} was pruned: what it said is gone, its hash is {}. Bodies begin at entry {first_kept}",
+                row.hash.to_hex()
+            ),
+        ));
+    }
     let proven =
         Proven { leaf: row.bytes, hash: row.hash, size: proof.size, path: proof.path, checkpoint, key };
     Ok((proven, chain))

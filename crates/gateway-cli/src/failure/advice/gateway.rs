@@ -53,6 +53,7 @@ fn refused(refusal: &Refusal) -> Exit {
         | ProblemKind::MisdirectedRequest
         | ProblemKind::NotFound
         | ProblemKind::Stale
+        | ProblemKind::Pruned
         | ProblemKind::PreconditionRequired
         | ProblemKind::SignInFailed
         | ProblemKind::Conflict

@@ -36,6 +36,25 @@ async fn the_log_is_filtered_and_paged_by_the_address() {
 }
 
 #[tokio::test]
+async fn what_was_pruned_and_a_legal_hold_are_said() {
+    let bench = Bench::new().await;
+    let auditor = bench.signed_in("auditor@example.com", "auditor").await;
+    for _ in 0..3 {
+        bench.logged(&auditor, |event| event.resource = Resource::app("web")).await;
+    }
+    let store = &bench.sample.web.app().store;
+    let whole = bench.get(&auditor, "/app/audit").await.body;
+    assert!(!whole.contains("were pruned") && !whole.contains("Legal hold"));
+    while store.audit_tallies().tend().await.unwrap() {}
+    assert_eq!(store.audit_retention().prune(2).await.unwrap(), 2);
+    store.audit_retention().hold("case 4711", "ann@example.com").await.unwrap();
+    let page = bench.get(&auditor, "/app/audit").await.body;
+    assert!(page.contains("Entries before #2 were pruned"), "{page}");
+    assert!(page.contains("Legal hold: nothing is pruned. case 4711"), "{page}");
+    assert!(!page.contains("/app/audit/1\"") && page.contains("/app/audit/2\""), "{page}");
+}
+
+#[tokio::test]
 async fn a_deploy_is_one_line_and_opens() {
     let bench = Bench::new().await;
     let auditor = bench.signed_in("auditor@example.com", "auditor").await;

@@ -42,6 +42,8 @@ impl Place {
             | AuditCommand::Show(_)
             | AuditCommand::Prove(_)
             | AuditCommand::Evidence(_)
+            | AuditCommand::Prune(_)
+            | AuditCommand::Hold(_)
             | AuditCommand::Sinks(_) => audit::run(&context, arguments).await.map(drop),
         }
     }
