@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const APP: &str = "/apps/myapp";
 
 /// The pages at which the journey of a first admin does not look, and why.
-const NOT_LOOKED_AT: [(&str, &str); 17] = [
+const NOT_LOOKED_AT: [(&str, &str); 16] = [
     ("/", "it leads to /app"),
     ("/auth/factor/{id}", "the journey with passkeys looks at it"),
     ("/auth/handoff", "it leads on to a service's host"),
@@ -27,7 +27,6 @@ const NOT_LOOKED_AT: [(&str, &str); 17] = [
     ("/app/services/{name}/openapi", "there is no service in this journey"),
     ("/app/audit/stories/{index}", "nothing is deployed in this journey; the tests of gateway-web read it"),
     ("/app/apps/{app}/processes/{pid}/exec", "it is no page"),
-    ("/app/apps/{app}/processes/{pid}/logs", "it is no page"),
     ("/app/apps/{app}/builds/{id}/logs", "it is no page"),
     ("/app/apps/{app}/logs/feed", "it is no page"),
 ];
