@@ -39,6 +39,7 @@ pub mod problems;
 pub mod rack_credential;
 pub mod reading;
 pub mod recordings;
+pub mod restorations;
 pub mod reveal_times;
 pub mod reveals;
 pub mod rights;

@@ -15,7 +15,7 @@ use gateway_app::rules::{Rules, RulesInForce};
 use gateway_app::settings::InForce;
 use gateway_app::sign_in::refresh;
 use gateway_app::zone::ZoneInForce;
-use gateway_app::{App, policies, services};
+use gateway_app::{App, Operator, policies, restorations, services};
 use gateway_audit::{Actor, Event, EventId};
 use gateway_config::{Config, UpstreamTls};
 use gateway_convox::RouteTable;
@@ -680,6 +680,9 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<
     if store.is_adopted() {
         adopted(&store, config, surroundings).await?;
     }
+    // Of a restore whose program was ended before it could say so itself.
+    let operator = Operator::system(&*surroundings.clock, &*surroundings.entropy);
+    restorations::tell(&store, &operator).await?;
     Ok(store)
 }
 

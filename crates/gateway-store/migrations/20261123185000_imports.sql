@@ -7,3 +7,10 @@ CREATE TABLE imports (
     taken BIGINT NOT NULL,
     PRIMARY KEY (source, kind, key)
 );
+
+-- That this database was restored from a backup, as JSON, until an event says so: written in the transaction that
+-- restored it.
+CREATE TABLE restorations (
+    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    said TEXT NOT NULL
+);

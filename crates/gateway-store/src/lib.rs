@@ -41,6 +41,7 @@ pub mod predecessor;
 pub mod provider_sessions;
 pub mod rate_counts;
 pub mod recordings;
+pub mod restorations;
 pub mod reveals;
 pub mod role_grants;
 pub mod rotation;
@@ -112,6 +113,7 @@ pub use recordings::{
     Companion, NewRecording, OpenRecording, Part, RecordedSession, RecordingFilter, Recordings, SecondPerson,
     SessionEnd, SessionState, StopOrder,
 };
+pub use restorations::{RestorationNews, Restorations};
 pub use reveals::{NewReveal, Reveal, Reveals};
 pub use role_grants::{GrantHolder, HeldRole, RoleGrant, RoleGrants};
 pub use rotation::{Rotated, Rotation};

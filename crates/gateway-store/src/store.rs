@@ -42,6 +42,7 @@ use crate::policies::Policies;
 use crate::provider_sessions::{self, ProviderSessions};
 use crate::rate_counts::RateCounts;
 use crate::recordings::{self, Recordings};
+use crate::restorations::Restorations;
 use crate::reveals::Reveals;
 use crate::role_grants::RoleGrants;
 use crate::runs::Run;
@@ -506,6 +507,11 @@ impl Store {
     /// What the sentinel saw of the rack.
     pub fn sentinel(&self) -> Sentinel {
         Sentinel { core: Arc::clone(&self.core) }
+    }
+
+    /// What is to be told of the last restore.
+    pub fn restorations(&self) -> Restorations {
+        Restorations { core: Arc::clone(&self.core) }
     }
 
     /// What was taken over from another gateway's database.

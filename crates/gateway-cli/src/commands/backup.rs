@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use gateway_app::reading;
+use gateway_app::{reading, restorations};
 use gateway_client::text::one_line;
 use gateway_config::{Database, load_database, masked_database_url};
 use gateway_store::backup::{
-    self, BackupError, BackupKey, Dump, Manifest, Restoration, Restored, Rows, Standing, Verified,
+    self, BackupError, BackupKey, Dump, Manifest, Restoration, Rows, Standing, Verified,
 };
 use gateway_types::{OsEntropy, Secret, SystemClock, Timestamp};
 use serde::Serialize;
@@ -189,8 +189,8 @@ pub(crate) async fn restore(context: &Context, arguments: RestoreArguments) -> R
     let from = opened(&arguments.file)?;
     let restored =
         backup::restore(restoration, from, &found, &mut Told::new().by()).await.map_err(failure)?;
-    record(url, app_secret_key, &found, restored).await.map_err(|failure| {
-        failure.hint("the backup is restored and in force; only the event that says so is missing in its log")
+    record(url, app_secret_key).await.map_err(|failure| {
+        failure.hint("the backup is restored and in force; the event that says so comes with the next start of the gateway")
     })?;
     (answer.restored, answer.log_before) = (Some(true), restored.log_before);
     if let Some(before) = restored.log_before.filter(|before| *before > restored.log_size) {
@@ -207,24 +207,10 @@ pub(crate) async fn restore(context: &Context, arguments: RestoreArguments) -> R
     Ok(ExitCode::SUCCESS)
 }
 
-/// The restored log says itself that it was restored, and how many entries there were before.
-async fn record(
-    url: String,
-    app_secret_key: Option<Secret<String>>,
-    found: &Verified,
-    restored: Restored,
-) -> Result<(), Failure> {
+/// The restored log says itself that it was restored. Should this program be ended before, the next start says it.
+async fn record(url: String, app_secret_key: Option<Secret<String>>) -> Result<(), Failure> {
     let local = LocalStore::open_url(url, app_secret_key).await?;
-    let size = restored.log_size.to_string();
-    let before = restored.log_before.map_or_else(|| "none".to_owned(), |before| before.to_string());
-    let made = Timestamp::from_micros(found.manifest.made).to_rfc3339();
-    let said = [
-        ("made", made.as_str()),
-        ("log_size", size.as_str()),
-        ("log_size_before", before.as_str()),
-        ("digest", found.digest.as_str()),
-    ];
-    reading::announce(&local.store, &local.operator(), "gateway:restore", &said).await?;
+    restorations::tell(&local.store, &local.operator()).await?;
     local.close().await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use gateway_types::{Clock, Secret};
+use gateway_types::{Clock, Secret, Timestamp};
 use sqlx::{AnyConnection, Row};
 
 use super::dump::{is_there, size};
@@ -15,6 +15,7 @@ use super::verified::{Item, Reading, Verified};
 use super::{BackupError, BackupKey, Manifest, Progress, contents};
 use crate::database::{Database, Engine, Location};
 use crate::error::StoreError;
+use crate::restorations::{self, RestorationNews};
 use crate::store::prepare;
 use crate::{migrate, runs, secrets};
 
@@ -176,8 +177,21 @@ async fn load<R: Read>(
     if read != *verified || head != (read.manifest.log_size, read.manifest.log_root.clone()) {
         return Err(BackupError::Different);
     }
+    let log_before = before.map(|before| before.log_size);
+    restorations::note(tx.connection(), &news(&read, log_before)).await?;
     tx.commit().await?;
-    Ok(Restored { log_before: before.map(|before| before.log_size), log_size: head.0 })
+    Ok(Restored { log_before, log_size: head.0 })
+}
+
+/// What the event of this restore is to say.
+fn news(verified: &Verified, log_before: Option<u64>) -> RestorationNews {
+    let said = [
+        ("made", Timestamp::from_micros(verified.manifest.made).to_rfc3339()),
+        ("log_size", verified.manifest.log_size.to_string()),
+        ("log_size_before", log_before.map_or_else(|| "none".to_owned(), |before| before.to_string())),
+        ("digest", verified.digest.clone()),
+    ];
+    said.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 /// Sees to it that no gateway serves, and that none begins to before this transaction ends: whoever starts waits for the

@@ -87,6 +87,14 @@ async fn what_was_backed_up_is_there_again_in_either_database() {
             assert_eq!(restored, Restored { log_before: None, log_size: size });
             let store = to.open(Access::Serve).await;
             assert_eq!(store.gateway_id().to_string(), manifest.gateway_id);
+            // Whoever opens it next knows that it was restored, also when the restoring program was killed.
+            let news = store.restorations().untold().await.unwrap().unwrap();
+            assert_eq!(
+                (news["log_size"].as_str(), news["log_size_before"].as_str()),
+                (&*size.to_string(), "none")
+            );
+            store.restorations().told().await.unwrap();
+            assert_eq!(store.restorations().untold().await.unwrap(), None);
             let ann = store.users().by_email("ann@example.com").await.unwrap().unwrap();
             assert_eq!(store.factors().list(ann.id).await.unwrap().len(), 1);
             let sessions = store.sessions().list_for_user(ann.id).await.unwrap();
