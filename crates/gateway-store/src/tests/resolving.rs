@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use gateway_types::{Clock, CredentialKind, Grant, Principal, Role, RoleSet, TokenKind};
 
-use super::{Place, TestClock, add_session, add_user};
-use crate::{Access, Adoption, CallerFault, NewToken, RackClaim, ResolveError, Store};
+use gateway_audit::Phase;
+
+use super::{Place, TestClock, add_session, add_user, event, verified};
+use crate::{Access, Adoption, CallerFault, NewToken, RackClaim, ResolveError, Store, StoreError};
 
 /// The bound on what a revocation can miss is the operator's to set (`limits.known_callers_timeout`).
 #[tokio::test]
@@ -306,4 +308,55 @@ async fn whoever_was_here_lately_is_looked_up_again_after_a_change() {
         let ended = store.callers().resolve(&ended_secret, place.clock.now()).await;
         assert!(ended.is_err(), "{ended:?}");
     }
+}
+
+/// N5: two instances whose clocks differ by two minutes know each other's sessions, learn of each other's revocations,
+/// never hold one lease together, and write one log.
+#[tokio::test]
+async fn n5_instances_whose_clocks_differ_by_two_minutes_agree() {
+    let place = Place::postgres();
+    let late = Place { url: place.url.clone(), ..Place::postgres() };
+    late.clock.advance(Duration::from_secs(120));
+    let (first, second) = (place.open(Access::Serve).await, late.open(Access::Serve).await);
+    let ann = add_user(&first, "ann@example.com", &[Role::Viewer]).await;
+    let (_session, by_first) = add_session(&first, &place, ann.id, CredentialKind::CliSession).await;
+    let (_session, by_second) = add_session(&second, &late, ann.id, CredentialKind::CliSession).await;
+    for secret in [&by_first, &by_second] {
+        // One of them was made in the future of one of the two.
+        assert_eq!(fault(&first, secret, &place.clock).await, None);
+        assert_eq!(fault(&second, secret, &late.clock).await, None);
+        assert_eq!(
+            fault(&first, secret, &place.clock).await,
+            None,
+            "and what the other noted of its use ends it not"
+        );
+    }
+
+    // Leases are measured by the database's clock: to neither is the other's over.
+    let (a_minute, at_once) = (Duration::from_secs(60), Duration::from_millis(50));
+    for (holder, other) in [(&first, &second), (&second, &first)] {
+        let held = holder.leases().acquire("work", a_minute, at_once).await.unwrap();
+        let refused = other.leases().acquire("work", a_minute, at_once).await;
+        assert!(matches!(refused, Err(StoreError::LeaseHeld { .. })), "{refused:?}");
+        held.release().await.unwrap();
+    }
+
+    for (store, place) in [(&first, &place), (&second, &late), (&first, &place)] {
+        store.audit().append(event(place, "convox:app:list", Phase::Single)).await.unwrap();
+    }
+    verified(&first).await;
+
+    second.users().lock(ann.id).await.unwrap();
+    for secret in [&by_first, &by_second] {
+        assert!(fault(&second, secret, &late.clock).await.is_some());
+        let ended = tokio::time::timeout(Duration::from_secs(4), async {
+            let mut changes = first.callers().subscribe_changes();
+            while fault(&first, secret, &place.clock).await.is_none() {
+                changes.changed().await.unwrap();
+            }
+        });
+        assert!(ended.await.is_ok(), "the other instance did not learn of it");
+    }
+    first.close().await;
+    second.close().await;
 }

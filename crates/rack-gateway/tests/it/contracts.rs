@@ -94,7 +94,7 @@ fn each_line_of_the_degraded_contract_names_a_test_that_is_there() {
 
 #[test]
 fn each_case_of_high_availability_names_a_test_that_is_there() {
-    check(&rows("threat-model.md", Some("Several instances, and parts that are away")), 9);
+    check(&rows("threat-model.md", Some("Several instances, and parts that are away")), 10);
 }
 
 #[test]
