@@ -56,6 +56,8 @@ pub struct AuditSink {
     pub start: SinkStart,
     /// Which plain reads it may do without; the first rule about an action counts.
     pub sample: Vec<SampleRule>,
+    /// Of which actions plain reads come together as one: the whole action, or what it begins with and a final `*`.
+    pub aggregate: Vec<String>,
     /// Where the entries go.
     pub target: SinkTarget,
 }
@@ -83,9 +85,7 @@ enum SampleFault {
 impl SampleRule {
     fn parse(text: &str) -> Result<Self, SampleFault> {
         let (action, rate) = text.rsplit_once('=').ok_or(SampleFault::Form)?;
-        let name = action.strip_suffix('*').unwrap_or(action);
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.".contains(&byte));
-        if !is_name || action.is_empty() {
+        if !is_action(action) {
             return Err(SampleFault::Action);
         }
         let one_in: NonZeroU64 = rate.parse().map_err(|_not_a_number| SampleFault::Rate)?;
@@ -94,6 +94,12 @@ impl SampleRule {
         }
         Ok(Self { action: action.to_owned(), one_in })
     }
+}
+
+/// Whether this is an action, or how one begins and a final `*`.
+fn is_action(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    !text.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.".contains(&byte))
 }
 
 /// Where a new sink begins.
@@ -243,7 +249,7 @@ impl Field {
 }
 
 /// The fields, in the order of the reference.
-pub(crate) const FIELDS: [Field; 12] = [
+pub(crate) const FIELDS: [Field; 13] = [
     Field {
         name: "name",
         meaning: "what its position in the log is remembered by, and its name in metrics: lower-case letters, digits \
@@ -270,6 +276,14 @@ pub(crate) const FIELDS: [Field; 12] = [
                   with the rate in it. The first rule about an action counts. Changes, refusals and failures are always \
                   sent, and the log has everything",
         example: "[\"convox:process:list=100\", \"convox:log:*=10\"]",
+        kinds: &[],
+    },
+    Field {
+        name: "aggregate",
+        meaning: "actions (a final `*` stands for any end) whose plain reads come together: of those of one actor on one \
+                  app or other resource in one minute one is sent, with their exact number, the first and the last time. They \
+                  wait for up to a minute. Changes, refusals and failures never come together, and are not kept waiting",
+        example: "[\"convox:process:list\", \"convox:log:*\"]",
         kinds: &[],
     },
     Field {
@@ -366,6 +380,7 @@ impl Table<'_, '_> {
         let kind = self.required("kind", kind);
         let start = self.text("start", start);
         let sample = self.sample();
+        let aggregate = self.aggregate();
         let is_known = self.fields_are_known(kind);
         let target = self.target(kind?);
         if !is_known {
@@ -375,6 +390,7 @@ impl Table<'_, '_> {
             name: name?,
             start: start?.unwrap_or(SinkStart::Now),
             sample: sample?,
+            aggregate: aggregate?,
             target: target?,
         };
         self.explain(&sink.name);
@@ -501,6 +517,23 @@ impl Table<'_, '_> {
             }
         }
         (rules.len() == texts.len()).then_some(rules)
+    }
+
+    fn aggregate(&mut self) -> Option<Vec<String>> {
+        const FIELD: &str = "aggregate";
+        let Some(located) = self.raw.fields.get(FIELD) else { return Some(Vec::new()) };
+        let Raw::List(texts) = &located.raw else {
+            let expected = "an array of strings, such as [\"convox:process:list\"]";
+            let kind = FaultKind::WrongType { expected, found: located.raw.type_name() };
+            self.fault(FIELD, kind);
+            return None;
+        };
+        let wrong: Vec<_> = texts.iter().filter(|text| !is_action(text)).collect();
+        for text in &wrong {
+            let reason = format!("`{}`: {}", text.escape_debug(), SampleFault::Action);
+            self.fault(FIELD, FaultKind::Declaration { reason });
+        }
+        wrong.is_empty().then(|| texts.clone())
     }
 
     /// A text, when there is one. The outer `None` = a fault was noted.

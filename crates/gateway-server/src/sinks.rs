@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use gateway_config::AuditSink;
-use gateway_sinks::{SampleRule, Sampling, Source};
+use gateway_sinks::{Aggregation, SampleRule, Sampling, Source};
 use gateway_store::Store;
 use gateway_types::Clock;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +93,9 @@ impl SinkStatus {
 
 /// The rules of a sink.
 fn sampling(sink: &AuditSink) -> Sampling {
-    Sampling::new(sink.sample.iter().map(|rule| SampleRule::new(&rule.action, rule.one_in)).collect())
+    let rules = sink.sample.iter().map(|rule| SampleRule::new(&rule.action, rule.one_in));
+    let together = Aggregation::new(sink.aggregate.iter().map(String::as_str));
+    Sampling::new(rules.collect()).with(together)
 }
 
 /// All sinks of this instance.
@@ -127,6 +129,7 @@ impl Sinks {
                 receiver,
                 store: store.clone(),
                 stopping: stopping.clone(),
+                window_since: None,
             });
         }
         let all = pumps.iter().map(|pump| pump.status.clone()).collect();

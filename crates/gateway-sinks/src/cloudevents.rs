@@ -1,6 +1,6 @@
 //! Entries as CloudEvents, for web hooks.
 //!
-//! Source: CloudEvents 1.0.2, JSON format, structured mode; the documented extensions `sequence` and `sampledrate`.
+//! Source: CloudEvents 1.0.2, JSON format, structured mode; the documented extensions `sequence` and `sampledrate`; `togethercount` is ours.
 
 use gateway_audit::Head;
 use gateway_types::{GatewayId, Timestamp};
@@ -30,6 +30,8 @@ struct Envelope<'a> {
     sequence: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sampledrate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    togethercount: Option<u64>,
     data: &'a RawValue,
 }
 
@@ -51,6 +53,7 @@ pub fn body(record: &Record, source: &Source) -> Result<Vec<u8>, RecordFault> {
         datacontenttype: "application/json",
         sequence: format!("{:020}", record.index),
         sampledrate: (record.one_in > 1).then_some(record.one_in),
+        togethercount: record.together.map(|together| together.count),
         data: &data,
     };
     serde_json::to_vec(&envelope).map_err(fault)

@@ -57,6 +57,13 @@ fn log(record: &Record, source: &Source) -> Result<Value, RecordFault> {
             json!({ "key": "rack_gateway.one_in", "value": { "intValue": record.one_in.to_string() } }),
         );
     }
+    if let Some(together) = record.together {
+        attributes.push(
+            json!({ "key": "rack_gateway.count", "value": { "intValue": together.count.to_string() } }),
+        );
+        attributes.push(text("rack_gateway.first", &together.first.to_rfc3339()));
+        attributes.push(text("rack_gateway.last", &together.last.to_rfc3339()));
+    }
     Ok(json!({
         "timeUnixNano": nanoseconds,
         "observedTimeUnixNano": nanoseconds,

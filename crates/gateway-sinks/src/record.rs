@@ -5,6 +5,7 @@ use gateway_types::{Decision, GatewayId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::aggregation::{Together, TogetherLine};
 use crate::sampling::{Sampling, Share};
 
 /// Who sends.
@@ -27,6 +28,8 @@ pub struct Record {
     pub event: Event,
     /// How many like entries this one stands for, itself among them; 1 = only for itself.
     pub one_in: u64,
+    /// Which entries it stands for exactly, once it was gathered with them.
+    pub together: Option<Together>,
     /// The leaf: exactly the bytes that were hashed, which are JSON.
     leaf: Box<RawValue>,
 }
@@ -67,10 +70,11 @@ impl Record {
     ) -> Result<Option<Self>, RecordFault> {
         let (event, _nonce) =
             Event::from_leaf(&bytes).map_err(|source| RecordFault::Leaf { index, source })?;
-        let one_in = match sampling.share(&event, &hash) {
+        let (one_in, together) = match sampling.share(&event, &hash) {
             Share::LeftOut => return Ok(None),
-            Share::Whole => 1,
-            Share::OneIn(rate) => rate.get(),
+            Share::Whole => (1, None),
+            Share::OneIn(rate) => (rate.get(), None),
+            Share::Together => (1, Some(Together::of_one(index, &event))),
         };
         // A leaf that was read is UTF-8; the raw value keeps its bytes, so that the hash can be computed again.
         let leaf = String::from_utf8(bytes)
@@ -78,7 +82,7 @@ impl Record {
             .and_then(|text| {
                 RawValue::from_string(text).map_err(|source| RecordFault::Json { index, source })
             })?;
-        Ok(Some(Self { index, hash, event, one_in, leaf }))
+        Ok(Some(Self { index, hash, event, one_in, together, leaf }))
     }
 
     /// The line of JSON, without a line feed. `entry` is the leaf byte for byte: RFC 6962's leaf hash over it is `hash`.
@@ -92,6 +96,7 @@ impl Record {
             id: self.event.id.to_string(),
             time: self.event.time.to_rfc3339(),
             one_in: (self.one_in > 1).then_some(self.one_in),
+            together: self.together.map(|together| together.line()),
             hash: self.hash.to_hex(),
             entry: &self.leaf,
         };
@@ -130,6 +135,8 @@ struct Line<'a> {
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     one_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    together: Option<TogetherLine>,
     hash: String,
     entry: &'a RawValue,
 }

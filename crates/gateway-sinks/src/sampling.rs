@@ -10,6 +10,8 @@ use std::num::NonZeroU64;
 use gateway_audit::{End, Event, Hash, Phase};
 use gateway_types::Decision;
 
+use crate::aggregation::Aggregation;
+
 /// A rule: of reads whose action is like this, one in so many.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SampleRule {
@@ -17,27 +19,37 @@ pub struct SampleRule {
     one_in: NonZeroU64,
 }
 
+/// An action, or how it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Action {
+pub(crate) enum Action {
     Is(String),
     BeginsWith(String),
+}
+
+impl Action {
+    pub(crate) fn new(action: &str) -> Self {
+        match action.strip_suffix('*') {
+            Some(prefix) => Action::BeginsWith(prefix.to_owned()),
+            None => Action::Is(action.to_owned()),
+        }
+    }
+
+    pub(crate) fn is_about(&self, action: &str) -> bool {
+        match self {
+            Action::Is(name) => name == action,
+            Action::BeginsWith(prefix) => action.starts_with(prefix),
+        }
+    }
 }
 
 impl SampleRule {
     /// The rule about this action, or about those that begin with what stands before a final `*`.
     pub fn new(action: &str, one_in: NonZeroU64) -> Self {
-        let action = match action.strip_suffix('*') {
-            Some(prefix) => Action::BeginsWith(prefix.to_owned()),
-            None => Action::Is(action.to_owned()),
-        };
-        Self { action, one_in }
+        Self { action: Action::new(action), one_in }
     }
 
     fn is_about(&self, action: &str) -> bool {
-        match &self.action {
-            Action::Is(name) => name == action,
-            Action::BeginsWith(prefix) => action.starts_with(prefix),
-        }
+        self.action.is_about(action)
     }
 }
 
@@ -45,6 +57,7 @@ impl SampleRule {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sampling {
     rules: Vec<SampleRule>,
+    together: Aggregation,
 }
 
 /// What becomes of an entry.
@@ -54,20 +67,35 @@ pub enum Share {
     Whole,
     /// It is sent, and stands for so many.
     OneIn(NonZeroU64),
+    /// It is sent together with like ones, as one.
+    Together,
     /// Another one stands for it.
     LeftOut,
 }
 
 impl Sampling {
     /// These rules.
-    pub const fn new(rules: Vec<SampleRule>) -> Self {
-        Self { rules }
+    pub fn new(rules: Vec<SampleRule>) -> Self {
+        Self { rules, together: Aggregation::default() }
+    }
+
+    /// The same, and these come together: what does is counted, and so not sampled.
+    pub fn with(self, together: Aggregation) -> Self {
+        Self { together, ..self }
+    }
+
+    /// Whether some entries come together.
+    pub fn is_aggregating(&self) -> bool {
+        !self.together.is_none()
     }
 
     /// What becomes of this entry.
     pub fn share(&self, event: &Event, hash: &Hash) -> Share {
         if !is_plain_read(event) {
             return Share::Whole;
+        }
+        if self.together.is_about(event) {
+            return Share::Together;
         }
         let Some(rule) = self.rules.iter().find(|rule| rule.is_about(event.action.as_str())) else {
             return Share::Whole;

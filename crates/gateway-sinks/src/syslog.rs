@@ -56,6 +56,11 @@ pub fn message(record: &Record, source: &Source) -> Result<String, RecordFault> 
     if record.one_in > 1 {
         parameter("oneIn", &record.one_in.to_string());
     }
+    if let Some(together) = record.together {
+        parameter("count", &together.count.to_string());
+        parameter("first", &together.first.to_rfc3339());
+        parameter("last", &together.last.to_rfc3339());
+    }
     data.push(']');
     Ok(format!(
         "<{}>1 {} {} rack-gateway - {} {data} {}",

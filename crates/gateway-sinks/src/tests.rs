@@ -3,6 +3,7 @@
 mod files;
 mod forms;
 mod rules;
+mod together;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -11,3 +11,7 @@ INSERT INTO audit_retention (id, first_kept) VALUES (1, 0);
 -- The last entry that names a blob, which may be of several. NULL for those that older programs wrote: they stay.
 ALTER TABLE audit_blobs ADD COLUMN last_idx BIGINT;
 CREATE INDEX audit_blobs_last ON audit_blobs (last_idx);
+
+-- The stretch of the log that a sink which aggregates is in the middle of: its counts are over all of it, whatever was sent already.
+ALTER TABLE audit_sinks ADD COLUMN window_start BIGINT;
+ALTER TABLE audit_sinks ADD COLUMN window_end BIGINT;

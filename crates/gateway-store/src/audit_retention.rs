@@ -10,6 +10,7 @@ use gateway_types::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use crate::audit::{from_column, to_column};
+use crate::audit_sinks::FIRST_READ;
 use crate::error::StoreError;
 use crate::row::storable;
 use crate::statement::Statement;
@@ -135,9 +136,9 @@ impl AuditRetention {
         by_age.number(since.micros()).sql(HAS_BODY).sql(" ORDER BY idx LIMIT 1");
         let by_age = by_age.query().fetch_optional(pool).await?;
         let counts = sqlx::query("SELECT next FROM audit_counted WHERE id = 1").fetch_one(pool).await?;
-        let sink = sqlx::query("SELECT name, position FROM audit_sinks ORDER BY position, name LIMIT 1")
-            .fetch_optional(pool)
-            .await?;
+        let mut sink = Statement::new("SELECT name, ");
+        sink.sql(FIRST_READ).sql(" AS first_read FROM audit_sinks ORDER BY first_read, name LIMIT 1");
+        let sink = sink.query().fetch_optional(pool).await?;
         let mut recordings = Statement::new(
             "SELECT min(idx) FROM audit_leaves WHERE request_id IN (SELECT request_id FROM recordings)",
         );
@@ -198,11 +199,9 @@ impl AuditRetention {
 
 /// The first entry that a sink or the counts still need.
 async fn needed_now(connection: &mut AnyConnection) -> Result<u64, StoreError> {
-    let row = sqlx::query(
-        "SELECT (SELECT next FROM audit_counted WHERE id = 1), (SELECT min(position) FROM audit_sinks)",
-    )
-    .fetch_one(connection)
-    .await?;
+    let mut needed = Statement::new("SELECT (SELECT next FROM audit_counted WHERE id = 1), (SELECT min(");
+    needed.sql(FIRST_READ).sql(") FROM audit_sinks)");
+    let row = needed.query().fetch_one(connection).await?;
     let counted = from_column(row.try_get(0)?)?;
     let sinks = row.try_get::<Option<i64>, _>(1)?.map(from_column).transpose()?;
     Ok(sinks.map_or(counted, |position| position.min(counted)))

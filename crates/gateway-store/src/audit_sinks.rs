@@ -25,6 +25,18 @@ pub struct SinkPosition {
     pub moved: Timestamp,
 }
 
+/// What a sink still reads of the log: from its position on, or from the beginning of the window that it is in the middle of.
+pub(crate) const FIRST_READ: &str = "CASE WHEN window_end > position THEN window_start ELSE position END";
+
+/// A stretch of the log that is sent as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SinkWindow {
+    /// Its first entry.
+    pub start: u64,
+    /// The entry behind its last one.
+    pub end: u64,
+}
+
 /// The positions of sinks.
 #[derive(Clone, Debug)]
 pub struct AuditSinks {
@@ -95,6 +107,42 @@ impl AuditSinks {
             .await?
             .ok_or(StoreError::NotFound)?;
         from_column(row.try_get(0)?)
+    }
+
+    /// The window that the sink is in the middle of: remembered, and not sent to its end.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or when the database cannot be read.
+    pub async fn window(&self, name: &str) -> Result<Option<SinkWindow>, StoreError> {
+        let row = sqlx::query("SELECT position, window_start, window_end FROM audit_sinks WHERE name = $1")
+            .bind(name.to_owned())
+            .fetch_optional(self.core.database.pool())
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        let position = from_column(row.try_get(0)?)?;
+        let (start, end): (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
+        let Some((start, end)) = start.zip(end) else { return Ok(None) };
+        let window = SinkWindow { start: from_column(start)?, end: from_column(end)? };
+        Ok(Some(window).filter(|window| window.end > position))
+    }
+
+    /// Remembers that the sink, at the window's start, sends this window next, and says whether it was still there: if not,
+    /// another instance delivered meanwhile, and nothing is changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn open_window(&self, name: &str, window: SinkWindow) -> Result<bool, StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        let opened = sqlx::query(
+            "UPDATE audit_sinks SET window_start = $1, window_end = $2 WHERE name = $3 AND position = $4",
+        )
+        .bind(to_column(window.start)?)
+        .bind(to_column(window.end)?)
+        .bind(name.to_owned())
+        .bind(to_column(window.start)?)
+        .execute(self.core.database.pool())
+        .await?;
+        Ok(opened.rows_affected() == 1)
     }
 
     /// Every sink that has begun, those that are no longer declared too, by name.

@@ -76,7 +76,7 @@ pub use approvals::{
 pub use audit::{AuditHealth, AuditLog};
 pub use audit_counts::{AuditCount, AuditCounts, AuditTallies};
 pub use audit_retention::{AuditRetention, LegalHold, MOST_PRUNED, Needed, Retained};
-pub use audit_sinks::{AuditSinks, SinkPosition};
+pub use audit_sinks::{AuditSinks, SinkPosition, SinkWindow};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};
 pub use callers::{CallerFault, Callers, KnownCaller, ResolveError};

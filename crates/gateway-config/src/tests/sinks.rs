@@ -46,6 +46,7 @@ fn each_kind_is_taken() {
     let hook = sink("kind = \"webhook\"\naddress = \"http://127.0.0.1:9/x?y=1\"\nsecret = \"env:HOOK\"");
     assert!(matches!(hook.target, SinkTarget::Webhook { .. }));
     assert_eq!(hook.start, SinkStart::Now);
+    assert_eq!(sink("kind = \"stdout\"\naggregate = [\"convox:*\", \"*\"]").aggregate, ["convox:*", "*"]);
     assert_eq!(sink("kind = \"stdout\"\nstart = \"beginning\"").start, SinkStart::Beginning);
 }
 
@@ -100,6 +101,16 @@ fn what_is_not_a_sink_is_refused() {
         let expected = format!("audit.sinks.sample: `{rule}`: {reason}");
         fault(&format!("kind = \"stdout\"\nsample = [\"{rule}\"]"), 4, &expected);
     }
+    fault(
+        "kind = \"stdout\"\naggregate = [\"con*x\"]",
+        4,
+        "audit.sinks.aggregate: `con*x`: an action is a name such as convox:process:list, or what it begins with and a final *",
+    );
+    fault(
+        "kind = \"stdout\"\naggregate = \"convox:*\"",
+        4,
+        "audit.sinks.aggregate: must be an array of strings, such as [\"convox:process:list\"], not a string",
+    );
     let clear = "is not a syslog server, such as tls://syslog.example.com:6514 (tcp:// on this machine only)";
     for address in ["tcp://syslog.example.com:601", "udp://127.0.0.1:514", "tls://a:1/x", "tcp://127.0.0.1"] {
         fault(

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateway_config::SinkStart;
-use gateway_sinks::{Record, RecordFault, Sampling};
-use gateway_store::{LeafRow, Lease, Store, StoreError};
+use gateway_sinks::{Record, RecordFault, Sampling, gather};
+use gateway_store::{LeafRow, Lease, SinkWindow, Store, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,9 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// Entries read at once.
 const BATCH: u64 = 500;
+
+/// For how long entries that may come together with more wait for those.
+const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 
 /// The bytes of leaves that are delivered at once: a bound of memory, and of a request's size.
 const BATCH_BYTES: usize = 1 << 20;
@@ -67,6 +70,18 @@ pub(super) struct Pump {
     pub(super) receiver: Receiver,
     pub(super) store: Arc<Store>,
     pub(super) stopping: CancellationToken,
+    /// Where the window that is waited for begins, and since when it is.
+    pub(super) window_since: Option<(u64, Instant)>,
+}
+
+/// Entries that are delivered at once.
+struct Batch {
+    /// Those that the rules of the sink leave.
+    records: Vec<Record>,
+    /// The entry behind the last one that was read.
+    end: u64,
+    /// Whether there is no room for those that come.
+    is_full: bool,
 }
 
 impl Pump {
@@ -136,8 +151,8 @@ impl Pump {
         let mut position = self.store.audit_sinks().position(&self.status.name).await?;
         let size = self.store.events().head().await?.size;
         while position < size && Instant::now() < until && !self.stopping.is_cancelled() {
-            let rows = self.store.events().leaves(position, size.min(position + BATCH)).await?;
-            let next = self.deliver(cut(rows), until).await?;
+            let Some(records) = self.records(position, size).await? else { break };
+            let next = self.deliver(position, records, until).await?;
             if next == position {
                 break;
             }
@@ -175,29 +190,82 @@ impl Pump {
         }
     }
 
-    /// Delivers these entries; the index behind the last one that is dealt with. When the receiver takes some and then
-    /// no more, those are remembered before the failure is told.
-    async fn deliver(&mut self, rows: Vec<LeafRow>, until: Instant) -> Result<u64, RoundError> {
-        let Some((first, last)) =
-            rows.first().zip(rows.last()).map(|(first, last)| (first.index, last.index))
-        else {
-            return Err(StoreError::Corrupt { what: "leaf of the audit log" }.into());
+    /// What is delivered next; `None` when that has to wait, since more may come together with it.
+    async fn records(&mut self, position: u64, size: u64) -> Result<Option<Batch>, RoundError> {
+        let open = self.store.audit_sinks().window(&self.status.name).await?;
+        let Some(window) = open else {
+            let batch = self.read(position, size.min(position + BATCH)).await?;
+            if !self.sampling.is_aggregating() {
+                return Ok(Some(batch));
+            }
+            return self.window_opened(position, batch).await;
         };
+        // The whole of it, also when it does not fit into a batch any more: counts are over all of it.
+        let mut batch = self.batch(self.store.events().leaves(window.start, window.end).await?)?;
+        batch.records = gather(batch.records);
+        // When nothing is aggregated any more, what was counted in the part that was sent is sent anew.
+        if self.sampling.is_aggregating() {
+            batch.records.retain(|record| record.index >= position);
+        }
+        Ok(Some(batch))
+    }
+
+    /// Remembers the window before anything of it is sent, so that it is the same after a restart. It waits while nothing is in it
+    /// but what may come together with more, for [`LONGEST_WINDOW`] at the most.
+    async fn window_opened(&mut self, position: u64, batch: Batch) -> Result<Option<Batch>, RoundError> {
+        let has_more_room = !batch.is_full && batch.records.iter().all(|record| record.together.is_some());
+        let since = match self.window_since {
+            Some((at, since)) if at == position => since,
+            _ => Instant::now(),
+        };
+        self.window_since = Some((position, since));
+        if has_more_room && since.elapsed() < LONGEST_WINDOW {
+            return Ok(None);
+        }
+        let window = SinkWindow { start: position, end: batch.end };
+        if !self.store.audit_sinks().open_window(&self.status.name, window).await? {
+            // Another instance delivers.
+            return Ok(None);
+        }
+        Ok(Some(Batch { records: gather(batch.records), ..batch }))
+    }
+
+    /// What is delivered at once of these entries.
+    async fn read(&self, from: u64, to: u64) -> Result<Batch, RoundError> {
+        let rows = cut(self.store.events().leaves(from, to).await?);
+        let is_full = rows.len() as u64 >= BATCH;
+        let mut batch = self.batch(rows)?;
+        // What was cut is more than its bytes leave room for.
+        batch.is_full = is_full || batch.end < to;
+        Ok(batch)
+    }
+
+    fn batch(&self, rows: Vec<LeafRow>) -> Result<Batch, RoundError> {
+        let last = rows.last().ok_or(StoreError::Corrupt { what: "leaf of the audit log" })?;
+        let end = last.index + 1;
         let mut records = Vec::with_capacity(rows.len());
         for row in rows {
             records.extend(Record::read(row.index, row.bytes, row.hash, &self.sampling)?);
         }
+        Ok(Batch { records, end, is_full: false })
+    }
+
+    /// Delivers these entries; the index behind the last one that is dealt with. When the receiver takes some and then
+    /// no more, those are remembered before the failure is told.
+    async fn deliver(&mut self, position: u64, batch: Batch, until: Instant) -> Result<u64, RoundError> {
+        let Batch { records, end, .. } = batch;
         if records.is_empty() {
-            return Ok(last + 1);
+            return Ok(end);
         }
         let (taken, failure) = self.receiver.deliver(&records, until, &self.stopping).await;
         self.status.delivered.fetch_add(taken as u64, Ordering::Relaxed);
-        let next = records.get(taken).map_or(last + 1, |record| record.index);
+        // Never back, also when what was sent before is sent anew.
+        let next = records.get(taken).map_or(end, |record| record.index).max(position);
         match failure {
             None => Ok(next),
             Some(error) => {
                 if taken > 0 {
-                    self.store.audit_sinks().advance(&self.status.name, first, next).await?;
+                    self.store.audit_sinks().advance(&self.status.name, position, next).await?;
                 }
                 Err(error.into())
             }

@@ -4,7 +4,7 @@ use gateway_audit::{Event, Hash, Phase, TileId, digest};
 use gateway_types::{Clock, RequestId, Timestamp};
 
 use super::{Place, event};
-use crate::{Access, EventFilter, MOST_PRUNED, Store};
+use crate::{Access, EventFilter, MOST_PRUNED, SinkWindow, Store};
 
 /// A log of so many entries, all counted for charts; of the first two and the last one a part stands beside the log, the
 /// same one of the second and the last.
@@ -137,6 +137,32 @@ async fn a_hold_a_sink_and_the_counts_keep_bodies() {
             assert!(store.audit_sinks().advance(name, 400, 500).await.unwrap());
         }
         assert_eq!(prune(&store, 500).await, 400, "the rest is not counted yet");
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_a_sink_is_in_the_middle_of_is_kept_whole() {
+    for place in Place::both() {
+        let (store, _request, _blobs) = log_of(&place, 400).await;
+        let sinks = store.audit_sinks();
+        sinks.begin("siem", 100).await.unwrap();
+        assert_eq!(sinks.window("siem").await.unwrap(), None);
+        let window = SinkWindow { start: 100, end: 350 };
+        assert!(sinks.open_window("siem", window).await.unwrap());
+        assert!(
+            !sinks.open_window("siem", SinkWindow { start: 90, end: 350 }).await.unwrap(),
+            "it is at 100"
+        );
+        assert!(sinks.advance("siem", 100, 300).await.unwrap());
+        // After a restart it is the same, and so are its counts: nothing of it is pruned.
+        let again = place.open(Access::Tool).await;
+        assert_eq!(again.audit_sinks().window("siem").await.unwrap(), Some(window));
+        let needed = store.audit_retention().needed(place.clock.now()).await.unwrap();
+        assert_eq!(needed.by_sink, Some(("siem".to_owned(), 100)));
+        assert_eq!(prune(&store, 400).await, 100);
+        assert!(sinks.advance("siem", 300, 350).await.unwrap());
+        assert_eq!(sinks.window("siem").await.unwrap(), None);
+        assert_eq!(prune(&store, 400).await, 350);
     }
 }
 

@@ -168,3 +168,55 @@ async fn a_sampled_sink_gets_its_share_and_the_log_has_all() {
     assert!(others.iter().all(|body| body.get("sampledrate").is_none()));
     gateway.finish().await;
 }
+
+/// Of polls that come together every one is counted, also when the gateway stops and the receiver is away in between; changes,
+/// refusals and other reads come whole, and at once.
+#[tokio::test]
+async fn an_aggregating_sink_counts_every_poll() {
+    const POLLS: u64 = 400;
+    for database in [Database::Sqlite, Database::Postgres] {
+        let receivers = Receivers::start().await;
+        let file = receivers.only("hook", "aggregate = [\"convox:app:list\"]");
+        let mut gateway = TestGateway::builder()
+            .database(database)
+            .file(&file)
+            .env("RGW_SETTING_RATE_LIMITS", "off")
+            .start()
+            .await;
+        for _part in 0..2 {
+            let mut client = RawClient::connect(gateway.addr()).await;
+            for _ in 0..POLLS / 2 {
+                assert_eq!(
+                    client.ask("GET", "/apps", gateway.token(Role::Viewer), &[], b"").await.status,
+                    200
+                );
+            }
+            gateway.restart().await;
+        }
+        work(&gateway).await;
+        let events = gateway.events().await;
+        let is_poll = |event: &&Event| event.action.as_str() == "convox:app:list";
+        let polls = events.iter().map(|(_, event)| event).filter(is_poll).count() as u64;
+        assert_eq!(polls, POLLS + 1);
+        let last = events.last().unwrap().1.id.to_string();
+        let got = eventually("the last entry", async || {
+            let got = receivers.hook.bodies();
+            got.iter().any(|body| body["id"] == last).then_some(got)
+        })
+        .await;
+        // What is sent again has the same id, and the same number.
+        let mut seen = std::collections::BTreeMap::new();
+        for body in &got {
+            let before = seen.insert(body["id"].to_string(), body);
+            assert!(before.is_none_or(|before| before["data"] == body["data"]), "{body}");
+        }
+        let (of_polls, others): (Vec<&Value>, Vec<&Value>) =
+            seen.into_values().partition(|body| body["data"]["entry"]["action"] == "convox:app:list");
+        let counted: u64 = of_polls.iter().map(|body| body["togethercount"].as_u64().unwrap_or(1)).sum();
+        assert_eq!(counted, polls);
+        assert!((of_polls.len() as u64) < POLLS / 4, "{} were sent", of_polls.len());
+        assert_eq!(others.len(), events.iter().filter(|(_, event)| !is_poll(&event)).count());
+        assert!(others.iter().all(|body| body.get("togethercount").is_none()));
+        gateway.finish().await;
+    }
+}
