@@ -18,6 +18,8 @@ use rustls::pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use super::client::{ClientOptions, Line};
+
 /// The zone of the names under test.
 pub(super) const ZONE: &str = "corp.test";
 
@@ -160,6 +162,11 @@ impl Ca {
         answers(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), &place.path().join("log")).await;
         let root_file = place.path().join("data/pki/authorities/local/root.crt");
         eventually("the root certificate", || async { root_file.exists().then_some(()) }).await;
+        // Its own certificate comes a moment after its root; until then it breaks off every handshake.
+        let root = CertificateDer::from_pem_file(&root_file).unwrap();
+        let (config, addr) = (ClientOptions::trusting(&root).config(), (Ipv4Addr::LOCALHOST, port).into());
+        eventually("its own certificate", || async { Line::open(&config, addr, "localhost").await.ok() })
+            .await;
         Self {
             directory_url: format!("https://localhost:{port}/acme/local/directory"),
             root_file,
