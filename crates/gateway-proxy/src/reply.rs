@@ -82,13 +82,23 @@ impl ClientSocket {
 /// What the script of a page offers as subprotocol, before the token of its session's forms.
 pub(crate) const PAGE_PROTOCOL: &str = "rack-gateway.page";
 
-/// The token that the script of a page sends along with its socket, as a form has it in a field: a handshake of a
-/// browser carries nothing else of a script's.
-pub(crate) fn page_token(headers: &HeaderMap) -> Option<&str> {
+/// What the script of a page sends along with its socket, as a form has it in fields: a handshake of a browser carries
+/// nothing else of a script's, and what stands in an address is in the logs of whatever is in between.
+pub(crate) struct PageOffer<'a> {
+    /// The token of its session's forms.
+    pub(crate) token: &'a str,
+    /// What is asked for, urlencoded and then in base64url; empty when all of it is in the address.
+    pub(crate) values: &'a str,
+}
+
+/// What the script of a page offers; `None` when no such script asks.
+pub(crate) fn page_offer(headers: &HeaderMap) -> Option<PageOffer<'_>> {
     let mut values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let offered = values.next().filter(|_| values.next().is_none())?;
-    let (protocol, token) = offered.to_str().ok()?.split_once(',')?;
-    (protocol.trim() == PAGE_PROTOCOL).then(|| token.trim())
+    let mut items = offered.to_str().ok()?.split(',').map(str::trim);
+    let is_page = items.next() == Some(PAGE_PROTOCOL);
+    let (token, values) = (items.next().filter(|_| is_page)?, items.next().unwrap_or_default());
+    items.next().is_none().then_some(PageOffer { token, values })
 }
 
 /// What rendering needs to know of the request after its phases took it apart.
@@ -133,7 +143,7 @@ impl Asker {
             upgrade: hyper::upgrade::on(&mut *request),
             accept,
             place: place.clone(),
-            of_page: page_token(request.headers()).is_some(),
+            of_page: page_offer(request.headers()).is_some(),
         });
         let is_last = is_upgrade || request_is_stand_in;
         let is_native = request

@@ -32,7 +32,11 @@ function bytesOf(event) {
 }
 
 // What shows that the socket is of this page's session, as the token of a form does.
-const protocols = () => ["rack-gateway.page", document.querySelector('input[name="_csrf"]')?.value ?? ""];
+// The command is beside it and not in the address, which whatever is in between writes down.
+const protocols = (values) => {
+  const asked = btoa(new URLSearchParams(values).toString()).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return ["rack-gateway.page", document.querySelector('input[name="_csrf"]')?.value ?? "", asked];
+};
 
 class Terminal {
   constructor(place) {
@@ -75,9 +79,8 @@ class Terminal {
     const url = new URL(this.place.dataset.exec, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const values = { Command: this.form.elements.command.value.trim(), Tty: "true", Width: String(columns), Height: String(rows) };
-    for (const [name, value] of Object.entries(values)) url.searchParams.set(name, value);
     const decoder = new TextDecoder();
-    const socket = new WebSocket(url, protocols());
+    const socket = new WebSocket(url, protocols(values));
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.button.disabled = true;

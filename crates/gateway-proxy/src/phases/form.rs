@@ -8,6 +8,7 @@
 
 use std::ops::ControlFlow;
 
+use data_encoding::BASE64URL_NOPAD;
 use gateway_app::csrf;
 use gateway_identity::InlineFactor;
 use gateway_types::{Caller, Layer, Principal, Problem, ProblemKind};
@@ -16,7 +17,7 @@ use http::header::{CONTENT_TYPE, ORIGIN};
 
 use crate::flow::{Flow, refuse};
 use crate::plane::DataPlane;
-use crate::reply::page_token;
+use crate::reply::page_offer;
 
 /// The field that carries the session's token.
 pub(crate) const CSRF_FIELD: &str = "_csrf";
@@ -93,24 +94,32 @@ pub(crate) fn read(
     }
 }
 
-/// Whether the socket of a page's script is of the session whose cookie came along. A handshake has no form, and whatever it
-/// asks for is done, so the same three things must agree.
-pub(crate) fn socket_is_of_session(plane: &DataPlane, caller: &Caller, headers: &HeaderMap) -> Flow<()> {
-    let token = page_token(headers);
-    let is_own = match (&caller.principal, token) {
-        (Principal::User { session, .. }, Some(token)) => {
-            csrf::is_token(&plane.parts.store, *session, None, token)
+/// What the socket of a page's script asks for, when it is of the session whose cookie came along. A handshake has no
+/// form, and whatever it asks for is done, so the same three things must agree.
+pub(crate) fn of_socket(
+    plane: &DataPlane,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Flow<Vec<(String, String)>> {
+    let offer = page_offer(headers);
+    let is_own = match (&caller.principal, &offer) {
+        (Principal::User { session, .. }, Some(offer)) => {
+            csrf::is_token(&plane.parts.store, *session, None, offer.token)
         }
         (_, _) => false,
     };
-    if is_own && comes_from_own_page(headers) {
-        return ControlFlow::Continue(());
+    if !is_own || !comes_from_own_page(headers) {
+        return refuse(Problem::new(
+            ProblemKind::ForeignOrigin,
+            Layer::Network,
+            "the browser does not say that this socket is of the gateway's own pages; load the page again",
+        ));
     }
-    refuse(Problem::new(
-        ProblemKind::ForeignOrigin,
-        Layer::Network,
-        "the browser does not say that this socket is of the gateway's own pages; load the page again",
-    ))
+    let values = offer.map(|offer| BASE64URL_NOPAD.decode(offer.values.as_bytes()));
+    match values.unwrap_or_else(|| Ok(Vec::new())) {
+        Ok(values) => ControlFlow::Continue(form_urlencoded::parse(&values).into_owned().collect()),
+        Err(_fault) => refuse(malformed("what the socket asks for is not written as a page writes it")),
+    }
 }
 
 /// A second factor as a person types it; `None` inside for an empty field.

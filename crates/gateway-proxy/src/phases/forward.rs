@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_app::control::{Arrived, OwnHead, OwnReply, OwnRequest};
@@ -39,6 +40,9 @@ use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 use crate::reply::Asker;
 use crate::sessions::{self, Transfer};
 use crate::upstream::{RackBody, UpstreamError};
+
+/// How long the rest of a reply may take that a page is made of.
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The header in which the rack is told who acts; racks log it (API.md 2.1).
 pub(crate) const ACTOR_HEADER: HeaderName = HeaderName::from_static("convox-actor");
@@ -167,9 +171,13 @@ async fn rack_page(
     inspected.head.headers.remove(ACCEPT_ENCODING);
     inspected.head.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let (head, body) = rack(plane, inspected, effects, outcome).await?.into_parts();
-    let body = match collect(body, LABELLED_REPLY_LIMIT_BYTES).await {
-        Ok(body) => body,
-        Err(error) => {
+    let body = match timeout(PAGE_LIMIT, collect(body, LABELLED_REPLY_LIMIT_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Err(_elapsed) => {
+            let detail = "the rack did not send all of its reply in time, so there is no page of it";
+            return refuse(Problem::new(ProblemKind::UpstreamUnreachable, Layer::Network, detail));
+        }
+        Ok(Err(error)) => {
             let detail = format!("the rack's reply cannot be shown: {error}");
             return refuse(Problem::new(ProblemKind::BadUpstream, Layer::Network, detail));
         }

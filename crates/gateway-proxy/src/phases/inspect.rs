@@ -245,10 +245,8 @@ async fn page_form(
     if announces_body(&head.headers) {
         return refuse(takes_no_body());
     }
-    if socket {
-        form::socket_is_of_session(plane, caller, &head.headers)?;
-    }
-    ControlFlow::Continue((Vec::new(), None))
+    let fields = if socket { form::of_socket(plane, caller, &head.headers)? } else { Vec::new() };
+    ControlFlow::Continue((fields, None))
 }
 
 /// The request of the rack that a page stands for: of its form, or its query, what the row takes. A field that is left

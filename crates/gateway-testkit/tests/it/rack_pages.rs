@@ -1,5 +1,6 @@
 //! Pages of what is in the rack: each is one request of the rack, decided, recorded and redacted as any client's is.
 
+use data_encoding::BASE64URL_NOPAD;
 use gateway_framing::websocket::Opcode;
 use gateway_store::RecordingFilter;
 use gateway_testkit::{Authenticator, Database, Socket, TestGateway, Visitor, eventually};
@@ -179,13 +180,15 @@ async fn h1_sockets_of_pages_are_their_own() {
         assert_eq!(reply.header("sec-websocket-protocol"), Some("rack-gateway.page"));
         Ok::<_, gateway_testkit::Reply>(socket)
     };
+    let asked = BASE64URL_NOPAD.encode(b"Command=sh&Tty=true&Width=90&Height=30");
     let token_of = async |visitor: &mut Visitor| format!("rack-gateway.page, {}", visitor.csrf().await);
     let (own_token, foreign_token) = (token_of(&mut ops).await, token_of(&mut viewer).await);
     let open = async |path: &str, cookie: &str, origin: Option<&str>| {
         let token = if cookie == viewer.cookies[COOKIE] { &foreign_token } else { &own_token };
-        open_with(path, cookie, origin, token).await
+        let values = if path.ends_with("/exec") { format!(", {asked}") } else { String::new() };
+        open_with(path, cookie, origin, &format!("{token}{values}")).await
     };
-    let exec = format!("{PROCESS}/exec?Command=sh&Tty=true&Width=90&Height=30");
+    let exec = format!("{PROCESS}/exec");
     let feed = "/app/apps/myapp/logs/feed?Follow=true&Tail=10";
     let cookie = ops.cookies[COOKIE].clone();
     for path in [exec.as_str(), feed] {
@@ -202,6 +205,17 @@ async fn h1_sockets_of_pages_are_their_own() {
             ];
             let refused = Socket::open_at(gateway.addr(), path, &headers).await.map(drop).unwrap_err();
             assert_eq!(refused.status, 403, "{path} {protocol}: {}", refused.text());
+        }
+        for garbage in ["%%%", "QQ==", "a, b"] {
+            let refused = open_with(path, &cookie, Some(&own), &format!("{own_token}, {garbage}")).await;
+            let told = match refused {
+                Ok(mut socket) => text_of(&mut socket).await,
+                Err(reply) => reply.status.to_string(),
+            };
+            assert!(
+                told.contains("not written as a page writes it") || told == "403",
+                "{path} {garbage}: {told}"
+            );
         }
         // A token is no cookie, and nobody is nobody: told within, since a script sees no status.
         for foreign in [gateway.token(Role::Admin), "rgw_none"] {
