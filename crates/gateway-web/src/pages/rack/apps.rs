@@ -30,7 +30,6 @@ struct AppPage {
     app: App,
     tone: &'static str,
     parameters: Vec<(String, String)>,
-    parameter_columns: Vec<&'static str>,
     cancel: Offer,
     delete: Offer,
     release_href: Option<String>,
@@ -44,7 +43,6 @@ struct ResourcesPage {
     frame: Frame,
     tabs: Vec<Tab>,
     app: String,
-    columns: Vec<&'static str>,
     part: Part<Resource>,
     commands: Vec<String>,
 }
@@ -96,7 +94,6 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         tabs: tabs(web, request, &name),
         tone: tone(&app.status),
         parameters: app.parameters.clone().unwrap_or_default().into_iter().collect(),
-        parameter_columns: vec!["Parameter", "Value"],
         cancel: offer(web, caller, "convox:app:cancel", &name),
         delete: offer(web, caller, "convox:app:delete", &name),
         release_href: (may_read && !app.release.is_empty())
@@ -129,7 +126,6 @@ pub(crate) async fn resources(web: &Web, request: &OwnRequest) -> Result<OwnRepl
     reply::html(&ResourcesPage {
         frame: Frame::of(web, request, &format!("Resources of {app}")),
         tabs: tabs(web, request, &app),
-        columns: vec!["Resource", "Type", "Status", "Address"],
         part: Part::of(request, resources, |one| format!("{} {}", one.name, one.kind)),
         commands: vec![
             format!("rack-gateway resources --app {word}"),

@@ -16,7 +16,6 @@ struct SystemPage {
     system: System,
     tone: &'static str,
     parameters: Vec<(String, String)>,
-    parameter_columns: Vec<&'static str>,
     /// Whether this person may list the rack's resources.
     resources: Offer,
     commands: Vec<&'static str>,
@@ -40,7 +39,6 @@ struct ProcessRow {
 #[template(path = "rack_system_resources.html")]
 struct ResourcesPage {
     frame: Frame,
-    columns: Vec<&'static str>,
     part: Part<Resource>,
     commands: Vec<&'static str>,
 }
@@ -98,7 +96,6 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         frame: Frame::of(web, request, "Rack"),
         tone: tone(&system.status),
         parameters: system.parameters.clone().unwrap_or_default().into_iter().collect(),
-        parameter_columns: vec!["Parameter", "Value"],
         resources: offer_at_rack(web, &request.caller, "convox:rack_resource:list"),
         commands: vec!["rack-gateway rack", "rack-gateway rack params"],
         system,
@@ -123,7 +120,6 @@ pub(crate) async fn processes(web: &Web, request: &OwnRequest) -> Result<OwnRepl
 pub(crate) async fn resources(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     reply::html(&ResourcesPage {
         frame: Frame::of(web, request, "Resources of the rack"),
-        columns: vec!["Resource", "Type", "Status", "Address"],
         part: Part::of(request, listed::<Resource>(request)?, |one| format!("{} {}", one.name, one.kind)),
         commands: vec!["rack-gateway rack resources"],
     })
