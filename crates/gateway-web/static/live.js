@@ -67,8 +67,10 @@ async function lookAgain(before) {
   if (!reply.ok || reply.redirected) throw new Error(`${reply.status}`);
   const page = new DOMParser().parseFromString(await reply.text(), "text/html");
   const now = page.querySelector("main").innerHTML;
-  // The first answer is what is shown already, but for what scripts made of it.
-  if (before !== null && now !== before && !isInUse()) replaceWith(page);
+  // What was loaded first cannot be compared any more: scripts made something else of it.
+  if (now === before) return now;
+  if (isInUse()) return before;
+  replaceWith(page);
   return now;
 }
 

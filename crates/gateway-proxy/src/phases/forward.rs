@@ -174,11 +174,13 @@ async fn rack_page(
     let body = match timeout(PAGE_LIMIT, collect(body, LABELLED_REPLY_LIMIT_BYTES)).await {
         Ok(Ok(body)) => body,
         Err(_elapsed) => {
-            let detail = "the rack did not send all of its reply in time, so there is no page of it";
+            let detail = "the rack took what was asked and did not end its reply in time; whether it is done is not known, so look before you repeat";
             return refuse(Problem::new(ProblemKind::UpstreamUnreachable, Layer::Network, detail));
         }
         Ok(Err(error)) => {
-            let detail = format!("the rack's reply cannot be shown: {error}");
+            let detail = format!(
+                "the rack took what was asked, and its reply cannot be shown: {error}; look before you repeat"
+            );
             return refuse(Problem::new(ProblemKind::BadUpstream, Layer::Network, detail));
         }
     };

@@ -164,7 +164,9 @@ pub(crate) async fn inspect(
             asker.filled_in(&form);
             factor = code;
             page = identified.page.map(|page| AskedPage { page, form });
-            match page.as_ref().map(|page| of_page(plane, *route, page, head.uri.query())) {
+            // What is sent with a form stands in the form, which was shown to be the session's.
+            let query = head.uri.query().filter(|_| head.method == Method::GET);
+            match page.as_ref().map(|page| of_page(plane, *route, page, query)) {
                 Some(Ok(request)) => Asked::Rack { request: Box::new(request), body: None },
                 Some(Err(problem)) => return refuse(problem),
                 None => return refuse(takes_no_body()),
@@ -249,7 +251,7 @@ async fn page_form(
     ControlFlow::Continue((fields, None))
 }
 
-/// The request of the rack that a page stands for: of its form, or its query, what the row takes. A field that is left
+/// The request of the rack that a page stands for: of its form, or else its query, what the row takes. A field that is left
 /// empty is not given, and what the row does not take is the page's own (a search, a typed confirmation).
 fn of_page(
     plane: &DataPlane,

@@ -207,7 +207,8 @@ async fn confirmed_elsewhere(
 }
 
 /// The page at which a person can confirm what was just refused; `None` for pages, whose form is asked
-/// for the code itself (their sockets have no form), and when the challenge cannot be kept: the refusal stands with one remedy less.
+/// for the code itself (their sockets have no form), and when the challenge cannot be kept: the refusal stands with one
+/// remedy less.
 pub(crate) async fn confirmation_page(
     plane: &DataPlane,
     inspected: &Inspected,

@@ -104,6 +104,10 @@ async fn changes(database: Database) {
     let scaled = admin.post("/app/apps/myapp/services/web", &scale).await;
     assert_eq!(scaled.status, 303, "{}", scaled.text());
     assert_eq!(asked(&gateway, "PUT", "/apps/myapp/services/web"), ["count=3"]);
+    // An address adds nothing to a form.
+    let by_address = admin.post("/app/apps/myapp/services/web?count=0&cpu=1", &[]).await;
+    assert_eq!(by_address.status, 303, "{}", by_address.text());
+    assert_eq!(asked(&gateway, "PUT", "/apps/myapp/services/web"), ["count=3", ""]);
     let bad = admin.post("/app/apps/myapp/services/web", &[("count", "many")]).await;
     assert_eq!(bad.status, 400, "{}", bad.text());
 

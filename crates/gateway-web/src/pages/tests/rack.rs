@@ -160,6 +160,12 @@ async fn a_name_is_typed_before_what_is_hard_to_undo() {
         let known = sample.app.own.rack_pages().any(|(known, _)| **known == **page);
         assert!(known && page.contains(&format!("{{{name}}}")), "{page}");
     }
+    // No page does something at the rack and is then not there, and none names a row that there is not.
+    let policy = sample.app.policy();
+    for (page, route) in sample.app.own.rack_pages() {
+        assert!(policy.operations().iter().any(|operation| *operation.route == *route), "{page}: {route}");
+        assert_eq!(sample.web.serves(page), !route.starts_with("SOCKET "), "{page}");
+    }
     let admin = sample.person("admin@example.com", "admin").await;
     let made = sample.rack_request("POST", "/app/apps", &admin, &[("name", "web")], "{\"name\": \"web\"}");
     let reply = sample.ask(made).await;
