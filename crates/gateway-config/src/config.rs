@@ -364,6 +364,8 @@ pub struct OidcProvider {
     pub allowed_groups: Vec<String>,
     /// Whether it is asked again while a person's sessions last.
     pub refresh: bool,
+    /// The claim of its ID tokens that says that the address is verified, where it is not `email_verified`.
+    pub email_verified_claim: Option<String>,
     /// The claim of its ID tokens that holds a person's groups; `None` = groups are not looked at.
     pub groups_claim: Option<String>,
     /// The role that a group gives, by the group's exact name.

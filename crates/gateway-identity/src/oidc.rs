@@ -21,6 +21,7 @@ mod fetch;
 mod github;
 mod logout;
 mod refresh;
+mod user_info;
 
 #[cfg(test)]
 mod tests;
@@ -95,7 +96,9 @@ pub struct ProviderConfig {
     pub allowed_groups: Vec<String>,
     /// Whether it is asked again while sessions last.
     pub again: Again,
-    /// The claim of the ID token that holds a person's groups; `None` = groups are not looked at.
+    /// The claim of the ID token that says that the address is verified, where it is not `email_verified`.
+    pub email_verified_claim: Option<String>,
+    /// The claim that holds a person's groups; `None` = groups are not looked at.
     pub groups_claim: Option<String>,
     /// The role that a group gives, by the group's exact name.
     pub role_map: BTreeMap<String, Role>,
@@ -271,10 +274,12 @@ impl Provider {
             None if !known.metadata.additional_metadata().says_who_answers() => {}
             Some(_) | None => return Err(OidcError::CallbackIssuer { provider: self.named() }),
         }
-        let (token, again) = self.exchange(fetch, &known.metadata, kept, callback).await?;
+        let tokens = self.exchange(fetch, &known.metadata, kept, callback).await?;
+        let absent = || OidcError::IdToken { provider: self.named(), fault: TokenFault::Absent };
+        let token = tokens.id.ok_or_else(absent)?;
         let claims = self.verified(fetch, now, &known, &token, Some(&kept.nonce)).await?;
-        let identity = self.identity(now, &claims)?;
-        let again = again.filter(|_| self.config.again == Again::Refresh);
+        let identity = self.identity(fetch, now, &known, &claims, &tokens.access).await?;
+        let again = tokens.again.filter(|_| self.config.again == Again::Refresh);
         Ok(SignedIn { identity, sid: claims::session_of(&claims), again })
     }
 

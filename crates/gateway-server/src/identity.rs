@@ -25,6 +25,7 @@ fn provider(configured: &OidcProvider) -> ProviderConfig {
         client_id: configured.client_id.clone(),
         client_secret: configured.client_secret.clone(),
         allowed_domains: configured.allowed_domains.clone(),
+        email_verified_claim: configured.email_verified_claim.clone(),
         groups_claim: configured.groups_claim.clone(),
         role_map: configured.role_map.clone(),
         canonical_email: |text| canonical_email(text).ok(),

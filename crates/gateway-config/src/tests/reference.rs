@@ -125,5 +125,6 @@ fn the_example_of_a_provider_is_valid() {
         .collect();
     let table = table.replace("file:/run/secrets/okta-client-secret", "s3cret");
     let [okta] = config(&[], &table).identity.providers.try_into().unwrap();
+    assert_eq!(okta.email_verified_claim, None, "the standard's name is the default");
     assert!(okta.groups_claim.is_some() && okta.role_map.len() == 2 && !okta.allowed_domains.is_empty());
 }

@@ -444,6 +444,7 @@ fn github_is_a_provider_with_organizations_and_teams() {
         assert!(faults.contains(expected), "{more}: {faults}");
     };
     wrong(&format!("{GITHUB}groups_claim = \"groups\""), "not for GitHub");
+    wrong(&format!("{GITHUB}email_verified_claim = \"xms_edov\""), "not for GitHub");
     wrong(&format!("{OKTA}allowed_orgs = [\"a\"]"), "only for");
     wrong(&format!("{OKTA}kind = \"saml\""), "is not oidc, google or github");
     wrong(&format!("{OKTA}refresh = \"yes\""), "must be true or false");

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::discovery::Known;
 use super::exchange::Unverified;
 use super::fetch::Fetch;
+use super::user_info::UserInfo;
 use super::{MAX_SID_BYTES, OidcError, Provider, TokenFault};
 
 /// How far the clocks of gateway and provider may be apart.
@@ -203,12 +204,22 @@ impl Provider {
             })
     }
 
-    /// What is believed of a verified token.
-    pub(super) fn identity(&self, now: Timestamp, claims: &Claims) -> Result<Identity, OidcError> {
+    /// What is believed of a verified token, and of what UserInfo adds where the token does not say whether the
+    /// address is verified. `access`: what UserInfo is asked with.
+    pub(super) async fn identity(
+        &self,
+        fetch: &dyn Fetch,
+        now: Timestamp,
+        known: &Known,
+        claims: &Claims,
+        access: &Secret<String>,
+    ) -> Result<Identity, OidcError> {
         let provider = || self.named();
         self.check_valid_yet(now, claims)?;
-        let address = claims.email().ok_or_else(|| OidcError::EmailAbsent { provider: provider() })?.as_str();
-        if claims.email_verified() != Some(true) {
+        let told = self.user_info(fetch, known, claims, access).await?;
+        let address = claims.email().or_else(|| told.as_ref()?.email());
+        let address = address.ok_or_else(|| OidcError::EmailAbsent { provider: provider() })?.as_str();
+        if !self.is_verified(address, claims, told.as_ref()) {
             return Err(OidcError::EmailNotVerified { provider: provider() });
         }
         // The canonical form of a list's entry loses its surrounding blanks; an address that has any in a
@@ -219,15 +230,37 @@ impl Provider {
         if !self.is_the_organisations(&email, claims.additional_claims()) {
             return Err(OidcError::NotTheOrganisations { provider: provider() });
         }
-        Ok(self.identity_of(claims, email))
+        Ok(self.identity_of(claims, told.as_ref(), email))
+    }
+
+    /// Whether the provider vouches for this address.
+    ///
+    /// # Security
+    /// What UserInfo says is about the address that stands there: one that the token has besides is not vouched for.
+    fn is_verified(&self, address: &str, claims: &Claims, told: Option<&UserInfo>) -> bool {
+        if let Some(claim) = self.config.email_verified_claim.as_deref() {
+            let says_so = claims.additional_claims().value(claim).is_some_and(says_true);
+            return says_so && claims.email_verified() != Some(false);
+        }
+        match (claims.email_verified(), told) {
+            (Some(is_verified), None) => is_verified,
+            (Some(false), Some(_)) | (None, None) => false,
+            (Some(true) | None, Some(told)) => {
+                told.email_verified() == Some(true)
+                    && told.email().is_some_and(|email| email.eq_ignore_ascii_case(address))
+            }
+        }
     }
 
     /// The same of somebody who was asked about again. A token that leaves their address out and tells their groups
     /// is about the address that is known.
-    pub(super) fn identity_again(
+    pub(super) async fn identity_again(
         &self,
+        fetch: &dyn Fetch,
         now: Timestamp,
+        known: &Known,
         claims: &Claims,
+        access: &Secret<String>,
         known_email: Option<&str>,
     ) -> Result<Identity, OidcError> {
         let tells_groups = || {
@@ -237,9 +270,9 @@ impl Provider {
         match known_email {
             Some(email) if claims.email().is_none() && tells_groups() => {
                 self.check_valid_yet(now, claims)?;
-                Ok(self.identity_of(claims, email.to_owned()))
+                Ok(self.identity_of(claims, None, email.to_owned()))
             }
-            Some(_) | None => self.identity(now, claims),
+            Some(_) | None => self.identity(fetch, now, known, claims, access).await,
         }
     }
 
@@ -250,13 +283,15 @@ impl Provider {
         Err(OidcError::IdToken { provider: self.named(), fault: TokenFault::NotYetValid })
     }
 
-    fn identity_of(&self, claims: &Claims, email: String) -> Identity {
-        let (groups, groups_fault) = self.groups(claims.additional_claims());
+    fn identity_of(&self, claims: &Claims, told: Option<&UserInfo>, email: String) -> Identity {
+        let further = [Some(claims.additional_claims()), told.map(UserInfo::further)];
+        let (groups, groups_fault) = self.groups(further.into_iter().flatten());
+        let name = claims.name().or_else(|| told?.name());
         Identity {
             issuer: self.config.issuer.clone(),
             subject: claims.subject().as_str().to_owned(),
             email,
-            name: claims.name().and_then(|name| name.get(None)).and_then(|name| shown_name(name.as_str())),
+            name: name.and_then(|name| name.get(None)).and_then(|name| shown_name(name.as_str())),
             groups,
             groups_fault,
         }
@@ -274,11 +309,17 @@ impl Provider {
         matches!((hosted, domain), (Some(hosted), Some(domain)) if hosted.eq_ignore_ascii_case(domain))
     }
 
-    fn groups(&self, further: &FurtherClaims) -> (Vec<String>, Option<GroupsFault>) {
+    /// The groups, of the first that tells any.
+    fn groups<'a>(
+        &self,
+        further: impl Iterator<Item = &'a FurtherClaims> + Clone,
+    ) -> (Vec<String>, Option<GroupsFault>) {
         let Some(claim) = self.config.groups_claim.as_deref() else { return (Vec::new(), None) };
         let none = |fault| (Vec::new(), Some(fault));
-        match further.value(claim) {
-            None if is_left_out(further, claim) => none(GroupsFault::Overage),
+        match further.clone().find_map(|further| further.value(claim)) {
+            None if further.into_iter().any(|further| is_left_out(further, claim)) => {
+                none(GroupsFault::Overage)
+            }
             None | Some(Value::Null) => (Vec::new(), None),
             // One name. It is not cut at commas or blanks: that would make two groups of one.
             Some(Value::String(group)) => names(std::slice::from_ref(&Value::String(group.clone())))
@@ -332,6 +373,16 @@ fn is_valid_yet(further: &FurtherClaims, now: Timestamp) -> bool {
         Some(from) => from.as_i64().is_some_and(|from| {
             u64::try_from(from).map_or(true, |from| from <= seconds(now) + SKEW.as_secs())
         }),
+    }
+}
+
+/// Whether a claim that no standard has says yes. Microsoft's `xms_edov` has come as each of these.
+fn says_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_u64() == Some(1),
+        Value::String(text) => text == "1" || text == "true",
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway_types::Timestamp;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, HeaderValue};
 use http::{Request, StatusCode};
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
@@ -197,15 +197,29 @@ impl Provider {
         endpoint: Endpoint,
         address: &str,
     ) -> Result<T, OidcError> {
-        let malformed = |reason: String| OidcError::Malformed {
+        let request = Request::get(address).body(Vec::new());
+        let body = self.read_with(fetch, reach, endpoint, request).await?;
+        serde_json::from_slice(&body).map_err(|error| self.malformed(endpoint, &error.to_string()))
+    }
+
+    pub(super) fn malformed(&self, endpoint: Endpoint, reason: &str) -> OidcError {
+        OidcError::Malformed {
             provider: self.named(),
             endpoint,
-            reason: printable(&reason, REASON_CHARACTERS),
-        };
-        let request = Request::get(address)
-            .header(ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|error| malformed(error.to_string()))?;
+            reason: printable(reason, REASON_CHARACTERS),
+        }
+    }
+
+    /// The answer, when it is 200, to a request that wants JSON.
+    pub(super) async fn read_with(
+        &self,
+        fetch: &dyn Fetch,
+        reach: Reach,
+        endpoint: Endpoint,
+        request: http::Result<Request<Vec<u8>>>,
+    ) -> Result<Vec<u8>, OidcError> {
+        let mut request = request.map_err(|error| self.malformed(endpoint, &error.to_string()))?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let answer = checked(fetch, reach, request).await.map_err(|source| OidcError::Unreachable {
             provider: self.named(),
             endpoint,
@@ -215,7 +229,7 @@ impl Provider {
             let status = answer.status().as_u16();
             return Err(OidcError::Status { provider: self.named(), endpoint, status });
         }
-        serde_json::from_slice(answer.body()).map_err(|error| malformed(error.to_string()))
+        Ok(answer.into_body())
     }
 }
 

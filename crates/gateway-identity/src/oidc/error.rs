@@ -25,6 +25,8 @@ pub enum Endpoint {
     Keys,
     /// The token endpoint.
     Token,
+    /// The endpoint that says more of the person than the ID token.
+    UserInfo,
     /// The authorization endpoint, which only the browser asks.
     Authorization,
     /// The endpoint at which a browser signs out.
@@ -39,6 +41,7 @@ impl std::fmt::Display for Endpoint {
             Self::Discovery => "discovery document",
             Self::Keys => "key set",
             Self::Token => "token endpoint",
+            Self::UserInfo => "UserInfo endpoint",
             Self::Authorization => "authorization endpoint",
             Self::Logout => "logout endpoint",
             Self::Api => "API",

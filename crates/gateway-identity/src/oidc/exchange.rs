@@ -21,12 +21,8 @@ use openidconnect::{
 use super::callback::Refusal;
 use super::claims::FurtherClaims;
 use super::discovery::Metadata;
-use super::error::printable;
 use super::fetch::{Fetch, FetchError, Reach, checked};
-use super::{Callback, Endpoint, Kept, OidcError, Provider, TokenFault};
-
-/// How much of a parser's words is kept.
-const REASON_CHARACTERS: usize = 300;
+use super::{Callback, Endpoint, Kept, OidcError, Provider};
 
 /// An ID token as it came, not yet verified.
 pub(super) type Unverified =
@@ -65,6 +61,26 @@ type OidcClient = Client<
     EndpointMaybeSet,
 >;
 
+/// What the token endpoint gave.
+pub(super) struct Tokens {
+    /// What the person is told by; at a refresh not every provider gives one.
+    pub(super) id: Option<Unverified>,
+    /// What UserInfo is asked with.
+    pub(super) access: Secret<String>,
+    /// What the provider can be asked again with.
+    pub(super) again: Option<Secret<String>>,
+}
+
+impl From<TokenAnswer> for Tokens {
+    fn from(answer: TokenAnswer) -> Self {
+        Self {
+            id: answer.id_token().cloned(),
+            access: Secret::new(answer.access_token().secret().clone()),
+            again: answer.refresh_token().map(|token| Secret::new(token.secret().clone())),
+        }
+    }
+}
+
 /// Why the token endpoint gave no answer that can be read.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
@@ -89,7 +105,7 @@ impl Provider {
         metadata: &Metadata,
         kept: &Kept,
         callback: &Callback,
-    ) -> Result<(Unverified, Option<Secret<String>>), OidcError> {
+    ) -> Result<Tokens, OidcError> {
         let redirect = self.redirect(&kept.redirect_uri)?;
         let (_, reach) = self.reach()?;
         let client = self.client(metadata);
@@ -99,20 +115,16 @@ impl Provider {
             .set_pkce_verifier(PkceCodeVerifier::new(copy(&kept.verifier)))
             .set_redirect_uri(Cow::Owned(redirect));
         let asker = Asker { fetch, reach };
-        let answer = request.request_async(&asker).await.map_err(|error| self.no_token(error))?;
-        let absent = || OidcError::IdToken { provider: self.named(), fault: TokenFault::Absent };
-        let again = answer.refresh_token().map(|token| Secret::new(token.secret().clone()));
-        Ok((answer.id_token().cloned().ok_or_else(absent)?, again))
+        request.request_async(&asker).await.map(Tokens::from).map_err(|error| self.no_token(error))
     }
 
-    /// Asks the token endpoint with what it gave to be asked again: a new ID token, when it gives one, and what
-    /// it is asked with next, when that is another.
+    /// Asks the token endpoint with what it gave to be asked again.
     pub(super) async fn exchange_again(
         &self,
         fetch: &dyn Fetch,
         metadata: &Metadata,
         again: &Secret<String>,
-    ) -> Result<(Option<Unverified>, Option<Secret<String>>), OidcError> {
+    ) -> Result<Tokens, OidcError> {
         let (_, reach) = self.reach()?;
         let client = self.client(metadata);
         let token = RefreshToken::new(again.expose().clone());
@@ -120,19 +132,11 @@ impl Provider {
             .exchange_refresh_token(&token)
             .map_err(|_| OidcError::EndpointAbsent { provider: self.named(), endpoint: Endpoint::Token })?;
         let asker = Asker { fetch, reach };
-        let answer = request.request_async(&asker).await.map_err(|error| self.no_token(error))?;
-        let next = answer.refresh_token().map(|token| Secret::new(token.secret().clone()));
-        Ok((answer.id_token().cloned(), next))
+        request.request_async(&asker).await.map(Tokens::from).map_err(|error| self.no_token(error))
     }
 
     fn no_token(&self, error: RequestTokenError<NoAnswer, TokenRefusal>) -> OidcError {
-        let provider = self.named();
-        let endpoint = Endpoint::Token;
-        let malformed = |provider: String, reason: &str| OidcError::Malformed {
-            provider,
-            endpoint,
-            reason: printable(reason, REASON_CHARACTERS),
-        };
+        let (provider, endpoint) = (self.named(), Endpoint::Token);
         match error {
             RequestTokenError::ServerResponse(answer) => {
                 let description = answer.error_description().map(String::as_str);
@@ -149,8 +153,8 @@ impl Provider {
                 OidcError::Status { provider, endpoint, status }
             }
             // The second part is the answer, which holds tokens: it is dropped.
-            RequestTokenError::Parse(error, _) => malformed(provider, &error.to_string()),
-            RequestTokenError::Other(reason) => malformed(provider, &reason),
+            RequestTokenError::Parse(error, _) => self.malformed(endpoint, &error.to_string()),
+            RequestTokenError::Other(reason) => self.malformed(endpoint, &reason),
         }
     }
 }

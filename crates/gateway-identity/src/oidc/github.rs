@@ -20,12 +20,8 @@ use url::form_urlencoded::Serializer;
 
 use super::callback::Refusal;
 use super::claims::{GroupsFault, Identity, MAX_GROUPS, shown_name};
-use super::error::printable;
 use super::fetch::checked;
 use super::{Again, Callback, Endpoint, Fetch, Kept, OidcError, Provider, Refreshed, SignedIn, TokenFault};
-
-/// How much of a parser's words is kept.
-const REASON_CHARACTERS: usize = 300;
 
 /// What the gateway asks to read.
 const SCOPES: &str = "read:user user:email read:org";
@@ -316,11 +312,6 @@ impl Provider {
             let place = format!("it is not as expected in line {}, column {}", error.line(), error.column());
             self.malformed(endpoint, &place)
         })
-    }
-
-    fn malformed(&self, endpoint: Endpoint, reason: &str) -> OidcError {
-        let reason = printable(reason, REASON_CHARACTERS);
-        OidcError::Malformed { provider: self.named(), endpoint, reason }
     }
 }
 

@@ -47,19 +47,20 @@ impl Provider {
             return self.refresh_at_github(fetch, api_url, subject, again).await;
         }
         let known = self.known(fetch, now).await?;
-        let (token, next) = match self.exchange_again(fetch, &known.metadata, again).await {
+        let tokens = match self.exchange_again(fetch, &known.metadata, again).await {
             Ok(answer) => answer,
             // The grant is over: the person left, was disabled, or signed out there (RFC 6749, section 5.2).
             Err(gone @ OidcError::CodeRefused { .. }) => return Ok(Refreshed::Gone(gone)),
             Err(error) => return Err(error),
         };
-        let Some(token) = token else { return Ok(Refreshed::Known { identity: None, again: next }) };
+        let next = tokens.again;
+        let Some(token) = tokens.id else { return Ok(Refreshed::Known { identity: None, again: next }) };
         let claims = self.verified(fetch, now, &known, &token, None).await?;
         if claims.subject().as_str() != subject {
             let (provider, fault) = (self.named(), TokenFault::Subject);
             return Ok(Refreshed::Gone(OidcError::IdToken { provider, fault }));
         }
-        match self.identity_again(now, &claims, email) {
+        match self.identity_again(fetch, now, &known, &claims, &tokens.access, email).await {
             Ok(identity) => Ok(Refreshed::Known { identity: Some(Box::new(identity)), again: next }),
             // Some leave out all but the subject here.
             Err(OidcError::EmailAbsent { .. }) => Ok(Refreshed::Known { identity: None, again: next }),

@@ -22,6 +22,7 @@ pub(super) fn discovery(issuer: &str, state: &State) -> Reply {
         "issuer": named.unwrap_or(issuer),
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
         "jwks_uri": format!("{issuer}/keys"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -8,6 +8,8 @@ pub enum IdpFault {
     /// Tokens have this claim with this value; `None` = they lack it. For another nonce, audience or issuer,
     /// an `email_verified` that is no `true`, groups of any shape.
     Claim(String, Option<Value>),
+    /// UserInfo has this claim with this value; `None` = it lacks it.
+    UserInfo(String, Option<Value>),
     /// Tokens are not signed: `alg` is `none`.
     AlgorithmNone,
     /// Tokens are signed with HS256 under the client's secret.

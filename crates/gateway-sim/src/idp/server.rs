@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::authorize::Grant;
 use super::key::SigningKey;
-use super::{IdpFault, IdpOptions, authorize, documents, token};
+use super::{DevPerson, IdpFault, IdpOptions, authorize, documents, token};
 use crate::call::{form_fields, split_target};
 use crate::reply::Reply;
 use crate::server::{read_body, write};
@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) faults: Vec<IdpFault>,
     /// Codes that were given out and not yet presented.
     pub(super) grants: HashMap<String, Grant>,
+    /// Access tokens that were given out, and about whom.
+    pub(super) access: HashMap<String, Access>,
     /// How often each path was asked for.
     pub(super) asked: BTreeMap<String, usize>,
 }
@@ -46,6 +48,7 @@ impl Shared {
             key: Arc::new(key),
             faults: options.faults.clone(),
             grants: HashMap::new(),
+            access: HashMap::new(),
             asked: BTreeMap::new(),
         };
         Self { issuer, options, state: Mutex::new(state) }
@@ -62,6 +65,13 @@ impl Shared {
     pub(super) fn now(&self) -> Timestamp {
         self.options.clock.now()
     }
+}
+
+/// What an access token stands for.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) person: DevPerson,
+    pub(super) given_at: Timestamp,
 }
 
 /// A request with its parameters.
@@ -136,9 +146,16 @@ fn route(shared: &Shared, path: &str, request: &Request) -> Reply {
         ("POST", "/authorize") => authorize::chosen(shared, request),
         ("GET", "/style.css") => authorize::style(),
         ("POST", "/token") => token::exchange(shared, request),
-        (_, "/.well-known/openid-configuration" | "/keys" | "/authorize" | "/style.css" | "/token") => {
-            Reply::text(405, "method not allowed\n")
-        }
+        ("GET", "/userinfo") => token::user_info(shared, request),
+        (
+            _,
+            "/.well-known/openid-configuration"
+            | "/keys"
+            | "/authorize"
+            | "/style.css"
+            | "/token"
+            | "/userinfo",
+        ) => Reply::text(405, "method not allowed\n"),
         _ => Reply::text(404, "not found\n"),
     }
 }

@@ -3,12 +3,13 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use gateway_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::authorize::{Grant, is_fresh};
 use super::key::{compact, hs256, message};
-use super::server::{Request, Shared, State, once};
-use super::{DevClient, IdpFault};
+use super::server::{Access, Request, Shared, State, once};
+use super::{DevClient, DevPerson, IdpFault};
 use crate::options::random_bytes;
 use crate::reply::Reply;
 
@@ -27,14 +28,44 @@ pub(super) fn exchange(shared: &Shared, request: &Request) -> Reply {
     // Whatever is wrong with the rest, a code that was presented never works again.
     let grant = once(&request.form, "code").and_then(|code| shared.state().grants.remove(code));
     match grant.ok_or("it is unknown or was used").and_then(|grant| check(shared, request, client, grant)) {
-        Ok(grant) => Reply::json(&json!({
-            "access_token": BASE64URL_NOPAD.encode(&random_bytes::<32>()),
-            "token_type": "Bearer",
-            "expires_in": TOKEN_LIVES,
-            "id_token": id_token(shared, client, &grant),
-        })),
+        Ok(grant) => {
+            let access = BASE64URL_NOPAD.encode(&random_bytes::<32>());
+            let now = shared.now();
+            let mut state = shared.state();
+            state.access.retain(|_, access| is_in_time(access, now));
+            state.access.insert(access.clone(), Access { person: grant.person.clone(), given_at: now });
+            drop(state);
+            Reply::json(&json!({
+                "access_token": access,
+                "token_type": "Bearer",
+                "expires_in": TOKEN_LIVES,
+                "id_token": id_token(shared, client, &grant),
+            }))
+        }
         Err(why) => refusal(400, "invalid_grant", &format!("the code cannot be exchanged: {why}")),
     }
+}
+
+/// `GET /userinfo`. Source: OpenID Connect Core 1.0, section 5.3; RFC 6750, section 3.
+pub(super) fn user_info(shared: &Shared, request: &Request) -> Reply {
+    let state = shared.state();
+    let token = request.head.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    let access = token.and_then(|token| state.access.get(token));
+    let Some(Access { person, .. }) = access.filter(|access| is_in_time(access, shared.now())) else {
+        return Reply::empty(401).with("Www-Authenticate", "Bearer error=\"invalid_token\"");
+    };
+    let mut claims = json!({"sub": person.subject});
+    describe(&mut claims, person);
+    for fault in &state.faults {
+        if let IdpFault::UserInfo(name, value) = fault {
+            change(&mut claims, name, value.clone());
+        }
+    }
+    Reply::json(&claims)
+}
+
+fn is_in_time(access: &Access, now: Timestamp) -> bool {
+    now.checked_since(access.given_at).is_none_or(|age| age.as_secs() < TOKEN_LIVES.unsigned_abs())
 }
 
 fn check(
@@ -141,11 +172,8 @@ fn claims(shared: &Shared, state: &State, grant: &Grant) -> Value {
         "exp": now + TOKEN_LIVES,
         "iat": now,
         "auth_time": now,
-        "email": grant.person.email,
-        "email_verified": true,
-        "name": grant.person.name,
-        "groups": grant.person.groups,
     });
+    describe(&mut claims, &grant.person);
     change(&mut claims, "nonce", grant.nonce.clone().map(Value::from));
     for fault in &state.faults {
         if let IdpFault::Claim(name, value) = fault {
@@ -153,6 +181,19 @@ fn claims(shared: &Shared, state: &State, grant: &Grant) -> Value {
         }
     }
     claims
+}
+
+/// What the scopes `email`, `profile` and `groups` tell. Source: OpenID Connect Core 1.0, section 5.4.
+fn describe(claims: &mut Value, person: &DevPerson) {
+    let told = [
+        ("email", person.email.clone().into()),
+        ("email_verified", true.into()),
+        ("name", person.name.clone().into()),
+        ("groups", person.groups.clone().into()),
+    ];
+    for (name, value) in told {
+        change(claims, name, Some(value));
+    }
 }
 
 fn change(object: &mut Value, name: &str, value: Option<Value>) {

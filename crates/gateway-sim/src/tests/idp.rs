@@ -458,3 +458,23 @@ async fn a_path_that_hangs_ends_when_it_is_severed() {
     fixture.idp.sever();
     assert!(client.answer().await.is_err());
 }
+
+/// Source: OpenID Connect Core 1.0, section 5.3.
+#[tokio::test]
+async fn user_info_is_about_the_person_of_the_access_token() {
+    let fixture = fixture().await;
+    let code = fixture.code(&[]).await;
+    let token = fixture.exchange(&code, &[]).await.json()["access_token"].as_str().unwrap().to_owned();
+    let ask = |token: String| {
+        let at = fixture.idp.addr();
+        async move { send(at, "GET", "/userinfo", &format!("Authorization: Bearer {token}\r\n"), "").await }
+    };
+    let told = ask(token.clone()).await.json();
+    assert_eq!(
+        (told["email"].as_str(), told["email_verified"].as_bool()),
+        (Some("admin@example.com"), Some(true))
+    );
+    assert_eq!(ask("another".to_owned()).await.status, 401);
+    fixture.idp.misbehave(IdpFault::UserInfo("email_verified".to_owned(), None));
+    assert!(ask(token).await.json().get("email_verified").is_none());
+}

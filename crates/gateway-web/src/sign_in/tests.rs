@@ -57,6 +57,7 @@ async fn gateway(names: &[&str]) -> Sample {
             client_id: "gateway".to_owned(),
             client_secret: Secret::new("secret".to_owned()),
             allowed_domains: Vec::new(),
+            email_verified_claim: None,
             groups_claim: None,
             role_map: BTreeMap::new(),
             canonical_email: |text| gateway_config::canonical_email(text).ok(),

@@ -203,6 +203,7 @@ impl Provider {
             client_id: "rack-gateway".to_owned(),
             client_secret: self.secret.clone(),
             allowed_domains: Vec::new(),
+            email_verified_claim: None,
             groups_claim: None,
             role_map: BTreeMap::new(),
         }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::idp::{ISSUER, Pair, settings};
-use crate::oidc::{FaultSide, OidcError, Provider, ProviderConfig, TokenFault};
+use super::idp::{ISSUER, Pair, USER_INFO, settings};
+use crate::oidc::{Endpoint, FaultSide, OidcError, Provider, ProviderConfig, TokenFault};
 
 #[test]
 fn d6_email_is_verified_and_plain() {
@@ -60,6 +60,154 @@ fn d6_only_a_true_email_verified_is_true() {
         assert!(matches!(result, Err(OidcError::EmailAbsent { .. })), "{result:?}");
     }
     assert!(pair.sign_in(|claims| claims["email"] = json!(["ada@example.com"])).is_err());
+}
+
+/// As Okta's own authorization server has it: the ID token tells the address, UserInfo whether it is verified.
+#[test]
+fn d6_what_the_token_leaves_out_userinfo_says() {
+    let thin = |claims: &mut Value| {
+        let claims = claims.as_object_mut().unwrap();
+        for left_out in ["email_verified", "name", "groups"] {
+            claims.remove(left_out);
+        }
+    };
+    let told = || json!({"sub": "person-1", "email": "ada@example.com", "email_verified": true, "name": "Ada", "groups": ["devs"]});
+    let sign_in = |answer: Value| {
+        let pair = Pair::new();
+        pair.idp.user_info(answer);
+        (pair.sign_in(thin), pair)
+    };
+    let (identity, pair) = sign_in(told());
+    let identity = identity.unwrap();
+    assert_eq!((identity.email.as_str(), identity.name.as_deref()), ("ada@example.com", Some("Ada")));
+    assert_eq!((identity.groups, identity.groups_fault), (vec!["devs".to_owned()], None));
+    assert_eq!(pair.idp.asked().last().unwrap().authorization.as_deref(), Some("Bearer at"));
+    // What the token says of groups comes first, and a token that says enough asks for nothing more.
+    let mixed = pair.sign_in(|claims| {
+        thin(claims);
+        claims["groups"] = json!(["admins"]);
+    });
+    assert_eq!(mixed.unwrap().groups, ["admins"]);
+    let asked = pair.idp.count(USER_INFO);
+    pair.sign_in(|_| ()).unwrap();
+    let refused = pair.sign_in(|claims| claims["email_verified"] = false.into());
+    assert!(matches!(refused, Err(OidcError::EmailNotVerified { .. })));
+    assert_eq!(pair.idp.count(USER_INFO), asked);
+
+    let with = |name: &str, value: Value| {
+        let mut told = told();
+        told[name] = value;
+        sign_in(told).0
+    };
+    for (name, value) in [
+        ("email_verified", json!(false)),
+        ("email_verified", json!(null)),
+        // The one that it vouches for is not the one that signs in.
+        ("email", json!("eve@example.com")),
+        ("email", json!(null)),
+    ] {
+        let result = with(name, value.clone());
+        assert!(matches!(result, Err(OidcError::EmailNotVerified { .. })), "{name} {value}: {result:?}");
+    }
+    for (name, value) in [
+        ("sub", json!("person-2")),
+        ("sub", json!(null)),
+        ("email_verified", json!("true")),
+        ("sub", json!(7)),
+    ] {
+        let result = with(name, value.clone());
+        let is_malformed = matches!(result, Err(OidcError::Malformed { endpoint: Endpoint::UserInfo, .. }));
+        assert!(is_malformed, "{name} {value}: {result:?}");
+    }
+    // An address that only UserInfo tells is vouched for there or nowhere.
+    let nowhere = |verified: Value| {
+        let pair = Pair::new();
+        pair.idp
+            .user_info(json!({"sub": "person-1", "email": "ada@example.com", "email_verified": verified}));
+        pair.sign_in(|claims| drop(claims.as_object_mut().unwrap().remove("email")))
+    };
+    assert_eq!(nowhere(json!(true)).unwrap().email, "ada@example.com");
+    assert!(matches!(nowhere(json!(null)), Err(OidcError::EmailNotVerified { .. })));
+}
+
+#[test]
+fn userinfo_that_cannot_be_read_signs_nobody_in() {
+    let pair = Pair::new();
+    pair.idp.user_info(json!({"sub": "person-1", "email": "ada@example.com", "email_verified": true}));
+    let sign_in = || pair.sign_in(|claims| drop(claims.as_object_mut().unwrap().remove("email_verified")));
+    for status in [204, 302, 401, 403, 500] {
+        pair.idp.instead(USER_INFO, status, "");
+        let result = sign_in();
+        assert!(matches!(result, Err(OidcError::Status { endpoint: Endpoint::UserInfo, .. })), "{result:?}");
+    }
+    pair.idp.instead(USER_INFO, 200, r#"{"sub": "person-1", "groups": [], "groups": ["admins"]}"#);
+    assert!(matches!(sign_in(), Err(OidcError::Malformed { endpoint: Endpoint::UserInfo, .. })));
+    pair.idp.down(USER_INFO);
+    assert!(matches!(sign_in(), Err(OidcError::Unreachable { endpoint: Endpoint::UserInfo, .. })));
+    pair.idp.well();
+    sign_in().unwrap();
+    // The access token goes nowhere without TLS.
+    let pair = Pair::new();
+    pair.idp.metadata(|metadata| metadata["userinfo_endpoint"] = "http://idp.example.com/user-info".into());
+    pair.sign_in(|_| ()).unwrap();
+    let result = pair.sign_in(|claims| drop(claims.as_object_mut().unwrap().remove("email_verified")));
+    assert!(
+        matches!(result, Err(OidcError::EndpointAddress { endpoint: Endpoint::UserInfo, .. })),
+        "{result:?}"
+    );
+}
+
+/// As Microsoft Entra has it: no `email_verified`, and a claim of its own for who owns the domain.
+#[test]
+fn d6_another_claim_vouches_where_it_is_configured() {
+    let entra = || {
+        let claim = Some("xms_edov".to_owned());
+        let provider = Provider::new(ProviderConfig { email_verified_claim: claim, ..settings() });
+        let pair = Pair { provider, ..Pair::new() };
+        // Its UserInfo vouches for nothing, and is not asked.
+        pair.idp.user_info(json!({"sub": "person-1", "email": "ada@example.com", "email_verified": true}));
+        pair
+    };
+    let sign_in = |owned: Option<Value>, verified: Option<Value>| {
+        let pair = entra();
+        let result = pair.sign_in(|claims| {
+            let claims = claims.as_object_mut().unwrap();
+            claims.remove("email_verified");
+            claims.extend(owned.map(|value| ("xms_edov".to_owned(), value)));
+            claims.extend(verified.map(|value| ("email_verified".to_owned(), value)));
+        });
+        assert_eq!(pair.idp.count(USER_INFO), 0);
+        result
+    };
+    for yes in [json!(true), json!(1), json!("1"), json!("true")] {
+        assert_eq!(sign_in(Some(yes), None).unwrap().email, "ada@example.com");
+    }
+    for no in [
+        json!(false),
+        json!(0),
+        json!("0"),
+        json!("false"),
+        json!("yes"),
+        json!(2),
+        json!([true]),
+        json!(null),
+    ] {
+        let result = sign_in(Some(no.clone()), None);
+        assert!(matches!(result, Err(OidcError::EmailNotVerified { .. })), "{no}: {result:?}");
+    }
+    assert!(matches!(sign_in(None, None), Err(OidcError::EmailNotVerified { .. })));
+    assert!(matches!(sign_in(None, Some(json!(true))), Err(OidcError::EmailNotVerified { .. })));
+    assert!(matches!(
+        sign_in(Some(json!(true)), Some(json!(false))),
+        Err(OidcError::EmailNotVerified { .. })
+    ));
+    // Where it is not configured, it vouches for nothing.
+    let pair = Pair::new();
+    let result = pair.sign_in(|claims| {
+        claims.as_object_mut().unwrap().remove("email_verified");
+        claims["xms_edov"] = true.into();
+    });
+    assert!(matches!(result, Err(OidcError::EmailNotVerified { .. })));
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn provider(change: impl FnOnce(&mut ProviderConfig)) -> Provider {
         issuer: "https://github.com".to_owned(),
         allowed_domains: Vec::new(),
         allowed_groups: vec!["example-inc".to_owned()],
+        email_verified_claim: None,
         groups_claim: None,
         role_map: [("example-inc/platform".to_owned(), Role::Deployer)].into(),
         ..settings()

@@ -23,6 +23,7 @@ pub(super) const REDIRECT: &str = "https://gateway.example.com/auth/callback/tes
 pub(super) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(super) const KEYS: &str = "/keys";
 pub(super) const TOKEN: &str = "/token";
+pub(super) const USER_INFO: &str = "/user-info";
 
 /// 2027-01-15T08:00:00Z, in seconds.
 pub(super) const NOW: i64 = 1_800_000_000;
@@ -52,6 +53,7 @@ struct State {
     metadata: Value,
     keys: Value,
     id_token: Value,
+    user_info: Value,
     /// Answers instead of the right ones, by path: `None` = no connection.
     instead: BTreeMap<String, Option<(u16, Vec<u8>)>>,
     asked: Vec<Asked>,
@@ -68,6 +70,7 @@ impl Idp {
             metadata: metadata(),
             keys: json!({"keys": [TestKey::rsa().jwk(Some("k1"))]}),
             id_token: Value::Null,
+            user_info: Value::Null,
             instead: BTreeMap::new(),
             asked: Vec::new(),
         }))
@@ -88,6 +91,13 @@ impl Idp {
 
     pub(super) fn id_token(&self, token: impl Into<Value>) {
         self.state().id_token = token.into();
+    }
+
+    /// From now on it has UserInfo, with this answer.
+    pub(super) fn user_info(&self, answer: Value) {
+        let mut state = self.state();
+        state.metadata["userinfo_endpoint"] = format!("{ISSUER}{USER_INFO}").into();
+        state.user_info = answer;
     }
 
     pub(super) fn instead(&self, path: &str, status: u16, body: impl Into<Vec<u8>>) {
@@ -128,6 +138,7 @@ impl Idp {
         let answer = match path.as_str() {
             DISCOVERY => state.metadata.clone(),
             KEYS => state.keys.clone(),
+            USER_INFO => state.user_info.clone(),
             TOKEN => json!({"access_token": "at", "token_type": "Bearer", "id_token": state.id_token}),
             other => panic!("asked for {other}"),
         };
@@ -167,6 +178,7 @@ pub(super) fn settings() -> ProviderConfig {
         client_id: CLIENT.to_owned(),
         client_secret: Secret::new("client secret/+".to_owned()),
         allowed_domains: vec!["example.com".to_owned()],
+        email_verified_claim: None,
         groups_claim: Some("groups".to_owned()),
         role_map: [("admins".to_owned(), Role::Admin), ("devs".to_owned(), Role::Deployer)].into(),
         canonical_email: canonical,

@@ -3,7 +3,7 @@
 use gateway_types::Secret;
 use serde_json::{Value, json};
 
-use super::idp::{NOW, Pair, TOKEN, at, claims, header, query, ready, settings};
+use super::idp::{NOW, Pair, TOKEN, USER_INFO, at, claims, header, query, ready, settings};
 use super::key::TestKey;
 use crate::oidc::{Again, OidcError, Person, Provider, ProviderConfig, Refreshed, TokenFault};
 
@@ -102,6 +102,24 @@ fn d7_who_is_gone_is_told_from_a_provider_that_fails() {
     pair.idp.instead(TOKEN, 200, body);
     let fault = refresh(&pair).unwrap_err();
     assert!(matches!(fault, OidcError::IdToken { fault: TokenFault::Signature, .. }), "{fault:?}");
+}
+
+#[test]
+fn d7_who_is_asked_about_again_is_told_by_userinfo_too() {
+    let pair = pair();
+    let thin = answer(|claims| drop(claims.as_object_mut().unwrap().remove("email_verified")));
+    pair.idp.instead(TOKEN, 200, thin);
+    let told = |verified: bool| json!({"sub": "person-1", "email": "ada@example.com", "email_verified": verified, "groups": ["devs"]});
+    pair.idp.user_info(told(true));
+    match refresh(&pair).unwrap() {
+        Refreshed::Known { identity: Some(identity), .. } => assert_eq!(identity.groups, ["devs"]),
+        other => panic!("{other:?}"),
+    }
+    // One that cannot be asked says nothing of the person.
+    pair.idp.instead(USER_INFO, 503, "");
+    assert!(matches!(refresh(&pair), Err(OidcError::Status { status: 503, .. })));
+    pair.idp.instead(USER_INFO, 200, told(false).to_string());
+    assert!(matches!(refresh(&pair), Ok(Refreshed::Gone(OidcError::EmailNotVerified { .. }))));
 }
 
 #[test]

@@ -41,6 +41,7 @@ async fn fixture() -> Fixture {
         client_id: "rack-gateway".to_owned(),
         client_secret: Secret::new(SECRET.to_owned()),
         allowed_domains: Vec::new(),
+        email_verified_claim: None,
         groups_claim: Some("groups".to_owned()),
         role_map: std::collections::BTreeMap::new(),
         canonical_email: |text| gateway_config::canonical_email(text).ok(),
@@ -126,6 +127,7 @@ async fn a_wrong_secret_is_the_gateways_fault() {
         client_id: "rack-gateway".to_owned(),
         client_secret: Secret::new("another".to_owned()),
         allowed_domains: Vec::new(),
+        email_verified_claim: None,
         groups_claim: None,
         role_map: std::collections::BTreeMap::new(),
         canonical_email: |text| gateway_config::canonical_email(text).ok(),
@@ -163,8 +165,18 @@ async fn d2_d6_f1_f2_broken_tokens_sign_nobody_in() {
     assert!(matches!(verified(false.into()).await, OidcError::EmailNotVerified { .. }));
     assert!(matches!(verified("false".into()).await, OidcError::Malformed { .. }));
     assert!(matches!(verified("true".into()).await, OidcError::Malformed { .. }));
-    let absent = broken(IdpFault::without("email_verified")).await;
-    assert!(matches!(absent, OidcError::EmailNotVerified { .. }));
+    // UserInfo says what the token leaves out, and then counts as the token does.
+    let thin = fixture().await;
+    thin.idp.misbehave(IdpFault::without("email_verified"));
+    assert_eq!(thin.sign_in().await.unwrap().email, "ada@example.com");
+    let told = async |name: &str, value: Option<serde_json::Value>| {
+        let thin = fixture().await;
+        thin.idp.misbehave(IdpFault::without("email_verified"));
+        thin.idp.misbehave(IdpFault::UserInfo(name.to_owned(), value));
+        thin.sign_in().await.unwrap_err()
+    };
+    assert!(matches!(told("email_verified", None).await, OidcError::EmailNotVerified { .. }));
+    assert!(matches!(told("sub", Some("another".into())).await, OidcError::Malformed { .. }));
     let two = broken(IdpFault::claim("email", "ada@example.com@evil.com")).await;
     assert!(matches!(two, OidcError::EmailMalformed { .. }));
 }
