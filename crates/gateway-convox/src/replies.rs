@@ -110,6 +110,30 @@ pub struct AppService {
     pub ports: Option<Vec<ServicePort>>,
 }
 
+/// What was measured of an app, a service or the rack.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Metric {
+    /// What: `cpu`, `mem`, `cluster:cpu:utilization`, …
+    pub name: String,
+    /// The measurements, oldest first.
+    pub values: Option<Vec<MetricValue>>,
+}
+
+/// Measurements of one span of time, put together.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MetricValue {
+    /// When the span began.
+    pub time: String,
+    /// The average.
+    pub avg: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+}
+
 /// A port of a service.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]

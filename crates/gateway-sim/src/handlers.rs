@@ -4,6 +4,7 @@
 pub(crate) mod apps;
 pub(crate) mod budget;
 pub(crate) mod builds;
+pub(crate) mod metrics;
 pub(crate) mod objects;
 pub(crate) mod processes;
 pub(crate) mod rack;

@@ -73,11 +73,6 @@ pub(crate) fn diagnose(call: &Call, state: &mut State) -> Answer {
     })))
 }
 
-pub(crate) fn metrics(call: &Call, state: &mut State) -> Answer {
-    app_of(call, state)?;
-    Ok(Reply::json(&json!([])))
-}
-
 pub(crate) fn balancers(call: &Call, state: &mut State) -> Answer {
     app_of(call, state)?;
     Ok(Reply::json(&json!([])))

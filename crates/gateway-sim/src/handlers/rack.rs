@@ -69,10 +69,6 @@ pub(crate) fn capacity(_: &Call, state: &mut State) -> Answer {
     })))
 }
 
-pub(crate) fn metrics(_: &Call, _: &mut State) -> Answer {
-    Ok(Reply::json(&json!([])))
-}
-
 fn an_hour_ago() -> String {
     Timestamp::from_micros(now().micros() - 3_600_000_000).to_rfc3339()
 }

@@ -59,11 +59,6 @@ pub(crate) fn restart(call: &Call, state: &mut State) -> Answer {
     Ok(Reply::ok())
 }
 
-pub(crate) fn metrics(call: &Call, state: &mut State) -> Answer {
-    app_of(call, state)?.service(call.var("service"))?;
-    Ok(Reply::json(&json!([])))
-}
-
 /// `ok` for a service that is there, marked where `ack_by` was used.
 fn accepted(call: &Call, state: &mut State) -> Answer {
     app_of(call, state)?.service(call.var("service"))?;

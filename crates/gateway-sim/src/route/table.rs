@@ -1,7 +1,9 @@
 //! The table of routes, in the rack's order.
 
 use super::{Handler, On, Route, To};
-use crate::handlers::{apps, budget, builds, objects, processes, rack, releases, security, services};
+use crate::handlers::{
+    apps, budget, builds, metrics, objects, processes, rack, releases, security, services,
+};
 use crate::socket::SocketKind;
 
 const fn http(method: &'static str, pattern: &'static str, on: On, handler: Handler) -> Route {
@@ -25,8 +27,8 @@ pub(crate) const ROUTES: &[Route] = &[
     socket("/apps/{app}/logs", Both, SocketKind::AppLogs),
     http("GET", "/apps/{app}/diagnose", OnlyV3, apps::diagnose),
     http("GET", "/apps/{app}/manifest/services/{service}", OnlyV3, services::manifest),
-    http("GET", "/apps/{app}/metrics", Both, apps::metrics),
-    http("GET", "/apps/{app}/metrics-by-service", OnlyV3, apps::metrics),
+    http("GET", "/apps/{app}/metrics", Both, metrics::of_app),
+    http("GET", "/apps/{app}/metrics-by-service", OnlyV3, metrics::by_service),
     http("GET", "/apps/{app}/balancers", OnlyV3, apps::balancers),
     http("GET", "/apps/{app}/configs", OnlyV3, apps::configs),
     http("GET", "/apps/{app}/configs/{name}", OnlyV3, apps::config),
@@ -75,7 +77,7 @@ pub(crate) const ROUTES: &[Route] = &[
     http("PUT", "/apps/{app}/services/{service}", Both, services::update),
     http("POST", "/apps/{app}/services/{service}/restart", Both, services::restart),
     socket("/apps/{app}/services/{service}/logs", OnlyV3, SocketKind::ServiceLogs),
-    http("GET", "/apps/{app}/services/{service}/metrics", Both, services::metrics),
+    http("GET", "/apps/{app}/services/{service}/metrics", Both, metrics::of_service),
     http("POST", "/apps/{app}/services/{service}/scale-override", OnlyV3, services::scale_override),
     http("POST", "/apps/{app}/services/{service}/triggers/enable", OnlyV3, services::enable_triggers),
     http("POST", "/apps/{app}/services/{service}/triggers/disable", OnlyV3, services::disable_triggers),
@@ -84,7 +86,7 @@ pub(crate) const ROUTES: &[Route] = &[
     http("PUT", "/system", Both, rack::update),
     http("GET", "/system/capacity", Both, rack::capacity),
     socket("/system/logs", Both, SocketKind::SystemLogs),
-    http("GET", "/system/metrics", Both, rack::metrics),
+    http("GET", "/system/metrics", Both, metrics::of_rack),
     http("GET", "/system/processes", Both, rack::processes),
     http("GET", "/system/releases", Both, rack::releases),
     http("PUT", "/system/jwt/rotate", Both, rack::rotate_key),

@@ -247,3 +247,24 @@ async fn a_stopped_rack_is_gone_and_its_port_can_be_taken_again() {
     assert!(cut.answer().await.is_err());
     assert_eq!(ask(addr, "GET", "/apps", "", "").await.0, 200, "new connections are taken");
 }
+
+#[tokio::test]
+async fn measurements_are_of_the_time_that_is_asked_for() {
+    let rack = rack().await;
+    let json = async |target: &str| -> serde_json::Value {
+        let (status, text) = ask(rack.addr(), "GET", target, "", "").await;
+        assert_eq!(status, 200, "{target}: {text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let hour = "/system/metrics?start=20261120.100000.000000000&end=20261120.110000.000000000&period=60";
+    let measured = json(hour).await;
+    assert_eq!(measured[0]["values"].as_array().unwrap().len(), 60);
+    assert_eq!(measured[0]["values"][0]["time"], "2026-11-20T10:00:00.000000Z");
+    assert_eq!(json(hour).await, measured);
+    assert_eq!(json("/apps/myapp/metrics?metrics=mem").await[0]["name"], "mem");
+    assert_eq!(json("/apps/myapp/metrics-by-service?services=web").await[0]["name"], "web");
+    for wrong in ["period=0", "period=-1", "start=yesterday", "start=20261120.100000"] {
+        let (status, _) = ask(rack.addr(), "GET", &format!("/system/metrics?{wrong}"), "", "").await;
+        assert_eq!(status, 400, "{wrong}");
+    }
+}

@@ -37,6 +37,9 @@ async fn pages_show_what_the_rack_says_and_no_secret() {
         (format!("/app/apps/myapp/builds/{build}"), "data-feed"),
         ("/app/apps/myapp/resources".to_owned(), "Resources of myapp"),
         ("/app/apps/myapp/logs".to_owned(), "/app/apps/myapp/logs/feed"),
+        ("/app/apps/myapp/metrics".to_owned(), "Metrics of myapp"),
+        ("/app/apps/myapp/services/web/metrics".to_owned(), "the service web of myapp"),
+        ("/app/rack/metrics?start=20261120.100000.000000000&period=60".to_owned(), "cluster:cpu:utilization"),
         ("/app/rack".to_owned(), "Provider"),
         ("/app/rack/processes".to_owned(), "Processes of the rack"),
         ("/app/rack/resources".to_owned(), "Resources of the rack"),
@@ -55,6 +58,10 @@ async fn pages_show_what_the_rack_says_and_no_secret() {
     let searched = ops.get("/app/apps?q=OTHER").await.text();
     assert!(!searched.contains("/app/apps/myapp\""), "{searched}");
     assert_eq!(ops.get("/app/apps/nothing").await.status, 404);
+    // What the page's address says of the time is asked of the rack, and nothing else of it.
+    ops.get("/app/rack/metrics?start=20261120.100000.000000000&period=60&q=x").await;
+    let asked_for = gateway.rack.requests().into_iter().rfind(|one| one.path() == "/system/metrics").unwrap();
+    assert!(asked_for.target.ends_with("?start=20261120.100000.000000000&period=60"), "{}", asked_for.target);
     // One request of the rack for a page, and one event of it, whose channel says where it came from.
     let events = gateway.events().await;
     let lists = events.iter().filter(|(_, event)| event.action.as_str() == "convox:app:list");

@@ -5,6 +5,7 @@
 
 pub(super) mod apps;
 pub(super) mod builds;
+pub(super) mod metrics;
 pub(super) mod processes;
 pub(super) mod releases;
 pub(super) mod services;
@@ -123,7 +124,7 @@ pub(super) struct Tab {
 }
 
 /// The pages of an app: the label, what follows the app's address, and the action that it takes to open it.
-const TABS: [(&str, &str, &str); 8] = [
+const TABS: [(&str, &str, &str); 9] = [
     ("Overview", "", "convox:app:read"),
     ("Services", "/services", "convox:service:list"),
     ("Processes", "/processes", "convox:process:list"),
@@ -132,6 +133,7 @@ const TABS: [(&str, &str, &str); 8] = [
     ("Builds", "/builds", "convox:build:list"),
     ("Environment", "/env", "gateway:env:read"),
     ("Resources", "/resources", "convox:resource:list"),
+    ("Metrics", "/metrics", "convox:app:read"),
 ];
 
 /// The ways to the pages of an app that this person may open.

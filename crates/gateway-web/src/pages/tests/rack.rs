@@ -26,7 +26,11 @@ fn hostile_replies() -> Vec<(&'static str, Value)> {
         "cpu-capacity": 1.0, "memory": 0.25, "memory-capacity": 0.0, "public-ip": HOSTILE, "private-ip": HOSTILE});
     let certificate = json!({"id": HOSTILE, "domain": HOSTILE, "expiration": HOSTILE, "status": HOSTILE});
     let registry = json!({"server": HOSTILE, "username": HOSTILE, "password": "rgw-hidden-aaaaaaaaaaaaaaaa"});
+    let metric = json!({"name": HOSTILE, "values": [{"time": HOSTILE, "avg": 1.5, "min": -1e308, "max": 1e308, "sum": 3}]});
     vec![
+        ("/app/apps/web/metrics?period=60", json!([metric])),
+        ("/app/apps/web/services/api/metrics", json!([metric])),
+        ("/app/rack/metrics", json!([metric])),
         ("/app/apps", json!([app])),
         ("/app/apps/web", app.clone()),
         ("/app/apps/web/services", json!([service])),
