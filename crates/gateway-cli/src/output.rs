@@ -2,6 +2,7 @@
 //! when the reader goes away.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 
 use gateway_client::text::steers;
 use serde::Serialize;
@@ -41,10 +42,11 @@ impl Output {
     /// Standard output as this process has it.
     pub(crate) fn of_process(json: bool) -> Self {
         let format = if json { Format::Json } else { Format::Text };
-        let looks = match (io::stdout().is_terminal(), environment::read(environment::NO_COLOR)) {
+        let output = io::stdout();
+        let looks = match (output.is_terminal(), environment::read(environment::NO_COLOR)) {
             (false, _) => Looks::Plain,
-            (true, Some(_)) => Looks::Lines,
-            (true, None) => Looks::Colours,
+            (true, Some(_)) => Looks::Lines(columns(&output)),
+            (true, None) => Looks::Colours(columns(&output)),
         };
         Self { format, looks, write: to_standard_output }
     }
@@ -88,11 +90,16 @@ impl Output {
     /// A word in the colour of its tone, where colours are wanted.
     pub(crate) fn toned(&self, tone: Tone, word: &str) -> String {
         match (self.looks, tone) {
-            (Looks::Plain | Looks::Lines, _) => word.to_owned(),
-            (Looks::Colours, Tone::Good) => format!("\u{1b}[32m{word}\u{1b}[0m"),
-            (Looks::Colours, Tone::Bad) => format!("\u{1b}[31m{word}\u{1b}[0m"),
+            (Looks::Plain | Looks::Lines(_), _) => word.to_owned(),
+            (Looks::Colours(_), Tone::Good) => format!("\u{1b}[32m{word}\u{1b}[0m"),
+            (Looks::Colours(_), Tone::Bad) => format!("\u{1b}[31m{word}\u{1b}[0m"),
         }
     }
+}
+
+/// How many columns the terminal has; some do not say.
+pub(crate) fn columns(terminal: impl AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(terminal).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// JSON without a character that steers a terminal. Outside of strings there are only line feeds.

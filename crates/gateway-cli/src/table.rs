@@ -4,7 +4,7 @@
 mod tests;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Row, Table, TableComponent};
+use comfy_table::{ContentArrangement, Row, Table, TableComponent};
 use gateway_client::text::one_line;
 
 /// How much is drawn.
@@ -12,10 +12,20 @@ use gateway_client::text::one_line;
 pub(crate) enum Looks {
     /// Bare columns: somebody cuts them into pieces.
     Plain,
-    /// A line below the header, no colours.
-    Lines,
-    /// The line and colours.
-    Colours,
+    /// A line below the header, no colours; how many columns the terminal has, when it says so.
+    Lines(Option<u16>),
+    /// The line and colours; as [`Lines`](Self::Lines).
+    Colours(Option<u16>),
+}
+
+impl Looks {
+    /// How many columns there are; `None` where nobody says, or where lines may have any length.
+    const fn columns(self) -> Option<u16> {
+        match self {
+            Looks::Plain => None,
+            Looks::Lines(columns) | Looks::Colours(columns) => columns,
+        }
+    }
 }
 
 /// A table's content.
@@ -41,13 +51,17 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// Draws it; no blanks at the ends of lines.
+    /// Draws it; no blanks at the ends of lines. Cells of a table that is wider than the terminal go on below themselves,
+    /// so that each stays in its column; in a pipe nothing is broken.
     pub(crate) fn render(&self, looks: Looks) -> String {
         let mut table = Table::new();
         table.load_preset(NOTHING);
         if looks != Looks::Plain {
             table.set_style(TableComponent::HeaderLines, '─');
             table.set_style(TableComponent::MiddleHeaderIntersections, '─');
+        }
+        if let Some(columns) = looks.columns() {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
         }
         table.set_header(Row::from(self.headers.clone()));
         for row in &self.rows {

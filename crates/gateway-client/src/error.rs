@@ -145,8 +145,12 @@ impl ClientError {
     }
 }
 
-/// An `io::Error` hides the error that it wraps from `source`.
+/// An `io::Error` hides the error that it wraps from `source`, and that may be another one.
 fn is_certificate_fault(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    let Some(inner) = error.get_ref() else { return false };
+    match (inner.downcast_ref::<rustls::Error>(), inner.downcast_ref::<std::io::Error>()) {
+        (Some(fault), _) => matches!(fault, rustls::Error::InvalidCertificate(_)),
+        (None, Some(wrapped)) => is_certificate_fault(wrapped),
+        (None, None) => false,
+    }
 }

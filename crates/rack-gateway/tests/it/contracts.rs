@@ -98,6 +98,11 @@ fn each_case_of_high_availability_names_a_test_that_is_there() {
 }
 
 #[test]
+fn each_case_of_the_command_line_names_a_test_that_is_there() {
+    check(&rows("threat-model.md", Some("The command line, and sockets of pages")), 10);
+}
+
+#[test]
 fn each_principle_of_zero_trust_names_a_test_that_is_there() {
     check(&rows("zero-trust.md", None), 7);
 }

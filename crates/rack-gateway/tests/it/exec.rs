@@ -42,13 +42,13 @@ impl<'a> Person<'a> {
         command
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command_at(env!("CARGO_BIN_EXE_rack-gateway"), self.gateway.addr());
         command.args(arguments);
         command
     }
 
-    async fn says(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub(crate) async fn says(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         self.hears(arguments, b"").await
     }
 
@@ -60,7 +60,7 @@ impl<'a> Person<'a> {
 
     /// Runs a shell script on a pseudo-terminal of 40 rows and 120 columns. Each text of `types` is typed once what stands
     /// before it was shown.
-    async fn on_a_terminal(&self, script: &str, types: &[(&str, &str)]) -> (Option<i32>, String) {
+    pub(crate) async fn on_a_terminal(&self, script: &str, types: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut command = self.command_at("script", self.gateway.addr());
         command.args(["-qec", &format!("stty rows 40 cols 120; {script}"), "/dev/null"]);
         typed(command, types.iter().map(|(after, keys)| ((*after).to_owned(), (*keys).to_owned())).collect())

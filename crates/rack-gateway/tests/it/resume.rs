@@ -4,12 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gateway_testkit::{Database, TestGateway, eventually};
 use gateway_types::Role;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::exec::Person;
@@ -19,8 +20,8 @@ const KEY: &str = "a test key of at least thirty-two characters";
 
 /// A network between a client and gateways, which fails when told.
 #[derive(Clone)]
-struct Cable {
-    address: SocketAddr,
+pub(crate) struct Cable {
+    pub(crate) address: SocketAddr,
     state: watch::Sender<State>,
 }
 
@@ -32,12 +33,19 @@ struct State {
     cuts: u64,
     /// After how many bytes each new connection breaks by itself, in the order in which they come; then never.
     limits: Vec<u64>,
+    /// How long each 16 KiB take on their way to the gateway.
+    pause: Duration,
 }
 
 impl Cable {
-    async fn to(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (state, _) = watch::channel(State { to: Some(address), cuts: 0, limits: Vec::new() });
+    pub(crate) async fn to(address: SocketAddr) -> Self {
+        // Small buffers, as far as a socket has a say in that: what lies in them has not arrived.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(128).unwrap();
+        let (state, _) =
+            watch::channel(State { to: Some(address), cuts: 0, limits: Vec::new(), pause: Duration::ZERO });
         let cable = Self { address: listener.local_addr().unwrap(), state };
         let state = cable.state.clone();
         tokio::spawn(async move {
@@ -60,6 +68,16 @@ impl Cable {
         self.state.send_modify(|state| state.to = Some(address));
     }
 
+    /// From now on each 16 KiB take so long.
+    pub(crate) fn slow(&self, pause: Duration) {
+        self.state.send_modify(|state| state.pause = pause);
+    }
+
+    /// The next connections break after so many bytes each.
+    pub(crate) fn breaks_after(&self, limits: &[u64]) {
+        self.state.send_modify(|state| state.limits = limits.to_vec());
+    }
+
     /// Cuts what is open, and leads on.
     fn blink(&self) {
         self.state.send_modify(|state| state.cuts += 1);
@@ -68,9 +86,9 @@ impl Cable {
 
 async fn connection(client: TcpStream, state: watch::Sender<State>) {
     let mut changes = state.subscribe();
-    let (mut to, mut cuts, mut limit) = (None, 0, u64::MAX);
+    let (mut to, mut cuts, mut limit, mut pause) = (None, 0, u64::MAX, Duration::ZERO);
     state.send_if_modified(|state| {
-        (to, cuts) = (state.to, state.cuts);
+        (to, cuts, pause) = (state.to, state.cuts, state.pause);
         if !state.limits.is_empty() && to.is_some() {
             limit = state.limits.remove(0);
         }
@@ -83,10 +101,29 @@ async fn connection(client: TcpStream, state: watch::Sender<State>) {
     let (mut up, mut down) = (client_read.take(limit), gateway_read.take(limit));
     tokio::select! {
         _ = changes.wait_for(|state| state.cuts != cuts) => {}
-        _ = copy(&mut up, &mut gateway_write) => {}
+        _ = paced(&mut up, &mut gateway_write, pause) => {}
         _ = copy(&mut down, &mut client_write) => {}
     }
     let _gone = client_write.shutdown().await;
+}
+
+/// Copies with this pause after each piece.
+async fn paced(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    pause: Duration,
+) -> std::io::Result<()> {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&bytes[..count]).await?;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
 }
 
 /// A session in a child process, whose input is written and whose output is looked at as it goes on.

@@ -302,6 +302,37 @@ async fn a_gateway_that_ends_tls_itself_is_clean_over_both_versions() {
     gateway.finish().await;
 }
 
+/// Who is not vouched for gets no credential, and there is no switch for it: the system's authorities, or a file of one's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn m6_a_certificate_of_nobody_known_is_refused() {
+    let (home, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (chain, key) = certificate(place.path());
+    let gateway = TestGateway::builder()
+        .env("LISTENER_TLS", "files")
+        .env("TLS_CERTIFICATE_FILES", &chain.display().to_string())
+        .env("TLS_KEY_FILES", &key.display().to_string())
+        .start()
+        .await;
+    let ask = async |authorities: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rack-gateway"));
+        command.args(["whoami", "--json"]).env_clear().env("HOME", home.path()).stdin(Stdio::null());
+        command.env("RACK_GATEWAY_URL", format!("https://127.0.0.1:{}", gateway.addr().port()));
+        command.env("RACK_GATEWAY_TOKEN", gateway.token(Role::Viewer));
+        command.envs(authorities.map(|path| ("RACK_GATEWAY_CA_FILE", path)));
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    };
+    let refused = ask(None).await;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(5), "{words}");
+    assert!(words.contains("certificate") && words.contains("RACK_GATEWAY_CA_FILE"), "{words}");
+    let taken = ask(Some(&chain)).await;
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    let elsewhere = TempDir::new().unwrap();
+    let (other, _) = certificate(elsewhere.path());
+    assert_eq!(ask(Some(&other)).await.status.code(), Some(5));
+    gateway.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn old_versions_of_tls_and_a_swallowed_hsts_are_named() {
     let gateway = TestGateway::builder().env("TRUSTED_FORWARDERS", "127.0.0.0/8").start().await;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::output::columns;
+
 /// How often it is drawn at most.
 const FRAME: Duration = Duration::from_millis(100);
-/// Characters of the bar.
-const WIDTH: u64 = 30;
+/// The most characters of the bar.
+const WIDTH: usize = 30;
 
 /// Draws a line on standard error that it draws over.
 pub(super) struct Progress {
@@ -33,7 +35,9 @@ impl Progress {
         }
         self.drawn = Some(Instant::now());
         // Nobody may be there to see it.
-        let _ = write!(io::stderr().lock(), "\r{}", line(self.what, done_bytes, self.total_bytes));
+        let mut terminal = io::stderr().lock();
+        let columns = columns(&terminal).map_or(usize::MAX, usize::from);
+        let _ = write!(terminal, "\r{}\u{1b}[K", line(self.what, done_bytes, self.total_bytes, columns));
     }
 }
 
@@ -46,10 +50,18 @@ impl Drop for Progress {
     }
 }
 
-fn line(what: &str, done_bytes: u64, total_bytes: u64) -> String {
-    let filled = done_bytes.saturating_mul(WIDTH).checked_div(total_bytes).unwrap_or(WIDTH).min(WIDTH);
-    let bar: String = (0..WIDTH).map(|at| if at < filled { '#' } else { '.' }).collect();
-    format!("{what} [{bar}] {} of {}", size(done_bytes), size(total_bytes))
+/// The line in so many columns: what would go on in the next line could not be drawn over.
+fn line(what: &str, done_bytes: u64, total_bytes: u64, columns: usize) -> String {
+    let sizes = format!("{} of {}", size(done_bytes), size(total_bytes));
+    // Blanks and brackets, and the last column, in which some terminals go on to the next line.
+    let left = columns.saturating_sub(what.len() + sizes.len() + 5).min(WIDTH);
+    if left < 4 {
+        return sizes.chars().take(columns.saturating_sub(1)).collect();
+    }
+    let parts = u64::try_from(left).unwrap_or(0);
+    let filled = done_bytes.saturating_mul(parts).checked_div(total_bytes).unwrap_or(parts);
+    let bar: String = (0..parts).map(|at| if at < filled { '#' } else { '.' }).collect();
+    format!("{what} [{bar}] {sizes}")
 }
 
 /// A size for people.
@@ -68,10 +80,15 @@ mod tests {
     #[test]
     fn the_bar_is_as_long_as_what_is_done() {
         assert_eq!(
-            line("Uploading", 500, 1_000),
+            line("Uploading", 500, 1_000, 80),
             "Uploading [###############...............] 500 B of 1.0 kB"
         );
-        assert!(line("Uploading", 0, 0).contains("##############################"));
+        for columns in 1..80 {
+            let drawn = line("Uploading", 12_345_678, 98_765_432, columns);
+            assert!(drawn.chars().count() < columns, "{columns}: {drawn}");
+        }
+        assert_eq!(line("Uploading", 500, 1_000, 40), "Uploading [#####......] 500 B of 1.0 kB");
+        assert!(line("Uploading", 0, 0, 80).contains("##############################"));
         assert_eq!(size(12_345_678), "12.3 MB");
     }
 }
