@@ -145,6 +145,20 @@ impl AuditSinks {
         Ok(opened.rows_affected() == 1)
     }
 
+    /// Forgets a sink that stands at this position, and says whether it did: one that got on meanwhile is in use.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget(&self, name: &str, position: u64) -> Result<bool, StoreError> {
+        let _turn = self.core.database.write_turn().await;
+        let forgotten = sqlx::query("DELETE FROM audit_sinks WHERE name = $1 AND position = $2")
+            .bind(name.to_owned())
+            .bind(to_column(position)?)
+            .execute(self.core.database.pool())
+            .await?;
+        Ok(forgotten.rows_affected() == 1)
+    }
+
     /// Every sink that has begun, those that are no longer declared too, by name.
     ///
     /// # Errors

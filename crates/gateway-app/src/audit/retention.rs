@@ -140,7 +140,9 @@ impl Keeper {
             Keeper::Age => "its age: it is younger than audit_retention".to_owned(),
             Keeper::Anchor => "anchors: none that this instance verified covers it".to_owned(),
             Keeper::Counts => "the charts: it is not counted yet".to_owned(),
-            Keeper::Sink(name) => format!("the sink `{name}`: it was not given it yet"),
+            Keeper::Sink(name) => format!(
+                "the sink `{name}`: it was not given it yet (`rack-gateway audit sinks forget` when it is declared no longer)"
+            ),
             Keeper::Recordings => "the recording of its session, which is kept or goes on".to_owned(),
         }
     }

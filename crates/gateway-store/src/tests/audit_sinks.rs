@@ -22,6 +22,12 @@ async fn a_position_is_kept_and_moved_by_whoever_knows_it() {
         let all = again.audit_sinks().all().await.unwrap();
         let all: Vec<_> = all.iter().map(|sink| (sink.name.as_str(), sink.position)).collect();
         assert_eq!(all, [("other", 0), ("siem", 12)]);
+        // Whoever is still delivered to is not forgotten.
+        assert!(!again.audit_sinks().forget("siem", 7).await.unwrap());
+        assert!(!again.audit_sinks().forget("nobody", 0).await.unwrap());
+        assert!(again.audit_sinks().forget("siem", 12).await.unwrap());
+        assert!(matches!(again.audit_sinks().position("siem").await, Err(StoreError::NotFound)));
+        assert_eq!(again.audit_sinks().position("other").await.unwrap(), 0);
         again.close().await;
     }
 }

@@ -22,6 +22,7 @@ mod login;
 mod machines;
 mod resume;
 mod selfcheck;
+mod sinks;
 mod terminal;
 mod top;
 mod tunnel;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use gateway_audit::{Frontier, Hash};
-use gateway_testkit::{Database, TestGateway};
-use gateway_types::Role;
+use gateway_audit::{Event, Frontier, Hash};
+use gateway_testkit::{Database, RawClient, TestGateway, eventually};
+use gateway_types::{Clock as _, EventId, OsEntropy, Role};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
@@ -262,4 +263,54 @@ async fn evidence_of(database: Database) {
 async fn evidence_for_auditors_verifies_without_the_gateway() {
     evidence_of(Database::Sqlite).await;
     evidence_of(Database::Postgres).await;
+}
+
+/// What was pruned is not in an archive, and that is said; what is in it verifies.
+#[tokio::test]
+async fn evidence_says_what_was_pruned() {
+    let anchors = tempfile::tempdir().unwrap();
+    let mut gateway = TestGateway::builder()
+        .env("RGW_SETTING_AUDIT_RETENTION", "24h")
+        .env("RGW_SETTING_MFA_STEP_UP", "false")
+        .env("AUDIT_ANCHOR_DIRECTORY", &anchors.path().display().to_string())
+        .start()
+        .await;
+    for _ in 0..600 {
+        let (now, store) = (gateway.clock.now(), gateway.store());
+        store.audit().queue(Event::of_system(now, EventId::new(now, &OsEntropy), "convox:app:list"));
+    }
+    gateway.store().audit().flush().await.unwrap();
+    gateway.restart().await;
+    while gateway.store().audit_tallies().tend().await.unwrap() {}
+    gateway.clock.advance(Duration::from_secs(3 * 24 * 3600));
+    let admin = gateway.critical_token().await;
+    eventually("the anchor of the start", async || {
+        let reply = RawClient::connect(gateway.addr())
+            .await
+            .ask("POST", "!/api/v1/audit/prune", &admin, &[], b"")
+            .await;
+        (reply.json()["to"] == 512).then_some(())
+    })
+    .await;
+    let home = home(&gateway).await;
+    let home = home.path();
+    let (file, span) = (home.join("evidence.tar.gz"), ["--from", "2020-01-01T00:00:00Z", "--to"]);
+    let make = async |to: &str| {
+        let file = file.to_str().unwrap();
+        let words = ["audit", "evidence", "make", span[0], span[1], span[2], to, "--out", file];
+        run(home, &words).await
+    };
+    let (code, said) = make("2040-01-01T00:00:00Z").await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("left out") && said.contains("entries before 512 were pruned"), "{said}");
+    let (code, said) = run(home, &["--json", "audit", "evidence", "verify", file.to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{said}");
+    // A time of which nothing is left.
+    std::fs::remove_file(&file).unwrap();
+    let first = gateway.store().events().leaves(512, 513).await.unwrap();
+    let (event, _nonce) = Event::from_leaf(&first[0].bytes).unwrap();
+    let (code, said) = make(&event.time.to_rfc3339()).await;
+    assert!(code == 1 && said.contains("whatever the log had of this time was pruned"), "{code} {said}");
+    assert!(said.contains("bodies from entry 512 on") && !file.exists(), "{said}");
+    gateway.finish().await;
 }

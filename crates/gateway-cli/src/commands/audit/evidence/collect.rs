@@ -27,6 +27,9 @@ use crate::witness;
 /// Events of one page of a search.
 const PAGE: u32 = 1000;
 
+/// Why there is no archive.
+const NOTHING: &str = "the log has no entries of this time";
+
 /// Collects the files of an archive.
 pub(super) struct Collector<'a> {
     remote: &'a Remote,
@@ -73,7 +76,9 @@ impl<'a> Collector<'a> {
     async fn log(&mut self) -> Result<(Entries, BTreeMap<String, u64>), Failure> {
         let chain = witness::trusted_keys(self.remote).await?;
         let keys = self.ask(async |client| client.log_keys().await).await?;
-        let (first, end) = self.indices().await?;
+        let found = self.indices().await?;
+        self.note_pruned(found.is_some()).await?;
+        let Some((first, end)) = found else { return Err(Failure::new(Exit::Failed, NOTHING)) };
         // After the search, so that the checkpoint covers what was found.
         let note = self.ask(async |client| client.checkpoint().await).await?;
         let checkpoint = chain.verify(&note).problem("the checkpoint is not signed as it should be")?;
@@ -119,9 +124,9 @@ impl<'a> Collector<'a> {
         Ok((entries, counted))
     }
 
-    /// The first entry of the time and the one after the last. Clocks of instances differ, and what was kept while a database was
+    /// The first entry of the time and the one after the last; `None` when there is none. Clocks of instances differ, and what was kept while a database was
     /// away comes later: so every entry of the time is looked at, and what stands between is in the archive too.
-    async fn indices(&self) -> Result<(u64, u64), Failure> {
+    async fn indices(&self) -> Result<Option<(u64, u64)>, Failure> {
         let mut query = AuditQuery {
             from: Some(self.time.0.to_rfc3339()),
             to: Some(self.time.1.to_rfc3339()),
@@ -140,10 +145,37 @@ impl<'a> Collector<'a> {
                 Some(_) | None => break,
             }
         }
-        if end == 0 {
-            return Err(Failure::new(Exit::Failed, "the log has no entries of this time"));
+        Ok((end > 0).then_some((first, end)))
+    }
+
+    /// Notes what of the time was pruned: a search finds nothing of that, so that it would be missing in silence.
+    ///
+    /// # Errors
+    /// When nothing else is there.
+    async fn note_pruned(&mut self, found: bool) -> Result<(), Failure> {
+        let kept = self.ask(async |client| client.audit_retention().await).await?.first_kept;
+        if kept == 0 {
+            return if found { Ok(()) } else { Err(Failure::new(Exit::Failed, NOTHING)) };
         }
-        Ok((first, end))
+        let entry = self.ask(async |client| client.event(kept).await).await?;
+        let (oldest, _nonce) =
+            Event::from_leaf(entry.leaf.as_bytes()).problem(format!("entry {kept} cannot be understood"))?;
+        let (from, since) = (self.time.0, oldest.time.to_rfc3339());
+        if !found {
+            let hint =
+                format!("the log has bodies from entry {kept} on, of {since}; ask for a time behind that");
+            let pruned = "whatever the log had of this time was pruned: it has the hashes and no more";
+            let what = if from < oldest.time { pruned } else { NOTHING };
+            return Err(Failure::new(Exit::Failed, what).hint(hint));
+        }
+        if from < oldest.time {
+            let why = format!(
+                "entries before {kept} were pruned, as audit_retention says, and only their hashes are left; the oldest \
+                 with a body is of {since}"
+            );
+            self.leave_out(ENTRIES, why);
+        }
+        Ok(())
     }
 
     async fn tile(&self, path: TilePath) -> Result<Vec<u8>, Failure> {
