@@ -70,6 +70,41 @@ async function visit(place, name) {
   await look(name);
 }
 
+// What this browser saw of the log is held against it; a log that is not the one it saw is an alarm that stays, and nothing can be
+// sent until somebody takes it.
+async function lookAtTheLogAsAWitness() {
+  const badge = page.locator("[data-log-badge]").first();
+  const badgeSays = async (state) => page.waitForSelector(`[data-log-badge="${state}"]`, { timeout: 20000 });
+  await page.goto(new URL("/app/audit", options.gateway).href);
+  await badgeSays("held");
+  await page.goto(new URL("/app/audit", options.gateway).href);
+  await badgeSays("held");
+  check((await badge.textContent()).includes("are unchanged"), "the badge says what the log was held against");
+  check(!(await badge.textContent()).includes("cannot check"), "the signature was checked");
+  await look("audit-witnessed");
+  await page.evaluate(() => {
+    const state = JSON.parse(localStorage.getItem("rack-gateway.log"));
+    const root = `${state.root[0] === "A" ? "B" : "A"}${state.root.slice(1)}`;
+    localStorage.setItem("rack-gateway.log", JSON.stringify({ ...state, root }));
+  });
+  await page.goto(new URL("/app/audit", options.gateway).href);
+  await badgeSays("alarm");
+  await page.goto(new URL("/app/account/sessions", options.gateway).href);
+  await page.waitForSelector("[data-log-alarm]");
+  await look("log-alarm");
+  const form = page.locator('main form[method="post"] button').first();
+  check((await form.getAttribute("aria-disabled")) === "true", "what would be sent cannot be pressed");
+  await form.click({ force: true });
+  check(page.url().endsWith("/app/account/sessions") && (await page.locator("[data-log-alarm]").count()) === 1, "nothing was sent");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click('button:has-text("Keep the evidence")')]);
+  check(download.suggestedFilename() === "audit-log-alarm.json", "the evidence is a file");
+  page.once("dialog", (dialog) => dialog.accept());
+  await Promise.all([page.waitForEvent("load"), page.click('button:has-text("Trust it as it is now")')]);
+  check((await page.locator("[data-log-alarm]").count()) === 0, "whoever took the alarm goes on");
+  await page.goto(new URL("/app/audit", options.gateway).href);
+  await badgeSays("held");
+}
+
 async function sessionCookie() {
   return (await context.cookies()).find((cookie) => cookie.name === "__Host-rgw");
 }
@@ -387,6 +422,8 @@ async function run() {
 
   // Somebody who reads the log, and asks of a request why it was decided so.
   await signIn(options.auditor);
+  await visit("/app/audit?q=token", "audit-of-all");
+  await lookAtTheLogAsAWitness();
   await visit("/app/audit?q=token", "audit-of-all");
   await page.locator('main td a[href^="/app/audit/"]').first().click();
   await page.waitForLoadState();

@@ -70,7 +70,7 @@ impl SimRack {
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             state: RackState::new(&options),
-            seen: Seen::default(),
+            seen: Seen::new(options.remembers),
             faults: Faults::default(),
             connections: AtomicU64::new(0),
         });

@@ -82,6 +82,8 @@ pub struct SimOptions {
     pub tls: Option<Tls>,
     /// How long things take.
     pub timing: Timing,
+    /// How many requests it remembers: the newest.
+    pub remembers: usize,
 }
 
 impl Default for SimOptions {
@@ -94,6 +96,7 @@ impl Default for SimOptions {
             seed: Seed::Recorded,
             tls: None,
             timing: Timing::default(),
+            remembers: 100_000,
         }
     }
 }

@@ -13,8 +13,6 @@ use crate::wire::Head;
 
 /// The longest body that is shown whole.
 const SHOWN: u64 = 64 * 1024;
-/// How many requests are remembered.
-const REMEMBERED: usize = 100_000;
 
 /// A request the rack saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,13 +109,21 @@ impl Drop for OpenGuard {
     }
 }
 
-/// All remembered requests.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(Arc<Mutex<VecDeque<Entry>>>);
+/// The newest requests, as many as are remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    most: usize,
+    all: Arc<Mutex<VecDeque<Entry>>>,
+}
 
 impl Seen {
+    /// Nothing yet, and so many at the most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, all: Arc::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a request; the guard ends it.
@@ -133,7 +139,7 @@ impl Seen {
             ..SeenRequest::default()
         })));
         let mut all = self.lock();
-        if all.len() == REMEMBERED {
+        if all.len() >= self.most {
             all.pop_front();
         }
         all.push_back(entry.clone());

@@ -50,6 +50,12 @@ impl Assets {
                 ),
                 asset("replay.js", "text/javascript; charset=utf-8", include_bytes!("../static/replay.js")),
                 asset("live.js", "text/javascript; charset=utf-8", include_bytes!("../static/live.js")),
+                asset("witness.js", "text/javascript; charset=utf-8", include_bytes!("../static/witness.js")),
+                asset(
+                    "transparency.js",
+                    "text/javascript; charset=utf-8",
+                    include_bytes!("../static/transparency.js"),
+                ),
                 asset("icon.svg", "image/svg+xml", include_bytes!("../static/icon.svg")),
             ],
         }

@@ -17,6 +17,7 @@ mod groups;
 mod home;
 mod integrations;
 mod jobs;
+mod log;
 mod person;
 mod policies;
 mod powers;
@@ -165,6 +166,9 @@ pages! {
     "POST /app/live/{id}/end" => recordings::end,
     "GET /app/live/{id}" => watching::one,
     "GET /app/live/{id}/feed" => watching::feed,
+    "GET /app/log/checkpoint" => log::checkpoint,
+    "GET /app/log/keys" => log::keys,
+    "GET /app/log/proof/{kind}" => log::proof,
     "POST /app/live/{id}/join" => watching::join,
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,

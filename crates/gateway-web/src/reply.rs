@@ -6,7 +6,8 @@ use askama::Template;
 use gateway_app::control::OwnReply;
 use gateway_audit::text::is_hazard;
 use gateway_types::{Layer, Problem, ProblemKind};
-use http::header::LOCATION;
+use http::header::{CACHE_CONTROL, LOCATION};
+use serde::Serialize;
 
 use crate::flash;
 
@@ -35,6 +36,21 @@ pub(crate) fn html_with_status(status: u16, template: &impl Template) -> Result<
         Problem::new(ProblemKind::Internal, Layer::Network, "The page could not be made.")
     })?;
     Ok(OwnReply::new(status, HTML, visible(&page)))
+}
+
+/// What a script asked for.
+///
+/// # Errors
+/// [`ProblemKind::Internal`] when it cannot be written as JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<OwnReply, Problem> {
+    let body = serde_json::to_vec(value).map_err(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "an answer to a script could not be written"
+        );
+        Problem::new(ProblemKind::Internal, Layer::Network, "The answer could not be made.")
+    })?;
+    Ok(OwnReply::new(200, "application/json", body).with_header(CACHE_CONTROL, "no-store"))
 }
 
 /// The answer to a form that was done: `path` is read with GET (RFC 9110, section 15.4.4).

@@ -73,6 +73,9 @@ function setUp() {
   if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(addCopyButton);
 }
 
+// Who is signed in holds the audit log against what this browser saw of it.
+if (document.querySelector(".who")) import("./witness.js");
+
 // A page that came in place of another one is set up like one that was loaded.
 document.addEventListener("page-shown", setUp);
 setUp();

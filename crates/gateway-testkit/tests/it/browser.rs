@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const APP: &str = "/apps/myapp";
 
 /// The pages at which the journey of a first admin does not look, and why.
-const NOT_LOOKED_AT: [(&str, &str); 16] = [
+const NOT_LOOKED_AT: [(&str, &str); 19] = [
     ("/", "it leads to /app"),
     ("/auth/factor/{id}", "the journey with passkeys looks at it"),
     ("/auth/handoff", "it leads on to a service's host"),
@@ -25,6 +25,9 @@ const NOT_LOOKED_AT: [(&str, &str); 16] = [
     ("/app/live/{id}/feed", "it is no page"),
     ("/app/services/{name}", "there is no service in this journey"),
     ("/app/services/{name}/openapi", "there is no service in this journey"),
+    ("/app/log/checkpoint", "it is no page"),
+    ("/app/log/keys", "it is no page"),
+    ("/app/log/proof/{kind}", "it is no page"),
     ("/app/audit/stories/{index}", "nothing is deployed in this journey; the tests of gateway-web read it"),
     ("/app/apps/{app}/processes/{pid}/exec", "it is no page"),
     ("/app/apps/{app}/builds/{id}/logs", "it is no page"),

@@ -29,6 +29,9 @@ use tokio::time::timeout;
 
 const KEY: &str = "a test key of at least thirty-two characters";
 
+/// More requests than a thousand kills leave time for.
+const REMEMBERED: usize = 2_000_000;
+
 /// Connections that load the gateway at once.
 const CLIENTS: usize = 6;
 
@@ -77,7 +80,8 @@ struct Site {
 impl Site {
     async fn new(database: Database) -> Self {
         let directory = TempDir::new().unwrap();
-        let rack = SimRack::start(SimOptions::for_tests()).await.unwrap();
+        let rack =
+            SimRack::start(SimOptions { remembers: REMEMBERED, ..SimOptions::for_tests() }).await.unwrap();
         let url = database.fresh(directory.path());
         let mut site = Self { rack, database, url, directory, tokens: Vec::new() };
         let store = site.store().await.unwrap();
@@ -431,7 +435,7 @@ async fn every_effect_has_its_intent(site: &Site, store: &Store) {
     })
     .await;
     let seen = site.rack.requests();
-    assert!(seen.len() < 100_000, "the rack remembers no more");
+    assert!(seen.len() < REMEMBERED, "the rack remembers no more");
     let seen = counted(seen.iter().filter_map(mark_of_seen));
     let events = events(store).await;
     let intents =

@@ -241,7 +241,9 @@ async fn pages_are_small_and_quick_with_much_in_them() {
         assert!(took[4] < limit, "{page}: {took:?}");
     }
     let mut scripts = 0;
-    for file in ["app.js", "second-factor.js", "live.js", "palette.js", "logs.js"] {
+    for file in
+        ["app.js", "second-factor.js", "live.js", "palette.js", "logs.js", "witness.js", "transparency.js"]
+    {
         scripts += compressed(&admin.get(&format!("/app/static/{file}")).await.body);
     }
     assert!(scripts <= 80_000, "{scripts} bytes of scripts");

@@ -92,6 +92,29 @@ async fn another_implementation_reads_the_log() {
     }
 }
 
+/// What browsers check the log with believes every proof of it, and nothing else; also over an exchanged key.
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_hold_the_log_against_what_they_saw() {
+    let gateway = TestGateway::builder().env("RGW_SETTING_RATE_LIMITS", "off").start().await;
+    grow(&gateway, 300).await;
+    gateway.store().audit().exchange_key().await.unwrap();
+    grow(&gateway, 250).await;
+    let module = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../gateway-web/static/transparency.js");
+    let auditor = gateway.session(Role::Auditor).await;
+    let mut command = Command::new("node");
+    command
+        .arg(peers().join("transparency.mjs"))
+        .arg(module)
+        .args([&format!("http://{}", gateway.addr()), &auditor])
+        .kill_on_drop(true);
+    let output = timeout(Duration::from_secs(120), command.output()).await.unwrap().unwrap();
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{error}");
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert!(report["proofs"].as_u64().unwrap() > 100 && report["refused"].as_u64().unwrap() > 600, "{said}");
+    gateway.finish().await;
+}
+
 async fn set_hash(gateway: &TestGateway, hash: Vec<u8>) {
     sqlx::any::install_default_drivers();
     let mut connection =

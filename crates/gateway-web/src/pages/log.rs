@@ -1,0 +1,38 @@
+//! What the script of a page holds the audit log against: the same as `/log` tells, to whoever is signed in with a browser.
+
+use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::{AppError, tree};
+use gateway_audit::Hash;
+use gateway_types::wire::log::Proof;
+use gateway_types::{Layer, Problem, ProblemKind};
+use http::header::CACHE_CONTROL;
+
+use crate::query::Query;
+use crate::{Web, reply};
+
+/// `GET /app/log/checkpoint`: the signed head, as a note.
+pub(crate) async fn checkpoint(web: &Web, _request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let note = web.app().store.audit().checkpoint().await.map_err(AppError::from)?;
+    Ok(OwnReply::new(200, "text/plain; charset=utf-8", note).with_header(CACHE_CONTROL, "no-store"))
+}
+
+/// `GET /app/log/keys`: the keys that sign and signed.
+pub(crate) async fn keys(web: &Web, _request: &OwnRequest) -> Result<OwnReply, Problem> {
+    reply::json(&tree::keys(&web.app().store).await?)
+}
+
+/// `GET /app/log/proof/consistency`: that the tree of `old` entries is the beginning of that of `size`.
+pub(crate) async fn proof(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
+    let query = Query::of(request);
+    let number = |name: &str| query.one(name).and_then(|text| text.parse::<u64>().ok());
+    let (Some("consistency"), Some(old), Some(size)) =
+        (request.parameter("kind"), number("old"), number("size"))
+    else {
+        let detail =
+            "pages ask for the proof `consistency`, with `old` and `size`; /log/proof has the others";
+        return Err(Problem::new(ProblemKind::BadParameter, Layer::Network, detail));
+    };
+    let proof = tree::consistency(&web.app().store, old, Some(size)).await?;
+    let path = proof.path.iter().map(Hash::to_hex).collect();
+    reply::json(&Proof { size: proof.size, leaf_hash: None, path })
+}
