@@ -22,6 +22,7 @@ pub struct Health {
     credential_fault: ArcSwapOption<String>,
     search_fault: ArcSwapOption<String>,
     retention_fault: ArcSwapOption<String>,
+    sentinel_fault: ArcSwapOption<String>,
     anchored: ArcSwapOption<Head>,
     read_only: ArcSwapOption<ReadOnly>,
     /// What this instance does by the clock.
@@ -119,6 +120,16 @@ impl Health {
     /// Notes what is wrong with the retention of the log.
     pub(crate) fn set_retention_fault(&self, fault: Option<String>) {
         self.retention_fault.store(fault.map(Arc::new));
+    }
+
+    /// Why this instance could not compare the rack with the log; `None` while it can.
+    pub fn sentinel_fault(&self) -> Option<String> {
+        self.sentinel_fault.load().as_deref().cloned()
+    }
+
+    /// Notes why the rack could not be compared with the log.
+    pub(crate) fn set_sentinel_fault(&self, fault: Option<String>) {
+        self.sentinel_fault.store(fault.map(Arc::new));
     }
 
     /// The newest anchor that this instance kept where it can be read again, and held against the log; `None` while it has

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateway_audit::{Event, bounded};
-use gateway_store::{EventFilter, StoreError};
+use gateway_store::{EventFilter, Store, StoreError};
 use gateway_types::{Decision, Problem, Resource, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,45 @@ struct Memory {
     last: String,
     /// Entries that have explained a change.
     spent: Vec<Spent>,
+    /// How many changes nothing explained, ever. What an older version kept does not say.
+    #[serde(default)]
+    bypasses: u64,
+    /// The last of them.
+    #[serde(default)]
+    last_bypass: Option<Bypass>,
+}
+
+/// A change that nothing explained, as it is remembered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Bypass {
+    /// When it was found, in microseconds since 1970.
+    at: i64,
+    what: String,
+}
+
+/// How the sentinel stands, over all instances.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// When the rack was last compared with the log.
+    pub looked: Timestamp,
+    /// How many changes were found that nobody asked for.
+    pub bypasses: u64,
+    /// When the last of them was found, and what it is.
+    pub last_bypass: Option<(Timestamp, String)>,
+}
+
+/// How the sentinel stands; `None` before its first look.
+///
+/// # Errors
+/// [`SentinelError::Store`] and [`SentinelError::Memory`].
+pub async fn standing(store: &Store) -> Result<Option<Standing>, SentinelError> {
+    let Some(text) = store.sentinel().seen().await? else { return Ok(None) };
+    let memory: Memory = serde_json::from_str(&text)?;
+    Ok(Some(Standing {
+        looked: Timestamp::from_micros(memory.looked),
+        bypasses: memory.bypasses,
+        last_bypass: memory.last_bypass.map(|last| (Timestamp::from_micros(last.at), last.what)),
+    }))
 }
 
 /// An entry that has explained a change of a kind, and explains no other one of it.
@@ -92,6 +131,12 @@ struct Spent {
 /// # Errors
 /// [`SentinelError`]; then the next look finds what this one would have.
 pub async fn look(app: &App, period: Duration) -> Result<Vec<Change>, SentinelError> {
+    let found = look_in_turn(app, period).await;
+    app.health.set_sentinel_fault(found.as_ref().err().map(ToString::to_string));
+    found
+}
+
+async fn look_in_turn(app: &App, period: Duration) -> Result<Vec<Change>, SentinelError> {
     let lease = match app.store.leases().acquire(LEASE, LEASE_TTL, Duration::ZERO).await {
         Err(StoreError::LeaseHeld { .. }) => return Ok(Vec::new()),
         lease => lease?,
@@ -116,7 +161,7 @@ async fn look_alone(app: &App, period: Duration) -> Result<Vec<Change>, Sentinel
         .await
         .map_err(|_slow| SentinelError::Rack(format!("it took more than {} s", LONGEST_LOOK.as_secs())))??;
     let Some(before) = before else {
-        keep(app, &Memory { looked: now.micros(), rack, last, spent: Vec::new() }).await?;
+        keep(app, &Memory { looked: now.micros(), rack, last, ..Memory::default() }).await?;
         return Ok(Vec::new());
     };
     // An entry explains for as long as it is in reach; instances' clocks differ, and no entry is spent twice.
@@ -129,7 +174,17 @@ async fn look_alone(app: &App, period: Duration) -> Result<Vec<Change>, Sentinel
     for change in &unasked {
         report(app, change).await?;
     }
-    keep(app, &Memory { looked: now.micros(), rack: rack.after(before.rack), last, spent }).await?;
+    let last_bypass =
+        unasked.last().map(|change| Bypass { at: now.micros(), what: bounded(&change.to_string()) });
+    let memory = Memory {
+        looked: now.micros(),
+        rack: rack.after(before.rack),
+        last,
+        spent,
+        bypasses: before.bypasses.saturating_add(u64::try_from(unasked.len()).unwrap_or(u64::MAX)),
+        last_bypass: last_bypass.or(before.last_bypass),
+    };
+    keep(app, &memory).await?;
     if !unasked.is_empty() {
         app.notices
             .notify(Notice::RackBypassed { changes: unasked.iter().map(ToString::to_string).collect() })

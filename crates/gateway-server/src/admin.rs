@@ -2,13 +2,15 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_app::health::Health;
+use gateway_app::sentinel::{self, Standing};
 use gateway_proxy::DataPlane;
 use gateway_store::{ReadOnly, Store};
 use gateway_tls::Status;
-use gateway_types::Clock;
+use gateway_types::{Clock, Timestamp};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -17,12 +19,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::anchors::Anchors;
-use crate::metrics::{self, Telemetry};
+use crate::metrics::{self, ASK_LIMIT, Telemetry};
 use crate::readiness;
 use crate::sinks::Sinks;
+
+/// For how long a change past the gateway is among the notes.
+const BYPASS_NOTED: Duration = Duration::from_secs(24 * 3600);
 
 /// What the second listener tells about.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ pub(crate) struct Probes {
 
 impl Probes {
     /// Everything that an operator should know though it works.
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self, sentinel: Option<&Standing>) -> Vec<String> {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
@@ -65,8 +71,27 @@ impl Probes {
         if let Some(fault) = self.anchors.fault() {
             notes.push(format!("the audit log is not anchored: {fault}"));
         }
+        if let Some(fault) = self.health.sentinel_fault() {
+            notes.push(format!("the rack is not compared with the audit log: {fault}"));
+        }
+        notes.extend(sentinel.and_then(|standing| recent_bypass(standing, self.clock.now())));
         notes
     }
+
+    /// How the comparison of the rack with the log stands. A store that does not answer has a check of its own.
+    async fn sentinel(&self) -> Option<Standing> {
+        timeout(ASK_LIMIT, sentinel::standing(&self.store)).await.ok()?.ok()?
+    }
+}
+
+/// What is said of a change past the gateway for a day after it was found: `notes` are what to look at, and `sentinel` has
+/// the last one for ever.
+fn recent_bypass(standing: &Standing, now: Timestamp) -> Option<String> {
+    let (at, what) = standing.last_bypass.as_ref()?;
+    let is_recent = now.checked_since(*at).unwrap_or_default() < BYPASS_NOTED;
+    is_recent.then(|| {
+        format!("somebody went around the gateway at the rack, found at {}: {what}", at.to_rfc3339())
+    })
 }
 
 /// Serves one connection.
@@ -89,11 +114,13 @@ async fn answer(probes: &Probes, request: &Request<Incoming>) -> Response<Full<B
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => {
+            let sentinel = probes.sentinel().await;
             let readiness = readiness::check(
                 &probes.store,
                 &probes.health,
                 (&probes.rack.0, probes.rack.1),
-                &probes.notes(),
+                &probes.notes(sentinel.as_ref()),
+                sentinel.as_ref(),
             )
             .await;
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -118,4 +145,23 @@ fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>)
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bypass_is_among_the_notes_for_a_day() {
+        let at = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut standing = Standing { looked: at, bypasses: 0, last_bypass: None };
+        assert_eq!(recent_bypass(&standing, at), None);
+        standing.last_bypass = Some((at, "release R2 of web was promoted".to_owned()));
+        let after = |micros: i64| Timestamp::from_micros(at.micros() + micros);
+        for now in [at, after(1), after(86_399_999_999)] {
+            let note = recent_bypass(&standing, now).unwrap_or_default();
+            assert!(note.ends_with(": release R2 of web was promoted"), "{note}");
+        }
+        assert_eq!(recent_bypass(&standing, after(86_400_000_000)), None);
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use gateway_app::sentinel;
 use gateway_proxy::Metrics;
 use gateway_types::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,8 +23,8 @@ use crate::sinks::Sinks;
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long the database has to tell how jobs stand.
-const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// How long the database has to tell how something stands.
+pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// The kernel tells times of processes in hundredths of a second, whatever its own tick is (proc(5), `utime`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -91,6 +92,48 @@ impl SinkFamilies {
     }
 }
 
+/// How the comparison of the rack with the log stands, over all instances.
+#[derive(Debug, Default)]
+struct SentinelGauges {
+    look: Float,
+    bypass: Float,
+    bypasses: Counter,
+}
+
+impl SentinelGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        registry.register_with_unit(
+            "sentinel_last_look",
+            "When the rack was last compared with the audit log, since 1970; 0 = never",
+            Unit::Seconds,
+            gauges.look.clone(),
+        );
+        registry.register_with_unit(
+            "sentinel_last_bypass",
+            "When a change past the gateway was last found in the rack, since 1970; 0 = never",
+            Unit::Seconds,
+            gauges.bypass.clone(),
+        );
+        registry.register(
+            "sentinel_bypasses",
+            "Changes in the rack that nobody asked for through the gateway",
+            gauges.bypasses.clone(),
+        );
+        gauges
+    }
+
+    /// While the store is away the last numbers stay.
+    async fn look(&self, probes: &Probes) {
+        let Ok(Ok(Some(standing))) = timeout(ASK_LIMIT, sentinel::standing(&probes.store)).await else {
+            return;
+        };
+        self.look.set(seconds(standing.looked));
+        self.bypass.set(standing.last_bypass.map_or(0.0, |(at, _what)| seconds(at)));
+        self.bypasses.inner().store(standing.bypasses, Ordering::Relaxed);
+    }
+}
+
 /// Everything that can be scraped of this instance.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -110,6 +153,7 @@ pub(crate) struct Telemetry {
     faults: Family<Of, Gauge>,
     certificates: Family<Named, Gauge>,
     sinks: SinkFamilies,
+    sentinel: SentinelGauges,
     jobs: Family<InState, Gauge>,
     job_lag: Float,
     memory: Gauge,
@@ -159,6 +203,7 @@ impl Telemetry {
         );
         own.register("jobs", "Jobs by state", jobs.clone());
         let sinks = SinkFamilies::register(own);
+        let sentinel = SentinelGauges::register(own);
         let job_lag = Float::default();
         own.register_with_unit(
             "job_lag",
@@ -190,6 +235,7 @@ impl Telemetry {
             faults,
             certificates,
             sinks,
+            sentinel,
             jobs,
             job_lag,
             memory,
@@ -237,6 +283,7 @@ impl Telemetry {
             ("audit_anchors", probes.anchors.fault()),
             ("audit_search", health.search_fault()),
             ("audit_retention", health.retention_fault()),
+            ("sentinel", health.sentinel_fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }
@@ -247,6 +294,7 @@ impl Telemetry {
             }
         }
         self.sinks.look(&probes.sinks);
+        self.sentinel.look(probes).await;
         self.look_at_jobs(probes).await;
         self.look_at_process();
     }

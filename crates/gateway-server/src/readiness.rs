@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gateway_app::health::Health;
+use gateway_app::sentinel::Standing;
 use gateway_store::Store;
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -30,6 +31,37 @@ pub struct Readiness {
     pub rack: Check,
     /// What an operator should know though it works.
     pub notes: Vec<String>,
+    /// How the comparison of the rack with the log stands, over all instances; `None` = it never ran, or the store does not
+    /// answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<Sentinel>,
+}
+
+/// How the comparison of the rack with the log stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Sentinel {
+    /// When the rack was last compared with the log (RFC 3339).
+    pub last_look: String,
+    /// How many changes were found that nobody asked for.
+    pub bypasses: u64,
+    /// When the last of them was found (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_bypass: Option<String>,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<String>,
+}
+
+impl From<&Standing> for Sentinel {
+    fn from(standing: &Standing) -> Self {
+        let last = standing.last_bypass.as_ref();
+        Self {
+            last_look: standing.looked.to_rfc3339(),
+            bypasses: standing.bypasses,
+            last_bypass: last.map(|(at, _what)| at.to_rfc3339()),
+            last_change: last.map(|(_at, what)| what.clone()),
+        }
+    }
 }
 
 /// One check.
@@ -49,7 +81,13 @@ impl Check {
 }
 
 /// Looks at everything now.
-pub async fn check(store: &Store, health: &Health, rack: (&str, u16), notes: &[String]) -> Readiness {
+pub async fn check(
+    store: &Store,
+    health: &Health,
+    rack: (&str, u16),
+    notes: &[String],
+    sentinel: Option<&Standing>,
+) -> Readiness {
     let draining = health.is_draining().then_some(DRAINING);
     let store_check = match timeout(CHECK_LIMIT, store.ping()).await {
         Ok(Ok(())) => Check::of(Ok(())),
@@ -68,5 +106,6 @@ pub async fn check(store: &Store, health: &Health, rack: (&str, u16), notes: &[S
         Err(_) => Check::of(Err("the rack did not accept a connection in time".to_owned())),
     };
     let ready = store_check.ok && audit.ok && draining.is_none();
-    Readiness { ready, draining, store: store_check, audit, rack, notes: notes.to_vec() }
+    let sentinel = sentinel.map(Sentinel::from);
+    Readiness { ready, draining, store: store_check, audit, rack, notes: notes.to_vec(), sentinel }
 }

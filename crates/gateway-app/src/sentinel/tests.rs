@@ -151,6 +151,25 @@ async fn what_nobody_asked_for_is_told_once() {
 }
 
 #[tokio::test]
+async fn the_last_look_and_the_last_bypass_are_told() {
+    for watched in Watched::both().await {
+        let standing = async || standing(&watched.world.app.store).await.unwrap();
+        assert_eq!(standing().await, None);
+        watched.look().await;
+        let first = standing().await.unwrap();
+        assert_eq!((first.looked, first.bypasses), (watched.world.app.clock.now(), 0));
+        watched.web(|web| web.release = "R2".to_owned());
+        watched.look().await;
+        let found = watched.world.app.clock.now();
+        watched.look().await;
+        let standing = standing().await.unwrap();
+        assert_eq!(standing.looked, watched.world.app.clock.now());
+        assert_eq!(standing.bypasses, 1);
+        assert_eq!(standing.last_bypass, Some((found, "release R2 of web was promoted".to_owned())));
+    }
+}
+
+#[tokio::test]
 async fn an_entry_explains_one_change_of_a_kind() {
     for watched in Watched::both().await {
         watched.look().await;

@@ -66,6 +66,12 @@ async fn check(database: Database, with_second: bool) {
         [format!("release {made} of myapp was made"), format!("release {made} of myapp was promoted")];
     assert!(expected.iter().all(|one| found.contains(one)), "{found:?}");
     quiet(&gateway, 2).await;
+    let ready =
+        RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/readyz", "", &[], b"").await.json();
+    assert_eq!(ready["sentinel"]["bypasses"], 2, "{ready}");
+    assert!(ready["notes"].to_string().contains("went around the gateway"), "{ready}");
+    let metrics = RawClient::connect(gateway.admin_addr()).await.ask("GET", "!/metrics", "", &[], b"").await;
+    assert!(metrics.text().contains("rack_gateway_sentinel_bypasses_total 2"), "{}", metrics.text());
 
     let admin = gateway.session(Role::Admin).await;
     let mut client = RawClient::connect(gateway.addr()).await;
