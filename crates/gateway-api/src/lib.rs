@@ -51,6 +51,7 @@ mod tests;
 mod tokens;
 mod trust_rules;
 mod users;
+mod vantage;
 mod zone;
 
 /// The JSON API.

@@ -178,6 +178,9 @@ routes! {
     "POST /zone/renew" => zone::renew;
     "POST /zone/report" => zone::report;
     "GET /zone/bundle" => zone::bundle;
+    "GET /zone/vantage-points" => vantage::list;
+    "POST /zone/vantage-points/{name}" => vantage::report;
+    "DELETE /zone/vantage-points/{name}" => vantage::remove;
 }
 
 /// Who serves this row; `None` when nobody does.

@@ -9,6 +9,7 @@ mod modes;
 mod people;
 mod policies;
 mod settings;
+mod vantage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};

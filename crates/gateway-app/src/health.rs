@@ -23,6 +23,7 @@ pub struct Health {
     search_fault: ArcSwapOption<String>,
     retention_fault: ArcSwapOption<String>,
     sentinel_fault: ArcSwapOption<String>,
+    probe_fault: ArcSwapOption<String>,
     anchored: ArcSwapOption<Head>,
     read_only: ArcSwapOption<ReadOnly>,
     /// What this instance does by the clock.
@@ -130,6 +131,16 @@ impl Health {
     /// Notes why the rack could not be compared with the log.
     pub(crate) fn set_sentinel_fault(&self, fault: Option<String>) {
         self.sentinel_fault.store(fault.map(Arc::new));
+    }
+
+    /// Why this instance could not look whether anything answers past the gateway; `None` while it can.
+    pub fn probe_fault(&self) -> Option<String> {
+        self.probe_fault.load().as_deref().cloned()
+    }
+
+    /// Notes why this instance could not look whether anything answers past the gateway.
+    pub fn set_probe_fault(&self, fault: Option<String>) {
+        self.probe_fault.store(fault.map(Arc::new));
     }
 
     /// The newest anchor that this instance kept where it can be read again, and held against the log; `None` while it has

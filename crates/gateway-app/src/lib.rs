@@ -61,6 +61,7 @@ mod tests;
 pub mod tokens;
 pub mod tree;
 pub mod users;
+pub mod vantage;
 pub mod workloads;
 pub mod zone;
 

@@ -185,6 +185,20 @@ pub enum Notice {
         /// What, a sentence each.
         changes: Vec<String>,
     },
+    /// Something answers at a vantage point that nobody should be able to reach there. To the admins.
+    Exposed {
+        /// The vantage point; `gateway` = the gateway itself.
+        vantage: String,
+        /// What answers, a sentence each.
+        targets: Vec<String>,
+    },
+    /// The reports of a vantage point stay away. To the admins.
+    VantageSilent {
+        /// The vantage point.
+        vantage: String,
+        /// When it last reported.
+        last: Timestamp,
+    },
     /// A person asks for a role for a while. To the person, and to the admins, who approve it.
     ElevationAsked {
         /// The person.
@@ -271,7 +285,7 @@ impl Notice {
     pub fn about(&self) -> Option<&str> {
         match self {
             Notice::RackParametersChanged { email, .. } => email.as_deref(),
-            Notice::RackBypassed { .. } => None,
+            Notice::RackBypassed { .. } | Notice::Exposed { .. } | Notice::VantageSilent { .. } => None,
             Notice::Invited { email, .. }
             | Notice::RolesChanged { email, .. }
             | Notice::Locked { email, .. }
@@ -308,6 +322,8 @@ impl Notice {
             | Notice::ApprovalAsked { .. }
             | Notice::ValuesRevealed { .. }
             | Notice::RackBypassed { .. }
+            | Notice::Exposed { .. }
+            | Notice::VantageSilent { .. }
             | Notice::RackParametersChanged { .. } => true,
             Notice::TokenCreated { for_somebody_else, .. } => *for_somebody_else,
             Notice::RolesChanged { .. }

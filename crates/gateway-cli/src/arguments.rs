@@ -137,6 +137,8 @@ pub(crate) enum Command {
     Zone(commands::zone::ZoneArguments),
     /// Stand before a service in the trust zone: end TLS, let in exactly who may, check request tokens
     Sidecar(commands::sidecar::SidecarArguments),
+    /// Look from here, again and again, whether the rack or other guarded ports answer, and tell the gateway
+    ProbeAgent(commands::probe_agent::ProbeAgentArguments),
     /// Verify, follow and export the audit log
     Audit(commands::audit::AuditArguments),
     /// Show what decided about a request: the layer, the rules and the facts

@@ -29,6 +29,7 @@ pub(crate) mod migrate;
 pub(crate) mod mode;
 pub(crate) mod native;
 pub(crate) mod policy;
+pub(crate) mod probe_agent;
 pub(crate) mod rack_credential;
 pub(crate) mod racks;
 pub(crate) mod recordings;
@@ -56,6 +57,7 @@ pub(crate) mod zone;
 mod exposure;
 pub(crate) mod listing;
 mod question;
+mod vantage;
 
 #[cfg(test)]
 mod tests;

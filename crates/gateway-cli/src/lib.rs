@@ -111,6 +111,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Ci(arguments) => block_on(commands::ci::run(context, arguments)),
         Command::RackCredential(arguments) => block_on(commands::rack_credential::run(context, arguments)),
         Command::Zone(arguments) => block_on(commands::zone::run(context, arguments)),
+        Command::ProbeAgent(arguments) => block_on(commands::probe_agent::run(context, arguments)),
         Command::Sidecar(arguments) => block_on(commands::sidecar::run(context, arguments)),
         Command::Breakglass(arguments) => block_on(commands::breakglass::run(context, arguments)),
         Command::Audit(arguments) => block_on(commands::audit::run(context, arguments)),

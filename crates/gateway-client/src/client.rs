@@ -20,6 +20,7 @@ mod selfcheck;
 mod services;
 mod settings;
 mod tokens;
+mod vantage;
 mod zone;
 
 use gateway_types::Secret;

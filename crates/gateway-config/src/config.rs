@@ -61,6 +61,8 @@ pub struct Config {
     pub audit_sinks: Vec<AuditSink>,
     /// Where its checkpoints are kept besides the log.
     pub audit_anchors: Anchors,
+    /// At what the gateway itself looks, whether it answers past the gateway.
+    pub probe: Probe,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
@@ -562,6 +564,24 @@ pub enum VaultToken {
 pub struct Secrets {
     /// Names of environment keys that are shown: exact, or with one `*` at the start or the end.
     pub plain_env_keys: Vec<String>,
+}
+
+/// At what the gateway itself looks, whether it answers past the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// How often; zero = never.
+    pub interval: Duration,
+    /// Whose ports; `None` = only services in the trust zone are looked at.
+    pub ports: Option<ProbedPorts>,
+}
+
+/// Ports of which only the declared ones may answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbedPorts {
+    /// The manifest that declares them.
+    pub manifest: PathBuf,
+    /// Names or addresses of the machines; at least one.
+    pub hosts: Vec<String>,
 }
 
 /// Sizes, times and rates.

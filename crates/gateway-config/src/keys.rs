@@ -640,6 +640,23 @@ keys! {
     /// (docs/zone.md); 0s = never.
     SENTINEL_INTERVAL: Some("rack.sentinel_interval"), Duration, Fallback::Value("30s");
 
+    /// How often the gateway itself looks whether anything answers past it (docs/zone.md): the ports of zone.probe_manifest at
+    /// zone.probe_hosts, and its services in the trust zone without an identity; 0s = never.
+    ZONE_PROBE_INTERVAL: Some("zone.probe_interval"), Duration, Fallback::Value("5m");
+
+    /// Manifest of the deployment (docs/zone.md), whose gateway and external ports alone may answer at zone.probe_hosts. It is read
+    /// at each look.
+    ZONE_PROBE_MANIFEST: Some("zone.probe_manifest"), Text, Fallback::Absent {
+        means: "no ports are looked at",
+        example: "/etc/rack-gateway/zone.toml",
+    };
+
+    /// Names or addresses of the deployment's machines, as the gateway reaches them.
+    ZONE_PROBE_HOSTS: Some("zone.probe_hosts"), List, Fallback::Absent {
+        means: "no ports are looked at",
+        example: "10.0.0.5,db.internal",
+    };
+
     /// How long open requests, and after SIGTERM also sockets, may go on once the gateway stops. Together with
     /// limits.drain_notice and 5 s for the farewell of sockets it must end before the supervisor kills (systemd's
     /// TimeoutStopSec, Kubernetes' terminationGracePeriodSeconds).

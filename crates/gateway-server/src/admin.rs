@@ -74,6 +74,9 @@ impl Probes {
         if let Some(fault) = self.health.sentinel_fault() {
             notes.push(format!("the rack is not compared with the audit log: {fault}"));
         }
+        if let Some(fault) = self.health.probe_fault() {
+            notes.push(format!("it is not looked whether anything answers past the gateway: {fault}"));
+        }
         notes.extend(sentinel.and_then(|standing| recent_bypass(standing, self.clock.now())));
         notes
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::audit::{ColumnsWatch, retention, summary};
+use gateway_app::vantage::Turn;
 use gateway_app::{
-    App, Operator, approvals, elevations, modes, policies, recordings, reveals, sentinel, services,
+    App, Operator, approvals, elevations, modes, policies, recordings, reveals, sentinel, services, vantage,
 };
+use gateway_config::Probe;
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
 use gateway_tls::Terminator;
 
+use crate::probing;
 use crate::tls::tell_of_handshakes;
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -127,6 +130,62 @@ pub(crate) fn watch_rack(app: Arc<App>, period: Duration) -> impl FnMut() -> Wor
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the rack was not compared with the log; the next look finds what this one would have"
+                ),
+            }
+        })
+    }
+}
+
+/// Looks whether anything answers past the gateway.
+pub(crate) fn probe_exposure(app: Arc<App>, probe: Probe) -> impl FnMut() -> Work + Send + 'static {
+    let probe = Arc::new(probe);
+    move || {
+        let (app, probe) = (app.clone(), probe.clone());
+        Box::pin(async move {
+            let looked = probing::look(&app, &probe).await;
+            app.health.set_probe_fault(looked.as_ref().err().map(with_cause));
+            match looked {
+                Ok(turns) => {
+                    for turn in turns {
+                        match turn {
+                            Turn::Opened { .. } => {
+                                tracing::error!(%turn, "something answers past the gateway")
+                            }
+                            Turn::Closed { .. } | Turn::Returned => tracing::info!(%turn, "past the gateway"),
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "it was not looked whether anything answers past the gateway; the next look finds what this one would have"
+                ),
+            }
+        })
+    }
+}
+
+/// An error and why, in a line.
+fn with_cause(error: &probing::ProbeError) -> String {
+    match std::error::Error::source(error) {
+        None => error.to_string(),
+        Some(cause) => format!("{error}: {cause}"),
+    }
+}
+
+/// Tells of agents whose reports stay away.
+pub(crate) fn watch_agents(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    move || {
+        let app = app.clone();
+        Box::pin(async move {
+            match vantage::tell_of_silence(&app).await {
+                Ok(silent) => {
+                    for name in silent {
+                        tracing::error!(name, "a probe agent does not report any more");
+                    }
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "whether probe agents still report is not known"
                 ),
             }
         })

@@ -4,6 +4,7 @@
 //! Start reading at [`server`].
 
 pub mod own;
+mod probing;
 pub mod readiness;
 pub mod server;
 

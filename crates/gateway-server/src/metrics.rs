@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_app::sentinel;
+use gateway_app::{sentinel, vantage};
 use gateway_proxy::Metrics;
 use gateway_types::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -134,6 +134,45 @@ impl SentinelGauges {
     }
 }
 
+/// What vantage points see, over all instances. Their names are the operator's, and no labels.
+#[derive(Debug, Default)]
+struct VantageGauges {
+    points: Family<InState, Gauge>,
+    open: Gauge,
+    own_look: Float,
+}
+
+impl VantageGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        registry.register("vantage_points", "Vantage points by state", gauges.points.clone());
+        registry.register(
+            "vantage_open_targets",
+            "Targets that answer a vantage point and should not",
+            gauges.open.clone(),
+        );
+        registry.register_with_unit(
+            "exposure_probe_last_look",
+            "When the gateway itself last looked whether anything answers past it, since 1970; 0 = never",
+            Unit::Seconds,
+            gauges.own_look.clone(),
+        );
+        gauges
+    }
+
+    /// While the store is away the last numbers stay.
+    async fn look(&self, probes: &Probes) {
+        let Ok(Ok(points)) = timeout(ASK_LIMIT, vantage::list(&probes.store)).await else { return };
+        for state in vantage::STATES {
+            let standing = points.iter().filter(|one| one.state == state).count();
+            self.points.get_or_create(&InState { state }).set(count(standing));
+        }
+        self.open.set(count(points.iter().map(|one| one.open.len()).sum()));
+        let own = points.iter().find(|one| one.name == vantage::OWN);
+        self.own_look.set(own.map_or(0.0, |own| seconds(own.reported)));
+    }
+}
+
 /// Everything that can be scraped of this instance.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -154,6 +193,7 @@ pub(crate) struct Telemetry {
     certificates: Family<Named, Gauge>,
     sinks: SinkFamilies,
     sentinel: SentinelGauges,
+    vantage: VantageGauges,
     jobs: Family<InState, Gauge>,
     job_lag: Float,
     memory: Gauge,
@@ -204,6 +244,7 @@ impl Telemetry {
         own.register("jobs", "Jobs by state", jobs.clone());
         let sinks = SinkFamilies::register(own);
         let sentinel = SentinelGauges::register(own);
+        let vantage = VantageGauges::register(own);
         let job_lag = Float::default();
         own.register_with_unit(
             "job_lag",
@@ -236,6 +277,7 @@ impl Telemetry {
             certificates,
             sinks,
             sentinel,
+            vantage,
             jobs,
             job_lag,
             memory,
@@ -284,6 +326,7 @@ impl Telemetry {
             ("audit_search", health.search_fault()),
             ("audit_retention", health.retention_fault()),
             ("sentinel", health.sentinel_fault()),
+            ("exposure_probe", health.probe_fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());
         }
@@ -295,6 +338,7 @@ impl Telemetry {
         }
         self.sinks.look(&probes.sinks);
         self.sentinel.look(probes).await;
+        self.vantage.look(probes).await;
         self.look_at_jobs(probes).await;
         self.look_at_process();
     }

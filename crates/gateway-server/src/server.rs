@@ -43,7 +43,8 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_zone, minute, prune_audit, tend_zone, tidy_what_is_over, watch_rack,
+    compare_searches, count_audit, follow_zone, minute, probe_exposure, prune_audit, tend_zone,
+    tidy_what_is_over, watch_agents, watch_rack,
 };
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
@@ -78,6 +79,9 @@ const CREDENTIAL_POLL: Duration = Duration::from_secs(2);
 
 /// How often ends of break-glass uses are looked for.
 const ENDS_POLL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether probe agents still report.
+const AGENTS_POLL: Duration = Duration::from_secs(15);
 
 /// How often tokens that end soon are looked for.
 const ENDING_TOKENS_POLL: Duration = Duration::from_secs(600);
@@ -414,6 +418,11 @@ pub async fn start_from(
         let period = config.limits.sentinel_interval;
         running.each("sentinel", period, watch_rack(app.clone(), period));
     }
+    if !config.probe.interval.is_zero() {
+        let probe = config.probe.clone();
+        running.each("exposure-probe", probe.interval, probe_exposure(app.clone(), probe));
+    }
+    running.each("probe-agents", AGENTS_POLL, watch_agents(app.clone()));
     running.each("live-sessions", SESSIONS_BEAT, {
         let plane = plane.clone();
         move || {

@@ -66,6 +66,7 @@ pub mod tokens;
 pub mod trust_rules;
 pub mod trusted_devices;
 pub mod users;
+pub mod vantage;
 pub mod workloads;
 pub mod zone;
 
@@ -132,5 +133,6 @@ pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Toke
 pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
 pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};
+pub use vantage::{VantagePoint, VantagePoints, ZoneKnock};
 pub use workloads::{NewWorkload, TokenIdentity, Workloads};
 pub use zone::{ZoneAuthority, ZoneContent, ZoneJoin, ZoneKey, ZoneMember, ZoneRecord, ZoneService, Zones};

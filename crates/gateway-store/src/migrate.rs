@@ -57,6 +57,7 @@ const AUDIT_READING: &str = include_str!("../migrations/20261123004000_audit_rea
 const DETACHED: &str = include_str!("../migrations/20261123006000_detached_sessions.sql");
 const AUDIT_RETENTION: &str = include_str!("../migrations/20261123181000_audit_retention.sql");
 const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql");
+const VANTAGE_POINTS: &str = include_str!("../migrations/20261123191000_vantage_points.sql");
 const IMPORTS: &str = include_str!("../migrations/20261123185000_imports.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
@@ -164,6 +165,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: AUDIT_RETENTION,
     },
     Migration { stamp: 20_261_123_185_000, name: "imports", sqlite: IMPORTS, postgres: IMPORTS },
+    Migration {
+        stamp: 20_261_123_191_000,
+        name: "vantage_points",
+        sqlite: VANTAGE_POINTS,
+        postgres: VANTAGE_POINTS,
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (\

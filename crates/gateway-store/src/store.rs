@@ -61,6 +61,7 @@ use crate::tokens::Tokens;
 use crate::trust_rules::TrustRules;
 use crate::trusted_devices::TrustedDevices;
 use crate::users::Users;
+use crate::vantage::VantagePoints;
 use crate::workloads::Workloads;
 use crate::zone::{self, Zones};
 
@@ -507,6 +508,11 @@ impl Store {
     /// What the sentinel saw of the rack.
     pub fn sentinel(&self) -> Sentinel {
         Sentinel { core: Arc::clone(&self.core) }
+    }
+
+    /// From where it is looked what answers.
+    pub fn vantage_points(&self) -> VantagePoints {
+        VantagePoints { core: Arc::clone(&self.core) }
     }
 
     /// What is to be told of the last restore.

@@ -28,6 +28,7 @@ mod resolving;
 mod reveals;
 mod rotation;
 mod sign_in;
+mod vantage;
 mod zone;
 
 use std::sync::Arc;

@@ -193,6 +193,8 @@ impl TestGatewayBuilder {
         set("RGW_SETTING_RATE_LIMITS", "off".to_owned());
         // It would ask the racks of tests, which count their requests.
         set("SENTINEL_INTERVAL", "0s".to_owned());
+        // It would connect to the services of tests, which count their connections.
+        set("ZONE_PROBE_INTERVAL", "0s".to_owned());
         set("ADMIN_PORT", "0".to_owned());
         set("APP_SECRET_KEY", "a test key of at least thirty-two characters".to_owned());
         let mut gateway = TestGateway {

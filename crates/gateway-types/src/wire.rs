@@ -28,6 +28,7 @@ pub mod step_up;
 pub mod tokens;
 pub mod trust_rules;
 pub mod users;
+pub mod vantage;
 pub mod zone;
 
 use serde::{Deserialize, Serialize};

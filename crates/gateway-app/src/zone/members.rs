@@ -11,7 +11,7 @@ use gateway_types::ZoneMemberId;
 use rustls_pki_types::CertificateDer;
 
 use super::{Registration, Zone, ZoneError, issued};
-use crate::{App, Operator, record};
+use crate::{App, Operator, record, vantage};
 
 /// What a member gets.
 #[derive(Clone, Debug)]
@@ -189,6 +189,8 @@ pub async fn report(
     refused: &[RefusedThere],
 ) -> Result<(Arc<Bundle>, Registration), ZoneError> {
     let (zone, peer, member, registration) = who(app, leaf).await?;
+    let now = operator.clock.now();
+    let refused = vantage::without_own_knocks(&app.store, &member.service, refused, now).await?;
     let (told, rest) = refused.split_at(refused.len().min(MOST_REFUSED));
     for one in told {
         let mut event = direct_access(operator, &peer, one.count);

@@ -279,6 +279,8 @@ fn help_is_as_it_was() {
                        gateway
       sidecar          Stand before a service in the trust zone: end TLS, let in exactly who may, check
                        request tokens
+      probe-agent      Look from here, again and again, whether the rack or other guarded ports answer,
+                       and tell the gateway
       audit            Verify, follow and export the audit log
       why              Show what decided about a request: the layer, the rules and the facts
       can              Ask whether a person or a token may do something

@@ -1,20 +1,16 @@
-//! `zone compose`, `zone lint` and `zone probe`: what of a deployment may be reached from where. No gateway is asked.
+//! `zone compose`, `zone lint` and `zone probe`: what of a deployment may be reached from where. No gateway is asked, but for what its
+//! vantage points saw.
 
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::one_line;
-use gateway_exposure::{Expected, Finding, Manifest, Target, compose, lint, targets, units};
+use gateway_exposure::{Expected, Finding, Manifest, compose, lint, targets, units};
+use gateway_probe::{Place, look};
 use serde::Serialize;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::Context;
 use crate::failure::{Exit, Failure, Problem};
@@ -26,10 +22,6 @@ mod rack;
 
 /// The largest file that is read, in bytes.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
-/// How long a port has to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-/// Ports that are looked at together.
-const TOGETHER: usize = 64;
 
 /// What needs no gateway.
 #[derive(Subcommand, Debug)]
@@ -92,8 +84,11 @@ pub(crate) struct ProbeArguments {
     #[arg(long, value_name = "HOST", required_unless_present = "rack_address")]
     at: Option<String>,
     /// Look whether the rack answers here, HOST or HOST:PORT (443 unless given): nothing but the gateway may reach it
-    #[arg(long, value_name = "HOST", value_parser = rack::place, conflicts_with_all = ["manifest", "at", "all"])]
-    rack_address: Option<rack::Place>,
+    #[arg(long, value_name = "HOST", value_parser = Place::parse, conflicts_with_all = ["manifest", "at", "all"])]
+    rack_address: Option<Place>,
+    /// Say too what the gateway's probe agents last saw; it is asked for it
+    #[arg(long, requires = "rack_address")]
+    agents: bool,
     /// Look at every TCP port, not only at those of the manifest and the usual ones
     #[arg(long)]
     all: bool,
@@ -108,9 +103,9 @@ struct Written {
     files: Vec<String>,
 }
 
-/// What was found at a port.
+/// What was found at a port, for programs.
 #[derive(Serialize)]
-struct Looked {
+struct Seen {
     port: u16,
     expected: &'static str,
     found: &'static str,
@@ -124,7 +119,7 @@ struct Report {
     address: IpAddr,
     ports: usize,
     /// Ports that answer and should not, and the other way round.
-    findings: Vec<Looked>,
+    findings: Vec<Seen>,
     open: Vec<u16>,
 }
 
@@ -178,7 +173,7 @@ fn run_lint(context: &Context, arguments: &LintArguments) -> Result<ExitCode, Fa
 async fn run_probe(context: &Context, arguments: ProbeArguments) -> Result<ExitCode, Failure> {
     let assent = Assent::of(arguments.yes);
     let (file, host) = match (arguments.rack_address, arguments.manifest, arguments.at) {
-        (Some(place), _, _) => return rack::probe(context, &place, assent).await,
+        (Some(place), _, _) => return rack::probe(context, &place, assent, arguments.agents).await,
         (None, Some(file), Some(host)) => (file, host),
         (None, _, _) => return Err(Failure::new(Exit::Usage, "a probe needs MANIFEST and --at, or --rack")),
     };
@@ -195,9 +190,17 @@ async fn run_probe(context: &Context, arguments: ProbeArguments) -> Result<ExitC
     waiting(|| context.terminal.confirm(&what, assent))?;
     let ports = targets.len();
     let mut looked = look(address, targets).await;
-    looked.sort_by_key(|one| one.port);
-    let open = looked.iter().filter(|one| one.found == "open").map(|one| one.port).collect();
-    let findings = looked.into_iter().filter(|one| one.found != one.expected).collect();
+    looked.sort_by_key(|one| one.target.port);
+    let open = looked.iter().filter(|one| one.found == Expected::Open).map(|one| one.target.port).collect();
+    let differs = looked.into_iter().filter(|one| one.found != one.target.expected);
+    let findings = differs
+        .map(|one| Seen {
+            port: one.target.port,
+            expected: word(one.target.expected),
+            found: word(one.found),
+            meaning: one.target.meaning,
+        })
+        .collect();
     let report = Report { host, address, ports, findings, open };
     context.output.answer(&report, || text(context, &report))?;
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { Exit::Failed.code() })
@@ -230,40 +233,19 @@ fn text(context: &Context, report: &Report) -> String {
 
 /// Where a host is; more than one address may be its.
 async fn addresses(host: &str) -> Result<Vec<IpAddr>, Failure> {
-    let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| {
+    gateway_probe::addresses(host).await.map_err(|error| {
         Failure::new(Exit::Unreachable, format!("{} cannot be found: {error}", one_line(host)))
-    })?;
-    Ok(found.map(|address| address.ip()).collect())
+    })
 }
 
-async fn look(address: IpAddr, targets: Vec<Target>) -> Vec<Looked> {
-    let places = Arc::new(Semaphore::new(TOGETHER));
-    let mut looks = JoinSet::new();
-    for target in targets {
-        let places = Arc::clone(&places);
-        looks.spawn(async move {
-            let _place = places.acquire_owned().await;
-            let connected = timeout(ANSWER_LIMIT, TcpStream::connect(SocketAddr::new(address, target.port)));
-            let is_open = matches!(connected.await, Ok(Ok(_stream)));
-            Looked {
-                port: target.port,
-                expected: word(target.expected == Expected::Open),
-                found: word(is_open),
-                meaning: target.meaning,
-            }
-        });
-    }
-    looks.join_all().await
-}
-
-const fn word(is_open: bool) -> &'static str {
-    match is_open {
-        true => "open",
-        false => "closed",
+const fn word(found: Expected) -> &'static str {
+    match found {
+        Expected::Open => "open",
+        Expected::Closed => "closed",
     }
 }
 
-fn manifest(file: &Path) -> Result<Manifest, Failure> {
+pub(super) fn manifest(file: &Path) -> Result<Manifest, Failure> {
     Manifest::parse(&read(file)?).problem(format!("{} is no manifest", file.display()))
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::one_line;
+use gateway_types::wire::vantage::VantagePoint;
 use gateway_types::wire::zone::{
     BackUpZone, InitZone, RegisterZoneService, RestoreZone, RotateZone, Zone, ZoneBackup, ZoneRotated,
 };
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::exposure::{self, ExposureCommand};
 use super::listing::minute;
+use super::vantage::{self, VantageCommand};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::remote::Remote;
@@ -72,6 +74,12 @@ pub(crate) enum AskedCommand {
     },
     /// List who joined
     Members,
+    /// From where it is looked whether anything answers past the gateway, and what was seen
+    Vantage {
+        /// What to do; they are listed unless given.
+        #[command(subcommand)]
+        command: Option<VantageCommand>,
+    },
     /// Ban a member: its leaf is refused, and it gets no other
     Ban {
         /// The member's id
@@ -153,6 +161,14 @@ struct Done<'a> {
     done: &'static str,
 }
 
+/// The zone and what is seen from its vantage points, for programs.
+#[derive(Serialize)]
+struct Status<'a> {
+    #[serde(flatten)]
+    zone: &'a Zone,
+    vantage_points: &'a [VantagePoint],
+}
+
 /// Runs one of them.
 pub(crate) async fn run(context: &Context, arguments: ZoneArguments) -> Result<ExitCode, Failure> {
     match arguments.command {
@@ -188,6 +204,7 @@ async fn ask(context: &Context, remote: &Remote, command: AskedCommand) -> Resul
                 )
             })?;
         }
+        AskedCommand::Vantage { command } => vantage::run(context, remote, command).await?,
         AskedCommand::Members => {
             let zone = remote.ask(async |client| client.zone().await).await?;
             context.output.listing(&zone.members, &members(&zone), "nobody joined yet")?;
@@ -248,7 +265,9 @@ async fn service(context: &Context, remote: &Remote, command: ServiceCommand) ->
 
 async fn status(context: &Context, remote: &Remote) -> Result<(), Failure> {
     let zone = remote.ask(async |client| client.zone().await).await?;
-    context.output.answer(&zone, || {
+    let points = remote.ask(async |client| client.vantage_points().await).await?;
+    let status = Status { zone: &zone, vantage_points: &points };
+    context.output.answer(&status, || {
         let mut authorities = Rows::new(&["KIND", "PHASE", "KEY", "EXPIRES"]);
         for one in &zone.authorities {
             authorities.add(vec![
@@ -261,13 +280,14 @@ async fn status(context: &Context, remote: &Remote) -> Result<(), Failure> {
         let live = zone.members.iter().filter(|member| member.state == "live");
         let behind = live.clone().filter(|member| member.sequence < zone.sequence).count();
         format!(
-            "zone {}, bundle {}, leaves live {}\n{} services, {} live members, {behind} of them behind the bundle\n{}",
+            "zone {}, bundle {}, leaves live {}\n{} services, {} live members, {behind} of them behind the bundle\n{}\n{}",
             one_line(&zone.trust_domain),
             zone.sequence,
             one_line(&zone.leaf_life),
             zone.services.len(),
             live.count(),
-            authorities.render(crate::table::Looks::Plain),
+            authorities.render(crate::table::Looks::Plain).trim_end(),
+            vantage::text(context, &points),
         )
     })
 }

@@ -1,10 +1,12 @@
 //! How the program runs: limits, its own log, and which environment keys of apps are plain.
 
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway_types::Rate;
 
-use crate::config::{Limits, Log, LogFormat, Secrets};
+use crate::config::{Limits, Log, LogFormat, Probe, ProbedPorts, Secrets};
 use crate::fault::FaultKind;
 use crate::keys::{self, Key};
 use crate::resolver::Resolver;
@@ -76,6 +78,35 @@ fn rate(resolver: &mut Resolver<'_>, period: Duration, count: &Key, burst: &Key)
     let count = resolver.integer(count, 1, 100_000);
     let burst = resolver.integer(burst, 1, 100_000);
     Some(Rate { count: count?, period, burst: burst? })
+}
+
+pub(crate) fn probe(resolver: &mut Resolver<'_>) -> Option<Probe> {
+    let interval = resolver.duration(&keys::ZONE_PROBE_INTERVAL, Duration::ZERO, Duration::from_secs(3600));
+    let manifest = resolver.optional(&keys::ZONE_PROBE_MANIFEST, |text| Ok(PathBuf::from(text)));
+    let hosts = resolver.many(&keys::ZONE_PROBE_HOSTS, host);
+    let (interval, manifest, hosts) = (interval?, manifest?, hosts?);
+    let (given, missing) = match (manifest, hosts.is_empty()) {
+        (Some(manifest), false) => {
+            return Some(Probe { interval, ports: Some(ProbedPorts { manifest, hosts }) });
+        }
+        (None, true) => return Some(Probe { interval, ports: None }),
+        (Some(_), true) => (&keys::ZONE_PROBE_MANIFEST, &keys::ZONE_PROBE_HOSTS),
+        (None, false) => (&keys::ZONE_PROBE_HOSTS, &keys::ZONE_PROBE_MANIFEST),
+    };
+    let origin = resolver.origin(given);
+    resolver.fault(given, origin, FaultKind::Incomplete { other: missing.label() });
+    None
+}
+
+/// A name or an address, without a port.
+fn host(text: &str) -> Result<String, FaultKind> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_name = (1..=253).contains(&text.len()) && text.bytes().all(is_plain);
+    if is_name || text.parse::<Ipv6Addr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let expected = "a name or an address of a machine, without a port";
+    Err(FaultKind::Malformed { value: text.to_owned(), expected })
 }
 
 pub(crate) fn log(resolver: &mut Resolver<'_>) -> Option<Log> {

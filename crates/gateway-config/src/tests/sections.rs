@@ -456,3 +456,25 @@ fn github_is_a_provider_with_organizations_and_teams() {
         OKTA.replace("groups_claim = \"groups\"\n", "allowed_groups = [\"a\"]\n").replace("role_map", "#");
     wrong(&groups, "needs identity.provider.groups_claim too");
 }
+
+#[test]
+fn the_probe_has_manifest_and_hosts_or_neither() {
+    let none = config(&[], "").probe;
+    assert_eq!((none.interval.as_secs(), none.ports), (300, None));
+    let variables =
+        [("ZONE_PROBE_MANIFEST", "/etc/zone.toml"), ("ZONE_PROBE_HOSTS", "10.0.0.5,db.internal,fd00::1")];
+    let ports = config(&variables, "").probe.ports.unwrap();
+    assert_eq!((ports.manifest.to_str(), ports.hosts.len()), (Some("/etc/zone.toml"), 3));
+    let off = config(&[("ZONE_PROBE_INTERVAL", "0s")], "").probe;
+    assert!(off.interval.is_zero());
+    let bad = |variables: &[(&str, &str)]| {
+        let environment = [&[("RACK_HOST", "rack.example.com"), ("RACK_TOKEN", "t")], variables].concat();
+        parse(sources(&environment, "")).unwrap_err().to_string()
+    };
+    assert!(bad(&variables[..1]).contains("zone.probe_hosts"));
+    assert!(bad(&variables[1..]).contains("zone.probe_manifest"));
+    for host in ["10.0.0.5:22", "https://db", "a b"] {
+        let given = [variables[0], ("ZONE_PROBE_HOSTS", host)];
+        assert!(bad(&given).contains("without a port"), "{host}");
+    }
+}

@@ -20,6 +20,7 @@ const ACCOUNT: &str = "/app/account";
 const APPROVALS: &str = "/app/approvals";
 const ELEVATIONS: &str = "/app/elevations";
 const REVEALS: &str = "/app/reveals";
+const ZONE: &str = "/app/zone";
 const FACTORS: &str = "/app/account/factors";
 const HOME: &str = "/app";
 const TOKENS: &str = "/app/tokens";
@@ -143,6 +144,20 @@ pub(super) fn of(notice: &Notice, audience: Audience) -> Words {
             facts: vec![("Changes", changes.join("; "))],
             advice: "If you do not know who this was, change the rack's password and look at who can reach the rack.",
             page: Some(AUDIT),
+        },
+        Notice::Exposed { vantage, targets } => Words {
+            subject: "something answers past the gateway".to_owned(),
+            intro: "Something that only the gateway should reach takes connections from elsewhere, as the vantage points of Rack Gateway of the rack {rack} find.",
+            facts: vec![("Seen from", vantage.clone()), ("What", targets.join("; "))],
+            advice: "Close it: let the firewall, the load balancer or the service itself admit the gateway only. Then look at who used it meanwhile.",
+            page: Some(ZONE),
+        },
+        Notice::VantageSilent { vantage, last } => Words {
+            subject: format!("the vantage point {} is silent", clean(vantage)),
+            intro: "A probe agent of Rack Gateway of the rack {rack} has not reported for three of its intervals. What is reachable there is not known meanwhile.",
+            facts: vec![("Vantage point", vantage.clone()), ("Last report", moment(*last))],
+            advice: "Look at the machine that it runs on. If it is not used any more, remove it.",
+            page: Some(ZONE),
         },
         Notice::GlassEnded { person, scope, opened, ended, by } => Words {
             subject: format!("break-glass for {} is over", clean(scope)),

@@ -92,6 +92,8 @@ fn all(name: &str) -> Vec<Notice> {
             by: Some(name()),
         },
         Notice::RackBypassed { changes: vec![name(), name()] },
+        Notice::Exposed { vantage: name(), targets: vec![name(), name()] },
+        Notice::VantageSilent { vantage: name(), last: Timestamp::from_micros(START) },
         Notice::RackParametersChanged { email: Some(email()), by: name(), names: vec![name(), name()] },
     ]
 }

@@ -127,6 +127,7 @@ async fn migrations_apply_once() {
             "sentinel",
             "audit_retention",
             "imports",
+            "vantage_points",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

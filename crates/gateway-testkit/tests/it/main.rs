@@ -27,6 +27,7 @@ mod degraded;
 mod documents;
 mod environment;
 mod exec;
+mod exposure;
 mod forbid;
 mod grpc;
 mod hostile;

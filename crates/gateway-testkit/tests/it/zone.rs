@@ -28,24 +28,30 @@ const PASSPHRASE: &str = "correct horse battery staple";
 const WIKI: &str = "wiki.example.com";
 
 /// A gateway that ends TLS, and an admin at it.
-struct World {
+pub(crate) struct World {
     place: Place,
-    gateway: TestGateway,
+    pub(crate) gateway: TestGateway,
     admin: String,
 }
 
 impl World {
     async fn start(database: Database, file: &str) -> Self {
+        Self::start_with(database, file, &[]).await
+    }
+
+    pub(crate) async fn start_with(database: Database, file: &str, variables: &[(&str, &str)]) -> Self {
         let place = Place::new();
         place.write("tls", &[NAME, WIKI]);
-        let gateway = place
+        let mut builder = place
             .gateway(&["tls"])
             .database(database)
             .env("RGW_SETTING_MFA_STEP_UP", "false")
             .env("RGW_SETTING_RATE_LIMITS", "off")
-            .file(file)
-            .start()
-            .await;
+            .file(file);
+        for (name, value) in variables {
+            builder = builder.env(name, value);
+        }
+        let gateway = builder.start().await;
         let admin = gateway.session(Role::Admin).await;
         Self { place, gateway, admin }
     }
@@ -63,13 +69,13 @@ impl World {
         self.ask_at(NAME, method, &format!("/api/v1{path}"), &body).await
     }
 
-    async fn done(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) async fn done(&self, method: &str, path: &str, body: &Value) -> Value {
         let answer = self.api(method, path, body).await;
         assert!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.body);
         serde_json::from_str(&answer.body).unwrap_or_default()
     }
 
-    async fn init(&self) -> Value {
+    pub(crate) async fn init(&self) -> Value {
         self.done("POST", "/zone", &json!({ "passphrase": PASSPHRASE, "leaf_life": "5m" })).await
     }
 
@@ -97,7 +103,13 @@ impl World {
         Surroundings { clock: self.gateway.clock.clone(), entropy: Arc::new(OsEntropy) }
     }
 
-    async fn run(&self, name: &str, what: &Value, listen: SocketAddr, forward: Forward) -> Running {
+    pub(crate) async fn run(
+        &self,
+        name: &str,
+        what: &Value,
+        listen: SocketAddr,
+        forward: Forward,
+    ) -> Running {
         self.run_with(name, what, listen, forward, Vec::new()).await
     }
 
@@ -115,7 +127,7 @@ impl World {
     }
 
     /// Events of this action.
-    async fn events(&self, action: &str) -> Vec<Event> {
+    pub(crate) async fn events(&self, action: &str) -> Vec<Event> {
         self.gateway.store().audit().flush().await.unwrap();
         // Not the whole log: some of these tests ask for it each moment, under load.
         let filter = EventFilter { action: Some(action.to_owned()), ..EventFilter::default() };
@@ -157,17 +169,17 @@ fn any() -> SocketAddr {
 }
 
 /// A port that nobody has.
-async fn free() -> SocketAddr {
+pub(crate) async fn free() -> SocketAddr {
     TcpListener::bind(any()).await.unwrap().local_addr().unwrap()
 }
 
-fn service(at: SocketAddr) -> String {
+pub(crate) fn service(at: SocketAddr) -> String {
     format!(
         "[[service]]\nname = \"wiki\"\nhosts = [\"{WIKI}\"]\ntrust = \"zone\"\nupstreams = [{{ url = \"https://{at}\" }}]\n"
     )
 }
 
-fn http(to: SocketAddr) -> Forward {
+pub(crate) fn http(to: SocketAddr) -> Forward {
     Forward::Http { to, open: vec!["/healthz".to_owned()], token: RequestToken::TakenAway }
 }
 

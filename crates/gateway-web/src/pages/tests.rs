@@ -11,3 +11,4 @@ mod people;
 mod rack;
 mod settings;
 mod tokens;
+mod zone;

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
+use gateway_app::vantage::{self, Listed};
 use gateway_app::zone::ZoneError;
 use gateway_app::zone::authority::{self, Shown};
 use gateway_config::duration::format_duration;
@@ -18,6 +19,19 @@ const SHOWN: usize = 100;
 struct ZonePage {
     frame: Frame,
     zone: Option<ZoneView>,
+    points: Vec<Point>,
+}
+
+/// A vantage point and its last word.
+struct Point {
+    name: String,
+    reporter: String,
+    state: &'static str,
+    tone: &'static str,
+    looked: u64,
+    reported: Timestamp,
+    open: Vec<(String, String, Timestamp)>,
+    unclear: String,
 }
 
 struct ZoneView {
@@ -63,7 +77,26 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Err(ZoneError::NoZone) => None,
         Err(error) => return Err(error.into()),
     };
-    reply::html(&ZonePage { frame: Frame::of(web, request, "Trust zone"), zone })
+    let points = vantage::list(&web.app().store).await?.into_iter().map(point).collect();
+    reply::html(&ZonePage { frame: Frame::of(web, request, "Trust zone"), zone, points })
+}
+
+fn point(one: Listed) -> Point {
+    let tone = match one.state {
+        "open" => "bad",
+        "silent" | "unclear" => "warn",
+        _ => "good",
+    };
+    Point {
+        name: one.name,
+        reporter: one.reporter,
+        state: one.state,
+        tone,
+        looked: one.looked,
+        reported: one.reported,
+        open: one.open,
+        unclear: one.unclear.join(", "),
+    }
 }
 
 fn view(shown: Shown, now: Timestamp) -> ZoneView {

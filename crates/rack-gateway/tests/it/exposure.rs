@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use gateway_testkit::TestGateway;
+use gateway_types::{Grant, Role};
+
 fn zone(directory: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rack-gateway"))
         .arg("zone")
@@ -79,4 +82,50 @@ fn digital_rebar_20_a_published_port_turns_the_probe_red() {
     assert!(!found.contains(&closed), "{found:?}");
     let unanswered = zone(place.path(), &["probe", "zone.toml", "--at", "127.0.0.1"]);
     assert!(!unanswered.status.success(), "it asks first");
+}
+
+/// A second vantage point that can reach the rack; the machine of the first sees it too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_finds_the_rack_and_the_gateway_says_so() {
+    let gateway = TestGateway::start().await;
+    let grant = Grant { actions: "gateway:vantage:report".to_owned(), ..Grant::everything() };
+    let token = gateway.new_token(Role::Ops, vec![grant]).await;
+    let home = tempfile::tempdir().unwrap();
+    let run = |token: &str, words: &[&str]| {
+        let ended = Command::new(env!("CARGO_BIN_EXE_rack-gateway"))
+            .args(words)
+            .env_clear()
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path())
+            .env("RACK_GATEWAY_URL", format!("http://{}", gateway.addr()))
+            .env("RACK_GATEWAY_TOKEN", token)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
+    };
+    let rack = gateway.rack.addr().to_string();
+    let agent = ["--json", "probe-agent", "--name", "office", "--rack-address", &rack, "--once"];
+    let (code, said, error) = run(&token, &agent);
+    assert_eq!(code, Some(1), "{said} {error}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((said["open"][0].as_str(), said["news"].as_array().unwrap().len()), (Some(rack.as_str()), 1));
+
+    let ops = gateway.token(Role::Ops);
+    let (code, listed, error) = run(ops, &["zone", "vantage"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(listed.contains("office") && listed.contains("open") && listed.contains(&rack), "{listed}");
+    // Nothing has that port here, and the agent's last word is shown beside it.
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, both, error) = run(ops, &["zone", "probe", "--rack-address", &nowhere, "--agents", "--yes"]);
+    assert_eq!(code, Some(1), "{both} {error}");
+    assert!(both.contains("takes no connection from here") && both.contains("office"), "{both}");
+
+    let quiet = ["probe-agent", "--name", "office", "--rack-address", &nowhere, "--once"];
+    let (code, said, error) = run(&token, &quiet);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(said.contains("none answers") && said.contains("is not looked at any more"), "{said}");
+    let (code, _, error) = run(ops, &quiet);
+    assert!(code != Some(0) && error.contains("office"), "the name is another token's: {error}");
+    gateway.finish().await;
 }
