@@ -358,11 +358,14 @@ pub async fn remove(app: &App, operator: &Operator<'_>, name: &str) -> Result<()
 /// Only the store's.
 pub async fn note_knock(app: &App, service: &str, source: IpAddr, tries: u64) -> Result<(), VantageError> {
     let source = source.to_canonical();
-    let knock = ZoneKnock { service: service.to_owned(), source, tries, at: app.clock.now() };
-    Ok(app.store.vantage_points().note_knock(&knock).await?)
+    let at = app.clock.now();
+    let heard = i64::try_from(KNOCK_HEARD.as_micros()).unwrap_or(i64::MAX);
+    let since = Timestamp::from_micros(at.micros().saturating_sub(heard));
+    let knock = ZoneKnock { service: service.to_owned(), source, tries, at };
+    Ok(app.store.vantage_points().note_knock(&knock, since).await?)
 }
 
-/// What a member refused, without what the gateway itself just tried there.
+/// What a member refused, without what the gateway itself just tried there; each try of its own is left out once.
 ///
 /// # Errors
 /// Only the store's.
@@ -384,11 +387,14 @@ pub(crate) async fn without_own_knocks(
             && one.claimed.is_none()
             && peer.is_some_and(|peer| peer.to_canonical() == knock.source)
     };
-    let told = refused.iter().cloned().map(|mut one| {
-        if is_own(&one) {
-            one.count = one.count.saturating_sub(knock.tries);
+    let mut told = Vec::new();
+    for one in refused {
+        let own = if is_own(one) { one.count.min(knock.tries) } else { 0 };
+        let is_spent = own > 0 && store.vantage_points().spend_knocks(service, own).await?;
+        let count = if is_spent { one.count.saturating_sub(own) } else { one.count };
+        if count > 0 {
+            told.push(RefusedThere { count, ..one.clone() });
         }
-        one
-    });
-    Ok(told.filter(|one| one.count > 0).collect())
+    }
+    Ok(told)
 }

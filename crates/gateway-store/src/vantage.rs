@@ -36,9 +36,9 @@ pub struct ZoneKnock {
     pub service: String,
     /// From which address.
     pub source: IpAddr,
-    /// How many.
+    /// How many of which nobody has told yet.
     pub tries: u64,
-    /// Since when.
+    /// When it last did.
     pub at: Timestamp,
 }
 
@@ -119,23 +119,42 @@ impl VantagePoints {
         if removed.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
-    /// Notes what the gateway is about to try at a service, instead of what it tried before.
+    /// Notes what the gateway is about to try at a service. What it tried there before and nobody has told of yet still counts, when
+    /// it was after `since`, from the same address, and less than ten times as much.
     ///
     /// # Errors
     /// Only when the database cannot be written.
-    pub async fn note_knock(&self, knock: &ZoneKnock) -> Result<(), StoreError> {
+    pub async fn note_knock(&self, knock: &ZoneKnock, since: Timestamp) -> Result<(), StoreError> {
         storable("the name of a service", &knock.service)?;
         sqlx::query(
             "INSERT INTO zone_knocks (service, source, tries, at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (service) DO UPDATE SET source = excluded.source, tries = excluded.tries, at = excluded.at",
+             ON CONFLICT (service) DO UPDATE SET tries = CASE WHEN zone_knocks.source = excluded.source \
+             AND zone_knocks.at >= $5 AND zone_knocks.tries < 10 * excluded.tries \
+             THEN zone_knocks.tries + excluded.tries ELSE excluded.tries END, \
+             source = excluded.source, at = excluded.at",
         )
         .bind(knock.service.clone())
         .bind(knock.source.to_string())
         .bind(i64::try_from(knock.tries).unwrap_or(i64::MAX))
         .bind(knock.at.micros())
+        .bind(since.micros())
         .execute(self.core.database.pool())
         .await?;
         Ok(())
+    }
+
+    /// Takes so many tries at a service away, since they were told of. Whether there were as many.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn spend_knocks(&self, service: &str, tries: u64) -> Result<bool, StoreError> {
+        let spent =
+            sqlx::query("UPDATE zone_knocks SET tries = tries - $2 WHERE service = $1 AND tries >= $2")
+                .bind(service.to_owned())
+                .bind(i64::try_from(tries).unwrap_or(i64::MAX))
+                .execute(self.core.database.pool())
+                .await?;
+        Ok(spent.rows_affected() > 0)
     }
 
     /// What the gateway last tried at a service.

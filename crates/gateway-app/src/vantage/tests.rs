@@ -139,10 +139,21 @@ async fn what_the_gateway_tried_itself_is_no_news_and_everything_else_is() {
             without_own_knocks(store, "dns", refused, world.app.clock.now()).await.unwrap()
         };
         assert_eq!(heard(std::slice::from_ref(&own)).await, std::slice::from_ref(&own), "nobody knocked yet");
-        note_knock(&world.app, "dns", "::ffff:10.0.0.1".parse().unwrap(), 1).await.unwrap();
-        assert_eq!(heard(std::slice::from_ref(&own)).await, []);
-        assert_eq!(heard(&[more]).await, [refused("10.0.0.1", "no_certificate", 2)]);
+        let knock = async || {
+            let source = "::ffff:10.0.0.1".parse().unwrap();
+            note_knock(&world.app, "dns", source, 1).await.unwrap();
+        };
+        knock().await;
         assert_eq!(heard(&others).await, others);
+        assert_eq!(heard(std::slice::from_ref(&own)).await, []);
+        assert_eq!(heard(std::slice::from_ref(&own)).await, std::slice::from_ref(&own), "once for each");
+        knock().await;
+        assert_eq!(heard(std::slice::from_ref(&more)).await, [refused("10.0.0.1", "no_certificate", 2)]);
+        // Two looks between two reports.
+        knock().await;
+        knock().await;
+        assert_eq!(heard(&[more]).await, std::slice::from_ref(&own));
+        knock().await;
         world.clock.advance(Duration::from_secs(31));
         assert_eq!(heard(std::slice::from_ref(&own)).await, [own]);
     }

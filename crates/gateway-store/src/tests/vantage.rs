@@ -38,13 +38,28 @@ async fn the_last_tries_at_a_service_are_kept() {
         let store = place.open(Access::Serve).await;
         let points = store.vantage_points();
         assert_eq!(points.knock("dns").await.unwrap(), None);
-        for (tries, at) in [(1, 10), (2, 20)] {
-            let source = "10.0.0.1".parse().unwrap();
-            let at = Timestamp::from_micros(at);
-            let knock = ZoneKnock { service: "dns".to_owned(), source, tries, at };
-            points.note_knock(&knock).await.unwrap();
-            assert_eq!(points.knock("dns").await.unwrap(), Some(knock));
+        let knock = |source: &str, tries, at| ZoneKnock {
+            service: "dns".to_owned(),
+            source: source.parse().unwrap(),
+            tries,
+            at: Timestamp::from_micros(at),
+        };
+        let here = "10.0.0.1";
+        // What was tried, after when that still counts, and what is then there.
+        for (tried, since, kept) in [
+            (knock(here, 1, 10), 0, knock(here, 1, 10)),
+            (knock(here, 2, 20), 10, knock(here, 3, 20)),
+            (knock(here, 1, 30), 21, knock(here, 1, 30)),
+            (knock("::1", 1, 40), 0, knock("::1", 1, 40)),
+            (knock("::1", 9, 50), 0, knock("::1", 10, 50)),
+            (knock("::1", 1, 60), 0, knock("::1", 1, 60)),
+        ] {
+            points.note_knock(&tried, Timestamp::from_micros(since)).await.unwrap();
+            assert_eq!(points.knock("dns").await.unwrap(), Some(kept));
         }
+        assert!(points.spend_knocks("dns", 1).await.unwrap());
+        assert!(!points.spend_knocks("dns", 1).await.unwrap(), "there are no more");
+        assert_eq!(points.knock("dns").await.unwrap(), Some(knock("::1", 0, 60)));
         store.close().await;
     }
 }
