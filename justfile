@@ -29,6 +29,10 @@ fuzz *arguments:
 bench *options:
     ./scripts/bench {{options}}
 
+# The trust zone beside openssl: leaves, handshakes, ten thousand renewals; `just bench-zone --seconds 1`
+bench-zone *options:
+    ./scripts/bench-zone {{options}}
+
 # Instructions of the hot path against the baseline; `just instructions --update`
 instructions *options:
     ./scripts/instructions {{options}}

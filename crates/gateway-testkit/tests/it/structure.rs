@@ -25,7 +25,8 @@ const PURE: [&str; 11] = [
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "hyper", "axum"];
 
 /// Crates for tests only.
-const TEST_ONLY: [&str; 3] = ["gateway-testkit", "gateway-testdb", "rack-gateway-bench"];
+const TEST_ONLY: [&str; 4] =
+    ["gateway-testkit", "gateway-testdb", "rack-gateway-bench", "rack-gateway-bench-zone"];
 
 struct Graph {
     /// Names of workspace members.
