@@ -3,10 +3,11 @@
 use gateway_app::App;
 use gateway_app::control::OwnRequest;
 use gateway_app::services::{self, Listed, Reader, ServiceChangeError, Source};
+use gateway_app::zone::registry;
 use gateway_services::{InstanceStanding, InstanceState, openapi};
 use gateway_types::wire::services::{
-    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, ServiceOperation, ServiceUpstream,
-    Services, WriteService,
+    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, ServiceOperation,
+    ServiceRegistration, ServiceUpstream, Services, WriteService,
 };
 use gateway_types::{LowestRole, Problem, Resource};
 use serde_json::json;
@@ -32,7 +33,11 @@ pub(crate) async fn list(app: &App, request: &OwnRequest) -> Answer {
 pub(crate) async fn read(app: &App, request: &OwnRequest) -> Answer {
     no_query(request)?;
     let name: String = input::path(request, "name")?;
-    tagged(service(app, request, &services::one(app, &name).await?))
+    let mut told = service(app, request, &services::one(app, &name).await?);
+    if may_change(app, request) {
+        told.registrations = registry::of(app, &name).await?.into_iter().map(registration).collect();
+    }
+    tagged(told)
 }
 
 /// What is wrong with a declaration, alone and beside the others. Changes nothing.
@@ -124,13 +129,31 @@ fn tagged(service: Service) -> Answer {
     })
 }
 
+fn may_change(app: &App, request: &OwnRequest) -> bool {
+    app.could(&request.caller, "gateway:service:update", &Resource::gateway(), false)
+}
+
+fn registration(one: registry::Shown) -> ServiceRegistration {
+    let claim = registry::claim_of(&one.kept);
+    ServiceRegistration {
+        member: one.kept.member.to_string(),
+        address: claim.address,
+        version: claim.version,
+        healthy: claim.is_healthy,
+        capabilities: claim.capabilities,
+        registered: one.kept.registered.to_rfc3339(),
+        seen: one.kept.seen.to_rfc3339(),
+        refused: one.fault.map(|fault| fault.to_string()),
+    }
+}
+
 fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
     let (known, origin) = (listed.in_force.as_deref(), &request.head.origin);
     let (source, stored) = match &listed.source {
         Source::File => ("file", None),
         Source::Database(document) => ("database", Some(document)),
     };
-    let may_change = app.could(&request.caller, "gateway:service:update", &Resource::gateway(), false);
+    let may_change = may_change(app, request);
     let title = &listed.declaration.title;
     Service {
         name: listed.name.clone(),
@@ -145,6 +168,7 @@ fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
         openapi_url: known.and_then(|known| services::openapi_address(known, origin)),
         operations: known.map(operations).unwrap_or_default(),
         upstreams: known.map(|known| upstreams(app, known, may_change)).unwrap_or_default(),
+        registrations: Vec::new(),
         declaration: may_change.then(|| json!(listed.declaration)),
     }
 }

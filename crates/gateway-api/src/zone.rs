@@ -6,11 +6,12 @@ use data_encoding::BASE64;
 use gateway_app::App;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::zone::authority::{self, NewZone, Rehearsal, Shown};
-use gateway_app::zone::members::{self, Joined, RefusedThere};
+use gateway_app::zone::members::{self, Joined, RefusedThere, Report};
 use gateway_app::zone::{Registration, ZoneError, kept};
 use gateway_config::duration::{format_duration, parse_duration};
 use gateway_pki::rotation::Kind;
 use gateway_pki::{Bundle, Cost, Detail};
+use gateway_services::Claim;
 use gateway_store::{ZoneAuthority as KeptAuthority, ZoneMember as KeptMember, ZoneService as KeptService};
 use gateway_types::wire::zone::{
     BackUpZone, Enrol, Enrolled, InitZone, MakeJoinToken, MemberReport, MemberStanding, RegisterZoneService,
@@ -92,6 +93,7 @@ fn standing(app: &App, bundle: &Bundle, registration: &Registration) -> Result<M
         token_issuer: app.token_issuer(),
         callers: registration.callers_text(),
         listeners: registration.listeners_text(),
+        registration_refused: None,
     })
 }
 
@@ -284,8 +286,18 @@ pub(crate) async fn report(app: &App, request: &OwnRequest) -> Answer {
         .collect();
     let operator = app.operator(&request.caller, request.request_id);
     let leaf = request.head.client_certificate.as_deref();
-    let (bundle, registration) = members::report(app, &operator, leaf, asked.sequence, &refused).await?;
-    reply::json(&standing(app, &bundle, &registration)?)
+    let claim = asked.registration.map(|one| Claim {
+        address: one.address,
+        prefix: one.prefix,
+        version: one.version,
+        is_healthy: one.healthy,
+        capabilities: one.capabilities,
+    });
+    let report = Report { sequence: asked.sequence, refused, claim };
+    let told = members::report(app, &operator, leaf, &report).await?;
+    let mut standing = standing(app, &told.bundle, &told.registration)?;
+    standing.registration_refused = told.claim_fault.map(|fault| fault.to_string());
+    reply::json(&standing)
 }
 
 /// The roots of the zone, as a SPIFFE bundle. For members also who is banned.

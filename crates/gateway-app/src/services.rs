@@ -425,7 +425,7 @@ async fn rules(app: &App, declared: Vec<RawService>) -> Result<Rules, ServiceCha
     if !faults.is_empty() {
         return Err(ServiceChangeError::Faults { faults });
     }
-    let table = ServiceTable::new(services)?;
+    let table = app.zone.registry.fill(app, ServiceTable::new(services)?)?;
     let policy = app.policy();
     let operations = operations(&policy, &table);
     let policy = match operations == policy.operations() {

@@ -12,6 +12,7 @@ mod error;
 pub mod kept;
 pub mod members;
 mod registration;
+pub mod registry;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use rustls_pki_types::CertificateDer;
 
 pub use error::ZoneError;
 pub use registration::Registration;
+pub use registry::Registry;
 
 use crate::{Operator, record};
 
@@ -47,6 +49,8 @@ pub struct ZoneInForce {
     pub trust: Arc<LiveTrust>,
     /// What the gateway shows to services and members.
     pub leaf: Arc<LiveLeaf>,
+    /// Members that are instances of services.
+    pub registry: Registry,
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
     own: Mutex<Option<Own>>,
@@ -68,6 +72,7 @@ impl ZoneInForce {
             zone: ArcSwapOption::empty(),
             trust: Arc::default(),
             leaf: Arc::default(),
+            registry: Registry::default(),
             provider: provider(),
             own: Mutex::default(),
             turn: tokio::sync::Mutex::default(),

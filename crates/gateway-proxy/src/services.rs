@@ -108,6 +108,9 @@ pub enum SendError {
     /// No instance takes requests of this version.
     #[error("no instance of the service takes requests")]
     NoInstance,
+    /// Instances registered, and none of them understands the action.
+    #[error("no instance of the service says that it understands this action")]
+    NotUnderstood,
     /// The way to the instance cannot be used.
     #[error("the way to the instance cannot be used")]
     Way(#[from] UpstreamError),
@@ -150,6 +153,7 @@ impl SendError {
             SendError::Exchange(error) => error.is_connect(),
             SendError::Way(_) => true,
             SendError::NoInstance
+            | SendError::NotUnderstood
             | SendError::Request(_)
             | SendError::Socket(_)
             | SendError::Body(_)
@@ -168,6 +172,7 @@ impl SendError {
                 true
             }
             SendError::NoInstance
+            | SendError::NotUnderstood
             | SendError::Body(_)
             | SendError::Request(_)
             | SendError::Credential(_)
@@ -285,13 +290,15 @@ impl ServiceUpstreams {
         let service = &outgoing.request.service;
         let is_idempotent = IDEMPOTENT.contains(&outgoing.method);
         let (mut tried, mut is_renewed, mut is_stale_tried) = (Vec::new(), false, false);
+        let unfit = unfit(outgoing)?;
         let mut held = self.hold(outgoing).await?;
         self.balance(service, Balance::asked);
         let mut last = SendError::NoInstance;
         loop {
             let now = self.clock.now();
             let version = outgoing.request.version.as_deref();
-            let picked = self.balance(service, |balance| balance.pick(version, &tried, now));
+            let left_out: Vec<UpstreamAddress> = unfit.iter().chain(&tried).cloned().collect();
+            let picked = self.balance(service, |balance| balance.pick(version, &left_out, now));
             let Some(address) = picked else {
                 // A kept connection may have been closed by the other side at this very moment: then the only
                 // instance there is gets one more try, over a new one.
@@ -342,10 +349,11 @@ impl ServiceUpstreams {
     /// Asks for a socket, over a connection of its own, which is never pooled.
     pub(crate) async fn open(&self, outgoing: &Outgoing) -> Result<Answered, SendError> {
         let service = &outgoing.request.service;
+        let unfit = unfit(outgoing)?;
         let held = self.hold(outgoing).await?;
         let now = self.clock.now();
         let version = outgoing.request.version.as_deref();
-        let picked = self.balance(service, |balance| balance.pick(version, &[], now));
+        let picked = self.balance(service, |balance| balance.pick(version, &unfit, now));
         let address = picked.ok_or(SendError::NoInstance)?;
         let request = self.build(outgoing, &held, &address, RequestBody::Empty).await?;
         let identity = pool::identity_of(&self.secrets, service).await?;
@@ -528,6 +536,16 @@ fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
         headers.keys().filter(|other| headers::normalised(other.as_str()) == normalised).cloned().collect();
     for other in alike {
         headers.remove(other);
+    }
+}
+
+/// The instances that never get this request, since they do not say that they understand its action.
+fn unfit(outgoing: &Outgoing) -> Result<Vec<UpstreamAddress>, SendError> {
+    let request = &outgoing.request;
+    let unfit = request.service.without(request.operation.action.as_str());
+    match !unfit.is_empty() && unfit.len() == request.service.registered.len() {
+        true => Err(SendError::NotUnderstood),
+        false => Ok(unfit),
     }
 }
 

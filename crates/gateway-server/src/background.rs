@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_app::audit::{ColumnsWatch, retention, summary};
 use gateway_app::vantage::Turn;
+use gateway_app::zone::registry;
 use gateway_app::{
     App, Operator, approvals, elevations, modes, policies, recordings, reveals, sentinel, services, vantage,
 };
@@ -242,6 +243,7 @@ pub(crate) async fn refresh(app: &App) {
     }
     follow_zone(app).await;
     reload_services(app).await;
+    follow_registrations(app).await;
     match policies::reload(app).await {
         Ok(policies::Reloaded::Unchanged) => {}
         // Policies that named actions of services that are gone may have gone with them.
@@ -269,6 +271,26 @@ pub(crate) async fn tend_zone(app: &App) {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "the gateway's own leaf in the zone could not be renewed; the one before holds until its end"
+        );
+    }
+}
+
+/// Puts the instances in force that members of the zone registered.
+pub(crate) async fn follow_registrations(app: &App) {
+    if let Err(error) = registry::follow(app).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what members of the zone registered could not be read; the instances before stay in force"
+        );
+    }
+}
+
+/// Forgets members of the zone that are not heard of any more, and follows the others.
+pub(crate) async fn tend_registrations(app: &App) {
+    if let Err(error) = registry::tend(app).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what members of the zone registered could not be tended; the instances before stay in force"
         );
     }
 }

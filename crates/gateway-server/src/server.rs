@@ -43,8 +43,8 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_zone, minute, probe_exposure, prune_audit, tend_zone,
-    tidy_what_is_over, watch_agents, watch_rack,
+    compare_searches, count_audit, follow_registrations, follow_zone, minute, probe_exposure, prune_audit,
+    tend_registrations, tend_zone, tidy_what_is_over, watch_agents, watch_rack,
 };
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
@@ -311,6 +311,7 @@ pub async fn start_from(
     policies::reload(&app).await?;
     follow_zone(&app).await;
     tend_zone(&app).await;
+    follow_registrations(&app).await;
     let (telemetry, metrics) = Telemetry::new(surroundings.clock.now());
     let parts = DataPlaneParts {
         metrics,
@@ -487,7 +488,10 @@ pub async fn start_from(
         let app = app.clone();
         move || {
             let app = app.clone();
-            async move { tend_zone(&app).await }
+            async move {
+                tend_zone(&app).await;
+                tend_registrations(&app).await;
+            }
         }
     });
     running.keep_up(hosts);

@@ -12,6 +12,7 @@ mod location;
 pub mod openapi;
 mod path;
 mod raw;
+mod registration;
 mod request;
 mod route;
 mod service;
@@ -27,9 +28,10 @@ pub use fault::{FaultKind, ServiceFault};
 pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{
-    RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawIssuer, RawKind,
-    RawProtocol, RawRoute, RawService, RawStepUp, RawTrust, RawUpstream, RawVersion,
+    RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawInstances,
+    RawIssuer, RawKind, RawProtocol, RawRoute, RawService, RawStepUp, RawTrust, RawUpstream, RawVersion,
 };
+pub use registration::{Claim, ClaimFault, Registered, RegisteredInstances, admit, registered_address};
 pub use request::{Ask, LimitedBy, ServiceRequest, ServiceRouteError};
 pub use route::{Route, Tail};
 pub use service::{Kind, Service, ServiceName, UpstreamAddress, UpstreamProtocol, UpstreamTls};

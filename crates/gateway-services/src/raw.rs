@@ -28,6 +28,9 @@ pub struct RawService {
     /// Where it is: one or more addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<RawUpstream>,
+    /// Where the addresses of its instances come from.
+    #[serde(skip_serializing_if = "RawInstances::is_declared")]
+    pub instances: RawInstances,
     /// What HTTP is spoken to the upstreams.
     pub protocol: RawProtocol,
     /// What the upstreams are told in `Host`.
@@ -111,6 +114,24 @@ pub enum RawKind {
     Http,
     /// Bytes over TCP, through `rack-gateway tunnel`.
     Tcp,
+}
+
+/// Where the addresses of a service's instances come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawInstances {
+    /// From `upstreams`.
+    #[default]
+    Declared,
+    /// From the members of the trust zone that are registered as the service is called, which say themselves where they
+    /// are. Everything else is the declaration's.
+    Registered,
+}
+
+impl RawInstances {
+    fn is_declared(&self) -> bool {
+        matches!(self, RawInstances::Declared)
+    }
 }
 
 /// Whose word counts about who the upstreams are.

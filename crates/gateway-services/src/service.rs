@@ -1,5 +1,6 @@
 //! A checked service.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use url::Url;
 use crate::RESERVED_PREFIX;
 use crate::fault::{FaultKind, Faults, ServiceFault};
 use crate::path::{CanonicalPath, canonical_query};
-use crate::raw::{RawCredentialKind, RawKind, RawProtocol, RawService, RawTrust, RawUpstream, RawVersion};
+use crate::raw::{
+    RawCredentialKind, RawInstances, RawKind, RawProtocol, RawService, RawTrust, RawUpstream, RawVersion,
+};
+use crate::registration::Registered;
 use crate::route::{self, Route, Tail};
 use crate::way::{self, Way};
 
@@ -138,6 +142,8 @@ pub struct Service {
     pub strip_prefix: bool,
     /// Where it is.
     pub upstreams: Vec<UpstreamAddress>,
+    /// The instances that registered themselves, in the order of `upstreams`; empty where addresses are declared.
+    pub registered: Vec<Registered>,
     /// What is spoken there.
     pub protocol: UpstreamProtocol,
     /// How its certificate is checked.
@@ -201,6 +207,7 @@ impl Service {
             prefix,
             strip_prefix: raw.strip_prefix,
             upstreams,
+            registered: Vec::new(),
             protocol: match raw.protocol {
                 RawProtocol::Http1 => UpstreamProtocol::Http1,
                 RawProtocol::Http2 => UpstreamProtocol::Http2,
@@ -224,6 +231,39 @@ impl Service {
             true => String::new(),
             false => CanonicalPath::of(self.prefix.clone()).to_string(),
         }
+    }
+
+    /// What its instances may say that they understand: its actions without `service:NAME:`.
+    pub fn capabilities(&self) -> BTreeSet<String> {
+        self.operations().iter().filter_map(|one| self.capability(one.action.as_str())).collect()
+    }
+
+    fn capability(&self, action: &str) -> Option<String> {
+        let rest = action.strip_prefix("service:")?.strip_prefix(self.name.as_str())?;
+        rest.strip_prefix(':').map(str::to_owned)
+    }
+
+    /// The instances that did not say that they understand this action: they never get a request of it.
+    pub fn without(&self, action: &str) -> Vec<UpstreamAddress> {
+        let capability = self.capability(action);
+        let understands = |one: &&Registered| match (&one.capabilities, &capability) {
+            (None, _) => true,
+            (Some(known), Some(capability)) => known.contains(capability),
+            (Some(_), None) => false,
+        };
+        let unfit = self.registered.iter().filter(|one| !understands(one));
+        unfit.map(|one| one.address.clone()).collect()
+    }
+
+    /// Whether its instances register themselves.
+    pub fn takes_registrations(&self) -> bool {
+        self.raw.instances == RawInstances::Registered
+    }
+
+    /// The same service with these instances.
+    pub(crate) fn with_registered(&self, registered: Vec<Registered>) -> Self {
+        let upstreams = registered.iter().map(|one| one.address.clone()).collect();
+        Self { upstreams, registered, ..self.clone() }
     }
 
     /// Every operation there is, each once.
@@ -329,6 +369,15 @@ fn openapi(raw: &RawService, faults: &mut Faults) {
 }
 
 fn upstreams(raw: &RawService, faults: &mut Faults) -> Vec<UpstreamAddress> {
+    if raw.instances == RawInstances::Registered {
+        if raw.trust != RawTrust::Zone || !raw.upstreams.is_empty() {
+            faults.conflict(
+                "instances",
+                "members of the zone register: give `trust = \"zone\"` and no `upstreams`",
+            );
+        }
+        return Vec::new();
+    }
     if raw.upstreams.is_empty() {
         faults.add(
             "upstreams",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gateway_types::Operation;
 
 use crate::path::{CanonicalPath, PathError};
+use crate::registration::RegisteredInstances;
 use crate::service::Service;
 
 /// Every service there is. It never changes: a new declaration makes a new table.
@@ -75,6 +76,26 @@ impl ServiceTable {
             }
         }
         Ok(table)
+    }
+
+    /// The same services with these instances where they register themselves; `None` when they have them already.
+    ///
+    /// # Errors
+    /// Never for services that came out of a table: what a place is does not change.
+    pub fn with_instances(&self, instances: &RegisteredInstances) -> Result<Option<Self>, TableError> {
+        let none = Vec::new();
+        let of = |service: &Service| instances.get(service.name.as_str()).unwrap_or(&none);
+        let is_changed = |service: &&Arc<Service>| {
+            service.takes_registrations() && service.registered != *of(service.as_ref())
+        };
+        if !self.services.values().any(|service| is_changed(&service)) {
+            return Ok(None);
+        }
+        let services = self.services.values().map(|service| match is_changed(&service) {
+            true => service.with_registered(of(service).clone()),
+            false => service.as_ref().clone(),
+        });
+        Self::new(services.collect()).map(Some)
     }
 
     /// Every service, by name.

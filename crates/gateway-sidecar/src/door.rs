@@ -66,6 +66,15 @@ pub enum Forward {
     },
 }
 
+impl Forward {
+    /// Where the service is.
+    pub fn to(&self) -> SocketAddr {
+        match self {
+            Forward::Http { to, .. } | Forward::Raw { to } => *to,
+        }
+    }
+}
+
 /// What becomes of a request token after it was checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestToken {

@@ -11,11 +11,13 @@ pub mod egress;
 pub mod member;
 mod passing;
 mod refusals;
+pub mod registering;
 mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::registering::Registering;
 use gateway_types::{Clock, Entropy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ pub use authority::AskError;
 pub use door::{Forward, RequestToken};
 pub use egress::Egress;
 pub use member::{Join, Member, MemberError};
+pub use registering::Register;
 
 /// What a sidecar is to do.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Options {
     pub forward: Forward,
     /// Ways out, each a local port to one member.
     pub egress: Vec<Egress>,
+    /// What the gateway is told, so that this is an instance of its service.
+    pub register: Option<Register>,
 }
 
 /// What the world provides.
@@ -93,7 +98,9 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Runni
     for way in &options.egress {
         ways.push((bind(way.listen).await?, way.to.clone(), way.address.clone()));
     }
-    let member = Arc::new(Member::join(options.join, surroundings).await?);
+    let registering =
+        options.register.clone().map(|register| Registering::new(register, options.forward.to()));
+    let member = Arc::new(Member::join(options.join, registering, surroundings).await?);
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
     let door = door::Door::new(Arc::clone(&member), options.forward, stopping.clone(), tasks.clone())?;
     let mut egress = Vec::new();

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Surroundings;
 use crate::authority::{AskError, Authority};
 use crate::refusals::Refusals;
+use crate::registering::Registering;
 use crate::state::{self, Kept};
 
 /// How often it is looked whether something is due.
@@ -32,6 +33,16 @@ const KEYS_FRESH: Duration = Duration::from_secs(300);
 
 /// How soon they are asked for again when a token names one that is not known.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a member that stops tries to tell the gateway of it.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// Whether a member that reports goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Presence {
+    Here,
+    Leaving,
+}
 
 /// How somebody becomes a member.
 #[derive(Clone, Debug)]
@@ -113,6 +124,7 @@ pub struct Member {
     pub(crate) knows: ArcSwap<Knows>,
     pub(crate) keys: Keys,
     pub(crate) refusals: Refusals,
+    registering: Option<Registering>,
     /// When keys were last asked for because a token named one that is not known.
     asked_again: tokio::sync::Mutex<Option<Instant>>,
     pub(crate) surroundings: Surroundings,
@@ -132,7 +144,11 @@ impl Member {
     ///
     /// # Errors
     /// [`MemberError`].
-    pub async fn join(join: Join, surroundings: Surroundings) -> Result<Self, MemberError> {
+    pub async fn join(
+        join: Join,
+        registering: Option<Registering>,
+        surroundings: Surroundings,
+    ) -> Result<Self, MemberError> {
         let provider = provider();
         let now = surroundings.clock.now();
         let kept = join.state.as_deref().and_then(state::read).and_then(|kept| {
@@ -162,6 +178,7 @@ impl Member {
             knows: ArcSwap::from_pointee(knows),
             keys: Keys::default(),
             refusals: Refusals::default(),
+            registering,
             asked_again: tokio::sync::Mutex::default(),
             surroundings,
             current: Mutex::new(current),
@@ -253,16 +270,25 @@ impl Member {
     }
 
     /// Says what was seen and learns what changed.
-    async fn report(&self) -> Result<(), MemberError> {
+    async fn report(&self, presence: Presence) -> Result<(), MemberError> {
+        let registration = match (presence, &self.registering) {
+            (Presence::Here, Some(registering)) => Some(registering.look().await),
+            (Presence::Here, None) | (Presence::Leaving, _) => None,
+        };
         let refused = self.refusals.take();
-        let report = MemberReport { sequence: self.sequence(), refused };
+        let report = MemberReport { sequence: self.sequence(), refused, registration };
         let told = async {
             let body = serde_json::to_vec(&report).map_err(|_bad| MemberError::Answer)?;
             let body = self.authority.ask(self.to_gateway()?, Method::POST, "/zone/report", body).await?;
             serde_json::from_slice::<MemberStanding>(&body).map_err(|_bad| MemberError::Answer)
         };
         match told.await {
-            Ok(standing) => self.learn(&standing),
+            Ok(standing) => {
+                if let Some(registering) = &self.registering {
+                    registering.told(standing.registration_refused.as_deref());
+                }
+                self.learn(&standing)
+            }
             Err(error) => {
                 self.refusals.put_back(report.refused);
                 Err(error)
@@ -300,7 +326,7 @@ impl Member {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => return self.leave().await,
             }
             let now = clock.now();
             if now >= next_renewal && self.is_due(now) {
@@ -318,7 +344,7 @@ impl Member {
             if now >= next_report {
                 let refresh = self.trust.bundle().map_or(TICK, |bundle| bundle.refresh);
                 next_report = now.saturating_add(refresh);
-                if let Err(error) = self.report().await {
+                if let Err(error) = self.report(Presence::Here).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the gateway could not be told of; what is known holds"
@@ -334,6 +360,23 @@ impl Member {
                     );
                 }
             }
+        }
+    }
+
+    /// Tells the gateway that this is no instance any more. When it cannot be told, it finds out by itself.
+    async fn leave(&self) {
+        if self.registering.is_none() {
+            return;
+        }
+        match tokio::time::timeout(LEAVING, self.report(Presence::Leaving)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the gateway could not be told that this instance stops; it finds out within seconds"
+            ),
+            Err(_late) => tracing::warn!(
+                "the gateway did not answer in time that this instance stops; it finds out within seconds"
+            ),
         }
     }
 

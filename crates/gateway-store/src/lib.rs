@@ -135,4 +135,7 @@ pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};
 pub use users::{NewUser, Standing, User, UserChange, UserFilter, Users, canonical_email};
 pub use vantage::{VantagePoint, VantagePoints, ZoneKnock};
 pub use workloads::{NewWorkload, TokenIdentity, Workloads};
-pub use zone::{ZoneAuthority, ZoneContent, ZoneJoin, ZoneKey, ZoneMember, ZoneRecord, ZoneService, Zones};
+pub use zone::{
+    ZoneAuthority, ZoneContent, ZoneJoin, ZoneKey, ZoneMember, ZoneRecord, ZoneRegistration, ZoneService,
+    Zones,
+};

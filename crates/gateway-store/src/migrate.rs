@@ -59,6 +59,7 @@ const AUDIT_RETENTION: &str = include_str!("../migrations/20261123181000_audit_r
 const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql");
 const VANTAGE_POINTS: &str = include_str!("../migrations/20261123191000_vantage_points.sql");
 const IMPORTS: &str = include_str!("../migrations/20261123185000_imports.sql");
+const REGISTRATIONS: &str = include_str!("../migrations/20261123195000_zone_registrations.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -170,6 +171,12 @@ const MIGRATIONS: &[Migration] = &[
         name: "vantage_points",
         sqlite: VANTAGE_POINTS,
         postgres: VANTAGE_POINTS,
+    },
+    Migration {
+        stamp: 20_261_123_195_000,
+        name: "zone_registrations",
+        sqlite: REGISTRATIONS,
+        postgres: REGISTRATIONS,
     },
 ];
 

@@ -2,6 +2,7 @@
 //! certificate says and when which authority may take over is not known here.
 
 mod members;
+mod registrations;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::sealing::Sealer;
 use crate::store::Core;
 
 pub use members::{ZoneJoin, ZoneMember};
+pub use registrations::ZoneRegistration;
 
 /// What issuers' keys are sealed for.
 pub(crate) const SEALING_KEY: &str = "zone-issuer-sealing/v1";

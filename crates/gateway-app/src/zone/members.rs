@@ -6,11 +6,12 @@ use std::sync::Arc;
 use gateway_audit::{End, Event, bounded};
 use gateway_pki::peer::Allowed;
 use gateway_pki::{Bundle, Detail, JoinToken, Leaf, LeafRequest, Peer, PeerFault, RequestedKey, Role, check};
+use gateway_services::{Claim, ClaimFault};
 use gateway_store::{StoreError, ZoneMember};
 use gateway_types::ZoneMemberId;
 use rustls_pki_types::CertificateDer;
 
-use super::{Registration, Zone, ZoneError, issued};
+use super::{Registration, Zone, ZoneError, issued, registry};
 use crate::{App, Operator, record, vantage};
 
 /// What a member gets.
@@ -177,7 +178,29 @@ async fn try_to_renew(
     Ok(Joined { member, leaf, registration, bundle: Arc::clone(&zone.bundle) })
 }
 
-/// Takes a member's report: which bundle it has, and whom it refused. Returns what it must know now.
+/// What a member tells of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// The newest bundle that it has.
+    pub sequence: u64,
+    /// Whom it refused.
+    pub refused: Vec<RefusedThere>,
+    /// Where it is as an instance of its service; `None` = it is none, or none any more.
+    pub claim: Option<Claim>,
+}
+
+/// What a member must know after its report.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What it trusts.
+    pub bundle: Arc<Bundle>,
+    /// What it is registered as.
+    pub registration: Registration,
+    /// Why it is no instance as it wants to be one.
+    pub claim_fault: Option<ClaimFault>,
+}
+
+/// Takes a member's report: which bundle it has, whom it refused, and where it is. Returns what it must know now.
 ///
 /// # Errors
 /// [`ZoneError::Peer`], [`ZoneError::NoMember`], or the store's.
@@ -185,12 +208,11 @@ pub async fn report(
     app: &App,
     operator: &Operator<'_>,
     leaf: Option<&[u8]>,
-    sequence: u64,
-    refused: &[RefusedThere],
-) -> Result<(Arc<Bundle>, Registration), ZoneError> {
+    report: &Report,
+) -> Result<Standing, ZoneError> {
     let (zone, peer, member, registration) = who(app, leaf).await?;
     let now = operator.clock.now();
-    let refused = vantage::without_own_knocks(&app.store, &member.service, refused, now).await?;
+    let refused = vantage::without_own_knocks(&app.store, &member.service, &report.refused, now).await?;
     let (told, rest) = refused.split_at(refused.len().min(MOST_REFUSED));
     for one in told {
         let mut event = direct_access(operator, &peer, one.count);
@@ -208,11 +230,13 @@ pub async fn report(
         record(&app.store, event).await?;
     }
     // A member cannot acknowledge what it was never told.
-    let seen = sequence.min(zone.bundle.sequence);
+    let seen = report.sequence.min(zone.bundle.sequence);
     if seen != member.seen || is_long_ago(operator, &member) {
         app.store.zone().heard(peer.member(), seen).await?;
     }
-    Ok((Arc::clone(&zone.bundle), registration))
+    let claim = report.claim.as_ref();
+    let claim_fault = registry::take(app, operator, &peer, &registration, &member.service, claim).await?;
+    Ok(Standing { bundle: Arc::clone(&zone.bundle), registration, claim_fault })
 }
 
 fn is_long_ago(operator: &Operator<'_>, member: &ZoneMember) -> bool {

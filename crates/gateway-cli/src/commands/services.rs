@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::{lines, one_line};
-use gateway_types::wire::services::{Service, ServiceCheck, ServiceUpstream, Services};
+use gateway_types::wire::services::{Service, ServiceCheck, ServiceRegistration, ServiceUpstream, Services};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -203,6 +203,10 @@ fn shown(context: &Context, service: &Service) -> String {
     if !service.upstreams.is_empty() {
         text.push_str(&format!("\n\n{}", upstreams(&service.upstreams).render(context.output.looks)));
     }
+    if !service.registrations.is_empty() {
+        let rows = registrations(&service.registrations);
+        text.push_str(&format!("\n\n{}", rows.render(context.output.looks)));
+    }
     let mut rows = Rows::new(&["ROUTE", "ACTION", "CLASS", "ROLE"]);
     for operation in &service.operations {
         rows.add(vec![
@@ -239,6 +243,33 @@ fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
             },
             upstream.since.clone().unwrap_or_default(),
             upstream.weight.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// The members of the zone that registered as instances: where, how they say that they are, and since when they are
+/// not heard of.
+fn registrations(registrations: &[ServiceRegistration]) -> Rows {
+    let mut rows = Rows::new(&["REGISTERED", "MEMBER", "HEALTH", "SINCE", "HEARD OF", "UNDERSTANDS"]);
+    for one in registrations {
+        rows.add(vec![
+            match &one.version {
+                Some(version) => format!("{} (version {version})", one.address),
+                None => one.address.clone(),
+            },
+            one.member.clone(),
+            match (&one.refused, one.healthy) {
+                (Some(why), _) => format!("refused: {why}"),
+                (None, true) => "well".to_owned(),
+                (None, false) => "not well".to_owned(),
+            },
+            one.registered.clone(),
+            one.seen.clone(),
+            match &one.capabilities {
+                None => "all".to_owned(),
+                Some(names) => names.iter().cloned().collect::<Vec<_>>().join(" "),
+            },
         ]);
     }
     rows

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use gateway_sidecar::{Egress, Forward, Join, Options, RequestToken, Surroundings};
+use gateway_sidecar::{Egress, Forward, Join, Options, Register, RequestToken, Surroundings};
 use gateway_types::{OsEntropy, Secret, SystemClock};
 use serde::Serialize;
 
@@ -44,6 +44,18 @@ pub(crate) struct SidecarArguments {
     /// A way out, LOCAL=ID@HOST:PORT: a local address and port that leads to exactly that member; may be given several times
     #[arg(long = "egress", value_name = "WAY", value_parser = way)]
     egress: Vec<Egress>,
+    /// Register as an instance of the service, reached by the gateway here; for services with instances = "registered"
+    #[arg(long, value_name = "HOST:PORT")]
+    register: Option<String>,
+    /// The version that the instance serves; all of them unless given
+    #[arg(long, value_name = "VERSION", requires = "register")]
+    register_version: Option<String>,
+    /// The prefix that the instance serves; it must be the one that is declared
+    #[arg(long, value_name = "PATH", requires = "register")]
+    register_prefix: Option<String>,
+    /// An action that the instance understands, as order:read; may be given several times, and it gets all unless given
+    #[arg(long = "understands", value_name = "ACTION", requires = "register")]
+    understands: Vec<String>,
     /// The join token: the first line of this file
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -95,6 +107,13 @@ pub(crate) async fn run(context: &Context, arguments: SidecarArguments) -> Resul
         true => RequestToken::PassedOn,
         false => RequestToken::TakenAway,
     };
+    let understands = arguments.understands;
+    let register = arguments.register.map(|address| Register {
+        address,
+        prefix: arguments.register_prefix,
+        version: arguments.register_version,
+        capabilities: (!understands.is_empty()).then(|| understands.into_iter().collect()),
+    });
     let options = Options {
         join: Join {
             gateway: arguments.zone_gateway,
@@ -108,6 +127,7 @@ pub(crate) async fn run(context: &Context, arguments: SidecarArguments) -> Resul
             false => Forward::Http { to, open: arguments.open, token },
         },
         egress: arguments.egress,
+        register,
     };
     let surroundings = Surroundings { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) };
     let running = gateway_sidecar::start(options, surroundings).await.problem("the sidecar cannot start")?;

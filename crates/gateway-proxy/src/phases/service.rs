@@ -123,6 +123,15 @@ pub(crate) fn unreachable(error: &SendError, outgoing: &Outgoing) -> Problem {
             ProblemKind::UpstreamUnreachable,
             format!("no instance of the service {name} takes requests now"),
         ),
+        SendError::NotUnderstood => {
+            return Problem::new(
+                ProblemKind::Refused,
+                Layer::Authorization,
+                format!(
+                    "no instance of the service {name} says that it understands this action, so it is refused"
+                ),
+            );
+        }
         SendError::TooSlow { .. } => (
             ProblemKind::UpstreamTimeout,
             format!("the service {name} did not answer in time; whether a change took effect is not known"),

@@ -139,6 +139,7 @@ fn unreadable(service: &str, error: &SendError) -> ReadFault {
     match error {
         SendError::TooSlow { .. } => ReadFault::TooSlow,
         SendError::NoInstance
+        | SendError::NotUnderstood
         | SendError::Way(_)
         | SendError::Request(_)
         | SendError::Exchange(_)

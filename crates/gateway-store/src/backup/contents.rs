@@ -7,7 +7,7 @@ use crate::migrate;
 
 /// Tables that no backup holds: what is of the running processes alone, sessions with what hangs on them, and what
 /// lets somebody in, or read values, for a while: it may have been ended since.
-const LEFT_OUT: [&str; 22] = [
+const LEFT_OUT: [&str; 23] = [
     "leases",
     "runs",
     "rate_counts",
@@ -30,6 +30,7 @@ const LEFT_OUT: [&str; 22] = [
     "trusted_devices",
     "reveals",
     "zone_join_tokens",
+    "zone_registrations",
 ];
 
 /// Whether a backup leaves this table out.

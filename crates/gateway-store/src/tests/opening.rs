@@ -128,6 +128,7 @@ async fn migrations_apply_once() {
             "audit_retention",
             "imports",
             "vantage_points",
+            "zone_registrations",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

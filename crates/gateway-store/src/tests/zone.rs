@@ -7,7 +7,7 @@ use super::Place;
 use crate::rotation::{Rotation, rotate};
 use crate::{
     Access, Store, StoreError, ZoneAuthority, ZoneContent, ZoneJoin, ZoneKey, ZoneMember, ZoneRecord,
-    ZoneService,
+    ZoneRegistration, ZoneService,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -185,6 +185,55 @@ async fn issuers_open_under_another_app_secret_key() {
         let store = Store::open(crate::StoreOptions { app_secret_key: Some(new), ..options }).await.unwrap();
         let read = store.zone().read().await.unwrap().unwrap();
         assert_eq!(read.authorities[1].key, ZoneKey::Online(Secret::new(b"the key of an issuer".to_vec())));
+        store.close().await;
+    }
+}
+
+fn registration(member: &ZoneMember, address: &str, now: Timestamp) -> ZoneRegistration {
+    ZoneRegistration {
+        member: member.id,
+        service: member.service.clone(),
+        address: address.to_owned(),
+        prefix: None,
+        version: Some("v2".to_owned()),
+        is_healthy: true,
+        capabilities: Some("[\"read\"]".to_owned()),
+        registered: now,
+        seen: now,
+    }
+}
+
+#[tokio::test]
+async fn registrations_hold_while_their_members_are_heard_of() {
+    for place in Place::both() {
+        let store = place.open(Access::Tool).await;
+        let zones = store.zone();
+        let now = place.clock.now();
+        let (one, other) = (member(now), member(now));
+        zones.create(&content(now), &[one.clone(), other.clone()]).await.unwrap();
+        let before = Timestamp::from_micros(now.micros() - 1);
+        let first = registration(&one, "10.0.0.1:1", now);
+        zones.register(&first).await.unwrap();
+        zones.register(&registration(&other, "10.0.0.2:1", now)).await.unwrap();
+        assert_eq!(zones.registrations(before).await.unwrap().len(), 2);
+        let moved = ZoneRegistration { is_healthy: false, ..registration(&one, "10.0.0.3:1", now) };
+        assert!(!moved.says_the_same(&first));
+        zones.register(&moved).await.unwrap();
+        assert_eq!(zones.registration(one.id).await.unwrap(), Some(moved.clone()));
+
+        place.clock.advance(Duration::from_secs(10));
+        let later = place.clock.now();
+        zones.registration_heard(one.id).await.unwrap();
+        let heard = ZoneRegistration { seen: later, ..moved.clone() };
+        assert!(heard.says_the_same(&moved));
+        assert_eq!(zones.registrations(now).await.unwrap(), [heard]);
+        assert_eq!(zones.silent_registrations(now).await.unwrap()[0].member, other.id);
+        assert!(!zones.forget_registration(one.id, now).await.unwrap(), "it was heard of since");
+        assert!(zones.forget_registration(other.id, now).await.unwrap());
+        assert!(!zones.forget_registration(other.id, now).await.unwrap(), "one is told that it was it");
+
+        zones.ban(one.id, "ann").await.unwrap();
+        assert_eq!(zones.registrations(before).await.unwrap(), [], "a banned member is nowhere");
         store.close().await;
     }
 }

@@ -24,6 +24,8 @@ use crate::service_kit::{Instance, reply};
 use crate::tls::client::{Answer, Line, handshake};
 use crate::tls::{NAME, Place};
 
+mod registry;
+
 const PASSPHRASE: &str = "correct horse battery staple";
 const WIKI: &str = "wiki.example.com";
 
@@ -122,7 +124,7 @@ impl World {
         egress: Vec<Egress>,
     ) -> Running {
         let join = self.join(name, &self.token(name, what).await);
-        let options = Options { join, listen, forward, egress };
+        let options = Options { join, listen, forward, egress, register: None };
         gateway_sidecar::start(options, self.surroundings()).await.expect("a sidecar")
     }
 
@@ -276,6 +278,7 @@ async fn a_join_token_is_good_once_and_for_ten_minutes() {
         listen: any(),
         forward: Forward::Raw { to: any() },
         egress: Vec::new(),
+        register: None,
     };
     let first = gateway_sidecar::start(options(&token, "wiki"), world.surroundings()).await.unwrap();
     let again = gateway_sidecar::start(options(&token, "wiki"), world.surroundings()).await.unwrap_err();
@@ -357,7 +360,13 @@ async fn between_a_joining_service_and_the_gateway_nobody_gets_the_token() {
         }
     });
     let join = Join { gateway: at.to_string(), ..world.join("wiki", &token) };
-    let options = Options { join, listen: any(), forward: Forward::Raw { to: any() }, egress: Vec::new() };
+    let options = Options {
+        join,
+        listen: any(),
+        forward: Forward::Raw { to: any() },
+        egress: Vec::new(),
+        register: None,
+    };
     let refused = gateway_sidecar::start(options, world.surroundings()).await.unwrap_err();
     assert!(matches!(refused, StartError::Member(MemberError::Ask(_))), "{refused:?}");
     between.await.unwrap();
@@ -368,6 +377,7 @@ async fn between_a_joining_service_and_the_gateway_nobody_gets_the_token() {
         listen: any(),
         forward: Forward::Raw { to: any() },
         egress: Vec::new(),
+        register: None,
     };
     gateway_sidecar::start(options, world.surroundings()).await.unwrap().stop().await;
     world.gateway.finish().await;
@@ -707,6 +717,7 @@ async fn two_zones_on_one_machine_do_not_meet() {
         listen: any(),
         forward: Forward::Raw { to: any() },
         egress: Vec::new(),
+        register: None,
     };
     let refused = gateway_sidecar::start(options, other.surroundings()).await.unwrap_err();
     assert!(matches!(refused, StartError::Member(MemberError::Ask(_))), "{refused:?}");

@@ -51,10 +51,38 @@ pub struct Service {
     /// in force.
     #[serde(default)]
     pub upstreams: Vec<ServiceUpstream>,
+    /// The members of the trust zone that registered as its instances; for those only who could change it, and of one
+    /// service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registrations: Vec<ServiceRegistration>,
     /// The whole declaration; for those only who could change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub declaration: Option<Value>,
+}
+
+/// A member of the trust zone that registered as an instance of a service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceRegistration {
+    /// The member's id.
+    pub member: String,
+    /// Where it says that it is.
+    pub address: String,
+    /// The version that it serves; absent when it serves all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it says that it is well.
+    pub healthy: bool,
+    /// The actions that it understands; absent when it said nothing of them and gets all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<std::collections::BTreeSet<String>>,
+    /// Since when it says exactly this.
+    pub registered: String,
+    /// When it last said so.
+    pub seen: String,
+    /// Why it is no instance all the same: the declaration changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// One upstream of a service, as the instance that answers knows it.

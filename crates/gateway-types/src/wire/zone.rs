@@ -231,6 +231,9 @@ pub struct MemberStanding {
     pub callers: Vec<String>,
     /// Its listeners.
     pub listeners: Vec<String>,
+    /// Why it is no instance of its service as it wants to be one; what it was before, it still is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_refused: Option<String>,
 }
 
 /// `POST /zone/report`: what a member saw since its last report.
@@ -242,6 +245,28 @@ pub struct MemberReport {
     /// Connections that it refused, summed up.
     #[serde(default)]
     pub refused: Vec<RefusedConnections>,
+    /// Where it is as an instance of its service. Without it it is none, or none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<MemberRegistration>,
+}
+
+/// What a member says of itself, to be an instance of the service of its name. The operator's declaration decides.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRegistration {
+    /// Where the gateway reaches it, `HOST:PORT`; the port is one of its listeners for the gateway.
+    pub address: String,
+    /// The prefix that it serves; if given, exactly the one that is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The version that it serves; all unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it can take requests.
+    pub healthy: bool,
+    /// The actions that it understands, as `order:read`; all that are declared unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<std::collections::BTreeSet<String>>,
 }
 
 /// Connections of one kind that a member refused.

@@ -4,6 +4,7 @@ use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::origin::Origin;
 use gateway_app::services::{self, Listed, Reader, Source};
+use gateway_app::zone::registry;
 use gateway_services::{InstanceStanding, InstanceState, RawRoute, Service};
 use gateway_types::{Caller, LowestRole, Problem, Resource, Timestamp};
 
@@ -38,6 +39,9 @@ struct ServicePage {
     openapi: Option<String>,
     upstream_columns: Vec<&'static str>,
     upstreams: Vec<UpstreamRow>,
+    registration_columns: Vec<&'static str>,
+    /// For those who could change it.
+    registrations: Vec<RegistrationRow>,
     columns: Vec<&'static str>,
     operations: Vec<OperationRow>,
     /// The whole declaration, for those who could change it.
@@ -74,6 +78,19 @@ struct UpstreamRow {
     /// What the state means for requests.
     note: String,
     since: Option<Timestamp>,
+}
+
+/// A member of the zone that registered as an instance.
+struct RegistrationRow {
+    address: String,
+    version: String,
+    health: &'static str,
+    tone: &'static str,
+    /// Why it is no instance all the same.
+    note: String,
+    registered: Timestamp,
+    seen: Timestamp,
+    understands: String,
 }
 
 struct Row {
@@ -127,12 +144,15 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
     let may_change = may_change(web, &request.caller);
     let declaration = serde_json::to_string_pretty(&listed.declaration).ok();
     let name = &listed.name;
+    let registered = if may_change { registry::of(web.app(), name).await? } else { Vec::new() };
     reply::html(&ServicePage {
         frame: Frame::of(web, request, &title(&listed)),
         service: row(web, request, &listed),
         openapi: service.and_then(|service| services::openapi_address(service, &request.head.origin)),
         upstream_columns: vec!["Upstream", "State", "Since", "Share"],
         upstreams: service.map(|service| upstreams(web, service, may_change)).unwrap_or_default(),
+        registration_columns: vec!["Address", "Health", "Since", "Heard of", "Understands"],
+        registrations: registered.into_iter().map(registration).collect(),
         columns: vec!["Route", "Action", "Class", "Role"],
         operations: service.map(operations).unwrap_or_default(),
         declaration: declaration.filter(|_| may_change),
@@ -164,6 +184,28 @@ pub(crate) async fn document(web: &Web, request: &OwnRequest) -> Result<OwnReply
         service: document.service,
         service_title: document.service_title,
     })
+}
+
+fn registration(one: registry::Shown) -> RegistrationRow {
+    let claim = registry::claim_of(&one.kept);
+    let (health, tone) = match (&one.fault, claim.is_healthy) {
+        (Some(_), _) => ("refused", "bad"),
+        (None, true) => ("well", "ok"),
+        (None, false) => ("not well", "warn"),
+    };
+    RegistrationRow {
+        address: claim.address,
+        version: claim.version.unwrap_or_default(),
+        health,
+        tone,
+        note: one.fault.map(|fault| fault.to_string()).unwrap_or_default(),
+        registered: one.kept.registered,
+        seen: one.kept.seen,
+        understands: match claim.capabilities {
+            None => "everything".to_owned(),
+            Some(names) => names.into_iter().collect::<Vec<_>>().join(", "),
+        },
+    }
 }
 
 fn upstreams(web: &Web, service: &Service, may_change: bool) -> Vec<UpstreamRow> {
