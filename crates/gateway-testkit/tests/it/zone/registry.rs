@@ -51,9 +51,12 @@ impl World {
     }
 
     async fn until_registered(&self, count: usize) -> Vec<Value> {
-        eventually("the registrations", async || {
-            let found = self.registrations().await;
-            (found.len() == count).then_some(found)
+        eventually("the registrations, in force", async || {
+            let service = self.done("GET", "/services/wiki", &Value::Null).await;
+            let of = |what: &str| service[what].as_array().cloned().unwrap_or_default();
+            // What is written is in force a moment later.
+            let is_so = of("registrations").len() == count && of("upstreams").len() == count;
+            is_so.then(|| of("registrations"))
         })
         .await
     }
