@@ -228,6 +228,7 @@ fn provider() -> OidcProvider {
         client_id: "gateway".to_owned(),
         client_secret: Secret::new("secret".to_owned()),
         allowed_domains: Vec::new(),
+        email_verified_claim: None,
         groups_claim: Some("groups".to_owned()),
         role_map: [("devs", Role::Deployer), ("sre", Role::Ops), ("robots", Role::Cicd)]
             .map(|(group, role)| (group.to_owned(), role))

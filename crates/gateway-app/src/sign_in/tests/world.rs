@@ -127,6 +127,7 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
         client_id: "gateway".to_owned(),
         client_secret: Secret::new(CLIENT_SECRET.to_owned()),
         allowed_domains: allowed_domains.iter().map(|domain| (*domain).to_owned()).collect(),
+        email_verified_claim: None,
         groups_claim: Some("groups".to_owned()),
         role_map: BTreeMap::from([
             ("deployers".to_owned(), Role::Deployer),
@@ -147,6 +148,7 @@ fn provider(name: &str, allowed_domains: &[&str]) -> (OidcProvider, Arc<Provider
         client_id: configured.client_id.clone(),
         client_secret: configured.client_secret.clone(),
         allowed_domains: configured.allowed_domains.clone(),
+        email_verified_claim: None,
         groups_claim: configured.groups_claim.clone(),
         role_map: configured.role_map.clone(),
         canonical_email: |text| gateway_config::canonical_email(text).ok(),
