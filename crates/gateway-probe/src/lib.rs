@@ -1,4 +1,4 @@
-//! Looks whether ports answer ([`ports`]), and whether a control API lets somebody in who shows no identity ([`knock`]). What must
+//! Looks whether ports answer ([`ports`]), and whether a control API lets somebody in who shows no identity ([`knock()`]). What must
 //! answer is `gateway-exposure`'s; what comes of a finding is not known here.
 //!
 //! # Security

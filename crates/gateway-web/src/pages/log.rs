@@ -25,11 +25,12 @@ pub(crate) async fn keys(web: &Web, _request: &OwnRequest) -> Result<OwnReply, P
 pub(crate) async fn proof(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let query = Query::of(request);
     let number = |name: &str| query.one(name).and_then(|text| text.parse::<u64>().ok());
-    let (Some("consistency"), Some(old), Some(size)) =
-        (request.parameter("kind"), number("old"), number("size"))
-    else {
-        let detail =
-            "pages ask for the proof `consistency`, with `old` and `size`; /log/proof has the others";
+    if request.parameter("kind") != Some("consistency") {
+        let detail = "pages ask for the proof `consistency`; /log/proof has the others";
+        return Err(Problem::new(ProblemKind::NotFound, Layer::Network, detail));
+    }
+    let (Some(old), Some(size)) = (number("old"), number("size")) else {
+        let detail = "a consistency proof takes `old` and `size`";
         return Err(Problem::new(ProblemKind::BadParameter, Layer::Network, detail));
     };
     let proof = tree::consistency(&web.app().store, old, Some(size)).await?;

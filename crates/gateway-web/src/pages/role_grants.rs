@@ -13,7 +13,8 @@ use crate::{Web, filters, gate, reply};
 
 const PATH: &str = "/app/grants";
 const REVIEW: &str = "/app/access";
-const PAGE_SIZE: u32 = 25;
+/// People of one page of the review: each is some hundred questions to policy, about 2 ms of a processor.
+const PAGE_SIZE: u32 = 10;
 
 #[derive(Template)]
 #[template(path = "grants.html")]
