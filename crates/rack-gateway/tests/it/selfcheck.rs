@@ -274,16 +274,22 @@ const STREAMS: [&str; 9] = [
     "CONNECT for a WebSocket over HTTP/2",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_ends_tls_itself_is_clean_over_both_versions() {
-    let (home, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (chain, key) = certificate(place.path());
+/// A gateway that ends TLS itself, with a certificate that it made in this place, and that certificate.
+async fn with_tls(place: &Path) -> (TestGateway, PathBuf) {
+    let (chain, key) = certificate(place);
     let gateway = TestGateway::builder()
         .env("LISTENER_TLS", "files")
         .env("TLS_CERTIFICATE_FILES", &chain.display().to_string())
         .env("TLS_KEY_FILES", &key.display().to_string())
         .start()
         .await;
+    (gateway, chain)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_tls_itself_is_clean_over_both_versions() {
+    let (home, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (gateway, chain) = with_tls(place.path()).await;
     let token = gateway.critical_token().await;
     let url = format!("https://127.0.0.1:{}", gateway.addr().port());
     let (code, out, err) = scan_trusting(Some(&chain), &home, &url, &token, &["--yes", "--json"]);
@@ -306,13 +312,7 @@ async fn a_gateway_that_ends_tls_itself_is_clean_over_both_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn m6_a_certificate_of_nobody_known_is_refused() {
     let (home, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (chain, key) = certificate(place.path());
-    let gateway = TestGateway::builder()
-        .env("LISTENER_TLS", "files")
-        .env("TLS_CERTIFICATE_FILES", &chain.display().to_string())
-        .env("TLS_KEY_FILES", &key.display().to_string())
-        .start()
-        .await;
+    let (gateway, chain) = with_tls(place.path()).await;
     let ask = async |authorities: Option<&Path>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rack-gateway"));
         command.args(["whoami", "--json"]).env_clear().env("HOME", home.path()).stdin(Stdio::null());
