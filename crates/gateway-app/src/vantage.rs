@@ -91,19 +91,17 @@ pub enum VantageError {
 
 impl From<VantageError> for Problem {
     fn from(error: VantageError) -> Self {
-        let (kind, layer) = match &error {
-            VantageError::Store(error) => return problems::of_store(error),
-            VantageError::Record(_) => match error {
-                VantageError::Record(error) => return error.into(),
-                _ => (ProblemKind::Internal, Layer::Audit),
-            },
+        let said = error.to_string();
+        let (kind, layer) = match error {
+            VantageError::Store(error) => return problems::of_store(&error),
+            VantageError::Record(error) => return error.into(),
+            VantageError::Memory(error) => return problems::internal(&error),
             VantageError::Name | VantageError::Report => (ProblemKind::BadParameter, Layer::Network),
             VantageError::Taken { .. } => (ProblemKind::Refused, Layer::Authorization),
             VantageError::TooMany => (ProblemKind::NotPossible, Layer::Authorization),
             VantageError::Unknown { .. } => (ProblemKind::NotFound, Layer::Authorization),
-            VantageError::Memory(error) => return problems::internal(error),
         };
-        Problem::new(kind, layer, error.to_string())
+        Problem::new(kind, layer, said)
     }
 }
 
@@ -207,6 +205,12 @@ async fn take_of(
     let now = app.clock.now();
     let (next, turns) = before.after(report, now);
     // The record first: a report that is broken off between the two is news once more.
+    if revision == 0 {
+        // From now on the name is theirs.
+        let mut event = operator.event("gateway:vantage:begin");
+        event.parameters.insert("name".to_owned(), name.to_owned());
+        record(&app.store, event).await?;
+    }
     for turn in &turns {
         record_turn(app, operator, name, turn).await?;
     }

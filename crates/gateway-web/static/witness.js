@@ -25,8 +25,7 @@ class Unasked extends Error {}
 
 async function ask(path) {
   const reply = await fetch(path, { headers: { Accept: "application/json, text/plain" }, redirect: "error" }).catch(() => null);
-  // That there is no such proof says something of the log; that nobody answers says nothing.
-  if (reply?.status === 404) throw new Broken("the gateway has no proof that the log is the one that this browser saw");
+  // Also 404 says nothing of the log: while versions are exchanged, an instance may answer that has none of these pages.
   if (!reply?.ok) throw new Unasked("the gateway did not answer");
   return reply;
 }
@@ -46,6 +45,12 @@ async function signer(note, text, known) {
   }
 }
 
+async function proofOf(old, size) {
+  const { path } = await (await ask(`/app/log/proof/consistency?old=${old}&size=${size}`)).json();
+  if (!Array.isArray(path)) throw new Broken("the gateway has no proof that the log is the one that this browser saw");
+  return path.map(ofHex);
+}
+
 async function look(before) {
   const text = await (await ask("/app/log/checkpoint")).text();
   const note = readNote(text);
@@ -58,7 +63,7 @@ async function look(before) {
     Object.assign(now, await signer(note, text, then?.key));
     if (then) {
       const wantsProof = then.size > 0 && then.size < note.size;
-      const proof = wantsProof ? (await (await ask(`/app/log/proof/consistency?old=${then.size}&size=${note.size}`)).json()).path.map(ofHex) : [];
+      const proof = wantsProof ? await proofOf(then.size, note.size) : [];
       await checkConsistency({ size: then.size, root: bytesOf(then.root) }, note, proof);
     }
     return now;
@@ -125,8 +130,8 @@ function showAlarm(state) {
   );
   notice.append(title, said, next, buttons);
   document.querySelector("main")?.prepend(notice);
-  for (const one of document.querySelectorAll("form[method=post] button")) {
-    if (isSignOut(one.form)) continue;
+  for (const one of document.querySelectorAll("form button")) {
+    if (!sends(one.closest("form"))) continue;
     one.setAttribute("aria-disabled", "true");
     one.title = "The audit log does not hold: see above.";
   }
@@ -134,12 +139,19 @@ function showAlarm(state) {
 
 const isSignOut = (form) => form?.getAttribute("action") === "/auth/logout";
 
-document.addEventListener("submit", (event) => {
-  if (event.target.method !== "post" || isSignOut(event.target) || !remembered()?.alarm) return;
+// By attributes: a field may be called as a property is.
+const sends = (form) => form?.getAttribute("method")?.toLowerCase() === "post" && !isSignOut(form);
+
+function hold(event, form) {
+  if (!sends(form) || !remembered()?.alarm) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   document.querySelector("[data-log-alarm] button")?.focus();
-}, { capture: true });
+}
+
+document.addEventListener("submit", (event) => hold(event, event.target), { capture: true });
+// A button that uses a passkey sends without an event of the form.
+document.addEventListener("click", (event) => hold(event, event.target.closest?.("button")?.closest("form")), { capture: true });
 
 async function witness() {
   const state = remembered();

@@ -54,6 +54,11 @@ async fn what_answers_is_told_once_until_it_changes() {
         assert_eq!(said(&world, &ops, &[(RACK, Found::Open)]).await, [opened]);
         let other = said(&world, &ops, &[("10.0.0.1:22", Found::Closed)]).await;
         assert_eq!(other, [format!("{RACK} answered, and is not looked at any more")]);
+        assert_eq!(
+            events(&world, "gateway:vantage:begin").await,
+            1,
+            "whose the name is, is in the log, once"
+        );
         assert_eq!(events(&world, "gateway:vantage:exposed").await, 2);
         assert_eq!(events(&world, "gateway:vantage:closed").await, 2);
         let told = world.told();

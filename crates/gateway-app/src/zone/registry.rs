@@ -93,7 +93,7 @@ fn allowed(
     }
 }
 
-/// What is kept, as it was claimed.
+/// What is kept, as it was claimed. Of capabilities that cannot be read nothing is understood: then each action is refused there.
 pub fn claim_of(kept: &ZoneRegistration) -> Claim {
     let read = |text: &String| serde_json::from_str::<BTreeSet<String>>(text).unwrap_or_default();
     Claim {

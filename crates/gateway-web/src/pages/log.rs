@@ -1,11 +1,13 @@
 //! What the script of a page holds the audit log against: the same as `/log` tells, to whoever is signed in with a browser.
 
+use gateway_app::audit::AuditError;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::{AppError, tree};
 use gateway_audit::Hash;
 use gateway_types::wire::log::Proof;
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::header::CACHE_CONTROL;
+use serde::Serialize;
 
 use crate::query::Query;
 use crate::{Web, reply};
@@ -21,7 +23,15 @@ pub(crate) async fn keys(web: &Web, _request: &OwnRequest) -> Result<OwnReply, P
     reply::json(&tree::keys(&web.app().store).await?)
 }
 
-/// `GET /app/log/proof/consistency`: that the tree of `old` entries is the beginning of that of `size`.
+/// What is said in the place of a proof.
+#[derive(Serialize)]
+struct NoProof {
+    /// How many entries the log has.
+    have: u64,
+}
+
+/// `GET /app/log/proof/consistency`: that the tree of `old` entries is the beginning of that of `size`; [`NoProof`] where the
+/// log has no such trees.
 pub(crate) async fn proof(web: &Web, request: &OwnRequest) -> Result<OwnReply, Problem> {
     let query = Query::of(request);
     let number = |name: &str| query.one(name).and_then(|text| text.parse::<u64>().ok());
@@ -33,7 +43,13 @@ pub(crate) async fn proof(web: &Web, request: &OwnRequest) -> Result<OwnReply, P
         let detail = "a consistency proof takes `old` and `size`";
         return Err(Problem::new(ProblemKind::BadParameter, Layer::Network, detail));
     };
-    let proof = tree::consistency(&web.app().store, old, Some(size)).await?;
-    let path = proof.path.iter().map(Hash::to_hex).collect();
-    reply::json(&Proof { size: proof.size, leaf_hash: None, path })
+    match tree::consistency(&web.app().store, old, Some(size)).await {
+        Ok(proof) => {
+            let path = proof.path.iter().map(Hash::to_hex).collect();
+            reply::json(&Proof { size: proof.size, leaf_hash: None, path })
+        }
+        // An answer and no error: it is a word about the log. An error, as of an instance of a version without this page, is none.
+        Err(AuditError::NoSuchTree { have, .. }) => reply::json(&NoProof { have }),
+        Err(error) => Err(error.into()),
+    }
 }

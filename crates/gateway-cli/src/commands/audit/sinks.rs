@@ -108,6 +108,8 @@ async fn forget(context: &Context, local: &LocalStore, name: &str, assent: Assen
     let said = [("sink", name), ("position", position.as_str())];
     reading::announce(&local.store, &local.operator(), "gateway:audit:forget_sink", &said).await?;
     if !sinks.forget(name, known.position).await? {
+        let said = [("sink", name), ("position", position.as_str()), ("state", "kept")];
+        reading::announce(&local.store, &local.operator(), "gateway:audit:forget_sink", &said).await?;
         return Err(Failure::new(
             Exit::Failed,
             "the sink got on meanwhile: a gateway delivers to it, and it was kept",

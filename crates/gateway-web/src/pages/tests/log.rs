@@ -5,6 +5,7 @@ use gateway_types::{ActionName, Decision, Facts, Layer, RemedyKind, Resource};
 use serde_json::json;
 
 use super::bench::Bench;
+use crate::sample::text;
 
 #[tokio::test]
 async fn the_log_is_filtered_and_paged_by_the_address() {
@@ -227,4 +228,38 @@ async fn the_story_of_a_refusal() {
     assert!(page.contains(&format!("rack-gateway why {request}")));
     assert_eq!(bench.get(&other, &format!("/app/why/{request}")).await.status, 404, "somebody else's");
     assert_eq!(bench.get(&dev, "/app/why/no-id").await.status, 404);
+}
+
+/// What the script of a page asks for. That there is no proof is an answer: an error says nothing of the log.
+#[tokio::test]
+async fn the_log_answers_the_script_that_holds_it() {
+    let bench = Bench::new().await;
+    let viewer = bench.signed_in("viewer@example.com", "viewer").await;
+    for _ in 0..3 {
+        bench.logged(&viewer, |event| event.resource = Resource::app("web")).await;
+    }
+    let ask = async |target: &str| {
+        let reply = bench.sample.ask(bench.sample.request("GET", target, &viewer, &[])).await;
+        (reply.status, text(&reply))
+    };
+    let note = ask("/app/log/checkpoint").await.1;
+    assert!(note.starts_with("rack-gateway/") && note.contains("\n\n\u{2014} rack-gateway/"), "{note}");
+    let json =
+        async |target: &str| -> serde_json::Value { serde_json::from_str(&ask(target).await.1).unwrap() };
+    assert_eq!(json("/app/log/keys").await["keys"].as_array().unwrap().len(), 1);
+    let proof = json("/app/log/proof/consistency?old=1&size=3").await;
+    assert!(proof["size"] == 3 && !proof["path"].as_array().unwrap().is_empty(), "{proof}");
+    for none in ["old=1&size=99999", "old=99999&size=99999", "old=3&size=2"] {
+        let answer = json(&format!("/app/log/proof/consistency?{none}")).await;
+        assert!(answer["path"].is_null() && answer["have"].is_u64(), "{none}: {answer}");
+    }
+    for (wrong, status) in [
+        ("consistency", 400),
+        ("consistency?old=x&size=3", 400),
+        ("consistency?old=-1&size=3", 400),
+        ("inclusion", 404),
+    ] {
+        let (answered, said) = ask(&format!("/app/log/proof/{wrong}")).await;
+        assert_eq!(answered, status, "{wrong}: {said}");
+    }
 }
