@@ -18,7 +18,7 @@ fn shown(point: Listed) -> VantagePoint {
     VantagePoint {
         name: point.name,
         reporter: point.reporter,
-        state: point.state.to_owned(),
+        state: point.state.name().to_owned(),
         reported: point.reported.to_rfc3339(),
         every_seconds: point.every.as_secs(),
         looked: point.looked,

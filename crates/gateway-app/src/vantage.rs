@@ -30,8 +30,33 @@ pub use memory::{Cleared, Turn};
 /// The name of the gateway itself as a vantage point.
 pub const OWN: &str = "gateway";
 
-/// How a vantage point can stand: nothing answers, something does, something could not be looked at, reports stay away.
-pub const STATES: [&str; 4] = ["quiet", "open", "unclear", "silent"];
+/// How a vantage point stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VantageState {
+    /// Nothing answers.
+    Quiet,
+    /// Something does.
+    Open,
+    /// Something could not be looked at.
+    Unclear,
+    /// Its reports stay away.
+    Silent,
+}
+
+impl VantageState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Quiet, Self::Open, Self::Unclear, Self::Silent];
+
+    /// The word for it, in answers and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Open => "open",
+            Self::Unclear => "unclear",
+            Self::Silent => "silent",
+        }
+    }
+}
 
 /// The most vantage points.
 const MOST_POINTS: usize = 200;
@@ -112,8 +137,8 @@ pub struct Listed {
     pub name: String,
     /// Who reports, for people.
     pub reporter: String,
-    /// `quiet`, `open`, `unclear` or `silent`.
-    pub state: &'static str,
+    /// How it stands.
+    pub state: VantageState,
     /// When it last reported.
     pub reported: Timestamp,
     /// How often it says that it does.

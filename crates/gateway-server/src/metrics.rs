@@ -163,9 +163,9 @@ impl VantageGauges {
     /// While the store is away the last numbers stay.
     async fn look(&self, probes: &Probes) {
         let Ok(Ok(points)) = timeout(ASK_LIMIT, vantage::list(&probes.store)).await else { return };
-        for state in vantage::STATES {
+        for state in vantage::VantageState::ALL {
             let standing = points.iter().filter(|one| one.state == state).count();
-            self.points.get_or_create(&InState { state }).set(count(standing));
+            self.points.get_or_create(&InState { state: state.name() }).set(count(standing));
         }
         self.open.set(count(points.iter().map(|one| one.open.len()).sum()));
         let own = points.iter().find(|one| one.name == vantage::OWN);

@@ -245,6 +245,9 @@ impl Service {
 
     /// The instances that did not say that they understand this action: they never get a request of it.
     pub fn without(&self, action: &str) -> Vec<UpstreamAddress> {
+        if self.registered.is_empty() {
+            return Vec::new();
+        }
         let capability = self.capability(action);
         let understands = |one: &&Registered| match (&one.capabilities, &capability) {
             (None, _) => true,

@@ -39,6 +39,19 @@ pub(crate) fn check_page(at: &str, html: &str, csrf: Option<&str>) {
     let hidden = |c: char| gateway_audit::text::is_hazard(c) && !matches!(c, '\n' | '\t' | '\r');
     assert_eq!(html.chars().find(|c| hidden(*c)), None, "{at}");
     check_ids(at, html);
+    check_badges(at, html);
+}
+
+/// What every page is drawn by.
+const STYLE: &str = include_str!("../static/style.css");
+
+/// A badge has a tone that the style knows, or none.
+fn check_badges(at: &str, html: &str) {
+    for badge in html.split("class=\"badge").skip(1) {
+        for tone in badge.split('"').next().unwrap().split_whitespace() {
+            assert!(STYLE.contains(&format!(".badge.{tone} {{")), "{at}: no badge is {tone}");
+        }
+    }
 }
 
 fn check_forms(at: &str, html: &str, csrf: Option<&str>) {

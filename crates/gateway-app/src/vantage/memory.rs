@@ -8,6 +8,8 @@ use gateway_types::Timestamp;
 use gateway_types::wire::vantage::{Found, Sighting, VantageReport};
 use serde::{Deserialize, Serialize};
 
+use super::VantageState;
+
 /// Targets that could not be looked at and are remembered by name.
 const UNCLEAR_KEPT: usize = 20;
 
@@ -128,13 +130,13 @@ impl Memory {
         now.checked_since(reported).unwrap_or_default() > patience
     }
 
-    /// How it stands, in a word.
-    pub(super) fn state(&self) -> &'static str {
+    /// How it stands.
+    pub(super) fn state(&self) -> VantageState {
         match (self.silent, self.open.is_empty(), self.unclear.is_empty()) {
-            (true, _, _) => "silent",
-            (false, false, _) => "open",
-            (false, true, false) => "unclear",
-            (false, true, true) => "quiet",
+            (true, _, _) => VantageState::Silent,
+            (false, false, _) => VantageState::Open,
+            (false, true, false) => VantageState::Unclear,
+            (false, true, true) => VantageState::Quiet,
         }
     }
 }

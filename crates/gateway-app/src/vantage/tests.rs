@@ -33,7 +33,7 @@ async fn events(world: &World, action: &str) -> usize {
 async fn state(world: &World) -> (String, &'static str) {
     let listed = list(&world.app.store).await.unwrap();
     let [one] = listed.as_slice() else { panic!("{listed:?}") };
-    (one.reporter.clone(), one.state)
+    (one.reporter.clone(), one.state.name())
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn reports_that_stay_away_are_told_of_once_until_they_come_again() {
         assert_eq!(tell_of_silence(&world.app).await.unwrap(), ["office"], "and not of the gateway's own");
         assert_eq!(tell_of_silence(&world.app).await.unwrap(), Vec::<String>::new());
         let listed = list(&world.app.store).await.unwrap();
-        assert_eq!(listed.iter().map(|one| one.state).collect::<Vec<_>>(), ["quiet", "silent"]);
+        assert_eq!(listed.iter().map(|one| one.state.name()).collect::<Vec<_>>(), ["quiet", "silent"]);
         assert_eq!(said(&world, &ops, &[(RACK, Found::Closed)]).await, ["its reports come again"]);
         assert_eq!(events(&world, "gateway:vantage:silent").await, 1);
         assert_eq!(events(&world, "gateway:vantage:returned").await, 1);

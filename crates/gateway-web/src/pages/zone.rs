@@ -2,7 +2,7 @@
 
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
-use gateway_app::vantage::{self, Listed};
+use gateway_app::vantage::{self, Listed, VantageState};
 use gateway_app::zone::ZoneError;
 use gateway_app::zone::authority::{self, Shown};
 use gateway_config::duration::format_duration;
@@ -83,14 +83,14 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
 
 fn point(one: Listed) -> Point {
     let tone = match one.state {
-        "open" => "bad",
-        "silent" | "unclear" => "warn",
-        _ => "good",
+        VantageState::Open => "bad",
+        VantageState::Silent | VantageState::Unclear => "warn",
+        VantageState::Quiet => "ok",
     };
     Point {
         name: one.name,
         reporter: one.reporter,
-        state: one.state,
+        state: one.state.name(),
         tone,
         looked: one.looked,
         reported: one.reported,
@@ -103,7 +103,7 @@ fn view(shown: Shown, now: Timestamp) -> ZoneView {
     let sequence = shown.content.zone.sequence;
     let authorities = shown.content.authorities.into_iter().map(|one| Authority {
         kind: if one.root.is_none() { "root" } else { "issuer" },
-        tone: if one.phase == "active" { "good" } else { "" },
+        tone: if one.phase == "active" { "ok" } else { "" },
         phase: one.phase,
         key: one.name,
         expires: one.expires,
@@ -118,7 +118,7 @@ fn view(shown: Shown, now: Timestamp) -> ZoneView {
         let (state, tone) = match (one.banned, one.expires < now) {
             (Some(_), _) => ("banned", "bad"),
             (None, true) => ("over", ""),
-            (None, false) => ("live", "good"),
+            (None, false) => ("live", "ok"),
         };
         Member {
             behind: state == "live" && one.seen < sequence,
