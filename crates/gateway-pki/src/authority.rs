@@ -24,8 +24,8 @@ use crate::error::PkiError;
 use crate::id::{SpiffeId, TrustDomain};
 use crate::request::RequestedKey;
 
-/// How far before now a certificate begins, so that a clock that is behind takes it.
-const BACKDATED: Duration = Duration::from_secs(60);
+/// How far the clocks of a zone's members may be apart: a certificate begins so far before now.
+pub const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// The shortest and the longest life of a leaf. Deployments choose between 5 minutes and 24 hours; tests less.
 pub const LEAF_LIFE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(24 * 3600));
@@ -354,7 +354,7 @@ fn common(
     entropy: &dyn Entropy,
 ) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
-    let begins = now.micros().saturating_sub(i64::try_from(BACKDATED.as_micros()).unwrap_or_default());
+    let begins = now.micros().saturating_sub(i64::try_from(CLOCKS_APART.as_micros()).unwrap_or_default());
     params.not_before = der::date(Timestamp::from_micros(begins))?;
     params.not_after = der::date(not_after)?;
     // 127 random bits, never negative and never zero (RFC 5280, section 4.1.2.2).

@@ -20,7 +20,7 @@ mod tests;
 pub mod tls;
 pub mod token;
 
-pub use authority::{Issuer, IssuerScope, Leaf, LeafRequest, RootAuthority};
+pub use authority::{CLOCKS_APART, Issuer, IssuerScope, Leaf, LeafRequest, RootAuthority};
 pub use bundle::{Bundle, Detail};
 pub use custody::{Cost, Custody, Passphrase, Sealed};
 pub use der::KeyId;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use gateway_pki::peer::Allowed;
 use gateway_pki::tls::{Callers, Trust as _, server_settings};
-use gateway_pki::{Peer, PeerFault, Role, check};
+use gateway_pki::{CLOCKS_APART, Peer, PeerFault, Role, check};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -266,7 +266,8 @@ impl Door {
         let token = token.to_str().map_err(|_bad| VerifyError::Malformed)?;
         let knows = self.member.knows.load();
         // The token is for this very member's id: the gateway showed that it is the gateway, and we that we are we.
-        let verifier = Verifier::new(&knows.token_issuer, &knows.id.to_string(), self.member.keys.clone());
+        let verifier = Verifier::new(&knows.token_issuer, &knows.id.to_string(), self.member.keys.clone())
+            .with_leeway(CLOCKS_APART);
         let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let now = self.member.surroundings.clock.now().micros().div_euclid(1_000_000);
         verifier.verify(token, request.method().as_str(), target, now).map(Some)

@@ -65,7 +65,7 @@ pub fn fill_noise(offset: u64, buffer: &mut [u8]) {
 }
 
 impl Reply {
-    fn new(status: u16, body: Vec<u8>) -> Self {
+    pub(crate) fn new(status: u16, body: Vec<u8>) -> Self {
         Self { status, headers: Vec::new(), body: Body::Bytes(body), from_router: false }
     }
 

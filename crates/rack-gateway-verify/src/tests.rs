@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
@@ -208,6 +209,11 @@ fn a_token_is_for_one_request_of_its_time() {
     check("GET", "/page", NOW, Some(VerifyError::Request));
     check("GET", "/page?a=2", NOW, Some(VerifyError::Request));
     check("GET", "/Page?a=1", NOW, Some(VerifyError::Request));
+    // Where clocks may be further apart.
+    let patient = verifier.clone().with_leeway(Duration::from_secs(120));
+    for (now, holds) in [(NOW + 179, true), (NOW + 180, false), (NOW - 120, true), (NOW - 121, false)] {
+        assert_eq!(patient.verify(&token, "GET", "/page?a=1", now).is_ok(), holds, "{now}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! From a token to who calls, or to why not. Nothing here reads the clock.
 
+use std::time::Duration;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
@@ -11,7 +13,7 @@ use crate::keys::Keys;
 /// The longest token, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// How far two clocks may be apart, in seconds.
+/// How far two clocks may be apart, in seconds, unless somebody says otherwise.
 const LEEWAY: i64 = 10;
 
 /// The longest life of a token, in seconds: the gateway's are of 60.
@@ -55,6 +57,8 @@ pub struct Verifier {
     issuer: String,
     audience: String,
     keys: Keys,
+    /// In seconds.
+    leeway: i64,
 }
 
 /// The head that the gateway's tokens have, and nothing else: no embedded key, no `crit`, no encryption.
@@ -95,7 +99,14 @@ impl Verifier {
     /// `gateway_id` that `/.well-known/rack-gateway` says. `audience`: the service's `audience`, which is its name
     /// unless its declaration says otherwise.
     pub fn new(issuer: &str, audience: &str, keys: Keys) -> Self {
-        Self { issuer: issuer.to_owned(), audience: audience.to_owned(), keys }
+        Self { issuer: issuer.to_owned(), audience: audience.to_owned(), keys, leeway: LEEWAY }
+    }
+
+    /// With clocks that may be so far apart: ten seconds otherwise. A token can be shown again for as much longer, so more
+    /// is for who takes tokens from the gateway's own connection alone, as behind mutual TLS.
+    #[must_use]
+    pub fn with_leeway(self, leeway: Duration) -> Self {
+        Self { leeway: i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX), ..self }
     }
 
     /// Who calls with this token, in a request of `method` for `target`, which is path and query as they came.
@@ -119,9 +130,9 @@ impl Verifier {
         }
         let life = claims.exp.checked_sub(claims.iat).ok_or(VerifyError::Time)?;
         let holds = (0..=LONGEST_LIFE).contains(&life)
-            && now < claims.exp.saturating_add(LEEWAY)
-            && claims.nbf <= now.saturating_add(LEEWAY)
-            && claims.iat <= now.saturating_add(LEEWAY);
+            && now < claims.exp.saturating_add(self.leeway)
+            && claims.nbf <= now.saturating_add(self.leeway)
+            && claims.iat <= now.saturating_add(self.leeway);
         if !holds {
             return Err(VerifyError::Time);
         }

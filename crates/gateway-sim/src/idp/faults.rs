@@ -36,6 +36,8 @@ pub enum IdpFault {
     Hang(&'static str),
     /// This path is answered with this status and nothing else.
     Status(&'static str, u16),
+    /// This path is answered with 200, `application/json` and this text.
+    Body(&'static str, &'static str),
     /// This path is answered with 302 to this place.
     Redirect(&'static str, String),
 }

@@ -131,6 +131,10 @@ fn broken(fault: &IdpFault, path: &str) -> Option<Outcome> {
         IdpFault::Status(at, status) if *at == path => {
             Some(Outcome::Answered(Reply::text(*status, "out of order\n")))
         }
+        IdpFault::Body(at, text) if *at == path => {
+            let reply = Reply::new(200, text.as_bytes().to_vec());
+            Some(Outcome::Answered(reply.with("Content-Type", "application/json")))
+        }
         IdpFault::Redirect(at, to) if *at == path => {
             Some(Outcome::Answered(Reply::empty(302).with("Location", to.clone())))
         }

@@ -13,8 +13,8 @@ use gateway_sidecar::{
     Egress, Forward, Join, MemberError, Options, RequestToken, Running, StartError, Surroundings,
 };
 use gateway_store::EventFilter;
-use gateway_testkit::{Database, StubConnection, StubRack, TestGateway, eventually};
-use gateway_types::{Clock, OsEntropy, Role, Secret};
+use gateway_testkit::{Database, FakeClock, RawClient, StubConnection, StubRack, TestGateway, eventually};
+use gateway_types::{Clock, OsEntropy, Role, Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +28,19 @@ mod registry;
 
 const PASSPHRASE: &str = "correct horse battery staple";
 const WIKI: &str = "wiki.example.com";
+
+/// A clock that is ahead of another, or behind.
+#[derive(Debug)]
+struct Apart {
+    clock: Arc<FakeClock>,
+    seconds: i64,
+}
+
+impl Clock for Apart {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.clock.now().micros() + self.seconds * 1_000_000)
+    }
+}
 
 /// A gateway that ends TLS, and an admin at it.
 pub(crate) struct World {
@@ -123,9 +136,24 @@ impl World {
         forward: Forward,
         egress: Vec<Egress>,
     ) -> Running {
+        self.run_apart(name, what, 0, listen, forward, egress).await
+    }
+
+    /// On a machine whose clock is so many seconds ahead of the gateway's.
+    async fn run_apart(
+        &self,
+        name: &str,
+        what: &Value,
+        seconds: i64,
+        listen: SocketAddr,
+        forward: Forward,
+        egress: Vec<Egress>,
+    ) -> Running {
         let join = self.join(name, &self.token(name, what).await);
         let options = Options { join, listen, forward, egress, register: None };
-        gateway_sidecar::start(options, self.surroundings()).await.expect("a sidecar")
+        let clock = Arc::new(Apart { clock: self.gateway.clock.clone(), seconds });
+        let surroundings = Surroundings { clock, ..self.surroundings() };
+        gateway_sidecar::start(options, surroundings).await.expect("a sidecar")
     }
 
     /// Events of this action.
@@ -578,6 +606,12 @@ impl Load {
     }
 }
 
+/// Ten minutes when `RGW_TEST_SIZE` is `full`, which are hours of the gateway's clock; else nothing.
+#[expect(clippy::disallowed_methods, reason = "the size of a test is chosen by whoever runs it")]
+fn more_load() -> Duration {
+    Duration::from_secs(if std::env::var("RGW_TEST_SIZE").is_ok_and(|size| size == "full") { 600 } else { 0 })
+}
+
 /// (6.5 case 8)
 #[tokio::test]
 async fn leaves_of_seconds_and_a_new_root_cost_no_request() {
@@ -614,6 +648,7 @@ async fn leaves_of_seconds_and_a_new_root_cost_no_request() {
         }
     }
     renewals(2).await;
+    tokio::time::sleep(more_load()).await;
     let zone = world.zone().await;
     let phases: Vec<&str> =
         zone["authorities"].as_array().unwrap().iter().map(|one| one["phase"].as_str().unwrap()).collect();
@@ -625,6 +660,44 @@ async fn leaves_of_seconds_and_a_new_root_cost_no_request() {
     assert_eq!(world.ask_at(WIKI, "GET", "/page", "").await.status, 200);
     wiki.stop().await;
     Arc::into_inner(world).unwrap().gateway.finish().await;
+}
+
+/// (6.5 case 8) One member's clock is two minutes ahead and another's as much behind: they join, are reached, reach each
+/// other, and renew, over and over.
+#[tokio::test]
+async fn clocks_may_be_two_minutes_apart_in_either_direction() {
+    for seconds in [120, -120] {
+        let at = free().await;
+        let world = World::start(Database::Sqlite, &service(at)).await;
+        world.done("POST", "/zone", &json!({ "passphrase": PASSPHRASE, "leaf_life": "30m" })).await;
+        let (instance, table) = (Instance::saying("hello").await, Instance::saying("a row").await);
+        let raw = Forward::Raw { to: table.addr };
+        let what = json!({ "listeners": ["sql:internal:5432"], "callers": ["wiki"] });
+        let db = world.run_apart("db", &what, -seconds, any(), raw, Vec::new()).await;
+        let out = Egress { listen: any(), to: db.member.id(), address: db.address.to_string() };
+        let wiki = world.run_apart("wiki", &json!({}), seconds, at, http(instance.addr), vec![out]).await;
+        // Forty minutes, with leaves of thirty.
+        for _ in 0..8 {
+            let answer = world.ask_at(WIKI, "GET", "/page", "").await;
+            assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "hello"), "{seconds}");
+            let row = RawClient::connect(wiki.egress[0]).await.ask("GET", "!/", "", &[], b"").await;
+            assert_eq!((row.status, row.text()), (200, "a row".to_owned()), "{seconds}");
+            world.gateway.clock.advance(Duration::from_secs(300));
+            // The gateway looks at its own leaf once in each second, by no fake clock.
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            // After half of a leaf's life, or a little later by a clock that is behind, the next one comes.
+            let enough = world.gateway.clock.now().saturating_add(Duration::from_secs(700));
+            eventually("renewals", async || {
+                [&wiki, &db].iter().all(|one| one.member.not_after() > enough).then_some(())
+            })
+            .await;
+        }
+        let refused = world.events("gateway:zone:direct_access_refused").await;
+        assert!(refused.is_empty(), "{refused:?}");
+        wiki.stop().await;
+        db.stop().await;
+        world.gateway.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Finished, SignInError, begin_web, finish};
-use super::provider::parameters;
+use super::provider::{OutOfOrder, parameters};
 use super::world::{Browser, Place, World, account, here, on_both};
 
 async fn begun(world: &World, browser: &mut Browser) -> String {
@@ -69,6 +69,38 @@ async fn d2_a_nonce_that_is_absent_or_anothers_signs_nobody_in() {
     }
     let user = world.app.store.users().by_email("admin@example.com").await.unwrap();
     assert!(user.is_none(), "nobody was made");
+}
+
+/// Case 2 of `digital-rebar.md` 6.5: a provider that is out of order at any step signs nobody in, and the next try at one
+/// that is well again does.
+#[tokio::test]
+async fn a_provider_that_is_out_of_order_signs_nobody_in() {
+    let answers = [
+        None,
+        Some((404, "")),
+        Some((500, "")),
+        Some((503, r#"{"error":"later"}"#)),
+        Some((200, "")),
+        Some((200, "null")),
+        Some((200, "{}")),
+        Some((200, "[]")),
+        Some((200, r#"{"issuer":"https://corp.test","keys":[{"#)),
+        Some((200, "<!doctype html><title>Maintenance</title>")),
+    ];
+    for path in ["/.well-known/openid-configuration", "/keys", "/token"] {
+        let world = World::new(Place::Sqlite).await;
+        for answer in answers {
+            *world.idp.out_of_order.lock().unwrap() = Some(OutOfOrder { path, answer });
+            let refused = world.sign_in(admin()).await;
+            assert!(matches!(refused, Err(SignInError::Provider(_))), "{path} {answer:?}: {refused:?}");
+            let user = world.app.store.users().by_email("admin@example.com").await.unwrap();
+            assert!(user.is_none(), "{path} {answer:?}: somebody was made");
+            // What could not be fetched is not asked for again at once.
+            world.clock.advance(Duration::from_secs(60));
+        }
+        *world.idp.out_of_order.lock().unwrap() = None;
+        world.sign_in(admin()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use gateway_identity::oidc::{Answer, Fetch};
+use gateway_identity::oidc::{Answer, Fetch, FetchError};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use url::Url;
@@ -16,6 +16,12 @@ use url::Url;
 use super::world::TestClock;
 
 pub(super) const CLIENT_SECRET: &str = "the gateway's secret at the provider";
+
+/// What is answered at a path instead of the right answer; `None` = the connection is lost.
+pub(super) struct OutOfOrder {
+    pub(super) path: &'static str,
+    pub(super) answer: Option<(u16, &'static str)>,
+}
 
 /// A code that was given out.
 struct Given {
@@ -33,6 +39,7 @@ pub(super) struct TestProvider {
     /// What it says of whoever it is asked about again; `None` = it knows them no longer.
     pub(super) again: Mutex<Option<Value>>,
     pub(super) token_requests: AtomicU64,
+    pub(super) out_of_order: Mutex<Option<OutOfOrder>>,
 }
 
 impl std::fmt::Debug for TestProvider {
@@ -54,6 +61,7 @@ impl TestProvider {
             count: AtomicU64::new(0),
             again: Mutex::default(),
             token_requests: AtomicU64::new(0),
+            out_of_order: Mutex::default(),
         }
     }
 
@@ -195,7 +203,19 @@ impl TestProvider {
 
 impl Fetch for TestProvider {
     fn fetch(&self, request: Request<Vec<u8>>) -> Answer<'_> {
-        Box::pin(std::future::ready(Ok(self.answer(&request))))
+        let broken = self.out_of_order.lock().unwrap();
+        let answer = match &*broken {
+            Some(OutOfOrder { path, answer }) if *path == request.uri().path() => match answer {
+                Some((status, body)) => Response::builder()
+                    .status(*status)
+                    .header("content-type", "application/json")
+                    .body(body.as_bytes().to_vec())
+                    .map_err(|_never| panic!("a status and a text")),
+                None => Err(FetchError::Connect { host: "corp.test".to_owned(), source: None }),
+            },
+            Some(_) | None => Ok(self.answer(&request)),
+        };
+        Box::pin(std::future::ready(answer))
     }
 }
 

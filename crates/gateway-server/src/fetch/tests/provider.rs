@@ -208,6 +208,31 @@ async fn d2_d4_d8_broken_answers_sign_nobody_in() {
     assert!(matches!(broken(IdpFault::CallbackState("other".to_owned())).await, OidcError::State));
 }
 
+/// Case 2 of `digital-rebar.md` 6.5, over HTTP: out of order, empty, nonsense or nothing at all, at each step.
+#[tokio::test]
+async fn at_whatever_step_a_provider_fails_nobody_is_signed_in() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let mut tries = tokio::task::JoinSet::new();
+    for path in [DISCOVERY, "/keys", "/token", "/userinfo"] {
+        let statuses = [204, 404, 429, 500, 503].map(|status| IdpFault::Status(path, status));
+        let bodies =
+            ["", "null", "{}", "[]", "{\"sub\":", "<!doctype html>"].map(|text| IdpFault::Body(path, text));
+        for fault in statuses.into_iter().chain(bodies).chain([IdpFault::Hang(path)]) {
+            tries.spawn(async move {
+                let fixture = fixture().await;
+                // UserInfo is asked when the token is silent.
+                fixture.idp.misbehave(IdpFault::without("email_verified"));
+                let shown = format!("{fault:?}");
+                fixture.idp.misbehave(fault);
+                if let Ok(identity) = fixture.sign_in().await {
+                    panic!("{shown} signs in {identity:?}");
+                }
+            });
+        }
+    }
+    assert_eq!(tries.join_all().await.len(), 4 * 12);
+}
+
 #[tokio::test]
 async fn a_single_key_without_an_id_is_enough() {
     let fixture = fixture().await;
