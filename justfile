@@ -33,6 +33,10 @@ bench *options:
 bench-zone *options:
     ./scripts/bench-zone {{options}}
 
+# The audit log beside a plain INSERT: durable events, latency, verification; `just bench-audit --rounds 1`
+bench-audit *options:
+    ./scripts/bench-audit {{options}}
+
 # Instructions of the hot path against the baseline; `just instructions --update`
 instructions *options:
     ./scripts/instructions {{options}}

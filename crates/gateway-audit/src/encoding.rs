@@ -13,11 +13,9 @@ mod shed;
 #[cfg(test)]
 mod tests;
 
-use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
-
 use crate::event::Event;
 use crate::merkle::{Hash, leaf_hash};
+use data_encoding::HEXLOWER;
 
 /// The largest leaf, in bytes. The C2SP tile format would allow 65,535.
 pub const MAX_LEAF_BYTES: usize = 16 * 1024;
@@ -28,7 +26,7 @@ pub const MAX_DEPTH: usize = 64;
 /// The version written into each leaf.
 const VERSION: u8 = 1;
 
-/// What every leaf of this version begins with.
+/// What every leaf of this version begins with; the nonce and the members of the event follow.
 const PREFIX: &[u8] = b"{\"v\":1,\"nonce\":\"";
 
 /// The random bytes that make a leaf unguessable from its hash.
@@ -103,22 +101,6 @@ pub enum DecodeError {
     },
 }
 
-#[derive(Serialize)]
-struct LeafRef<'a> {
-    v: u8,
-    nonce: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-#[derive(Deserialize)]
-struct StoredLeaf {
-    v: u8,
-    nonce: String,
-    #[serde(flatten)]
-    event: Event,
-}
-
 impl Event {
     /// The event's leaf. `nonce` must be fresh random bytes.
     ///
@@ -146,27 +128,35 @@ impl Event {
         if bytes.len() > MAX_LEAF_BYTES {
             return Err(DecodeError::TooLarge { bytes: bytes.len() });
         }
-        if !bytes.starts_with(PREFIX) {
-            return Err(DecodeError::UnknownVersion);
+        let nonced = bytes.strip_prefix(PREFIX).ok_or(DecodeError::UnknownVersion)?;
+        let not_canonical = |offset| DecodeError::NotCanonical { offset };
+        let (nonce, rest) =
+            nonced.split_at_checked(2 * size_of::<Nonce>()).ok_or(not_canonical(PREFIX.len()))?;
+        let nonce = HEXLOWER.decode(nonce).ok().and_then(|nonce| Nonce::try_from(nonce).ok());
+        let nonce = nonce.ok_or(not_canonical(PREFIX.len()))?;
+        let members = rest.strip_prefix(b"\",").ok_or(not_canonical(bytes.len() - rest.len()))?;
+        // The event's own text is what follows, as an object of its own.
+        let text = [b"{", members].concat();
+        let event: Event =
+            serde_json::from_slice(&text).map_err(|source| DecodeError::Malformed { source })?;
+        let again = event.encode(&nonce).map_err(|_| not_canonical(0))?;
+        if again != bytes {
+            return Err(not_canonical(again.iter().zip(bytes).take_while(|(a, b)| a == b).count()));
         }
-        let stored: StoredLeaf =
-            serde_json::from_slice(bytes).map_err(|source| DecodeError::Malformed { source })?;
-        let nonce = HEXLOWER
-            .decode(stored.nonce.as_bytes())
-            .ok()
-            .and_then(|nonce| Nonce::try_from(nonce).ok())
-            .ok_or(DecodeError::NotCanonical { offset: PREFIX.len() })?;
-        let again = stored.event.encode(&nonce).map_err(|_| DecodeError::NotCanonical { offset: 0 })?;
-        if stored.v != VERSION || again != bytes {
-            let offset = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-            return Err(DecodeError::NotCanonical { offset });
-        }
-        Ok((stored.event, nonce))
+        Ok((event, nonce))
     }
 
     fn encode(&self, nonce: &Nonce) -> Result<Vec<u8>, EncodeError> {
-        let nonce = HEXLOWER.encode(nonce);
-        canonical::to_vec(&LeafRef { v: VERSION, nonce: &nonce, event: self })
-            .map_err(|source| EncodeError::Json { source })
+        let mut bytes = Vec::with_capacity(1024);
+        bytes.extend_from_slice(PREFIX);
+        bytes.extend_from_slice(HEXLOWER.encode(nonce).as_bytes());
+        bytes.extend_from_slice(b"\"");
+        // The members follow in the same object: the event's own brace becomes a comma.
+        let brace = bytes.len();
+        canonical::write(&mut bytes, self).map_err(|source| EncodeError::Json { source })?;
+        if let Some(brace) = bytes.get_mut(brace) {
+            *brace = b',';
+        }
+        Ok(bytes)
     }
 }

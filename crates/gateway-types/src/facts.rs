@@ -10,6 +10,7 @@ use crate::role::RoleSet;
 /// under exactly what it saw. The default is the most careful value of each: nothing is known,
 /// nothing is switched on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// A second factor was given within the window of this credential.
     pub mfa_window: bool,
@@ -20,7 +21,7 @@ pub struct Facts {
     /// Second factors are switched off for this gateway (`mfa_step_up = false`).
     pub mfa_off: bool,
     /// Everybody must have a second factor (`mfa_required = true`).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mfa_required: bool,
     /// The object acted on is the caller's own.
     pub own_object: bool,
@@ -34,28 +35,28 @@ pub struct Facts {
     /// does, such as `Image` of a process start. Lower case.
     pub sensitive_parameters: BTreeSet<String>,
     /// The names of the networks that the caller's address is in, as the configuration names them.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub networks: BTreeSet<String>,
     /// The labels of the app that it is about.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
     /// The hour of the day in the gateway's time zone, 0 to 23.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hour: Option<u8>,
     /// The day of the week there, 1 = Monday to 7 = Sunday (ISO 8601).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weekday: Option<u8>,
     /// Roles that a live elevation gives the person on this resource.
-    #[serde(default, skip_serializing_if = "is_no_role")]
+    #[serde(skip_serializing_if = "is_no_role")]
     pub elevated: RoleSet,
     /// Names of roles, the built-in ones and others, that grants give the person on this resource.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub roles_here: BTreeSet<String>,
     /// The person could ask for an elevation that reaches this resource. Only looked at for a refusal.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(skip_serializing_if = "is_off")]
     pub elevation_possible: bool,
     /// Forbids of the operator's own are recorded and not enforced (the setting `observe_policies`).
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(skip_serializing_if = "is_off")]
     pub observing: bool,
 }
 

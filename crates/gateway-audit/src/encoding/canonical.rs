@@ -40,12 +40,10 @@ impl Formatter for Canonical {
     }
 }
 
-/// The canonical text of `value`, whose structs must declare their members in order. A number that
+/// Adds the canonical text of `value`, whose structs must declare their members in order. A number that
 /// is no integer is an error.
-pub(super) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(1024);
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Canonical))?;
-    Ok(bytes)
+pub(super) fn write<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(bytes, Canonical))
 }
 
 /// A JSON value that serialises with the members of each object sorted by code point.

@@ -5,7 +5,7 @@ use std::mem;
 
 use serde_json::{Value, json};
 
-use super::canonical::{Sorted, to_vec};
+use super::canonical::{Sorted, write};
 use super::{EncodeError, Leaf, MAX_LEAF_BYTES, Nonce};
 use crate::event::Event;
 use crate::merkle::{Hash, digest, leaf_hash};
@@ -65,7 +65,9 @@ fn without_largest(event: &Event, nonce: &Nonce) -> Result<Leaf, EncodeError> {
 }
 
 fn canonical<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    to_vec(value).map_err(|source| EncodeError::Json { source })
+    let mut bytes = Vec::new();
+    write(&mut bytes, value).map_err(|source| EncodeError::Json { source })?;
+    Ok(bytes)
 }
 
 /// The parts worth replacing with their encoded sizes, largest first.
