@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Jobs(commands::jobs::JobsArguments),
     /// Show what the gateway on this machine is doing, again and again
     Top(commands::top::TopArguments),
+    /// Write one file with what somebody who helps must know, and without secrets
+    SupportBundle(commands::support_bundle::SupportBundleArguments),
     /// List and change the services of an app, and those behind the gateway (`list`, `show`, `put`, …)
     Services(commands::services::ServicesArguments),
     /// Show, check and change policies

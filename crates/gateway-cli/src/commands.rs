@@ -44,6 +44,7 @@ pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod sidecar;
 pub(crate) mod step_up;
+pub(crate) mod support_bundle;
 pub(crate) mod tokens;
 pub(crate) mod top;
 pub(crate) mod tunnel;

@@ -150,6 +150,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Integrations(arguments) => block_on(commands::integrations::run(context, arguments)),
         Command::Jobs(arguments) => block_on(commands::jobs::run(context, arguments)),
         Command::Top(arguments) => block_on(commands::top::run(context, arguments)),
+        Command::SupportBundle(arguments) => block_on(commands::support_bundle::run(context, arguments)),
         Command::Settings(arguments) => block_on(commands::settings::run(context, arguments)),
         Command::Services(arguments) => block_on(commands::services::run(context, arguments)),
         Command::Policy(arguments) => block_on(commands::policy::run(context, arguments)),

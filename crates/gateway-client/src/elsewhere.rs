@@ -71,6 +71,15 @@ pub async fn text(url: &Url, tls: &TlsOptions) -> Result<String, ElsewhereError>
     String::from_utf8(body).map_err(|_bad| unreadable(url))
 }
 
+/// What stands at `url`, whatever status it is answered with.
+///
+/// # Errors
+/// [`ElsewhereError`], but never for a status.
+pub async fn whatever(url: &Url, tls: &TlsOptions) -> Result<String, ElsewhereError> {
+    let (_status, body) = answered(url, "*/*", None, tls).await?;
+    String::from_utf8(body).map_err(|_bad| unreadable(url))
+}
+
 fn unreadable(url: &Url) -> ElsewhereError {
     ElsewhereError::Unreadable(url.host_str().unwrap_or_default().to_owned())
 }
@@ -81,6 +90,19 @@ async fn read(
     token: Option<&Secret<String>>,
     tls: &TlsOptions,
 ) -> Result<Vec<u8>, ElsewhereError> {
+    let (status, body) = answered(url, accept, token, tls).await?;
+    if !status.is_success() {
+        return Err(ElsewhereError::Status { host: url.host_str().unwrap_or_default().to_owned(), status });
+    }
+    Ok(body)
+}
+
+async fn answered(
+    url: &Url,
+    accept: &'static str,
+    token: Option<&Secret<String>>,
+    tls: &TlsOptions,
+) -> Result<(StatusCode, Vec<u8>), ElsewhereError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let is_local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -108,9 +130,7 @@ async fn read(
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
     let mut answer = request.send().await.map_err(lost)?;
-    if !answer.status().is_success() {
-        return Err(ElsewhereError::Status { host, status: answer.status() });
-    }
+    let status = answer.status();
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(lost)? {
         if body.len().saturating_add(piece.len()) > MOST_BYTES {
@@ -118,5 +138,5 @@ async fn read(
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body)
+    Ok((status, body))
 }

@@ -37,7 +37,7 @@ pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};
 pub use ipnet::IpNet;
 pub use keys::variables;
-pub use load::{file_path, load, load_database, load_embedded, load_environment};
+pub use load::{file_path, load, load_database, load_embedded, load_environment, load_hidden};
 pub use parse::{Flags, Sources, parse, parse_database, parse_with};
 pub use secret_ref::{NoSecretFiles, SecretFile, SecretFiles};
 pub use sections::storage::{Database, masked_database_url};

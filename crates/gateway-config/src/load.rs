@@ -10,7 +10,7 @@ use gateway_types::Secret;
 use crate::config::Config;
 use crate::fault::{ConfigFaults, Fault, FaultKind, Origin};
 use crate::keys::variables;
-use crate::parse::{Flags, Sources, parse_database, parse_with};
+use crate::parse::{Flags, Sources, hidden, parse_database, parse_with};
 use crate::secret_ref::{SecretFile, SecretFiles};
 use crate::sections::storage::Database;
 
@@ -42,6 +42,11 @@ pub fn file_path(config_path: Option<&Path>) -> PathBuf {
 /// [`ConfigFaults`]: every fault of those keys and of the file's shape.
 pub fn load_database(config_path: Option<PathBuf>, flags: Flags) -> Result<Database, ConfigFaults> {
     parse_database(sources(config_path, flags)?, &Disk)
+}
+
+/// Every secret of the configuration that [`load()`] reads, for who must take them out of a text; also of one with faults.
+pub fn load_hidden(config_path: Option<PathBuf>, flags: Flags) -> Vec<Secret<String>> {
+    sources(config_path, flags).map(|sources| hidden(sources, &Disk)).unwrap_or_default()
 }
 
 /// The environment alone, for a command that asks others with what is in it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gateway_services::Environment;
+use gateway_types::Secret;
 
 use crate::config::Config;
 use crate::document::Document;
@@ -83,11 +84,32 @@ pub fn parse_database(sources: Sources, files: &dyn SecretFiles) -> Result<Datab
     resolve(sources, files, storage::database)
 }
 
+/// Every secret that the sources have, for who must take them out of a text; also of sources with faults.
+pub fn hidden(sources: Sources, files: &dyn SecretFiles) -> Vec<Secret<String>> {
+    read(sources, files, |resolver| {
+        let _whole_or_not = config(resolver);
+        std::mem::take(&mut resolver.hidden)
+    })
+    .0
+}
+
 fn resolve<T>(
     sources: Sources,
     files: &dyn SecretFiles,
     section: impl FnOnce(&mut Resolver<'_>) -> Option<T>,
 ) -> Result<T, ConfigFaults> {
+    match read(sources, files, section) {
+        (Some(value), faults) if faults.is_empty() => Ok(value),
+        (_, faults) => Err(ConfigFaults(faults)),
+    }
+}
+
+/// What a section makes of the sources, and every fault.
+fn read<T>(
+    sources: Sources,
+    files: &dyn SecretFiles,
+    section: impl FnOnce(&mut Resolver<'_>) -> T,
+) -> (T, Vec<Fault>) {
     let mut document =
         sources.file.as_ref().map(|(path, text)| Document::read(path, text)).unwrap_or_default();
     let shape_faults: Vec<Fault> = std::mem::take(&mut document.faults);
@@ -100,12 +122,10 @@ fn resolve<T>(
         faults: shape_faults,
         warnings: Vec::new(),
         explained: Vec::new(),
+        hidden: Vec::new(),
     };
     let value = section(&mut resolver);
-    match value {
-        Some(value) if resolver.faults.is_empty() => Ok(value),
-        _ => Err(ConfigFaults(resolver.faults)),
-    }
+    (value, resolver.faults)
 }
 
 /// Reads every section before it gives up on any.

@@ -352,6 +352,7 @@ impl Table<'_, '_> {
                     let key = format!("{PROVIDERS}.{FIELD}");
                     self.resolver.warnings.push(Warning::SecretFileWorldReadable { key, path });
                 }
+                self.resolver.hidden.push(resolved.secret.clone());
                 Some(Some(resolved.secret))
             }
             Err(kind) => {

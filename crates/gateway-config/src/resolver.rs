@@ -32,6 +32,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) faults: Vec<Fault>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) explained: Vec<Explained>,
+    /// Every secret that was read.
+    pub(crate) hidden: Vec<Secret<String>>,
 }
 
 impl Resolver<'_> {
@@ -110,6 +112,7 @@ impl Resolver<'_> {
             if let Some(path) = resolved.world_readable {
                 self.warnings.push(Warning::SecretFileWorldReadable { key: key.label().to_owned(), path });
             }
+            self.hidden.push(resolved.secret.clone());
             resolved.secret
         }))
     }

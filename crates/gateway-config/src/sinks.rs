@@ -566,6 +566,7 @@ impl Table<'_, '_> {
             let key = format!("{SINKS}.{field}");
             self.resolver.warnings.push(Warning::SecretFileWorldReadable { key, path });
         }
+        self.resolver.hidden.push(resolved.secret.clone());
         parse(&resolved.secret).map(Some).map_err(|kind| self.fault(field, kind)).ok()
     }
 

@@ -316,6 +316,15 @@ impl Store {
         self.stamp.derive(purpose)
     }
 
+    /// The stamps of the migrations that the database has, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn schema(&self) -> Result<Vec<i64>, StoreError> {
+        let mut connection = self.core.database.pool().acquire().await?;
+        Ok(migrate::applied(&mut connection).await?.into_keys().collect())
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

@@ -269,6 +269,7 @@ fn help_is_as_it_was() {
       jobs             List what the gateway has still to do and does by the clock; retry, cancel and
                        pause it
       top              Show what the gateway on this machine is doing, again and again
+      support-bundle   Write one file with what somebody who helps must know, and without secrets
       services         List and change the services of an app, and those behind the gateway (`list`,
                        `show`, `put`, …)
       policy           Show, check and change policies

@@ -23,6 +23,7 @@ mod machines;
 mod resume;
 mod selfcheck;
 mod sinks;
+mod support_bundle;
 mod terminal;
 mod top;
 mod tunnel;
