@@ -63,6 +63,8 @@ pub struct Config {
     pub audit_anchors: Anchors,
     /// At what the gateway itself looks, whether it answers past the gateway.
     pub probe: Probe,
+    /// Who is told what took how long in a request; `None` = nobody.
+    pub traces: Option<Traces>,
     /// The environment, for `env:` references of services, which are followed when they are needed.
     pub environment: Environment,
     /// The key that seals secrets at rest; `None` = make one and keep it.
@@ -582,6 +584,26 @@ pub struct ProbedPorts {
     pub manifest: PathBuf,
     /// Names or addresses of the machines; at least one.
     pub hosts: Vec<String>,
+}
+
+/// A collector of traces.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Its base address; `/v1/traces` follows.
+    pub url: Url,
+    /// Of how many of a million requests that went well it is told.
+    pub per_million: u32,
+    /// A header that it wants, and its value.
+    pub header: Option<(String, Secret<String>)>,
+    /// What its certificate is checked against; `None` = what the operating system trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Traces {
+    /// Prints the share alone: an address may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traces").field("per_million", &self.per_million).finish_non_exhaustive()
+    }
 }
 
 /// Sizes, times and rates.

@@ -640,6 +640,28 @@ keys! {
     /// (docs/zone.md); 0s = never.
     SENTINEL_INTERVAL: Some("rack.sentinel_interval"), Duration, Fallback::Value("30s");
 
+    /// Base address of a collector of OpenTelemetry that takes traces over HTTP; `/v1/traces` follows. docs/monitoring.md has what
+    /// they tell.
+    TRACES_ADDRESS: Some("traces.address"), Text, Fallback::Absent {
+        means: "requests are not traced",
+        example: "https://collector.example.com:4318",
+    };
+
+    /// Of which share of the requests that went well the trace is told, 0 to 1, such as 0.05; of refusals and failures it is always.
+    TRACES_RATIO: Some("traces.ratio"), Text, Fallback::Value("0.01");
+
+    /// A header that the collector wants, as `NAME: VALUE`.
+    TRACES_HEADER: Some("traces.header"), Secret, Fallback::Absent {
+        means: "none is sent",
+        example: "file:/run/secrets/collector-header",
+    };
+
+    /// Certificates in PEM that the collector's is checked against.
+    TRACES_CA_FILE: Some("traces.ca_file"), Text, Fallback::Absent {
+        means: "those of the operating system",
+        example: "/etc/rack-gateway/collector-ca.pem",
+    };
+
     /// How often the gateway itself looks whether anything answers past it (docs/zone.md): the ports of zone.probe_manifest at
     /// zone.probe_hosts, and its services in the trust zone without an identity; 0s = never.
     ZONE_PROBE_INTERVAL: Some("zone.probe_interval"), Duration, Fallback::Value("5m");

@@ -30,8 +30,8 @@ pub use config::{
     Acme, AcmeChallenge, AnchorBucket, AnchorWebhook, Anchors, Aws, CertificateFiles, CircleCi, Config,
     DnsUpdate, Explained, ExternalAccount, GitHub, GitHubAccess, Identity, Integrations, Limits, Listener,
     Log, LogFormat, Mail, OidcProvider, Postmark, Probe, ProbedPorts, ProviderKind, Proxy, Rack, Routes,
-    Secrets, Slack, SlackAccess, SmtpCredentials, SmtpServer, SmtpTls, Tls, TsigAlgorithm, UpstreamTls,
-    Users, Vault, VaultToken, Warning, Yubico,
+    Secrets, Slack, SlackAccess, SmtpCredentials, SmtpServer, SmtpTls, Tls, Traces, TsigAlgorithm,
+    UpstreamTls, Users, Vault, VaultToken, Warning, Yubico,
 };
 pub use email::{EmailFault, canonical_email};
 pub use fault::{ConfigFaults, Fault, FaultKind, Origin};

@@ -15,8 +15,8 @@ use crate::resolver::Resolver;
 use crate::secret_ref::{NoSecretFiles, SecretFiles};
 use crate::sections::storage::Database;
 use crate::sections::{
-    anchors, aws, integrations, mail, network, people, rack, running, services, settings, storage, vault,
-    yubico,
+    anchors, aws, integrations, mail, network, people, rack, running, services, settings, storage, traces,
+    vault, yubico,
 };
 use crate::sinks;
 
@@ -154,6 +154,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let audit_sinks = sinks::sinks(resolver);
     let audit_anchors = anchors::anchors(resolver);
     let probe = running::probe(resolver);
+    let traces = traces::traces(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
     network::check_apart(resolver, &listener, admin_listener)?;
@@ -179,6 +180,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         audit_sinks: audit_sinks?,
         audit_anchors: audit_anchors?,
         probe: probe?,
+        traces: traces?,
         environment,
         app_secret_key: database.app_secret_key,
         secrets: secrets?,

@@ -13,6 +13,7 @@ pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod storage;
 pub(crate) mod tls;
+pub(crate) mod traces;
 pub(crate) mod vault;
 pub(crate) mod yubico;
 

@@ -698,7 +698,7 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn header(secret: &Secret<String>) -> Result<(String, Secret<String>), FaultKind> {
+pub(crate) fn header(secret: &Secret<String>) -> Result<(String, Secret<String>), FaultKind> {
     let fault = || FaultKind::MalformedSecret { expected: "a header, such as `authorization: Bearer …`" };
     let (name, value) = secret.expose().split_once(':').ok_or_else(fault)?;
     let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());

@@ -31,6 +31,7 @@ mod scratch;
 mod services;
 mod sessions;
 mod sign_on;
+mod spans;
 
 pub use approving::RackLooks;
 pub use body::Pace;
@@ -47,4 +48,5 @@ pub use services::{
     TokenError, VaultAccess, VaultToken,
 };
 pub use sessions::NeighbourSocket;
+pub use spans::{Linked, RequestSpan, SpanId, Spans, StageSpan, TraceId};
 pub use upstream::{RackTarget, RackTls, Upstream, UpstreamError};

@@ -41,6 +41,11 @@ struct Refused {
     kind: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Told {
+    result: &'static str,
+}
+
 /// Makes histograms over [`BUCKETS`].
 #[derive(Clone, Debug)]
 struct Durations;
@@ -58,6 +63,7 @@ pub struct Metrics {
     answered: Family<Answered, Histogram, Durations>,
     stages: Family<InStage, Histogram, Durations>,
     refusals: Family<Refused, Counter>,
+    traced: Family<Told, Counter>,
 }
 
 impl Metrics {
@@ -68,6 +74,7 @@ impl Metrics {
             answered: Family::new_with_constructor(Durations),
             stages: Family::new_with_constructor(Durations),
             refusals: Family::default(),
+            traced: Family::default(),
         };
         registry.register(
             "requests",
@@ -91,7 +98,17 @@ impl Metrics {
             "Requests that the gateway itself refused, by the layer that did and the kind of the problem",
             metrics.refusals.clone(),
         );
+        registry.register(
+            "traced_requests",
+            "Requests whose spans went to the collector, and those whose spans did not",
+            metrics.traced.clone(),
+        );
         metrics
+    }
+
+    /// What counts requests whose spans were sent, or were dropped.
+    pub fn traced(&self, were_sent: bool) -> Counter {
+        self.traced.get_or_create_owned(&Told { result: if were_sent { "sent" } else { "dropped" } })
     }
 
     pub(crate) fn answered(&self, channel: Channel, class: Option<Class>, after: Duration) {

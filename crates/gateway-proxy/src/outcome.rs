@@ -14,6 +14,7 @@ use gateway_types::{
     ActionName, ApprovalId, Caller, Channel, Class, Facts, Layer, Operation, Principal, Problem, ProblemKind,
     RequestId, Resource, Timestamp, Verdict,
 };
+use http::HeaderMap;
 use serde_json::Value;
 
 use crate::limits::Held;
@@ -21,6 +22,7 @@ use crate::metrics::Stage;
 use crate::plane::DataPlane;
 use crate::rack_parameters::Difference;
 use crate::sessions::Transfer;
+use crate::spans::{RequestSpan, Traced};
 
 /// Whether the request leaves events at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +70,8 @@ pub struct OutcomeGuard {
     held: Vec<Held>,
     /// What is summed of the bytes that go through.
     transfer: Option<Transfer>,
+    /// Its names in traces, when requests are traced.
+    traced: Option<Traced>,
 }
 
 impl OutcomeGuard {
@@ -103,8 +107,47 @@ impl OutcomeGuard {
             finished: false,
             held: Vec::new(),
             transfer: None,
+            traced: None,
             plane: plane.clone(),
         }
+    }
+
+    /// Gives it names in traces, when requests are traced.
+    pub(crate) fn trace(&mut self, client: &HeaderMap) {
+        let parts = &self.plane.parts;
+        self.traced = parts.spans.as_ref().map(|spans| spans.begin(client, &*parts.entropy));
+    }
+
+    /// Its names in traces, for whoever is asked next.
+    pub(crate) const fn traced(&self) -> Option<Traced> {
+        self.traced
+    }
+
+    /// Hands over what took how long.
+    fn offer_spans(&self, end: End) {
+        let (Some(spans), Some(traced)) = (&self.plane.parts.spans, &self.traced) else { return };
+        if !spans.wants(traced, end, self.status) {
+            return;
+        }
+        let (trace, span, linked) = traced.names();
+        let taken = Stage::ALL.iter().zip(self.stages).map(|(stage, took)| (stage.name(), took));
+        spans.offer(RequestSpan {
+            trace,
+            span,
+            linked,
+            began: self.time,
+            took: self.started.elapsed(),
+            stages: traced.stages(taken),
+            route: self.route.as_deref().map(str::to_owned),
+            action: self.action.as_str().to_owned(),
+            app: self.resource.app_name().map(str::to_owned),
+            class: self.class,
+            channel: self.channel,
+            layer: self.layer,
+            status: self.status,
+            end,
+            request: self.request_id,
+        });
     }
 
     pub(crate) fn identified(&mut self, channel: Channel, operation: &Operation, resource: Resource) {
@@ -324,6 +367,7 @@ impl OutcomeGuard {
         self.finished = true;
         let end = if self.refused && end == End::Completed { End::Refused } else { end };
         self.plane.parts.metrics.ended(self.channel, self.class, end, self.status);
+        self.offer_spans(end);
         let mut event = self.event(if self.intent.is_some() { Phase::Outcome } else { Phase::Single });
         event.intent = self.intent;
         event.status = self.status;

@@ -23,6 +23,7 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let mut outcome = OutcomeGuard::begin(&plane, peer.address.ip());
+    outcome.trace(request.headers());
     let mut asker = Asker::of(&mut request, &peer.place);
     let (tls, version) = (peer.secured.is_some(), request.version());
     request.extensions_mut().insert(Arrived { peer: peer.address, tls, version });

@@ -36,6 +36,7 @@ use crate::rack_credential::RackCredential;
 use crate::refusals::RefusalCounter;
 use crate::services::ServiceUpstreams;
 use crate::sessions::Sessions;
+use crate::spans::Spans;
 use crate::upstream::Upstream;
 
 /// The largest reply that is read into memory because it may hold secrets, in bytes.
@@ -129,6 +130,8 @@ pub struct DataPlaneParts {
     pub yubico: Option<Arc<Yubico>>,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// Whether requests are traced; `None` = they are not.
+    pub spans: Option<Spans>,
     /// Serves the gateway's own operations after the verdict.
     pub control: Arc<dyn ControlPlane>,
 }

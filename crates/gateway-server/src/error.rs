@@ -29,6 +29,13 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The way to the collector of traces cannot be made.
+    #[error("the collector of traces (traces.address) cannot be used")]
+    Traces {
+        /// What is wrong.
+        #[source]
+        source: SinkSetupError,
+    },
     /// Another process's listeners cannot be taken over.
     #[error(
         "the gateway that runs on this data directory cannot be taken over; is it the same user's, and of this version?"

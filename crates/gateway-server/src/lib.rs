@@ -23,6 +23,7 @@ mod metrics;
 mod sinks;
 mod stopping;
 mod tls;
+mod traces;
 mod waiting;
 
 pub use aws::bucket_of_environment;

@@ -57,6 +57,7 @@ use crate::own::OwnOperations;
 use crate::sinks::Sinks;
 use crate::stopping::{Stop, StopTimes};
 use crate::tls::{OwnHosts, Tls, plain_address, redirect_parts};
+use crate::traces;
 use crate::waiting::{self, Held};
 
 mod ending;
@@ -313,8 +314,12 @@ pub async fn start_from(
     tend_zone(&app).await;
     follow_registrations(&app).await;
     let (telemetry, metrics) = Telemetry::new(surroundings.clock.now());
+    let (spans, traces) = traces::prepare(config.traces.as_ref(), &metrics, store.gateway_id())
+        .map_err(|source| StartError::Traces { source })?
+        .unzip();
     let parts = DataPlaneParts {
         metrics,
+        spans,
         clock: surroundings.clock,
         entropy: surroundings.entropy,
         keyring: HandleKeyring::new(&store.derive_key("handles/v1")),
@@ -391,6 +396,9 @@ pub async fn start_from(
         },
     };
     let sinks = start_sinks(&config, &running)?;
+    if let Some(traces) = traces {
+        running.background.spawn(traces.run(running.stopping.clone()));
+    }
     let tend_anchors = {
         let stopping = running.stopping.clone();
         move || {

@@ -478,3 +478,33 @@ fn the_probe_has_manifest_and_hosts_or_neither() {
         assert!(bad(&given).contains("without a port"), "{host}");
     }
 }
+
+#[test]
+fn traces_have_a_collector_and_a_share() {
+    let told = |ratio: &str| {
+        let config = config(
+            &[("TRACES_ADDRESS", "https://collector.example.com"), ("TRACES_RATIO", ratio)],
+            "[traces]\nheader = \"X-Key: abc def\"\n",
+        );
+        config.traces.unwrap()
+    };
+    let traces = told("0.05");
+    assert_eq!((traces.url.as_str(), traces.per_million), ("https://collector.example.com/", 50_000));
+    let (name, value) = traces.header.unwrap();
+    assert_eq!((name.as_str(), value.expose().as_str()), ("x-key", "abc def"));
+    assert_eq!((told("0").per_million, told("1").per_million), (0, 1_000_000));
+    assert_eq!(config(&[], "").traces, None, "nobody is told unless somebody is named");
+    for (variable, value) in [
+        ("TRACES_RATIO", "1.5"),
+        ("TRACES_RATIO", "-0.1"),
+        ("TRACES_RATIO", "NaN"),
+        ("TRACES_RATIO", "5%"),
+        ("TRACES_ADDRESS", "http://collector.example.com"),
+        ("TRACES_ADDRESS", "collector.example.com:4318"),
+        ("TRACES_HEADER", "x-key: abc"),
+        ("TRACES_CA_FILE", "/etc/ca.pem"),
+    ] {
+        let said = faults(&[(variable, value)], "");
+        assert!(said.contains(variable), "{variable}={value}: {said}");
+    }
+}

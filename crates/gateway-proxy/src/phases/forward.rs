@@ -39,6 +39,7 @@ use crate::outcome::OutcomeGuard;
 use crate::plane::{DataPlane, LABELLED_REPLY_LIMIT_BYTES};
 use crate::reply::Asker;
 use crate::sessions::{self, Transfer};
+use crate::spans::Traced;
 use crate::upstream::{RackBody, UpstreamError};
 
 /// How long the rest of a reply may take that a page is made of.
@@ -339,6 +340,7 @@ async fn rack(
         counter: outcome.counter_in(),
         transfer,
         notice,
+        traced: outcome.traced(),
     };
     let exchanged = if outlives {
         tokio::spawn(exchange.run()).await.unwrap_or_else(|_panicked| Err(Failure::Lost))
@@ -399,6 +401,8 @@ struct Exchange {
     transfer: Option<Transfer>,
     /// What people are told once the rack took it.
     notice: Option<Notice>,
+    /// Its names in traces.
+    traced: Option<Traced>,
 }
 
 /// Why an exchange came to nothing.
@@ -423,8 +427,11 @@ impl Exchange {
         let labelled = !self.request.row().secrets.is_empty();
         let scan = self.taken.as_mut().and_then(Taken::scan);
         let body = request_body(&upstream, self.body, self.counter, scan, self.transfer);
-        let built = build(&upstream, &self.caller, &self.headers, labelled, body)
+        let mut built = build(&upstream, &self.caller, &self.headers, labelled, body)
             .map_err(|error| Failure::Upstream(UpstreamError::Address(error)))?;
+        if let Some(traced) = &self.traced {
+            traced.propagate(built.headers_mut());
+        }
         let sending = self.plane.parts.upstream.send(built, &upstream.target, self.request.least_role());
         let sent = match writing {
             None => sending.await,

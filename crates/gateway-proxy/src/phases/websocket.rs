@@ -121,6 +121,9 @@ async fn dial(
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+            if let Some(traced) = outcome.traced() {
+                traced.propagate(headers);
+            }
             built
         })
         .map_err(UpstreamError::Address);

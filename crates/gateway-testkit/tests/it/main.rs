@@ -87,6 +87,7 @@ mod step_up;
 mod streaming;
 mod structure;
 mod tls;
+mod traces;
 mod tunnel;
 mod yubico;
 mod zone;

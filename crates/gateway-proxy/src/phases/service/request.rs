@@ -33,6 +33,9 @@ pub(crate) fn outgoing(inspected: &Inspected, outcome: &OutcomeGuard) -> Flow<Ou
         upload: Upload::new(outcome.counter_in()),
         method,
     };
+    if let Some(traced) = outcome.traced() {
+        traced.propagate(&mut outgoing.headers);
+    }
     // RFC 9110, section 8.6: some servers ask for it (411).
     let is_empty = http_body::Body::is_end_stream(body);
     if is_empty && matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH) {
