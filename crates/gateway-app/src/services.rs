@@ -6,6 +6,7 @@
 //! away an action that a policy names is never in force. Start reading at [`write()`] and [`reload`].
 //! Whether the caller may change services is the verdict's business, before any of these is called.
 
+pub mod discovery;
 mod error;
 mod instances;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::rights::Expected;
 use crate::rules::Rules;
 use crate::{App, Operator, record};
 
+pub use discovery::Discovery;
 pub use error::ServiceChangeError;
 pub use instances::{
     Asking, DocumentError, LARGEST_DOCUMENT_BYTES, NoInstances, OpenDocument, ReadFault, Reader, Reading,
@@ -425,7 +427,7 @@ async fn rules(app: &App, declared: Vec<RawService>) -> Result<Rules, ServiceCha
     if !faults.is_empty() {
         return Err(ServiceChangeError::Faults { faults });
     }
-    let table = app.zone.registry.fill(app, ServiceTable::new(services)?)?;
+    let table = discovery::fill(app, ServiceTable::new(services)?)?;
     let policy = app.policy();
     let operations = operations(&policy, &table);
     let policy = match operations == policy.operations() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::audit::{ColumnsWatch, retention, summary};
+use gateway_app::services::discovery::{self, SrvLookup};
 use gateway_app::vantage::Turn;
 use gateway_app::zone::registry;
 use gateway_app::{
@@ -291,6 +292,16 @@ pub(crate) async fn tend_registrations(app: &App) {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "what members of the zone registered could not be tended; the instances before stay in force"
+        );
+    }
+}
+
+/// Looks up where services are whose instances a DNS record names.
+pub(crate) async fn look_up_services(app: &App, lookup: &dyn SrvLookup) {
+    if let Err(error) = discovery::look(app, lookup).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what was looked up of where services are could not be put in force; the instances before stay"
         );
     }
 }

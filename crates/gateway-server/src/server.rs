@@ -43,10 +43,11 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_registrations, follow_zone, minute, probe_exposure, prune_audit,
-    tend_registrations, tend_zone, tidy_what_is_over, watch_agents, watch_rack,
+    compare_searches, count_audit, follow_registrations, follow_zone, look_up_services, minute,
+    probe_exposure, prune_audit, tend_registrations, tend_zone, tidy_what_is_over, watch_agents, watch_rack,
 };
 use crate::control_socket::Predecessor;
+use crate::discovery::NameServers;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::follow::{self, ConfigFile, Shown};
@@ -94,6 +95,9 @@ const SESSIONS_BEAT: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the zone changed and whether the gateway's own leaf is due.
 const ZONE_POLL: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether an answer of a name server is over.
+const DISCOVERY_POLL: Duration = Duration::from_secs(1);
 
 /// What the world provides: replaced in tests.
 #[derive(Clone, Debug)]
@@ -492,6 +496,13 @@ pub async fn start_from(
                 tend_zone(&app).await;
                 tend_registrations(&app).await;
             }
+        }
+    });
+    running.each("service-discovery", DISCOVERY_POLL, {
+        let (app, lookup) = (app.clone(), Arc::new(NameServers::of_machine()));
+        move || {
+            let (app, lookup) = (app.clone(), lookup.clone());
+            async move { look_up_services(&app, &*lookup).await }
         }
     });
     running.keep_up(hosts);

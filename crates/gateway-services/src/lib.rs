@@ -6,6 +6,7 @@
 
 mod balance;
 mod credential;
+mod discovery;
 mod fault;
 pub mod headers;
 mod location;
@@ -24,12 +25,14 @@ mod way;
 
 pub use balance::{Balance, Failure};
 pub use credential::{Credential, Environment, OAuthClient, SecretRef, TokenEndpoint};
+pub use discovery::{Placed, Srv, SrvTarget};
 pub use fault::{FaultKind, ServiceFault};
 pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{
     RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawInstances,
-    RawIssuer, RawKind, RawProtocol, RawRoute, RawService, RawStepUp, RawTrust, RawUpstream, RawVersion,
+    RawIssuer, RawKind, RawProtocol, RawRoute, RawScheme, RawService, RawSrv, RawStepUp, RawTrust,
+    RawUpstream, RawVersion,
 };
 pub use registration::{Claim, ClaimFault, Registered, RegisteredInstances, admit, registered_address};
 pub use request::{Ask, LimitedBy, ServiceRequest, ServiceRouteError};

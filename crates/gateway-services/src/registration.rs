@@ -150,6 +150,7 @@ pub fn admit(service: &Service, claim: &Claim) -> Result<Registered, ClaimFault>
             host,
             port,
             weight: u32::from(claim.is_healthy),
+            priority: 0,
             version: claim.version.clone(),
         },
         capabilities: claim.capabilities.clone(),

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::{lines, one_line};
-use gateway_types::wire::services::{Service, ServiceCheck, ServiceRegistration, ServiceUpstream, Services};
+use gateway_types::wire::services::{
+    Service, ServiceCheck, ServiceDiscovery, ServiceRegistration, ServiceUpstream, Services,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -200,6 +202,9 @@ fn shown(context: &Context, service: &Service) -> String {
     }
     line("in force", if service.in_force { "yes" } else { "no" });
     line("you", if service.may_use { "may use it" } else { "may not use it" });
+    if let Some(discovery) = &service.discovery {
+        line("looked up", &looked_up(discovery));
+    }
     if !service.upstreams.is_empty() {
         text.push_str(&format!("\n\n{}", upstreams(&service.upstreams).render(context.output.looks)));
     }
@@ -227,6 +232,18 @@ fn shown(context: &Context, service: &Service) -> String {
     text
 }
 
+/// What the DNS says of where it is.
+fn looked_up(discovery: &ServiceDiscovery) -> String {
+    let mut text = format!("{} {}, {}", discovery.record, discovery.state, discovery.looked);
+    if let Some(fault) = &discovery.fault {
+        text.push_str(&format!(": {fault}"));
+    }
+    if !discovery.refused.is_empty() {
+        text.push_str(&format!("; refused: {}", discovery.refused.join(" ")));
+    }
+    text
+}
+
 /// How upstreams stand; their addresses are for those only who could change the service.
 fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
     let mut rows = Rows::new(&["UPSTREAM", "STATE", "SINCE", "SHARE"]);
@@ -242,7 +259,10 @@ fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
                 None => upstream.state.clone(),
             },
             upstream.since.clone().unwrap_or_default(),
-            upstream.weight.to_string(),
+            match upstream.priority {
+                0 => upstream.weight.to_string(),
+                priority => format!("{} at priority {priority}", upstream.weight),
+            },
         ]);
     }
     rows

@@ -55,10 +55,34 @@ pub struct Service {
     /// service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registrations: Vec<ServiceRegistration>,
+    /// What the instance that answers looked up of where it is, for `instances = "srv"`; for those only who could change it,
+    /// and once it was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<ServiceDiscovery>,
     /// The whole declaration; for those only who could change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub declaration: Option<Value>,
+}
+
+/// What was looked up of where a service is. Its instances are among the upstreams.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceDiscovery {
+    /// The name of the SRV record.
+    pub record: String,
+    /// How the last look ended: `found`, `absent` (no such record; instances stay for a minute), or `failed` (no answer, or
+    /// none that may be followed; the instances before stay).
+    pub state: String,
+    /// Why, unless it is `found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// What the last answer named and the declaration does not allow, `HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// When it was looked up last.
+    pub looked: String,
+    /// When it is looked up next.
+    pub next: String,
 }
 
 /// A member of the trust zone that registered as an instance of a service.
@@ -96,6 +120,9 @@ pub struct ServiceUpstream {
     pub version: Option<String>,
     /// Its share of requests.
     pub weight: u32,
+    /// Those with a higher number take requests only while none with a lower one is well.
+    #[serde(default)]
+    pub priority: u16,
     /// `healthy`, `unhealthy` (its checks fail), `ejected` (requests to it failed in a row), `draining` (its share is
     /// 0), or `unwatched` (a TCP service's).
     pub state: String,

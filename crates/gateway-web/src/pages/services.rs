@@ -3,6 +3,7 @@
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::origin::Origin;
+use gateway_app::services::discovery::LookEnd;
 use gateway_app::services::{self, Listed, Reader, Source};
 use gateway_app::zone::registry;
 use gateway_services::{InstanceStanding, InstanceState, RawRoute, Service};
@@ -42,6 +43,8 @@ struct ServicePage {
     registration_columns: Vec<&'static str>,
     /// For those who could change it.
     registrations: Vec<RegistrationRow>,
+    /// What was looked up of where it is, for those who could change it.
+    discovery: Option<DiscoveryFacts>,
     columns: Vec<&'static str>,
     operations: Vec<OperationRow>,
     /// The whole declaration, for those who could change it.
@@ -91,6 +94,16 @@ struct RegistrationRow {
     registered: Timestamp,
     seen: Timestamp,
     understands: String,
+}
+
+/// What the DNS says of where a service is.
+struct DiscoveryFacts {
+    record: String,
+    state: &'static str,
+    tone: &'static str,
+    /// Why, and what is refused.
+    notes: Vec<String>,
+    looked: Timestamp,
 }
 
 struct Row {
@@ -153,6 +166,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         upstreams: service.map(|service| upstreams(web, service, may_change)).unwrap_or_default(),
         registration_columns: vec!["Address", "Health", "Since", "Heard of", "Understands"],
         registrations: registered.into_iter().map(registration).collect(),
+        discovery: service.filter(|_| may_change).and_then(|service| discovery(web, service)),
         columns: vec!["Route", "Action", "Class", "Role"],
         operations: service.map(operations).unwrap_or_default(),
         declaration: declaration.filter(|_| may_change),
@@ -206,6 +220,21 @@ fn registration(one: registry::Shown) -> RegistrationRow {
             Some(names) => names.into_iter().collect::<Vec<_>>().join(", "),
         },
     }
+}
+
+fn discovery(web: &Web, service: &Service) -> Option<DiscoveryFacts> {
+    let known = web.app().rules.discovered().of(service)?;
+    let refused = known.refused.iter().map(|address| format!("{address} is refused"));
+    Some(DiscoveryFacts {
+        record: known.srv.name.clone(),
+        state: known.end.name(),
+        tone: match known.end {
+            LookEnd::Found => "ok",
+            LookEnd::Absent | LookEnd::Failed => "bad",
+        },
+        notes: known.fault.iter().cloned().chain(refused).collect(),
+        looked: known.looked,
+    })
 }
 
 fn upstreams(web: &Web, service: &Service, may_change: bool) -> Vec<UpstreamRow> {
