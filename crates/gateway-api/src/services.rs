@@ -105,8 +105,13 @@ pub(crate) async fn update(app: &App, request: &OwnRequest) -> Answer {
     let expected = input::if_match(request)?;
     let WriteService { declaration } = input::json(request)?;
     let operator = app.operator(&request.caller, request.request_id);
-    let written = services::write(app, &operator, &name, declaration, expected).await?;
-    tagged(service(app, request, &written))
+    let listed = services::write(app, &operator, &name, declaration, expected).await?;
+    written(app, request, &listed)
+}
+
+/// A service that was just written.
+pub(crate) fn written(app: &App, request: &OwnRequest, listed: &Listed) -> Answer {
+    tagged(service(app, request, listed))
 }
 
 /// Removes a service of the database and puts what is left in force.

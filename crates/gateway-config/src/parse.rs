@@ -133,6 +133,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let integrations = integrations::integrations(resolver);
     let audit_sinks = sinks::sinks(resolver);
     let audit_anchors = anchors::anchors(resolver);
+    let compose_file = services::compose_file(resolver);
     let probe = running::probe(resolver);
     let environment = Environment::new(resolver.environment);
     let (listener, admin_listener, database) = (listener?, admin_listener?, database?);
@@ -158,6 +159,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         integrations: integrations?,
         audit_sinks: audit_sinks?,
         audit_anchors: audit_anchors?,
+        compose_file: compose_file?,
         probe: probe?,
         environment,
         app_secret_key: database.app_secret_key,

@@ -303,6 +303,7 @@ pub async fn start_from(
         rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
         rack_credential: rack_credential.clone(),
         integrations,
+        compose_file: config.compose_file.clone(),
     });
     let worker = worker(&config, &app, &wake)?;
     // Before the policies, which may name their actions. Without them the gateway still serves the rack.

@@ -9,6 +9,7 @@ mod credential;
 mod discovery;
 mod fault;
 pub mod headers;
+mod labels;
 mod location;
 pub mod openapi;
 mod path;
@@ -27,6 +28,7 @@ pub use balance::{Balance, Failure};
 pub use credential::{Credential, Environment, OAuthClient, SecretRef, TokenEndpoint};
 pub use discovery::{Placed, Srv, SrvTarget};
 pub use fault::{FaultKind, ServiceFault};
+pub use labels::{LABEL_PREFIX, Overlay, OverlayFault, overlay};
 pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{

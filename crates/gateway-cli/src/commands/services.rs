@@ -22,6 +22,8 @@ use crate::remote::Remote;
 use crate::table::Rows;
 use crate::terminal::{Assent, waiting};
 
+mod candidates;
+
 /// The largest declaration or OpenAPI document, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
 
@@ -86,6 +88,27 @@ pub(crate) enum GatewayServicesCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Show what labels of a compose file ask for (`rack-gateway.service` and others), and what would change; changes nothing
+    Candidates {
+        /// The compose file, or - for standard input; without it, the one that the gateway watches
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Put a candidate in force, exactly as it is shown
+    Approve {
+        /// The service's name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The compose file, or - for standard input; without it, the one that the gateway watches
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// What was seen before (`difference` of `services candidates --json`): refused when it is another one by now
+        #[arg(long, value_name = "DIGEST")]
+        difference: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Read a service's own OpenAPI document and print its routes, to be put into its declaration; changes nothing
     Openapi {
         /// The service's name
@@ -131,6 +154,13 @@ async fn of_gateway(context: &Context, command: GatewayServicesCommand) -> Resul
         }
         GatewayServicesCommand::Put { file, yes } => put(context, &remote, &file, yes).await,
         GatewayServicesCommand::Remove { name, yes } => remove(context, &remote, &name, yes).await,
+        GatewayServicesCommand::Candidates { file } => {
+            candidates::list(context, &remote, file.as_deref()).await
+        }
+        GatewayServicesCommand::Approve { name, file, difference, yes } => {
+            let seen = candidates::Seen { name: &name, difference: difference.as_deref() };
+            candidates::approve(context, &remote, file.as_deref(), seen, Assent::of(yes)).await
+        }
         GatewayServicesCommand::Openapi { name } => {
             let document = remote.ask(async |client| client.service_openapi(&name).await).await?;
             context.output.answer(&document, || as_routes(&document.routes, &document.skipped))?;
@@ -141,6 +171,10 @@ async fn of_gateway(context: &Context, command: GatewayServicesCommand) -> Resul
 }
 
 fn read(path: &Path) -> Result<Value, Failure> {
+    serde_json::from_str(&read_text(path)?).problem(format!("{} is no JSON", path.display()))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         io::stdin().lock().take(MOST_BYTES + 1).read_to_string(&mut text)
@@ -152,7 +186,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
         let said = format!("{} has more than {MOST_BYTES} bytes", path.display());
         return Err(Failure::new(Exit::Failed, said));
     }
-    serde_json::from_str(&text).problem(format!("{} is no JSON", path.display()))
+    Ok(text)
 }
 
 async fn all(remote: &Remote) -> Result<Services, Failure> {

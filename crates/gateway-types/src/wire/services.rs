@@ -196,3 +196,62 @@ pub struct ServiceOpenapi {
     /// What has no route, and why.
     pub skipped: Vec<String>,
 }
+
+/// `POST /service-candidates`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadCandidates {
+    /// A compose file, as text.
+    pub compose: String,
+}
+
+/// `GET` and `POST /service-candidates`: what labels of a compose file ask for. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCandidates {
+    /// Whether there is a file to read: sent, or named by the configuration.
+    pub watched: bool,
+    /// By the container's name.
+    pub items: Vec<ServiceCandidate>,
+}
+
+/// A service that labels ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCandidate {
+    /// The service's name; empty when no label says it.
+    pub name: String,
+    /// The service of the compose file.
+    pub container: String,
+    /// `new`, `changed`, `same` (nothing would change) or `refused`.
+    pub state: String,
+    /// Why it is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What would change, by field.
+    pub differences: Vec<ServiceDifference>,
+    /// What an approval names: it stands for the whole difference. Empty when it is refused.
+    pub difference: String,
+}
+
+/// One field of a declaration that would change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceDifference {
+    /// Its name.
+    pub field: String,
+    /// What is declared now; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What would be declared; absent when nothing would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// `POST /service-candidates/{name}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveCandidate {
+    /// The `difference` that was shown.
+    pub difference: String,
+    /// The compose file that it was shown of, as text; the watched one when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<String>,
+}

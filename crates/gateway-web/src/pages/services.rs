@@ -11,7 +11,7 @@ use gateway_types::{Caller, LowestRole, Problem, Resource, Timestamp};
 
 use crate::filters;
 use crate::page::Frame;
-use crate::{Web, reply};
+use crate::{Web, gate, reply};
 
 /// A service on the home page.
 pub(crate) struct Launch {
@@ -30,6 +30,8 @@ struct ServicesPage {
     fault: Option<String>,
     columns: Vec<&'static str>,
     services: Vec<Row>,
+    /// Whether this person sees what labels ask for.
+    may_approve: bool,
 }
 
 #[derive(Template)]
@@ -147,6 +149,8 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         fault: web.app().health.service_fault(),
         columns: vec!["Service", "Where", "Declared in", "You"],
         services: listed.iter().map(|listed| row(web, request, listed)).collect(),
+        may_approve: gate::refusal(web.app(), &request.caller, "GET /app/service-candidates", false)
+            .is_none(),
     })
 }
 
