@@ -449,8 +449,9 @@ fn address(kind: RawKind, upstream: &RawUpstream) -> Option<UpstreamAddress> {
 fn tls(raw: &RawService, faults: &mut Faults) -> UpstreamTls {
     if raw.trust == RawTrust::Zone {
         let is_secure = raw.upstreams.iter().all(|upstream| upstream.url.starts_with("https://"));
-        if raw.kind != RawKind::Http || !is_secure {
-            faults.conflict("trust", "the zone is for upstreams with `https://`");
+        // What is spoken within TCP is not the gateway's business; around it is the zone's TLS.
+        if raw.kind == RawKind::Http && !is_secure {
+            faults.conflict("trust", "the zone is for upstreams with `https://`, or `tcp://` for kind tcp");
         }
         if raw.ca_file.is_some() || raw.cert_fingerprint.is_some() {
             faults.conflict(
