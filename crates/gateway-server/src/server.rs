@@ -43,11 +43,11 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_registrations, follow_zone, look_up_services, minute,
-    probe_exposure, prune_audit, tend_registrations, tend_zone, tidy_what_is_over, watch_agents, watch_rack,
+    compare_searches, count_audit, first_look_up_of_services, follow_registrations, follow_zone,
+    look_up_services, minute, probe_exposure, prune_audit, tend_registrations, tend_zone, tidy_what_is_over,
+    watch_agents, watch_rack,
 };
 use crate::control_socket::Predecessor;
-use crate::discovery::NameServers;
 use crate::error::StartError;
 use crate::fetch::HttpFetch;
 use crate::follow::{self, ConfigFile, Shown};
@@ -317,6 +317,7 @@ pub async fn start_from(
     follow_zone(&app).await;
     tend_zone(&app).await;
     follow_registrations(&app).await;
+    first_look_up_of_services(&app).await;
     let (telemetry, metrics) = Telemetry::new(surroundings.clock.now());
     let parts = DataPlaneParts {
         metrics,
@@ -499,13 +500,7 @@ pub async fn start_from(
             }
         }
     });
-    running.each("service-discovery", DISCOVERY_POLL, {
-        let (app, lookup) = (app.clone(), Arc::new(NameServers::of_machine()));
-        move || {
-            let (app, lookup) = (app.clone(), lookup.clone());
-            async move { look_up_services(&app, &*lookup).await }
-        }
-    });
+    running.each("service-discovery", DISCOVERY_POLL, look_up_services(app.clone()));
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     running.open_control_socket(&config, handles);

@@ -322,7 +322,7 @@ mod tests {
             all.failed(&a, Failure::Lost, at(0), 0);
         }
         assert_eq!(turns(&mut all, None, 3, at(1)), "bbb");
-        assert_eq!(all.pick(None, &[b.clone()], at(1)), Some(c.clone()), "for a repeat too");
+        assert_eq!(all.pick(None, std::slice::from_ref(&b), at(1)), Some(c.clone()), "for a repeat too");
         for _ in 0..3 {
             all.failed(&b, Failure::Lost, at(1), 0);
         }
