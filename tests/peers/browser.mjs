@@ -262,6 +262,7 @@ async function run() {
   await look("account");
   await visit("/app", "home");
   await visit("/app/services", "services");
+  await visit("/app/service-candidates", "service-candidates");
   await visit("/app/connect", "connect");
 
   // The first authenticator.

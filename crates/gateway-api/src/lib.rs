@@ -42,6 +42,7 @@ mod reply;
 mod roles;
 mod routes;
 mod selfcheck;
+mod service_candidates;
 mod services;
 mod sessions;
 mod settings;

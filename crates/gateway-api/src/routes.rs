@@ -134,6 +134,9 @@ routes! {
     "GET /services/{name}" => services::read;
     "GET /services/{name}/openapi" => services::document;
     "POST /services/check" => services::check;
+    "GET /service-candidates" => service_candidates::list;
+    "POST /service-candidates" => service_candidates::read;
+    "POST /service-candidates/{name}" => service_candidates::approve;
     "POST /services/import-openapi" => services::import_openapi;
     "PUT /services/{name}" => services::update;
     "DELETE /services/{name}" => services::remove;

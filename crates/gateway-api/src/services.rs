@@ -6,7 +6,7 @@ use gateway_app::services::{self, Listed, Reader, ServiceChangeError, Source};
 use gateway_app::zone::registry;
 use gateway_services::{InstanceStanding, InstanceState, openapi};
 use gateway_types::wire::services::{
-    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, ServiceOperation,
+    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceDiscovery, ServiceOpenapi, ServiceOperation,
     ServiceRegistration, ServiceUpstream, Services, WriteService,
 };
 use gateway_types::{LowestRole, Problem, Resource};
@@ -105,8 +105,13 @@ pub(crate) async fn update(app: &App, request: &OwnRequest) -> Answer {
     let expected = input::if_match(request)?;
     let WriteService { declaration } = input::json(request)?;
     let operator = app.operator(&request.caller, request.request_id);
-    let written = services::write(app, &operator, &name, declaration, expected).await?;
-    tagged(service(app, request, &written))
+    let listed = services::write(app, &operator, &name, declaration, expected).await?;
+    written(app, request, &listed)
+}
+
+/// A service that was just written.
+pub(crate) fn written(app: &App, request: &OwnRequest, listed: &Listed) -> Answer {
+    tagged(service(app, request, listed))
 }
 
 /// Removes a service of the database and puts what is left in force.
@@ -147,6 +152,18 @@ fn registration(one: registry::Shown) -> ServiceRegistration {
     }
 }
 
+fn discovery(app: &App, service: &gateway_services::Service) -> Option<ServiceDiscovery> {
+    let known = app.rules.discovered().of(service)?;
+    Some(ServiceDiscovery {
+        record: known.srv.name,
+        state: known.end.name().to_owned(),
+        fault: known.fault,
+        refused: known.refused.into_iter().collect(),
+        looked: known.looked.to_rfc3339(),
+        next: known.next.to_rfc3339(),
+    })
+}
+
 fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
     let (known, origin) = (listed.in_force.as_deref(), &request.head.origin);
     let (source, stored) = match &listed.source {
@@ -169,6 +186,7 @@ fn service(app: &App, request: &OwnRequest, listed: &Listed) -> Service {
         operations: known.map(operations).unwrap_or_default(),
         upstreams: known.map(|known| upstreams(app, known, may_change)).unwrap_or_default(),
         registrations: Vec::new(),
+        discovery: known.filter(|_| may_change).and_then(|known| discovery(app, known)),
         declaration: may_change.then(|| json!(listed.declaration)),
     }
 }
@@ -178,6 +196,7 @@ fn upstreams(app: &App, service: &gateway_services::Service, may_change: bool) -
         address: may_change.then(|| standing.address.authority()),
         version: standing.address.version,
         weight: standing.address.weight,
+        priority: standing.address.priority,
         state: standing.state.name().to_owned(),
         since: standing.since.map(|since| since.to_rfc3339()),
         until: match standing.state {

@@ -136,6 +136,7 @@ impl Bench {
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
             rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
+            compose_file: None,
             integrations: gateway_app::integrations::Integrations::new(&no_integrations()).unwrap(),
         });
         Bench { api: Api::new(Arc::clone(&app)), app, _directory: directory }

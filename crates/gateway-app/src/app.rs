@@ -1,6 +1,7 @@
 //! What the application works with: narrow handles, made once by the composition root.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gateway_audit::Actor;
@@ -80,6 +81,8 @@ pub struct App {
     pub rack_credential: Arc<dyn RackCredentialKeeper>,
     /// Who else is asked about deploys, and told of them.
     pub integrations: Integrations,
+    /// The compose file whose labels ask for services; `None` = none is watched.
+    pub compose_file: Option<PathBuf>,
 }
 
 impl App {

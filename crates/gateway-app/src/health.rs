@@ -23,6 +23,7 @@ pub struct Health {
     search_fault: ArcSwapOption<String>,
     retention_fault: ArcSwapOption<String>,
     sentinel_fault: ArcSwapOption<String>,
+    discovery_fault: ArcSwapOption<String>,
     probe_fault: ArcSwapOption<String>,
     anchored: ArcSwapOption<Head>,
     read_only: ArcSwapOption<ReadOnly>,
@@ -121,6 +122,16 @@ impl Health {
     /// Notes what is wrong with the retention of the log.
     pub(crate) fn set_retention_fault(&self, fault: Option<String>) {
         self.retention_fault.store(fault.map(Arc::new));
+    }
+
+    /// Why this instance could not look up where services are; `None` while it can.
+    pub fn discovery_fault(&self) -> Option<String> {
+        self.discovery_fault.load().as_deref().cloned()
+    }
+
+    /// Notes why it could not be looked up where services are.
+    pub(crate) fn set_discovery_fault(&self, fault: Option<String>) {
+        self.discovery_fault.store(fault.map(Arc::new));
     }
 
     /// Why this instance could not compare the rack with the log; `None` while it can.

@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use gateway_policy::PolicyEngine;
 use gateway_services::ServiceTable;
 
+use crate::services::Discovery;
+
 /// Policies and services that belong together.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -20,12 +22,15 @@ pub struct Rules {
 
 /// The rules in force.
 #[derive(Debug)]
-pub struct RulesInForce(ArcSwap<Rules>);
+pub struct RulesInForce {
+    rules: ArcSwap<Rules>,
+    discovered: Discovery,
+}
 
 impl RulesInForce {
     /// These are in force at first.
     pub fn new(rules: Rules) -> Self {
-        Self(ArcSwap::from_pointee(rules))
+        Self { rules: ArcSwap::from_pointee(rules), discovered: Discovery::default() }
     }
 
     /// An engine without services.
@@ -35,23 +40,28 @@ impl RulesInForce {
 
     /// Both, as they belong together.
     pub fn load(&self) -> Arc<Rules> {
-        self.0.load_full()
+        self.rules.load_full()
     }
 
     /// The policies.
     pub fn policy(&self) -> Arc<PolicyEngine> {
-        Arc::clone(&self.0.load().policy)
+        Arc::clone(&self.rules.load().policy)
     }
 
     /// The services.
     pub fn services(&self) -> Arc<ServiceTable> {
-        Arc::clone(&self.0.load().services)
+        Arc::clone(&self.rules.load().services)
+    }
+
+    /// What this instance looked up of where services are.
+    pub fn discovered(&self) -> &Discovery {
+        &self.discovered
     }
 
     /// Puts both in force. Whoever calls holds [`Health::policies`](crate::health::Health::policies), so that no
     /// older ones are put in force over newer ones.
     pub(crate) fn put(&self, rules: Rules) {
-        self.0.store(Arc::new(rules));
+        self.rules.store(Arc::new(rules));
     }
 
     /// Puts policies in force that were made with the operations of the services in force; as [`Self::put`].

@@ -6,6 +6,8 @@
 //! away an action that a policy names is never in force. Start reading at [`write()`] and [`reload`].
 //! Whether the caller may change services is the verdict's business, before any of these is called.
 
+pub mod candidates;
+pub mod discovery;
 mod error;
 mod instances;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use crate::rights::Expected;
 use crate::rules::Rules;
 use crate::{App, Operator, record};
 
+pub use discovery::Discovery;
 pub use error::ServiceChangeError;
 pub use instances::{
     Asking, DocumentError, LARGEST_DOCUMENT_BYTES, NoInstances, OpenDocument, ReadFault, Reader, Reading,
@@ -151,7 +154,8 @@ pub async fn write(
     expected: Expected,
 ) -> Result<Listed, ServiceChangeError> {
     let raw = declared(name, declaration)?;
-    change(app, operator, name, Some(&raw), expected).await?;
+    let what = Change { raw: Some(&raw), action: "gateway:service:update", parameters: &[] };
+    change(app, operator, name, what, expected).await?;
     one(app, name).await
 }
 
@@ -165,7 +169,8 @@ pub async fn remove(
     name: &str,
     expected: Expected,
 ) -> Result<(), ServiceChangeError> {
-    change(app, operator, name, None, expected).await
+    let what = Change { raw: None, action: "gateway:service:remove", parameters: &[] };
+    change(app, operator, name, what, expected).await
 }
 
 /// Puts the database's services in force here when they are others than those last seen. Call it at the
@@ -301,18 +306,55 @@ pub fn openapi_address(service: &Service, gateway: &Origin) -> Option<String> {
     Some(format!("{place}{}", document.trim_start_matches('/')))
 }
 
+/// What becomes of a service of the database.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    /// Its declaration from now on; `None` = it is removed.
+    raw: Option<&'a RawService>,
+    /// What the log calls it.
+    action: &'static str,
+    /// What the log says besides.
+    parameters: &'a [(&'static str, String)],
+}
+
+/// A service of the database as it is declared now.
+struct Present {
+    /// The declaration; `None` = there is none.
+    declaration: Option<Value>,
+    /// Its version; 0 = there is none.
+    version: i64,
+}
+
+/// What the database declares under this name.
+///
+/// # Errors
+/// [`ServiceChangeError::OfFile`] when the configuration file declares it; what an older gateway wrote and this one
+/// cannot read is [`ServiceChangeError::Malformed`].
+async fn present(app: &App, name: &str) -> Result<Present, ServiceChangeError> {
+    let file = app.health.policies.lock().await.services.of_file(app);
+    if file.iter().any(|raw| raw.name == name) {
+        return Err(ServiceChangeError::OfFile { name: bounded(name) });
+    }
+    let documents = app.store.services().list().await?;
+    let document = documents.iter().find(|document| document.name == name);
+    Ok(Present {
+        declaration: document.map(parse).transpose()?.map(|raw| json!(raw)),
+        version: document.map_or(0, |document| document.version),
+    })
+}
+
 async fn change(
     app: &App,
     operator: &Operator<'_>,
     name: &str,
-    raw: Option<&RawService>,
+    what: Change<'_>,
     expected: Expected,
 ) -> Result<(), ServiceChangeError> {
     // The lease of the policies: services are their actions, and two changes that are each right can be wrong
     // together.
     let lease =
         app.store.leases().acquire(policies::LEASE, policies::LEASE_TTL, policies::LEASE_WAIT).await?;
-    let changed = change_under_lease(app, operator, name, raw, expected).await;
+    let changed = change_under_lease(app, operator, name, what, expected).await;
     if let Err(error) = lease.release().await {
         tracing::debug!(error = &error as &dyn std::error::Error, "a lease was left to expire");
     }
@@ -323,9 +365,10 @@ async fn change_under_lease(
     app: &App,
     operator: &Operator<'_>,
     name: &str,
-    raw: Option<&RawService>,
+    what: Change<'_>,
     expected: Expected,
 ) -> Result<(), ServiceChangeError> {
+    let raw = what.raw;
     // Held to the end, so that no reload puts older ones in force over these.
     let mut loaded = app.health.policies.lock().await;
     let file = loaded.services.of_file(app);
@@ -343,10 +386,10 @@ async fn change_under_lease(
     }
     let rules = candidate(app, &file, &documents, name, raw).await?;
     let as_value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
-    let mut event = operator.event(match raw {
-        Some(_) => "gateway:service:update",
-        None => "gateway:service:remove",
-    });
+    let mut event = operator.event(what.action);
+    for (parameter, value) in what.parameters {
+        event.parameters.insert((*parameter).to_owned(), value.clone());
+    }
     event.parameters.insert("name".to_owned(), name.to_owned());
     event.parameters.insert("policy_version".to_owned(), rules.policy.version().to_owned());
     event.before = Some(present.map_or(Value::Null, |document| as_value(&document.declaration)));
@@ -425,7 +468,7 @@ async fn rules(app: &App, declared: Vec<RawService>) -> Result<Rules, ServiceCha
     if !faults.is_empty() {
         return Err(ServiceChangeError::Faults { faults });
     }
-    let table = app.zone.registry.fill(app, ServiceTable::new(services)?)?;
+    let table = discovery::fill(app, ServiceTable::new(services)?)?;
     let policy = app.policy();
     let operations = operations(&policy, &table);
     let policy = match operations == policy.operations() {

@@ -61,6 +61,8 @@ pub struct Config {
     pub audit_sinks: Vec<AuditSink>,
     /// Where its checkpoints are kept besides the log.
     pub audit_anchors: Anchors,
+    /// The compose file whose labels ask for services; `None` = none is watched.
+    pub compose_file: Option<PathBuf>,
     /// At what the gateway itself looks, whether it answers past the gateway.
     pub probe: Probe,
     /// Who is told what took how long in a request; `None` = nobody.

@@ -662,6 +662,13 @@ keys! {
         example: "/etc/rack-gateway/collector-ca.pem",
     };
 
+    /// Compose file whose labels (`rack-gateway.service` and the others of docs/services.md) ask for services. They are shown as
+    /// candidates, with what would change, and are in force only once an admin approves. It is read whenever somebody looks.
+    CANDIDATES_COMPOSE_FILE: Some("candidates.compose_file"), Text, Fallback::Absent {
+        means: "no file is looked at, and a file can still be given to `rack-gateway services candidates`",
+        example: "/srv/deployment/compose.yaml",
+    };
+
     /// How often the gateway itself looks whether anything answers past it (docs/zone.md): the ports of zone.probe_manifest at
     /// zone.probe_hosts, and its services in the trust zone without an identity; 0s = never.
     ZONE_PROBE_INTERVAL: Some("zone.probe_interval"), Duration, Fallback::Value("5m");

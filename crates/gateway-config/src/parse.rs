@@ -153,6 +153,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
     let integrations = integrations::integrations(resolver);
     let audit_sinks = sinks::sinks(resolver);
     let audit_anchors = anchors::anchors(resolver);
+    let compose_file = services::compose_file(resolver);
     let probe = running::probe(resolver);
     let traces = traces::traces(resolver);
     let environment = Environment::new(resolver.environment);
@@ -179,6 +180,7 @@ fn config(resolver: &mut Resolver<'_>) -> Option<Config> {
         integrations: integrations?,
         audit_sinks: audit_sinks?,
         audit_anchors: audit_anchors?,
+        compose_file: compose_file?,
         probe: probe?,
         traces: traces?,
         environment,

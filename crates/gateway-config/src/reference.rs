@@ -18,7 +18,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The sections of the file with what they are about; `""` is what stands before the first section.
-const SECTIONS: [(&str, &str); 25] = [
+const SECTIONS: [(&str, &str); 26] = [
     ("", "Where the gateway keeps what it knows."),
     ("listener", "The public listener: the rack API, the JSON API and the web pages."),
     ("acme", "Certificates by ACME, with `listener.tls = \"acme\"`."),
@@ -56,6 +56,7 @@ const SECTIONS: [(&str, &str); 25] = [
         "AWS, for `aws:secretsmanager:` references. Credentials are found as the SDKs of AWS find them; `docs/secrets.md` says where.",
     ),
     ("traces", "Who is told what took how long in single requests."),
+    ("candidates", "Services that a compose file asks for by labels, until somebody approves."),
     ("zone", "Where the gateway itself looks whether anything answers past it."),
     ("limits", "Sizes, times and rates."),
     ("log", "The program's own log on standard error. It is not the audit log."),

@@ -15,7 +15,7 @@ use crate::error::{DnsError, KeyError};
 use crate::wire::Asked;
 
 /// How long an exchange may take.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a transfer may take.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(120);
@@ -226,7 +226,7 @@ impl Change {
     }
 }
 
-async fn timed<T>(
+pub(crate) async fn timed<T>(
     server: SocketAddr,
     limit: Duration,
     exchange: impl Future<Output = Result<T, DnsError>> + Send,
@@ -256,7 +256,7 @@ fn is_whole(records: &[Record]) -> Result<bool, DnsError> {
     }
 }
 
-fn absolute(text: &str) -> Option<Name> {
+pub(crate) fn absolute(text: &str) -> Option<Name> {
     let mut name = Name::from_ascii(text).ok()?;
     name.set_fqdn(true);
     Some(name)

@@ -19,6 +19,9 @@ pub enum KeyError {
 /// Why an exchange came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum DnsError {
+    /// What is asked for is no name.
+    #[error("the name cannot be asked for")]
+    Name(#[source] KeyError),
     /// The server cannot be reached, or hangs up.
     #[error("the DNS server {server} cannot be reached")]
     Unreachable {
@@ -42,6 +45,12 @@ pub enum DnsError {
     Refused {
         /// What it said.
         code: ResponseCode,
+    },
+    /// The server neither has the zone nor asks others who have it: that it has no record says nothing.
+    #[error("the DNS server {server} does not know the zone and asks nobody else")]
+    Lame {
+        /// The server.
+        server: SocketAddr,
     },
     /// A transfer ends before its second SOA record, or does not begin with one.
     #[error("the transfer of the zone is not complete")]

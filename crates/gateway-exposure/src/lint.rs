@@ -81,6 +81,9 @@ pub enum LintFault {
     /// Without services.
     #[error("the file is no compose file: it has no map `services`")]
     NoServices,
+    /// Parts of it are in other files.
+    #[error("the file takes parts from others; give what `docker compose config` writes, which is the whole")]
+    Elsewhere,
 }
 
 /// Judges a compose file. `gateway` is the name that the gateway has in it.
@@ -88,13 +91,7 @@ pub enum LintFault {
 /// # Errors
 /// [`LintFault`] when it is none.
 pub fn lint(text: &str, gateway: &str, manifest: Option<&Manifest>) -> Result<Vec<Finding>, LintFault> {
-    if text.len() > MOST_BYTES {
-        return Err(LintFault::Yaml("it has more than 4 MiB".to_owned()));
-    }
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let mut file: Value = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| LintFault::Yaml(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-    merge(&mut file);
+    let file = read(text)?;
     let services = file.get("services").and_then(Value::as_object).ok_or(LintFault::NoServices)?;
     let mut lint = Lint { gateway, manifest, findings: Vec::new() };
     for key in ["include", "extends"] {
@@ -109,6 +106,21 @@ pub fn lint(text: &str, gateway: &str, manifest: Option<&Manifest>) -> Result<Ve
     lint.networks(services, file.get("networks").and_then(Value::as_object));
     lint.findings.sort_by(|one, other| (one.rule, &one.place).cmp(&(other.rule, &other.place)));
     Ok(lint.findings)
+}
+
+/// A compose file with its merge keys followed.
+///
+/// # Errors
+/// [`LintFault::Yaml`].
+pub(crate) fn read(text: &str) -> Result<Value, LintFault> {
+    if text.len() > MOST_BYTES {
+        return Err(LintFault::Yaml("it has more than 4 MiB".to_owned()));
+    }
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let mut file: Value = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| LintFault::Yaml(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
+    merge(&mut file);
+    Ok(file)
 }
 
 /// A published port.

@@ -30,7 +30,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::body::RequestBody;
-use crate::upstream::UpstreamError;
+use crate::upstream::{RackStream, UpstreamError};
 
 pub(crate) mod body;
 mod credentials;
@@ -380,6 +380,23 @@ impl ServiceUpstreams {
                 Err(error)
             }
         }
+    }
+
+    /// A connection to the first instance of a TCP service that accepts one; `None` when none does.
+    pub(crate) async fn dial(&self, service: &Service) -> Option<RackStream> {
+        let taking = service.upstreams.iter().filter(|upstream| upstream.weight > 0);
+        for address in taking {
+            match self.pools.connect(service, address).await {
+                Ok(stream) => return Some(stream),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn StdError,
+                    service = %service.name,
+                    instance = address.authority(),
+                    "a TCP service cannot be connected to"
+                ),
+            }
+        }
+        None
     }
 
     async fn hold(&self, outgoing: &Outgoing) -> Result<Held, SendError> {

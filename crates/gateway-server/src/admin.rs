@@ -55,6 +55,7 @@ impl Probes {
         let mut notes = self.notes.clone();
         notes.extend(self.health.policy_fault());
         notes.extend(self.health.service_fault());
+        notes.extend(self.health.discovery_fault());
         notes.extend(self.health.search_fault());
         notes.extend(self.health.retention_fault());
         if let Some(read_only) = self.health.read_only() {

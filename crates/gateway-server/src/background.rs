@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_app::audit::{ColumnsWatch, retention, summary};
+use gateway_app::services::discovery::{self, SrvLookup};
 use gateway_app::vantage::Turn;
 use gateway_app::zone::registry;
 use gateway_app::{
@@ -14,9 +15,14 @@ use gateway_config::Probe;
 use gateway_proxy::DataPlane;
 use gateway_store::Store;
 use gateway_tls::Terminator;
+use tokio::time::timeout;
 
+use crate::discovery::NameServers;
 use crate::probing;
 use crate::tls::tell_of_handshakes;
+
+/// How long a start waits for name servers.
+const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -291,6 +297,35 @@ pub(crate) async fn tend_registrations(app: &App) {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "what members of the zone registered could not be tended; the instances before stay in force"
+        );
+    }
+}
+
+/// Looks up where services are whose instances a DNS record names, whenever an answer is over.
+pub(crate) fn look_up_services(app: Arc<App>) -> impl FnMut() -> Work + Send + 'static {
+    let lookup = Arc::new(NameServers::of_machine());
+    move || {
+        let (app, lookup) = (app.clone(), lookup.clone());
+        Box::pin(async move { look_up(&app, &*lookup).await })
+    }
+}
+
+/// The same before anybody is served, so that a start costs such services no request. Name servers that are away hold up
+/// no start.
+pub(crate) async fn first_look_up_of_services(app: &App) {
+    let lookup = NameServers::of_machine();
+    if timeout(FIRST_LOOK_LIMIT, look_up(app, &lookup)).await.is_err() {
+        tracing::warn!(
+            "where services are could not be looked up in time; it is tried again while others are served"
+        );
+    }
+}
+
+async fn look_up(app: &App, lookup: &dyn SrvLookup) {
+    if let Err(error) = discovery::look(app, lookup).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what was looked up of where services are could not be put in force; the instances before stay"
         );
     }
 }

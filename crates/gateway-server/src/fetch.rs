@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_identity::oidc::{Answer, Fetch, FetchError, MAX_ANSWER_BYTES};
+use gateway_types::may_be_asked;
 use http::{Request, Response};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -161,8 +162,8 @@ fn permitted(address: &str, scope: Scope) -> Result<String, FetchError> {
         Host::Domain(name) => *name == "localhost",
     };
     let is_reachable = match &host {
-        Host::Ipv4(address) => is_loopback || reach::may_be_asked(IpAddr::V4(*address)),
-        Host::Ipv6(address) => is_loopback || reach::may_be_asked(IpAddr::V6(*address)),
+        Host::Ipv4(address) => is_loopback || may_be_asked(IpAddr::V4(*address)),
+        Host::Ipv6(address) => is_loopback || may_be_asked(IpAddr::V6(*address)),
         Host::Domain(_) => true,
     };
     let is_bare = url.username().is_empty() && url.password().is_none();

@@ -14,6 +14,7 @@ mod anchors;
 mod aws;
 mod background;
 mod control_socket;
+mod discovery;
 mod error;
 mod fetch;
 mod follow;

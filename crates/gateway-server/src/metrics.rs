@@ -326,6 +326,7 @@ impl Telemetry {
             ("audit_search", health.search_fault()),
             ("audit_retention", health.retention_fault()),
             ("sentinel", health.sentinel_fault()),
+            ("service_discovery", health.discovery_fault()),
             ("exposure_probe", health.probe_fault()),
         ] {
             self.faults.get_or_create(&Of { of }).set(fault.is_some().into());

@@ -43,8 +43,9 @@ use crate::admin::{self, Probes};
 use crate::anchors::Anchors;
 use crate::aws;
 use crate::background::{
-    compare_searches, count_audit, follow_registrations, follow_zone, minute, probe_exposure, prune_audit,
-    tend_registrations, tend_zone, tidy_what_is_over, watch_agents, watch_rack,
+    compare_searches, count_audit, first_look_up_of_services, follow_registrations, follow_zone,
+    look_up_services, minute, probe_exposure, prune_audit, tend_registrations, tend_zone, tidy_what_is_over,
+    watch_agents, watch_rack,
 };
 use crate::control_socket::Predecessor;
 use crate::error::StartError;
@@ -95,6 +96,9 @@ const SESSIONS_BEAT: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the zone changed and whether the gateway's own leaf is due.
 const ZONE_POLL: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether an answer of a name server is over.
+const DISCOVERY_POLL: Duration = Duration::from_secs(1);
 
 /// What the world provides: replaced in tests.
 #[derive(Clone, Debug)]
@@ -300,6 +304,7 @@ pub async fn start_from(
         rack: Arc::new(RackLooks::new(upstream.clone(), HandleKeyring::new(&store.derive_key("handles/v1")))),
         rack_credential: rack_credential.clone(),
         integrations,
+        compose_file: config.compose_file.clone(),
     });
     let worker = worker(&config, &app, &wake)?;
     // Before the policies, which may name their actions. Without them the gateway still serves the rack.
@@ -313,6 +318,7 @@ pub async fn start_from(
     follow_zone(&app).await;
     tend_zone(&app).await;
     follow_registrations(&app).await;
+    first_look_up_of_services(&app).await;
     let (telemetry, metrics) = Telemetry::new(surroundings.clock.now());
     let (spans, traces) = traces::prepare(config.traces.as_ref(), &metrics, store.gateway_id())
         .map_err(|source| StartError::Traces { source })?
@@ -502,6 +508,7 @@ pub async fn start_from(
             }
         }
     });
+    running.each("service-discovery", DISCOVERY_POLL, look_up_services(app.clone()));
     running.keep_up(hosts);
     running.background.spawn(worker.run(running.stopping.clone()));
     running.open_control_socket(&config, handles);

@@ -104,12 +104,19 @@ impl Balance {
                 && !tried.iter().any(|address| instance.is(address))
         };
         let is_well = |instance: &Instance| takes(instance) && instance.is_well(now);
-        if self.instances.iter().any(is_well) {
-            self.turn(is_well)
-        } else {
-            // Never all of them: a service whose every instance fails is still asked.
-            self.turn(takes)
+        match self.first_priority(is_well) {
+            Some(first) => self.turn(|instance| is_well(instance) && instance.address.priority == first),
+            None => {
+                // Never all of them: a service whose every instance fails is still asked.
+                let first = self.first_priority(takes)?;
+                self.turn(|instance| takes(instance) && instance.address.priority == first)
+            }
         }
+    }
+
+    /// The lowest number among these instances; `None` when there are none.
+    fn first_priority(&self, takes: impl Fn(&Instance) -> bool) -> Option<u16> {
+        self.instances.iter().filter(|instance| takes(instance)).map(|one| one.address.priority).min()
     }
 
     fn turn(&mut self, takes: impl Fn(&Instance) -> bool) -> Option<UpstreamAddress> {
@@ -270,6 +277,7 @@ mod tests {
             host: host.to_owned(),
             port: 80,
             weight,
+            priority: 0,
             version: version.map(str::to_owned),
         }
     }
@@ -302,6 +310,30 @@ mod tests {
         check(&[("a", 3), ("b", 0)], "aaaa");
         check(&[("a", 0)], "-");
         check(&[], "-");
+    }
+
+    #[test]
+    fn a_later_priority_waits_until_no_earlier_one_is_well() {
+        let of = |host: &str, priority: u16| UpstreamAddress { priority, ..address(host, 1, None) };
+        let (a, b, c) = (of("a", 10), of("b", 10), of("c", 20));
+        let mut all = balance(&[c.clone(), a.clone(), b.clone()]);
+        assert_eq!(turns(&mut all, None, 4, at(0)), "abab");
+        for _ in 0..3 {
+            all.failed(&a, Failure::Lost, at(0), 0);
+        }
+        assert_eq!(turns(&mut all, None, 3, at(1)), "bbb");
+        assert_eq!(all.pick(None, std::slice::from_ref(&b), at(1)), Some(c.clone()), "for a repeat too");
+        for _ in 0..3 {
+            all.failed(&b, Failure::Lost, at(1), 0);
+        }
+        assert_eq!(turns(&mut all, None, 3, at(2)), "ccc");
+        assert!(!turns(&mut all, None, 4, at(9)).contains('c'), "the earlier ones are back");
+        for _ in 0..2 {
+            all.checked(&a, false, at(9));
+            all.checked(&b, false, at(9));
+            all.checked(&c, false, at(9));
+        }
+        assert!(!turns(&mut all, None, 4, at(9)).contains('c'), "nobody is well: the first are asked");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 mod balance;
 mod credential;
+mod discovery;
 mod fault;
 pub mod headers;
+mod labels;
 mod location;
 pub mod openapi;
 mod path;
@@ -24,12 +26,15 @@ mod way;
 
 pub use balance::{Balance, Failure};
 pub use credential::{Credential, Environment, OAuthClient, SecretRef, TokenEndpoint};
+pub use discovery::{Placed, Srv, SrvTarget};
 pub use fault::{FaultKind, ServiceFault};
+pub use labels::{LABEL_PREFIX, Overlay, OverlayFault, overlay};
 pub use location::{Location, LocationContext, location};
 pub use path::{CanonicalPath, PathError, canonical_query};
 pub use raw::{
     RawCredential, RawCredentialKind, RawHeaderRules, RawHealth, RawHost, RawIdentity, RawInstances,
-    RawIssuer, RawKind, RawProtocol, RawRoute, RawService, RawStepUp, RawTrust, RawUpstream, RawVersion,
+    RawIssuer, RawKind, RawProtocol, RawRoute, RawScheme, RawService, RawSrv, RawStepUp, RawTrust,
+    RawUpstream, RawVersion,
 };
 pub use registration::{Claim, ClaimFault, Registered, RegisteredInstances, admit, registered_address};
 pub use request::{Ask, LimitedBy, ServiceRequest, ServiceRouteError};

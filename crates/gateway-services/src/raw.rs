@@ -31,6 +31,9 @@ pub struct RawService {
     /// Where the addresses of its instances come from.
     #[serde(skip_serializing_if = "RawInstances::is_declared")]
     pub instances: RawInstances,
+    /// The DNS record that names them, for `instances = "srv"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srv: Option<RawSrv>,
     /// What HTTP is spoken to the upstreams.
     pub protocol: RawProtocol,
     /// What the upstreams are told in `Host`.
@@ -126,12 +129,43 @@ pub enum RawInstances {
     /// From the members of the trust zone that are registered as the service is called, which say themselves where they
     /// are. Everything else is the declaration's.
     Registered,
+    /// From a DNS SRV record, which is looked up again and again (`srv`). Everything else is the declaration's.
+    Srv,
 }
 
 impl RawInstances {
     fn is_declared(&self) -> bool {
         matches!(self, RawInstances::Declared)
     }
+}
+
+/// A DNS SRV record (RFC 2782) that names the instances of a service.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSrv {
+    /// Its name, `_wiki._tcp.corp.internal`.
+    pub name: String,
+    /// Name servers, `ADDRESS:PORT`, asked over TCP one after the other until one answers; those of the machine when none is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nameservers: Vec<String>,
+    /// What is spoken with instances; `https` in the zone, `tcp` for kind `tcp`, `http` elsewhere when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<RawScheme>,
+    /// Networks that instances may be in, `10.0.0.0/8`; everywhere but this machine and its own link when none is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+}
+
+/// What is spoken with instances that were looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawScheme {
+    /// HTTP without TLS.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// Bytes over TCP.
+    Tcp,
 }
 
 /// Whose word counts about who the upstreams are.

@@ -150,6 +150,7 @@ pub fn admit(service: &Service, claim: &Claim) -> Result<Registered, ClaimFault>
             host,
             port,
             weight: u32::from(claim.is_healthy),
+            priority: 0,
             version: claim.version.clone(),
         },
         capabilities: claim.capabilities.clone(),
@@ -258,6 +259,43 @@ mod tests {
             },
             &["instances"],
         );
+    }
+
+    #[test]
+    fn tcp_services_can_be_in_the_zone() {
+        let check = |change: &dyn Fn(&mut RawService), expected: &[&str]| {
+            let mut raw = RawService {
+                name: "db".to_owned(),
+                kind: crate::RawKind::Tcp,
+                trust: RawTrust::Zone,
+                upstreams: vec![crate::RawUpstream {
+                    url: "tcp://10.0.0.1:6754".to_owned(),
+                    weight: None,
+                    version: None,
+                }],
+                ..RawService::default()
+            };
+            change(&mut raw);
+            let faults = match Service::check(raw) {
+                Ok(service) => {
+                    assert_eq!(service.tls, crate::UpstreamTls::Zone);
+                    Vec::new()
+                }
+                Err(faults) => faults,
+            };
+            let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+            assert_eq!(fields, expected);
+        };
+        check(&|_| {}, &[]);
+        check(
+            &|raw| {
+                raw.instances = RawInstances::Registered;
+                raw.upstreams = Vec::new();
+            },
+            &[],
+        );
+        check(&|raw| raw.upstreams[0].url = "https://10.0.0.1:6754".to_owned(), &["upstreams[0].url"]);
+        check(&|raw| raw.ca_file = Some("/ca.pem".to_owned()), &["trust"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use gateway_types::{Operation, Rate};
 use url::Url;
 
 use crate::RESERVED_PREFIX;
+use crate::discovery::{self, Srv};
 use crate::fault::{FaultKind, Faults, ServiceFault};
 use crate::path::{CanonicalPath, canonical_query};
 use crate::raw::{
@@ -95,6 +96,8 @@ pub struct UpstreamAddress {
     pub port: u16,
     /// Its share of requests; 0 takes no new ones.
     pub weight: u32,
+    /// Of several the lowest number comes first: others take requests only while none of it is well.
+    pub priority: u16,
     /// The version that it serves; `None` = all.
     pub version: Option<String>,
 }
@@ -142,8 +145,11 @@ pub struct Service {
     pub strip_prefix: bool,
     /// Where it is.
     pub upstreams: Vec<UpstreamAddress>,
-    /// The instances that registered themselves, in the order of `upstreams`; empty where addresses are declared.
+    /// The instances that registered themselves or were looked up, in the order of `upstreams`; empty where addresses are
+    /// declared.
     pub registered: Vec<Registered>,
+    /// Where instances are looked up; `None` where nobody looks.
+    pub srv: Option<Srv>,
     /// What is spoken there.
     pub protocol: UpstreamProtocol,
     /// How its certificate is checked.
@@ -185,6 +191,7 @@ impl Service {
         let hosts = hosts(&raw, &mut faults);
         let prefix = prefix(&raw, &mut faults);
         let upstreams = upstreams(&raw, &mut faults);
+        let srv = discovery::srv(&raw, &mut faults);
         let tls = tls(&raw, &mut faults);
         let routes = route::routes(&raw, &mut faults);
         versions(&raw, &mut faults);
@@ -208,6 +215,7 @@ impl Service {
             strip_prefix: raw.strip_prefix,
             upstreams,
             registered: Vec::new(),
+            srv,
             protocol: match raw.protocol {
                 RawProtocol::Http1 => UpstreamProtocol::Http1,
                 RawProtocol::Http2 => UpstreamProtocol::Http2,
@@ -261,6 +269,11 @@ impl Service {
     /// Whether its instances register themselves.
     pub fn takes_registrations(&self) -> bool {
         self.raw.instances == RawInstances::Registered
+    }
+
+    /// Whether its instances come and go without a change of the declaration.
+    pub fn has_moving_instances(&self) -> bool {
+        self.raw.instances != RawInstances::Declared
     }
 
     /// The same service with these instances.
@@ -381,6 +394,9 @@ fn upstreams(raw: &RawService, faults: &mut Faults) -> Vec<UpstreamAddress> {
         }
         return Vec::new();
     }
+    if raw.instances == RawInstances::Srv {
+        return Vec::new();
+    }
     if raw.upstreams.is_empty() {
         faults.add(
             "upstreams",
@@ -428,6 +444,7 @@ fn address(kind: RawKind, upstream: &RawUpstream) -> Option<UpstreamAddress> {
         host,
         port,
         weight: upstream.weight.unwrap_or(1),
+        priority: 0,
         version: upstream.version.clone(),
     })
 }
@@ -435,8 +452,9 @@ fn address(kind: RawKind, upstream: &RawUpstream) -> Option<UpstreamAddress> {
 fn tls(raw: &RawService, faults: &mut Faults) -> UpstreamTls {
     if raw.trust == RawTrust::Zone {
         let is_secure = raw.upstreams.iter().all(|upstream| upstream.url.starts_with("https://"));
-        if raw.kind != RawKind::Http || !is_secure {
-            faults.conflict("trust", "the zone is for upstreams with `https://`");
+        // What is spoken within TCP is not the gateway's business; around it is the zone's TLS.
+        if raw.kind == RawKind::Http && !is_secure {
+            faults.conflict("trust", "the zone is for upstreams with `https://`, or `tcp://` for kind tcp");
         }
         if raw.ca_file.is_some() || raw.cert_fingerprint.is_some() {
             faults.conflict(

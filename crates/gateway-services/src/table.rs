@@ -78,7 +78,7 @@ impl ServiceTable {
         Ok(table)
     }
 
-    /// The same services with these instances where they register themselves; `None` when they have them already.
+    /// The same services with these instances where they register themselves or are looked up; `None` when they have them already.
     ///
     /// # Errors
     /// Never for services that came out of a table: what a place is does not change.
@@ -86,7 +86,7 @@ impl ServiceTable {
         let none = Vec::new();
         let of = |service: &Service| instances.get(service.name.as_str()).unwrap_or(&none);
         let is_changed = |service: &&Arc<Service>| {
-            service.takes_registrations() && service.registered != *of(service.as_ref())
+            service.has_moving_instances() && service.registered != *of(service.as_ref())
         };
         if !self.services.values().any(|service| is_changed(&service)) {
             return Ok(None);

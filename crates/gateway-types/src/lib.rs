@@ -12,6 +12,7 @@ pub mod id;
 pub mod network;
 pub mod operation;
 pub mod problem;
+pub mod reach;
 pub mod resource;
 pub mod role;
 pub mod secret;
@@ -31,6 +32,7 @@ pub use id::{
 pub use network::{NamedNetworks, Rate};
 pub use operation::{ActionName, Cicd, Class, LowestRole, Operation, StepUp};
 pub use problem::{Problem, ProblemKind, SessionChallenge};
+pub use reach::may_be_asked;
 pub use resource::{Resource, ResourceKind};
 pub use role::{Role, RoleSet};
 pub use secret::Secret;

@@ -29,6 +29,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("trust-rule-removed", "The trust rule is removed. What machines got under it is refused."),
     ("break-glass-ended", "It is over: the token is refused from now on."),
     ("break-glass-reviewed", "The review is closed."),
+    ("candidate-approved", "The service is in force as its labels ask."),
     ("setting-changed", "The setting is changed and in force."),
     ("setting-reset", "The setting is back to what the configuration says."),
     ("job-changed", "The job is changed."),

@@ -27,6 +27,7 @@ mod rack_credential;
 mod recordings;
 mod role_grants;
 mod roles;
+mod service_candidates;
 mod services;
 mod settings;
 mod step_up;
@@ -173,6 +174,8 @@ pages! {
     "GET /app/services" => services::list,
     "GET /app/services/{name}" => services::one,
     "GET /app/services/{name}/openapi" => services::document,
+    "GET /app/service-candidates" => service_candidates::list,
+    "POST /app/service-candidates/{name}" => service_candidates::approve,
     "GET /app/audit" => audit::list,
     "POST /app/audit/searches" => audit::keep,
     "POST /app/audit/searches/{id}/remove" => audit::forget,

@@ -58,12 +58,15 @@ impl Fetch for Unreachable {
     }
 }
 
+/// The compose file that the gateway watches, in its directory.
+const COMPOSE_FILE: &str = "compose.yaml";
+
 /// The pages over an empty gateway.
 pub(crate) struct Sample {
     pub(crate) web: Web,
     pub(crate) app: Arc<App>,
     pub(crate) clock: Arc<TestClock>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Sample {
@@ -109,9 +112,17 @@ impl Sample {
             zone: Arc::default(),
             rack: Arc::new(gateway_app::approvals::EmptyRack),
             rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
+            compose_file: Some(directory.path().join(COMPOSE_FILE)),
             integrations: gateway_app::integrations::Integrations::new(&nobody()).unwrap(),
         });
-        Self { web: Web::new(app.clone()), app, clock, _directory: directory }
+        let sample = Self { web: Web::new(app.clone()), app, clock, directory };
+        sample.write_compose_file("services: {}\n");
+        sample
+    }
+
+    /// Writes the compose file that is watched.
+    pub(crate) fn write_compose_file(&self, text: &str) {
+        std::fs::write(self.directory.path().join(COMPOSE_FILE), text).unwrap();
     }
 
     /// Switches second factors off.

@@ -1,9 +1,13 @@
 //! Why services were not changed, or not put in force, as facts.
 
+use std::path::PathBuf;
+
+use gateway_exposure::LintFault;
 use gateway_services::{ServiceFault, TableError};
 use gateway_store::StoreError;
 use gateway_types::{Layer, Problem, ProblemKind};
 
+use super::candidates::LARGEST_COMPOSE_FILE;
 use super::{LONGEST_DECLARATION, MOST_SERVICES};
 use crate::error::AppError;
 use crate::policies::PolicyChangeError;
@@ -81,6 +85,43 @@ pub enum ServiceChangeError {
         /// Which.
         host: String,
     },
+    /// The file with labels is no compose file.
+    #[error("{0}")]
+    Compose(#[source] LintFault),
+    /// The file with labels is too long.
+    #[error("a compose file has at most {LARGEST_COMPOSE_FILE} bytes")]
+    TooLongCompose,
+    /// Too many containers have labels.
+    #[error("too many services of the compose file have labels; give a part of it")]
+    TooManyCandidates,
+    /// The watched file cannot be read.
+    #[error("{} cannot be read: {source}", file.display())]
+    ComposeFile {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No file is watched, and none was given.
+    #[error("no compose file is watched (`candidates.compose_file`): give one")]
+    NoComposeFile,
+    /// No labels ask for it.
+    #[error("no labels ask for the service `{name}`")]
+    NoCandidate {
+        /// What was asked for.
+        name: String,
+    },
+    /// It cannot be put in force as its labels ask.
+    #[error("the candidate cannot be put in force: {why}")]
+    Candidate {
+        /// Everything that is wrong.
+        why: String,
+    },
+    /// What was shown is not what it would be now.
+    #[error(
+        "the compose file or the service changed since the difference was shown, so nothing was done; look at the candidate again and approve what it is now"
+    )]
+    OtherDifference,
     /// The policies do not go together with the services.
     #[error("the policies in force would not load with these services: {0}")]
     Policies(#[from] PolicyChangeError),
@@ -92,7 +133,12 @@ impl From<ServiceChangeError> for Problem {
             ServiceChangeError::Store(error) => return problems::of_store(&error),
             ServiceChangeError::Record(error) => return error.into(),
             ServiceChangeError::Unwritable(_) => return problems::internal(&error),
+            ServiceChangeError::OtherDifference => (ProblemKind::Stale, Layer::Authorization),
             ServiceChangeError::NotAnObject
+            | ServiceChangeError::Compose(_)
+            | ServiceChangeError::TooLongCompose
+            | ServiceChangeError::TooManyCandidates
+            | ServiceChangeError::Candidate { .. }
             | ServiceChangeError::TooLong { .. }
             | ServiceChangeError::Malformed(_)
             | ServiceChangeError::OtherName { .. }
@@ -100,8 +146,12 @@ impl From<ServiceChangeError> for Problem {
             | ServiceChangeError::Table(_)
             | ServiceChangeError::Secret { .. }
             | ServiceChangeError::OwnHost { .. } => (ProblemKind::BadParameter, Layer::Network),
-            ServiceChangeError::Unknown { .. } => (ProblemKind::NotFound, Layer::Authorization),
+            ServiceChangeError::Unknown { .. } | ServiceChangeError::NoCandidate { .. } => {
+                (ProblemKind::NotFound, Layer::Authorization)
+            }
             ServiceChangeError::OfFile { .. }
+            | ServiceChangeError::ComposeFile { .. }
+            | ServiceChangeError::NoComposeFile
             | ServiceChangeError::TooMany
             | ServiceChangeError::Policies(_) => (ProblemKind::NotPossible, Layer::Authorization),
         };

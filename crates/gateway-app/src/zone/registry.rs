@@ -19,8 +19,7 @@ use gateway_types::{Timestamp, ZoneMemberId};
 use serde_json::{Value, json};
 
 use super::{Registration, ZoneError};
-use crate::rules::Rules;
-use crate::services::ServiceChangeError;
+use crate::services::discovery;
 use crate::{App, Operator, record};
 
 /// How long a member is an instance after it was last heard of, in microseconds: 20 s, three reports and some.
@@ -40,10 +39,9 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A table with the instances that are registered for its services.
-    pub(crate) fn fill(&self, app: &App, table: ServiceTable) -> Result<ServiceTable, ServiceChangeError> {
-        let instances = instances(app, &table, &self.live.load());
-        Ok(table.with_instances(&instances)?.unwrap_or(table))
+    /// The instances that are registered for these services.
+    pub(crate) fn instances(&self, app: &App, table: &ServiceTable) -> RegisteredInstances {
+        instances(app, table, &self.live.load())
     }
 
     /// Whether a refusal is another one than the last of this member.
@@ -256,16 +254,8 @@ pub async fn follow(app: &App) -> Result<(), ZoneError> {
     }
     let since = forgotten(app.clock.now());
     let live = app.store.zone().registrations(since).await?;
-    let instances = instances(app, &rules.services, &live);
     app.zone.registry.live.store(Arc::new(live));
-    let table = rules
-        .services
-        .with_instances(&instances)
-        .map_err(|_never| ZoneError::Kept { what: "instances of services" })?;
-    if let Some(table) = table {
-        app.rules.put(Rules { policy: Arc::clone(&rules.policy), services: Arc::new(table) });
-    }
-    Ok(())
+    discovery::put(app).map_err(|_never| ZoneError::Kept { what: "instances of services" })
 }
 
 /// Forgets members that are not heard of any more, then [`follow`]s.

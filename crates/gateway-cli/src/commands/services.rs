@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use gateway_client::text::{lines, one_line};
-use gateway_types::wire::services::{Service, ServiceCheck, ServiceRegistration, ServiceUpstream, Services};
+use gateway_types::wire::services::{
+    Service, ServiceCheck, ServiceDiscovery, ServiceRegistration, ServiceUpstream, Services,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ use crate::output::Tone;
 use crate::remote::Remote;
 use crate::table::Rows;
 use crate::terminal::{Assent, waiting};
+
+mod candidates;
 
 /// The largest declaration or OpenAPI document, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -84,6 +88,27 @@ pub(crate) enum GatewayServicesCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Show what labels of a compose file ask for (`rack-gateway.service` and others), and what would change; changes nothing
+    Candidates {
+        /// The compose file, or - for standard input; without it, the one that the gateway watches
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Put a candidate in force, exactly as it is shown
+    Approve {
+        /// The service's name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The compose file, or - for standard input; without it, the one that the gateway watches
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// What was seen before (`difference` of `services candidates --json`): refused when it is another one by now
+        #[arg(long, value_name = "DIGEST")]
+        difference: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Read a service's own OpenAPI document and print its routes, to be put into its declaration; changes nothing
     Openapi {
         /// The service's name
@@ -129,6 +154,13 @@ async fn of_gateway(context: &Context, command: GatewayServicesCommand) -> Resul
         }
         GatewayServicesCommand::Put { file, yes } => put(context, &remote, &file, yes).await,
         GatewayServicesCommand::Remove { name, yes } => remove(context, &remote, &name, yes).await,
+        GatewayServicesCommand::Candidates { file } => {
+            candidates::list(context, &remote, file.as_deref()).await
+        }
+        GatewayServicesCommand::Approve { name, file, difference, yes } => {
+            let seen = candidates::Seen { name: &name, difference: difference.as_deref() };
+            candidates::approve(context, &remote, file.as_deref(), seen, Assent::of(yes)).await
+        }
         GatewayServicesCommand::Openapi { name } => {
             let document = remote.ask(async |client| client.service_openapi(&name).await).await?;
             context.output.answer(&document, || as_routes(&document.routes, &document.skipped))?;
@@ -139,6 +171,10 @@ async fn of_gateway(context: &Context, command: GatewayServicesCommand) -> Resul
 }
 
 fn read(path: &Path) -> Result<Value, Failure> {
+    serde_json::from_str(&read_text(path)?).problem(format!("{} is no JSON", path.display()))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         io::stdin().lock().take(MOST_BYTES + 1).read_to_string(&mut text)
@@ -150,7 +186,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
         let said = format!("{} has more than {MOST_BYTES} bytes", path.display());
         return Err(Failure::new(Exit::Failed, said));
     }
-    serde_json::from_str(&text).problem(format!("{} is no JSON", path.display()))
+    Ok(text)
 }
 
 async fn all(remote: &Remote) -> Result<Services, Failure> {
@@ -200,6 +236,9 @@ fn shown(context: &Context, service: &Service) -> String {
     }
     line("in force", if service.in_force { "yes" } else { "no" });
     line("you", if service.may_use { "may use it" } else { "may not use it" });
+    if let Some(discovery) = &service.discovery {
+        line("looked up", &looked_up(discovery));
+    }
     if !service.upstreams.is_empty() {
         text.push_str(&format!("\n\n{}", upstreams(&service.upstreams).render(context.output.looks)));
     }
@@ -227,6 +266,18 @@ fn shown(context: &Context, service: &Service) -> String {
     text
 }
 
+/// What the DNS says of where it is.
+fn looked_up(discovery: &ServiceDiscovery) -> String {
+    let mut text = format!("{} {}, {}", discovery.record, discovery.state, discovery.looked);
+    if let Some(fault) = &discovery.fault {
+        text.push_str(&format!(": {fault}"));
+    }
+    if !discovery.refused.is_empty() {
+        text.push_str(&format!("; refused: {}", discovery.refused.join(" ")));
+    }
+    text
+}
+
 /// How upstreams stand; their addresses are for those only who could change the service.
 fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
     let mut rows = Rows::new(&["UPSTREAM", "STATE", "SINCE", "SHARE"]);
@@ -242,7 +293,10 @@ fn upstreams(upstreams: &[ServiceUpstream]) -> Rows {
                 None => upstream.state.clone(),
             },
             upstream.since.clone().unwrap_or_default(),
-            upstream.weight.to_string(),
+            match upstream.priority {
+                0 => upstream.weight.to_string(),
+                priority => format!("{} at priority {priority}", upstream.weight),
+            },
         ]);
     }
     rows

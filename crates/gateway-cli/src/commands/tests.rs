@@ -2,6 +2,7 @@
 //! end.
 
 mod approvals;
+mod candidates;
 pub(in crate::commands) mod native;
 mod recorded;
 mod stub;

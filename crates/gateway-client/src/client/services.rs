@@ -1,7 +1,8 @@
 //! Services behind the gateway.
 
 use gateway_types::wire::services::{
-    ImportOpenapi, ImportedRoutes, Service, ServiceCheck, ServiceOpenapi, Services, WriteService,
+    ApproveCandidate, ImportOpenapi, ImportedRoutes, ReadCandidates, Service, ServiceCandidates,
+    ServiceCheck, ServiceOpenapi, Services, WriteService,
 };
 use http::Method;
 use serde_json::Value;
@@ -51,6 +52,37 @@ impl Client {
     pub async fn import_openapi(&self, document: &Value) -> Result<ImportedRoutes, ClientError> {
         let body = ImportOpenapi { document: document.clone() };
         let url = self.address().api(&["services", "import-openapi"]);
+        Ok(self.change(Method::POST, url, &body, None).await?.value)
+    }
+
+    /// What labels of a compose file ask for: of this text, or of the file that the gateway watches. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn service_candidates(&self, compose: Option<&str>) -> Result<ServiceCandidates, ClientError> {
+        let url = self.address().api(&["service-candidates"]);
+        match compose {
+            None => self.read(url).await,
+            Some(compose) => {
+                let body = ReadCandidates { compose: compose.to_owned() };
+                Ok(self.change(Method::POST, url, &body, None).await?.value)
+            }
+        }
+    }
+
+    /// Puts a candidate in force, if `difference` is what it still would change.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn approve_service_candidate(
+        &self,
+        name: &str,
+        difference: &str,
+        compose: Option<&str>,
+    ) -> Result<Service, ClientError> {
+        let body =
+            ApproveCandidate { difference: difference.to_owned(), compose: compose.map(str::to_owned) };
+        let url = self.address().api(&["service-candidates", name]);
         Ok(self.change(Method::POST, url, &body, None).await?.value)
     }
 

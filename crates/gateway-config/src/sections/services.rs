@@ -1,10 +1,13 @@
 //! `[[service]]`: services behind the gateway. What a declaration means is gateway-services' business.
 
+use std::path::PathBuf;
+
 use gateway_services::{RawKind, RawService, Service, ServiceTable};
 use toml::de::{DeTable, DeValue};
 
 use crate::config::Warning;
 use crate::fault::{Fault, FaultKind, Origin};
+use crate::keys;
 use crate::resolver::Resolver;
 
 /// The table's name in the file.
@@ -27,6 +30,11 @@ pub(crate) fn read(table: &DeTable<'_>, origin: Origin) -> Result<LocatedService
             Err(Box::new(Fault { key: key(name), origin, kind }))
         }
     }
+}
+
+/// The compose file whose labels ask for services.
+pub(crate) fn compose_file(resolver: &mut Resolver<'_>) -> Option<Option<PathBuf>> {
+    resolver.optional(&keys::CANDIDATES_COMPOSE_FILE, |text| Ok(PathBuf::from(text)))
 }
 
 /// The declared services, each checked and all together.

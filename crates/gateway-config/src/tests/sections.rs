@@ -458,6 +458,13 @@ fn github_is_a_provider_with_organizations_and_teams() {
 }
 
 #[test]
+fn a_compose_file_is_watched_where_one_is_named() {
+    assert_eq!(config(&[], "").compose_file, None);
+    let named = config(&[("CANDIDATES_COMPOSE_FILE", "/srv/compose.yaml")], "").compose_file;
+    assert_eq!(named.unwrap().to_str(), Some("/srv/compose.yaml"));
+}
+
+#[test]
 fn the_probe_has_manifest_and_hosts_or_neither() {
     let none = config(&[], "").probe;
     assert_eq!((none.interval.as_secs(), none.ports), (300, None));

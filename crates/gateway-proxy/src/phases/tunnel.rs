@@ -5,13 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use gateway_services::{Service, UpstreamAddress};
 use gateway_tunnel::{Counters, Ending, Side, carry};
 use gateway_types::{Layer, Problem, ProblemKind};
 use http::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::inspect::{Asked, Inspected};
 use super::standing::{Loss, Standing};
@@ -20,6 +17,7 @@ use crate::flow::{Flow, refuse};
 use crate::outcome::{End, OutcomeGuard};
 use crate::plane::DataPlane;
 use crate::reply::{Asker, ClientSocket, switching};
+use crate::upstream::RackStream;
 
 /// Connects to the service, then opens the client's socket.
 pub(crate) async fn open(
@@ -44,7 +42,7 @@ pub(crate) async fn open(
         ));
     };
     let dialled = tokio::select! {
-        dialled = dial(&request.service) => dialled,
+        dialled = plane.services.dial(&request.service) => dialled,
         loss = standing.lost() => return refuse(lost(&loss)),
     };
     let Some(upstream) = dialled else {
@@ -71,30 +69,7 @@ pub(super) fn lost(loss: &Loss) -> Problem {
     }
 }
 
-/// A connection to the first address that accepts one.
-async fn dial(service: &Service) -> Option<TcpStream> {
-    let limit = service.way.connect_limit;
-    for UpstreamAddress { host, port, .. } in service.upstreams.iter().filter(|upstream| upstream.weight > 0)
-    {
-        match timeout(limit, TcpStream::connect((host.as_str(), *port))).await {
-            Ok(Ok(stream)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a tunnel keeps its delay");
-                }
-                return Some(stream);
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(service = %service.name, host, port, error = &error as &dyn std::error::Error, "a TCP service cannot be connected to");
-            }
-            Err(_slow) => {
-                tracing::warn!(service = %service.name, host, port, limit = ?limit, "a TCP service did not accept a connection in time");
-            }
-        }
-    }
-    None
-}
-
-async fn run(socket: ClientSocket, upstream: TcpStream, standing: Standing, mut outcome: OutcomeGuard) {
+async fn run(socket: ClientSocket, upstream: RackStream, standing: Standing, mut outcome: OutcomeGuard) {
     let ClientSocket { upgrade, place, .. } = socket;
     let Ok(client) = upgrade.await else {
         // The client left between its request and the 101.

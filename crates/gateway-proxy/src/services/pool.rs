@@ -19,7 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::SendError;
 use super::secrets::SecretReader;
 use crate::body::RequestBody;
-use crate::upstream::{ClientIdentity, Connector, UpstreamError};
+use crate::upstream::{ClientIdentity, Connector, RackStream, UpstreamError};
 
 /// How long an idle connection is kept: less than what servers usually do, so that they are not closed by the other
 /// side while a request is on its way.
@@ -192,6 +192,16 @@ impl Pools {
         let limit = service.way.connect_limit;
         let name = service.name.as_str();
         Ok(Connector::to_service(name, address, &service.tls, protocol, identity, &self.zone, limit)?)
+    }
+
+    /// A connection of its own to an instance, in no pool: for tunnels. Where the service is in the zone it is encrypted, and
+    /// the other end is exactly the member that is called as the service is.
+    pub(super) async fn connect(
+        &self,
+        service: &Service,
+        address: &UpstreamAddress,
+    ) -> Result<RackStream, UpstreamError> {
+        self.connector(service, address, UpstreamProtocol::Http1, None)?.connect().await
     }
 
     /// Lets go of the pools of what is not declared any more. Requests that are under way end as they would.

@@ -75,6 +75,7 @@ mod services_back;
 mod services_balance;
 mod services_browser;
 mod services_credentials;
+mod services_discovered;
 mod services_identity;
 mod services_protocols;
 mod services_reload;

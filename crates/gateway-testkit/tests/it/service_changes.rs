@@ -278,3 +278,61 @@ async fn a_hundred_files_under_load_fail_no_request() {
     assert!(running.end().await > 0);
     gateway.finish().await;
 }
+
+/// Labels of a compose file become a service only on approval of exactly what was shown.
+#[tokio::test]
+async fn labels_are_candidates_until_somebody_approves() {
+    for database in Database::BOTH {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("compose.yaml");
+        let labels = |port: u16| {
+            format!(
+                "services:\n  web:\n    labels:\n      rack-gateway.service: wiki\n      rack-gateway.host: wiki.example.com\n      \
+                 rack-gateway.port: {port}\n"
+            )
+        };
+        std::fs::write(&file, labels(8080)).unwrap();
+        let gateway = TestGateway::builder()
+            .idp()
+            .database(database)
+            .env("CANDIDATES_COMPOSE_FILE", file.to_str().unwrap())
+            .start()
+            .await;
+        let admin = gateway.critical_token().await;
+        let ops = gateway.token(Role::Ops).to_owned();
+        let ask = async |token: &str, method: &str, path: &str, body: Value| {
+            api(&gateway, token, method, path, "*", &body).await
+        };
+        assert_eq!(ask(&ops, "GET", "/service-candidates", Value::Null).await.status, 403);
+        let seen = ask(&admin, "GET", "/service-candidates", Value::Null).await.json();
+        assert_eq!((&seen["watched"], &seen["items"][0]["state"]), (&json!(true), &json!("new")), "{seen}");
+        assert_eq!(
+            ask(&admin, "GET", "/services/wiki", Value::Null).await.status,
+            404,
+            "shown, not in force"
+        );
+        // The same of a file that is sent; and it is another difference.
+        let sent = json!({ "compose": labels(9090) });
+        let sent = ask(&admin, "POST", "/service-candidates", sent).await.json();
+        let (shown, other) = (&seen["items"][0]["difference"], &sent["items"][0]["difference"]);
+        assert_ne!(shown, other);
+        let late = ask(&admin, "POST", "/service-candidates/wiki", json!({ "difference": other })).await;
+        assert_eq!(late.status, 412, "{}", late.text());
+        let body = json!({ "difference": shown });
+        assert_eq!(ask(&ops, "POST", "/service-candidates/wiki", body.clone()).await.status, 403);
+        let put = ask(&admin, "POST", "/service-candidates/wiki", body.clone()).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+        assert_eq!(put.json()["upstreams"][0]["address"], "web:8080");
+        assert_eq!(ask(&admin, "POST", "/service-candidates/wiki", body).await.status, 412, "once");
+        let body = json!({ "difference": other, "compose": labels(9090) });
+        let late = ask(&admin, "POST", "/service-candidates/wiki", body).await;
+        assert_eq!(late.status, 412, "what was shown was a new service, and now there is one");
+        let events = gateway.events().await;
+        let mut approved =
+            events.iter().filter(|(_, event)| event.action.as_str() == "gateway:service:approve");
+        assert!(approved.any(|(_, event)| {
+            event.after.as_ref().is_some_and(|after| after["upstreams"][0]["url"] == "http://web:8080")
+        }));
+        gateway.finish().await;
+    }
+}

@@ -1,7 +1,7 @@
 //! TLS at the gateway: handshakes, certificate files, client certificates, ACME.
 
 mod acme;
-mod authority;
+pub(crate) mod authority;
 pub(crate) mod client;
 mod client_certificates;
 mod crowd;

@@ -24,6 +24,7 @@ use crate::service_kit::{Instance, reply};
 use crate::tls::client::{Answer, Line, handshake};
 use crate::tls::{NAME, Place};
 
+mod discovered;
 mod registry;
 
 const PASSPHRASE: &str = "correct horse battery staple";

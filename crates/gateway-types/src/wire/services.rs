@@ -55,10 +55,34 @@ pub struct Service {
     /// service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registrations: Vec<ServiceRegistration>,
+    /// What the instance that answers looked up of where it is, for `instances = "srv"`; for those only who could change it,
+    /// and once it was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<ServiceDiscovery>,
     /// The whole declaration; for those only who could change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub declaration: Option<Value>,
+}
+
+/// What was looked up of where a service is. Its instances are among the upstreams.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceDiscovery {
+    /// The name of the SRV record.
+    pub record: String,
+    /// How the last look ended: `found`, `absent` (no such record; instances stay for a minute), or `failed` (no answer, or
+    /// none that may be followed; the instances before stay).
+    pub state: String,
+    /// Why, unless it is `found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// What the last answer named and the declaration does not allow, `HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// When it was looked up last.
+    pub looked: String,
+    /// When it is looked up next.
+    pub next: String,
 }
 
 /// A member of the trust zone that registered as an instance of a service.
@@ -96,6 +120,9 @@ pub struct ServiceUpstream {
     pub version: Option<String>,
     /// Its share of requests.
     pub weight: u32,
+    /// Those with a higher number take requests only while none with a lower one is well.
+    #[serde(default)]
+    pub priority: u16,
     /// `healthy`, `unhealthy` (its checks fail), `ejected` (requests to it failed in a row), `draining` (its share is
     /// 0), or `unwatched` (a TCP service's).
     pub state: String,
@@ -168,4 +195,63 @@ pub struct ServiceOpenapi {
     pub routes: Vec<Value>,
     /// What has no route, and why.
     pub skipped: Vec<String>,
+}
+
+/// `POST /service-candidates`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadCandidates {
+    /// A compose file, as text.
+    pub compose: String,
+}
+
+/// `GET` and `POST /service-candidates`: what labels of a compose file ask for. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCandidates {
+    /// Whether there is a file to read: sent, or named by the configuration.
+    pub watched: bool,
+    /// By the container's name.
+    pub items: Vec<ServiceCandidate>,
+}
+
+/// A service that labels ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCandidate {
+    /// The service's name; empty when no label says it.
+    pub name: String,
+    /// The service of the compose file.
+    pub container: String,
+    /// `new`, `changed`, `same` (nothing would change) or `refused`.
+    pub state: String,
+    /// Why it is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What would change, by field.
+    pub differences: Vec<ServiceDifference>,
+    /// What an approval names: it stands for the whole difference. Empty when it is refused.
+    pub difference: String,
+}
+
+/// One field of a declaration that would change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceDifference {
+    /// Its name.
+    pub field: String,
+    /// What is declared now; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What would be declared; absent when nothing would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// `POST /service-candidates/{name}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveCandidate {
+    /// The `difference` that was shown.
+    pub difference: String,
+    /// The compose file that it was shown of, as text; the watched one when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<String>,
 }

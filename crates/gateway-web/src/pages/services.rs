@@ -3,6 +3,7 @@
 use askama::Template;
 use gateway_app::control::{OwnReply, OwnRequest};
 use gateway_app::origin::Origin;
+use gateway_app::services::discovery::LookEnd;
 use gateway_app::services::{self, Listed, Reader, Source};
 use gateway_app::zone::registry;
 use gateway_services::{InstanceStanding, InstanceState, RawRoute, Service};
@@ -10,7 +11,7 @@ use gateway_types::{Caller, LowestRole, Problem, Resource, Timestamp};
 
 use crate::filters;
 use crate::page::Frame;
-use crate::{Web, reply};
+use crate::{Web, gate, reply};
 
 /// A service on the home page.
 pub(crate) struct Launch {
@@ -29,6 +30,8 @@ struct ServicesPage {
     fault: Option<String>,
     columns: Vec<&'static str>,
     services: Vec<Row>,
+    /// Whether this person sees what labels ask for.
+    may_approve: bool,
 }
 
 #[derive(Template)]
@@ -42,6 +45,8 @@ struct ServicePage {
     registration_columns: Vec<&'static str>,
     /// For those who could change it.
     registrations: Vec<RegistrationRow>,
+    /// What was looked up of where it is, for those who could change it.
+    discovery: Option<DiscoveryFacts>,
     columns: Vec<&'static str>,
     operations: Vec<OperationRow>,
     /// The whole declaration, for those who could change it.
@@ -93,6 +98,16 @@ struct RegistrationRow {
     understands: String,
 }
 
+/// What the DNS says of where a service is.
+struct DiscoveryFacts {
+    record: String,
+    state: &'static str,
+    tone: &'static str,
+    /// Why, and what is refused.
+    notes: Vec<String>,
+    looked: Timestamp,
+}
+
 struct Row {
     name: String,
     title: String,
@@ -134,6 +149,8 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         fault: web.app().health.service_fault(),
         columns: vec!["Service", "Where", "Declared in", "You"],
         services: listed.iter().map(|listed| row(web, request, listed)).collect(),
+        may_approve: gate::refusal(web.app(), &request.caller, "GET /app/service-candidates", false)
+            .is_none(),
     })
 }
 
@@ -153,6 +170,7 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         upstreams: service.map(|service| upstreams(web, service, may_change)).unwrap_or_default(),
         registration_columns: vec!["Address", "Health", "Since", "Heard of", "Understands"],
         registrations: registered.into_iter().map(registration).collect(),
+        discovery: service.filter(|_| may_change).and_then(|service| discovery(web, service)),
         columns: vec!["Route", "Action", "Class", "Role"],
         operations: service.map(operations).unwrap_or_default(),
         declaration: declaration.filter(|_| may_change),
@@ -206,6 +224,21 @@ fn registration(one: registry::Shown) -> RegistrationRow {
             Some(names) => names.into_iter().collect::<Vec<_>>().join(", "),
         },
     }
+}
+
+fn discovery(web: &Web, service: &Service) -> Option<DiscoveryFacts> {
+    let known = web.app().rules.discovered().of(service)?;
+    let refused = known.refused.iter().map(|address| format!("{address} is refused"));
+    Some(DiscoveryFacts {
+        record: known.srv.name.clone(),
+        state: known.end.name(),
+        tone: match known.end {
+            LookEnd::Found => "ok",
+            LookEnd::Absent | LookEnd::Failed => "bad",
+        },
+        notes: known.fault.iter().cloned().chain(refused).collect(),
+        looked: known.looked,
+    })
 }
 
 fn upstreams(web: &Web, service: &Service, may_change: bool) -> Vec<UpstreamRow> {

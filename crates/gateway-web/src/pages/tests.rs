@@ -4,6 +4,7 @@
 mod approvals;
 mod authorization;
 mod bench;
+mod candidates;
 mod hostile;
 mod jobs;
 mod log;

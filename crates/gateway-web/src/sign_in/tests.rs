@@ -89,6 +89,7 @@ async fn gateway(names: &[&str]) -> Sample {
         zone: Arc::default(),
         rack: Arc::new(gateway_app::approvals::EmptyRack),
         rack_credential: Arc::new(gateway_app::rack_credential::NoRackCredential),
+        compose_file: None,
         integrations: gateway_app::integrations::Integrations::new(&crate::sample::nobody()).unwrap(),
     });
     sample.web = Web::new(app.clone());

@@ -219,6 +219,7 @@ impl World {
             zone: Arc::default(),
             rack: Arc::new(crate::approvals::EmptyRack),
             rack_credential: Arc::new(crate::rack_credential::NoRackCredential),
+            compose_file: None,
             integrations: crate::integrations::Integrations::new(&crate::integrations::tests::nobody())
                 .unwrap(),
         };

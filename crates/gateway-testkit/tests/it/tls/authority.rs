@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use super::client::{ClientOptions, Line};
 
 /// The zone of the names under test.
-pub(super) const ZONE: &str = "corp.test";
+pub(crate) const ZONE: &str = "corp.test";
 
 /// The TSIG key that may write TXT records.
 pub(super) const KEY: (&str, &str) = ("gateway", "cmFjayBnYXRld2F5IHRlc3RzOiBhIFRTSUcga2V5ISE=");
@@ -78,15 +78,20 @@ pub(super) fn own_address() -> Ipv4Addr {
 }
 
 /// A DNS server with the zone.
-pub(super) struct Dns {
-    pub(super) addr: SocketAddr,
+pub(crate) struct Dns {
+    pub(crate) addr: SocketAddr,
     directory: TempDir,
-    _process: Process,
+    process: Option<Process>,
 }
 
 impl Dns {
     /// Starts one.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts one with these further records of the zone.
+    pub(crate) async fn with(records: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let place = directory.path().display().to_string();
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -100,17 +105,29 @@ impl Dns {
              zone \"{ZONE}\" {{ type primary; file \"{place}/zone\"; \
              update-policy {{ grant {key} zonesub TXT; }}; }};\n"
         );
-        let zone = format!(
-            "$TTL 60\n@ IN SOA ns.{ZONE}. nobody.{ZONE}. 1 60 60 60 60\n@ IN NS ns\nns IN A 127.0.0.1\n"
-        );
         std::fs::write(directory.path().join("named.conf"), config).unwrap();
-        std::fs::write(directory.path().join("zone"), zone).unwrap();
+        let mut dns = Self { addr, directory, process: None };
+        dns.become_one_with(records).await;
+        dns
+    }
+
+    /// Starts it again, at the same address, with these records instead.
+    pub(crate) async fn become_one_with(&mut self, records: &str) {
+        self.stop();
+        let zone = format!(
+            "$TTL 60\n@ IN SOA ns.{ZONE}. nobody.{ZONE}. 1 60 60 60 60\n@ IN NS ns\nns IN A 127.0.0.1\n{records}"
+        );
+        std::fs::write(self.directory.path().join("zone"), zone).unwrap();
         let program = ["/usr/sbin/named", "/usr/bin/named"].into_iter().find(|path| Path::new(path).exists());
         let mut command = Command::new(program.unwrap_or("named"));
-        command.args(["-g", "-n", "1", "-c"]).arg(directory.path().join("named.conf"));
-        let process = Process::start(&mut command, &directory.path().join("log"));
-        answers(addr, &directory.path().join("log")).await;
-        Self { addr, directory, _process: process }
+        command.args(["-g", "-n", "1", "-c"]).arg(self.directory.path().join("named.conf"));
+        self.process = Some(Process::start(&mut command, &self.directory.path().join("log")));
+        answers(self.addr, &self.directory.path().join("log")).await;
+    }
+
+    /// Ends it; nobody answers there any more.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
     }
 
     /// What the server wrote about the updates it took.

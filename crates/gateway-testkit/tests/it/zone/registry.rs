@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use gateway_sidecar::Register;
 use gateway_store::ZoneRegistration;
 use gateway_types::ZoneMemberId;
+use tokio_rustls::client::TlsStream;
 
 use super::*;
 
@@ -73,6 +74,42 @@ impl World {
         answers
     }
 
+    /// What the only member would say of itself at this address.
+    async fn row(&self, address: SocketAddr) -> ZoneRegistration {
+        let member = self.zone().await["members"][0]["id"].as_str().unwrap().parse::<ZoneMemberId>().unwrap();
+        let now = self.gateway.clock.now();
+        ZoneRegistration {
+            member,
+            service: "wiki".to_owned(),
+            address: address.to_string(),
+            prefix: None,
+            version: None,
+            is_healthy: true,
+            capabilities: None,
+            registered: now,
+            seen: now,
+        }
+    }
+
+    /// A tunnel to the service; the status when there is none.
+    async fn tunnel(&self) -> Result<TlsStream<TcpStream>, u16> {
+        let config = self.place.client().config();
+        let mut tls = handshake(&config, self.gateway.addr(), NAME).await.unwrap();
+        let head = format!(
+            "GET /api/v1/services/wiki/tunnel HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: xyFruiHDE2gJ8FWBP+rSjw==\r\n\r\n",
+            self.admin
+        );
+        tls.write_all(head.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\r\n\r\n") {
+            reply.push(tls.read_u8().await.unwrap());
+        }
+        let status: u16 = String::from_utf8_lossy(&reply)[9..12].parse().unwrap();
+        if status == 101 { Ok(tls) } else { Err(status) }
+    }
+
     /// Waits until a reason like this one is in the log, for a member that was refused.
     async fn refused(&self, why: &str) -> Event {
         eventually("the refusal", async || {
@@ -133,19 +170,8 @@ async fn who_is_not_heard_of_is_no_instance() {
     // One that says nothing of itself, and then nothing at all: what it once said is written for it.
     options.register = None;
     gateway_sidecar::start(options, world.surroundings()).await.unwrap().stop().await;
-    let member: ZoneMemberId = world.zone().await["members"][0]["id"].as_str().unwrap().parse().unwrap();
-    let now = world.gateway.clock.now();
-    let row = ZoneRegistration {
-        member,
-        service: "wiki".to_owned(),
-        address: gone.to_string(),
-        prefix: None,
-        version: None,
-        is_healthy: true,
-        capabilities: None,
-        registered: now,
-        seen: now,
-    };
+    let row = world.row(gone).await;
+    let member = row.member;
     world.gateway.store().zone().register(&row).await.unwrap();
     world.until_registered(1).await;
     world.gateway.clock.advance(Duration::from_secs(21));
@@ -283,5 +309,56 @@ async fn a_member_that_moves_keeps_its_route_on_every_gateway() {
     assert_eq!(world.answers(2).await, ["200 a"]);
     running.stop().await;
     beside.finish().await;
+    world.gateway.finish().await;
+}
+
+/// A TCP service in the zone: the tunnel ends at exactly the member, and nobody else at its address gets a byte.
+#[tokio::test]
+async fn a_tunnel_reaches_exactly_the_member() {
+    let address = free().await;
+    let file = "[[service]]\nname = \"wiki\"\nkind = \"tcp\"\ntrust = \"zone\"\ninstances = \"registered\"\nrole = \"ops\"\n";
+    let world = World::start(Database::Sqlite, file).await;
+    world.init().await;
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let behind = listener.local_addr().unwrap();
+    let database = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = [0; 64];
+                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                    let _gone = stream.write_all(&bytes[..count]).await;
+                }
+            });
+        }
+    });
+    let mut options = world.options(&entry(&[address]), at(address), behind).await;
+    options.forward = Forward::Raw { to: behind };
+    let running = gateway_sidecar::start(options, world.surroundings()).await.unwrap();
+    world.until_registered(1).await;
+    let mut tunnel = world.tunnel().await.expect("a tunnel");
+    // One masked binary frame: `hello`, with a mask of zeros.
+    tunnel.write_all(&[0x82, 0x85, 0, 0, 0, 0, b'h', b'e', b'l', b'l', b'o']).await.unwrap();
+    let mut frame = [0; 7];
+    tunnel.read_exact(&mut frame).await.unwrap();
+    assert_eq!(&frame, &[0x82, 5, b'h', b'e', b'l', b'l', b'o']);
+    running.stop().await;
+    database.abort();
+
+    // Somebody else listens there now, with no leaf of this zone.
+    let row = world.row(address).await;
+    let stranger = TcpListener::bind(address).await.unwrap();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = stranger.accept().await.unwrap();
+        stream.write_all(b"220 welcome\r\n").await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap_or(0);
+        bytes
+    });
+    world.gateway.store().zone().register(&row).await.unwrap();
+    world.until_registered(1).await;
+    assert_eq!(world.tunnel().await.unwrap_err(), 502);
+    let heard = heard.await.unwrap();
+    assert!(heard.first() == Some(&0x16), "nothing but a handshake: {heard:?}");
     world.gateway.finish().await;
 }
