@@ -97,6 +97,7 @@ fn start(error: &StartError) -> Option<&'static str> {
         | StartError::Tls(_)
         | StartError::Mail(_)
         | StartError::Sink { .. }
+        | StartError::Traces { .. }
         | StartError::Anchors { .. }
         | StartError::Reload(_) => None,
     }
