@@ -334,6 +334,36 @@ async function run() {
   await look("user");
   await visit(`${new URL(page.url()).pathname}/sessions`, "user-sessions");
 
+  // A link for an auditor: its secret stands behind #, and opens one part of the log without an account.
+  await visit("/app/audit/shares", "audit-shares-none");
+  await page.locator('summary:has-text("Make a link")').click();
+  await page.fill('form[action="/app/audit/shares"] input[name="label"]', "Auditor of the year");
+  await page.fill('form[action="/app/audit/shares"] input[name="action"]', "gateway:user:*");
+  await page.fill('form[action="/app/audit/shares"] input[name="_code"]', await code(secret));
+  await page.locator('form[action="/app/audit/shares"] button:has-text("Make the link")').click();
+  await page.locator("[data-copy] code").waitFor();
+  const link = (await page.locator("[data-copy] code").textContent()).trim();
+  await look("audit-shares");
+  const [opens, shared] = link.split("#");
+  check(opens.endsWith("/auth/shared") && shared.startsWith("rga_"), "the link has its secret behind #");
+  if (javaScriptEnabled) {
+    await page.goto(link);
+    await page.locator('h1:has-text("A part of the audit log")').waitFor();
+    await page.locator('p:has-text("For Auditor of the year")').waitFor();
+    check(!page.url().includes(shared), "the secret left the address");
+  } else {
+    await visit("/auth/shared", "shared-open");
+    await page.fill('input[name="secret"]', shared);
+    await page.locator('button:has-text("Open")').click();
+    await page.waitForLoadState();
+  }
+  await look("shared");
+  check((await page.locator("main").innerText()).includes("gateway:user:"), "the link shows its part of the log");
+  await page.locator('main td a[href^="/auth/shared/"]').first().click();
+  await page.locator('h2:has-text("The proof")').waitFor();
+  await look("shared-entry");
+  check((await page.locator("main").innerText()).includes('"action":"gateway:user:'), "the entry is shown as it is recorded");
+
   // Codes for emergencies.
   await visit("/app/break-glass", "break-glass-none");
   await page.locator('summary:has-text("Make codes")').click();

@@ -18,6 +18,7 @@ mod approvals;
 mod audit;
 mod audit_retention;
 mod audit_searches;
+mod audit_shares;
 mod auth;
 mod break_glass;
 mod elevations;

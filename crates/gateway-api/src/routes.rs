@@ -156,6 +156,9 @@ routes! {
     "GET /audit/searches" => audit_searches::list;
     "POST /audit/searches" => audit_searches::save;
     "DELETE /audit/searches/{id}" => audit_searches::remove;
+    "GET /audit/shares" => audit_shares::list;
+    "POST /audit/share" => audit_shares::create;
+    "DELETE /audit/shares/{id}" => audit_shares::revoke;
     "GET /audit/stories" => audit::stories;
     "GET /audit/stories/{index}" => audit::one_story;
     "GET /audit/summary" => audit::summary;

@@ -9,6 +9,7 @@ pub(crate) use csv::row as csv_row;
 mod error;
 pub mod retention;
 pub mod saved;
+pub mod shares;
 pub mod stories;
 mod story;
 pub mod summary;
@@ -192,6 +193,17 @@ pub async fn export(
 ) -> Result<Export, AuditError> {
     let filter = filter(asked)?;
     announce(app, operator, asked, format, before).await?;
+    exported(app, &filter, format, before, limit).await
+}
+
+/// The events themselves.
+async fn exported(
+    app: &App,
+    filter: &EventFilter,
+    format: AuditFormat,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Export, AuditError> {
     let mut left = limit.clamp(1, MOST_EXPORTED);
     let mut body = match format {
         AuditFormat::Ndjson => Vec::new(),
@@ -199,7 +211,7 @@ pub async fn export(
     };
     let mut next = before;
     loop {
-        let page = app.store.events().search(&filter, next, left.min(1000)).await?;
+        let page = app.store.events().search(filter, next, left.min(1000)).await?;
         for (index, event) in &page.items {
             line(&mut body, format, *index, event)?;
             left = left.saturating_sub(1);
@@ -250,6 +262,13 @@ pub async fn record_evidence(
     Ok(record(&app.store, event).await?)
 }
 
+const fn format_name(format: AuditFormat) -> &'static str {
+    match format {
+        AuditFormat::Ndjson => "ndjson",
+        AuditFormat::Csv => "csv",
+    }
+}
+
 async fn announce(
     app: &App,
     operator: &Operator<'_>,
@@ -260,11 +279,7 @@ async fn announce(
     let mut event = operator.event("gateway:audit:export");
     let filter = serde_json::to_string(asked).map_err(AuditError::Json)?;
     event.parameters.insert("filter".to_owned(), gateway_audit::bounded(&filter));
-    let format = match format {
-        AuditFormat::Ndjson => "ndjson",
-        AuditFormat::Csv => "csv",
-    };
-    event.parameters.insert("format".to_owned(), format.to_owned());
+    event.parameters.insert("format".to_owned(), format_name(format).to_owned());
     if let Some(before) = before {
         event.parameters.insert("cursor".to_owned(), before.to_string());
     }

@@ -9,6 +9,7 @@ pub mod approvals;
 pub mod audit;
 pub mod audit_counts;
 pub mod audit_retention;
+pub mod audit_shares;
 pub mod audit_sinks;
 pub mod backup;
 pub mod bases;
@@ -77,6 +78,7 @@ pub use approvals::{
 pub use audit::{AuditHealth, AuditLog};
 pub use audit_counts::{AuditCount, AuditCounts, AuditTallies};
 pub use audit_retention::{AuditRetention, LegalHold, MOST_PRUNED, Needed, Retained};
+pub use audit_shares::{AuditShare, AuditShares, NewAuditShare};
 pub use audit_sinks::{AuditSinks, SinkPosition, SinkWindow};
 pub use bases::{Bases, ServedBase};
 pub use break_glass::{BreakGlass, BreakGlassSet, BreakGlassUse, NewBreakGlassUse, Redeemed};

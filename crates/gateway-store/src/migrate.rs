@@ -60,6 +60,7 @@ const SENTINEL: &str = include_str!("../migrations/20261123013000_sentinel.sql")
 const VANTAGE_POINTS: &str = include_str!("../migrations/20261123191000_vantage_points.sql");
 const IMPORTS: &str = include_str!("../migrations/20261123185000_imports.sql");
 const REGISTRATIONS: &str = include_str!("../migrations/20261123195000_zone_registrations.sql");
+const AUDIT_SHARES: &str = include_str!("../migrations/20261123210000_audit_shares.sql");
 const RACK: &str = include_str!("../migrations/20261122001770_rack.sql");
 
 const APPROVAL_FINDINGS: &str = include_str!("../migrations/20261122002000_approval_findings.sql");
@@ -177,6 +178,12 @@ const MIGRATIONS: &[Migration] = &[
         name: "zone_registrations",
         sqlite: REGISTRATIONS,
         postgres: REGISTRATIONS,
+    },
+    Migration {
+        stamp: 20_261_123_210_000,
+        name: "audit_shares",
+        sqlite: AUDIT_SHARES,
+        postgres: AUDIT_SHARES,
     },
 ];
 

@@ -12,6 +12,7 @@ use crate::approvals::Approvals;
 use crate::audit::{self, AuditLog};
 use crate::audit_counts::AuditTallies;
 use crate::audit_retention::AuditRetention;
+use crate::audit_shares::AuditShares;
 use crate::audit_sinks::AuditSinks;
 use crate::bases::Bases;
 use crate::break_glass::BreakGlass;
@@ -497,6 +498,11 @@ impl Store {
     /// From which entry on the log has bodies.
     pub fn audit_retention(&self) -> AuditRetention {
         AuditRetention { core: Arc::clone(&self.core) }
+    }
+
+    /// Links by which auditors read a part of the log.
+    pub fn audit_shares(&self) -> AuditShares {
+        AuditShares { core: Arc::clone(&self.core) }
     }
 
     /// Searches of the log that people kept.

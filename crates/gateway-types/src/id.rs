@@ -207,6 +207,10 @@ uuid_id!(
     SavedSearchId
 );
 uuid_id!(
+    /// A link by which somebody without an account reads a part of the audit log.
+    AuditShareId
+);
+uuid_id!(
     /// A member of the trust zone: one enrolment of a service, and all leaves that were issued to it.
     ZoneMemberId
 );

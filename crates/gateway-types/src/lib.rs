@@ -25,8 +25,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use facts::Facts;
 pub use grant::Grant;
 pub use id::{
-    ApprovalId, BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId, FactorId,
-    GatewayId, JobId, OsEntropy, ProviderSessionId, RecordingId, RequestId, RevealId, RoleGrantId,
+    ApprovalId, AuditShareId, BreakGlassId, ChallengeId, DeviceSignInId, ElevationId, Entropy, EventId,
+    FactorId, GatewayId, JobId, OsEntropy, ProviderSessionId, RecordingId, RequestId, RevealId, RoleGrantId,
     SavedSearchId, SessionId, SignInId, TokenId, TrustedDeviceId, UserId, WorkloadId, ZoneMemberId,
 };
 pub use network::{NamedNetworks, Rate};

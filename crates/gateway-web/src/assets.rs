@@ -32,7 +32,7 @@ impl Assets {
     /// The files compiled in.
     pub(crate) fn new() -> Self {
         // What a script imports stands before it.
-        let scripts: [(&str, &[u8]); 10] = [
+        let scripts: [(&str, &[u8]); 11] = [
             ("palette.js", include_bytes!("../static/palette.js")),
             ("screen.js", include_bytes!("../static/screen.js")),
             ("transparency.js", include_bytes!("../static/transparency.js")),
@@ -41,6 +41,7 @@ impl Assets {
             ("logs.js", include_bytes!("../static/logs.js")),
             ("terminal.js", include_bytes!("../static/terminal.js")),
             ("replay.js", include_bytes!("../static/replay.js")),
+            ("shared.js", include_bytes!("../static/shared.js")),
             ("witness.js", include_bytes!("../static/witness.js")),
             ("app.js", include_bytes!("../static/app.js")),
         ];

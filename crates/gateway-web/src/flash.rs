@@ -7,6 +7,7 @@ pub(crate) const PARAMETER: &str = "done";
 /// Codes and their sentences.
 const SENTENCES: &[(&str, &str)] = &[
     ("saved", "The change is saved."),
+    ("share-revoked", "The link is revoked: whoever reads by it reads nothing more."),
     ("search-removed", "The search is forgotten."),
     ("renamed", "The new name is saved."),
     ("session-revoked", "The session is ended."),

@@ -30,6 +30,8 @@ mod roles;
 mod service_candidates;
 mod services;
 mod settings;
+mod shared;
+mod shares;
 mod step_up;
 mod stories;
 #[cfg(test)]
@@ -76,6 +78,9 @@ pages! {
     "GET /auth/factor/{id}" => crate::sign_in::factor::ask,
     "POST /auth/factor/{id}" => crate::sign_in::factor::give,
     "POST /auth/logout" => crate::sign_in::logout,
+    "GET /auth/shared" => shared::show,
+    "POST /auth/shared" => shared::open,
+    "GET /auth/shared/{index}" => shared::one,
     "GET /auth/handoff" => crate::hosts::hand_over,
     "GET /.rack-gateway/callback" => crate::hosts::callback,
     "GET /.rack-gateway/static/{file}" => files::asset,
@@ -181,6 +186,9 @@ pages! {
     "POST /app/audit/searches/{id}/remove" => audit::forget,
     "GET /app/audit/stories/{index}" => stories::one,
     "GET /app/audit/charts" => charts::show,
+    "GET /app/audit/shares" => shares::list,
+    "POST /app/audit/shares" => shares::create,
+    "POST /app/audit/shares/{id}/revoke" => shares::revoke,
     "GET /app/audit/{index}" => audit::one,
     "GET /app/why/{request_id}" => why::show,
     "GET /app/who-can" => who_can::show,

@@ -200,7 +200,7 @@ fn visitor<'a>(request: &'a OwnRequest, device: &'a str) -> Visitor<'a> {
 }
 
 /// A cookie of the gateway's own; one that comes twice counts for nothing.
-fn cookie<'a>(request: &'a OwnRequest, wanted: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(request: &'a OwnRequest, wanted: &str) -> Option<&'a str> {
     let headers = request.head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut values = headers
         .flat_map(|value| value.split(';'))

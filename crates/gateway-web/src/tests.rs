@@ -28,7 +28,7 @@ pub(crate) fn check_page(at: &str, html: &str, csrf: Option<&str>) {
             assert!(!attribute.starts_with("on") && attribute != "style", "{at}: {attribute} in <{tag}>");
         }
         if name == "script" {
-            let is_own = ["app.js", "second-factor.js", "live.js", "logs.js", "terminal.js"]
+            let is_own = ["app.js", "second-factor.js", "live.js", "logs.js", "terminal.js", "shared.js"]
                 .iter()
                 .any(|file| tag.contains(&format!("src=\"/app/static/{file}?v=")));
             assert!(is_own, "{at}: <{tag}>");

@@ -29,6 +29,8 @@ const SAID_BETTER: &[(&str, &str)] = &[
     ("gateway:token:rotate", "Rotate an API token"),
     ("gateway:setting:update", "Change a setting"),
     ("gateway:audit:evidence", "Record an evidence bundle"),
+    ("gateway:audit:share", "Make a link for an auditor"),
+    ("gateway:audit:revoke_share", "Revoke a link for an auditor"),
     ("gateway:audit:export", "Export the audit log"),
 ];
 

@@ -195,6 +195,7 @@ fn every_served_route_has_a_row_an_authorization_case_and_an_event() {
             "gateway:policy:who_can",
             "gateway:policy:check",
             "gateway:service:check",
+            "gateway:service:candidates",
             "gateway:integration:slack_event",
         ];
         // These prove who they are about in the request itself, and record what they do before they do it.

@@ -7,6 +7,7 @@ mod remote;
 mod retention;
 mod search;
 mod searches;
+mod share;
 mod sinks;
 mod story;
 mod tail;
@@ -27,6 +28,7 @@ pub(crate) use export::{ExportArguments, ExportFormat};
 pub(crate) use retention::{HoldArguments, PruneArguments};
 pub(crate) use search::SearchArguments;
 pub(crate) use searches::SearchesArguments;
+pub(crate) use share::ShareArguments;
 pub(crate) use sinks::SinksArguments;
 pub(crate) use story::StoryArguments;
 pub(crate) use tail::TailArguments;
@@ -51,6 +53,8 @@ pub(crate) enum AuditCommand {
     Search(SearchArguments),
     /// List, keep and forget searches under a name; `search --saved NAME` asks one
     Searches(SearchesArguments),
+    /// Make, list and revoke links by which somebody without an account reads a part of the log
+    Share(ShareArguments),
     /// Show deploys, one line each: requests, approval, sessions and outcome; or one of them with its events
     Story(StoryArguments),
     /// Show one entry, or those of a request, once it is proven that they are in the log
@@ -93,6 +97,7 @@ pub(crate) async fn run(context: &Context, arguments: AuditArguments) -> Result<
         AuditCommand::Hold(arguments) => retention::hold(context, arguments).await?,
         AuditCommand::Search(arguments) => search::run(context, &arguments).await?,
         AuditCommand::Searches(arguments) => searches::run(context, arguments).await?,
+        AuditCommand::Share(arguments) => share::run(context, arguments).await?,
         AuditCommand::Story(arguments) => story::run(context, &arguments).await?,
         AuditCommand::Show(arguments) => entry::show(context, &arguments).await?,
         AuditCommand::Prove(arguments) => entry::prove(context, &arguments).await?,

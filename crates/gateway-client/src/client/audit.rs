@@ -4,8 +4,9 @@ use std::io::Write;
 
 use gateway_types::wire::Listing;
 use gateway_types::wire::audit::{
-    AuditEntry, AuditPhase, AuditPruned, AuditQuery, AuditRetention, AuditStory, AuditVerdict, ExportAudit,
-    IndexedEvent, LegalHold, RecordEvidence, SaveSearch, SavedSearch, SetHold, StoryQuery, ToldStory,
+    AuditEntry, AuditPhase, AuditPruned, AuditQuery, AuditRetention, AuditShare, AuditStory, AuditVerdict,
+    ExportAudit, IndexedEvent, LegalHold, RecordEvidence, SaveSearch, SavedSearch, SetHold, ShareAudit,
+    SharedAudit, StoryQuery, ToldStory,
 };
 use http::Method;
 
@@ -92,6 +93,31 @@ impl Client {
     /// [`ClientError`].
     pub async fn remove_search(&self, id: &str) -> Result<(), ClientError> {
         self.order(Method::DELETE, self.address().api(&["audit", "searches", id]), None).await
+    }
+
+    /// Links by which somebody without an account reads a part of the log.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit_shares(&self) -> Result<Listing<AuditShare>, ClientError> {
+        self.read(self.address().api(&["audit", "shares"])).await
+    }
+
+    /// Makes a link. Its address is told only now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn share_audit(&self, asked: &ShareAudit) -> Result<SharedAudit, ClientError> {
+        let url = self.address().api(&["audit", "share"]);
+        Ok(self.change(Method::POST, url, asked, None).await?.value)
+    }
+
+    /// Ends a link before its time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_audit_share(&self, id: &str) -> Result<(), ClientError> {
+        self.order(Method::DELETE, self.address().api(&["audit", "shares", id]), None).await
     }
 
     /// What the log still has, and what pruning would remove.

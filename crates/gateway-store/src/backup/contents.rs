@@ -7,7 +7,7 @@ use crate::migrate;
 
 /// Tables that no backup holds: what is of the running processes alone, sessions with what hangs on them, and what
 /// lets somebody in, or read values, for a while: it may have been ended since.
-const LEFT_OUT: [&str; 23] = [
+const LEFT_OUT: [&str; 24] = [
     "leases",
     "runs",
     "rate_counts",
@@ -31,6 +31,7 @@ const LEFT_OUT: [&str; 23] = [
     "reveals",
     "zone_join_tokens",
     "zone_registrations",
+    "audit_shares",
 ];
 
 /// Whether a backup leaves this table out.

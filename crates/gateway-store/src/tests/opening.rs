@@ -129,6 +129,7 @@ async fn migrations_apply_once() {
             "imports",
             "vantage_points",
             "zone_registrations",
+            "audit_shares",
         ];
         assert_eq!(applied.iter().map(|m| m.name).collect::<Vec<_>>(), names);
         assert_eq!(Store::migrate(&place.url, &*place.clock).await.unwrap(), []);

@@ -10,6 +10,7 @@
 mod anchors;
 mod anchors_in_a_bucket;
 mod approvals;
+mod audit_shares;
 mod authorization;
 mod basics;
 mod break_glass;

@@ -326,6 +326,53 @@ pub struct SaveSearch {
     pub shared: bool,
 }
 
+/// `POST /audit/share`: makes a link by which somebody without an account reads a part of the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareAudit {
+    /// For whom it is, 1 to 120 characters.
+    pub label: String,
+    /// How long it lasts, in hours: 1 to 720; 24 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<u32>,
+    /// Which events it shows.
+    #[serde(default)]
+    pub filter: AuditFilter,
+}
+
+/// A link by which somebody without an account reads a part of the log: one of `GET /audit/shares`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditShare {
+    /// Its id.
+    pub id: String,
+    /// For whom it is.
+    pub label: String,
+    /// Which events it shows.
+    pub filter: AuditFilter,
+    /// `live`, `over` or `revoked`.
+    pub state: String,
+    /// When it was made.
+    pub created: String,
+    /// Who made it.
+    pub created_by: String,
+    /// When it ends.
+    pub expires: String,
+    /// How often it was opened.
+    pub openings: u64,
+    /// When it was opened last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_opened: Option<String>,
+}
+
+/// A link that was made just now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SharedAudit {
+    /// The link.
+    pub share: AuditShare,
+    /// The address to give to the reader. Its secret stands behind `#`, is told only now, and is kept nowhere.
+    pub url: String,
+}
+
 /// `GET /audit/retention`: what the log still has, and what pruning would remove.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditRetention {

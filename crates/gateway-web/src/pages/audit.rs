@@ -21,6 +21,7 @@ const PATH: &str = "/app/audit";
 const PAGE_SIZE: u32 = 50;
 const LISTING: &str = "GET /app/audit";
 const CHARTS: &str = "GET /app/audit/charts";
+const SHARES: &str = "GET /app/audit/shares";
 const KEEP: &str = "POST /app/audit/searches";
 const REMOVE: &str = "POST /app/audit/searches/{id}/remove";
 const ONE: &str = "GET /app/audit/{index}";
@@ -41,6 +42,8 @@ struct AuditPage {
     phases: Vec<Choice>,
     stories_href: String,
     charts_href: Option<String>,
+    /// Whether this person may make links for auditors.
+    may_share: bool,
     faults: Vec<String>,
     /// From which entry on events are shown, when older ones were pruned.
     pruned_before: Option<u64>,
@@ -205,7 +208,7 @@ pub(super) fn moments(from: &str, to: &str) -> Result<(Option<Timestamp>, Option
 }
 
 /// A moment as people write it: RFC 3339, or a day or minute of UTC.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     ["", "Z", ":00Z", "T00:00:00Z"].iter().find_map(|rest| Timestamp::parse_rfc3339(&format!("{text}{rest}")))
 }
 
@@ -248,6 +251,7 @@ pub(crate) async fn list(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         ),
         stories_href: entered.stories(mine),
         charts_href: gate::could_use(app, &request.caller, CHARTS, false).then(|| entered.charts()),
+        may_share: gate::could_use(app, &request.caller, SHARES, false),
         faults,
         pruned_before: Some(retained.first_kept).filter(|first| *first > 0),
         hold: retained.hold.map(|hold| hold.reason),

@@ -38,6 +38,7 @@ impl Place {
             | AuditCommand::Tail(_)
             | AuditCommand::Search(_)
             | AuditCommand::Searches(_)
+            | AuditCommand::Share(_)
             | AuditCommand::Story(_)
             | AuditCommand::Show(_)
             | AuditCommand::Prove(_)
