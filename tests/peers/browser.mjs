@@ -341,8 +341,8 @@ async function run() {
   await page.fill('form[action="/app/audit/shares"] input[name="action"]', "gateway:user:*");
   await page.fill('form[action="/app/audit/shares"] input[name="_code"]', await code(secret));
   await page.locator('form[action="/app/audit/shares"] button:has-text("Make the link")').click();
-  await page.locator("[data-copy] code").waitFor();
-  const link = (await page.locator("[data-copy] code").textContent()).trim();
+  await page.locator('section[aria-label="The new link"] code').waitFor();
+  const link = (await page.locator('section[aria-label="The new link"] code').textContent()).trim();
   await look("audit-shares");
   const [opens, shared] = link.split("#");
   check(opens.endsWith("/auth/shared") && shared.startsWith("rga_"), "the link has its secret behind #");

@@ -84,6 +84,9 @@ function onPasskey(form, button, use) {
   });
 }
 
+// Not `form.action`: that is a field of this name, where there is one.
+const addressOf = (form) => new URL(form.getAttribute("action"), location.href).href;
+
 // The form of a sign-in has none: there is no session yet.
 const csrfOf = (form) => form.querySelector('input[name="_csrf"]')?.value;
 
@@ -133,7 +136,7 @@ const fact = (name, value) => element("div", {}, element("dt", { textContent: na
 function openDialog(form, { why, action }, again) {
   const facts = element("dl", { className: "facts" });
   if (action) facts.append(fact("Action", element("strong", { textContent: action })));
-  facts.append(fact("On", element("code", { textContent: new URL(form.action).pathname })));
+  facts.append(fact("On", element("code", { textContent: new URL(addressOf(form)).pathname })));
   const input = element("input", { name: "code", inputMode: "numeric", autocomplete: "one-time-code", maxLength: 48, spellcheck: false, required: true });
   const label = element("label", { className: "field code" }, element("span", { className: "label", textContent: "Code from your authenticator" }), input,
     element("span", { className: "hint", textContent: "Six digits, or a backup code." }));
@@ -159,7 +162,7 @@ function openDialog(form, { why, action }, again) {
   leave.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   if (canUsePasskeys) {
-    const target = `POST ${new URL(form.action).pathname}`;
+    const target = `POST ${new URL(addressOf(form)).pathname}`;
     onPasskey(inner, passkey, async () => give(await askPasskey("/step-up/request", csrfOf(form), target)));
   }
   document.body.append(dialog);
@@ -173,7 +176,7 @@ function setUpInPlace(form) {
     const fields = [...new FormData(form, event.submitter)];
     const others = fields.filter(([name]) => name !== "_code");
     const attempt = async (code) => {
-      const { reply, html } = await send(form.action, [...others, ["_code", code]]);
+      const { reply, html } = await send(addressOf(form), [...others, ["_code", code]]);
       const needs = reply.status === 401 && new DOMParser().parseFromString(html, "text/html").querySelector("form[data-passkey]");
       if (needs) return { why: sentence(html) ?? "A second factor is needed.", action: needs.dataset.for };
       document.querySelector("dialog.second-factor")?.close();

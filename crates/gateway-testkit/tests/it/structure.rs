@@ -25,8 +25,13 @@ const PURE: [&str; 11] = [
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "hyper", "axum"];
 
 /// Crates for tests only.
-const TEST_ONLY: [&str; 4] =
-    ["gateway-testkit", "gateway-testdb", "rack-gateway-bench", "rack-gateway-bench-zone"];
+const TEST_ONLY: [&str; 5] = [
+    "gateway-testkit",
+    "gateway-testdb",
+    "rack-gateway-bench",
+    "rack-gateway-bench-zone",
+    "rack-gateway-bench-audit",
+];
 
 struct Graph {
     /// Names of workspace members.

@@ -256,10 +256,10 @@ pub(crate) async fn one(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pro
         frame: frame(web, request, &format!("Entry {}", entry.index)),
         index: entry.index,
         leaf: String::from_utf8_lossy(&entry.leaf).into_owned(),
-        hash: entry.hash.to_string(),
+        hash: entry.hash.to_hex(),
         size: entry.inclusion.size,
-        root: entry.inclusion.root.to_string(),
-        path: entry.inclusion.path.iter().map(ToString::to_string).collect(),
+        root: entry.inclusion.root.to_hex(),
+        path: entry.inclusion.path.iter().map(gateway_audit::Hash::to_hex).collect(),
         checkpoint: entry.inclusion.checkpoint,
     })?))
 }

@@ -22,6 +22,8 @@ const PATH: &str = "/app/audit/shares";
 #[template(path = "audit_shares.html")]
 struct SharesPage {
     frame: Frame,
+    /// The log, as far as this person may read it.
+    audit_href: &'static str,
     /// The address of the link that was made just now.
     made: Option<String>,
     shares: Vec<Card>,
@@ -61,6 +63,10 @@ async fn page(
     let found = shares::list(app).await?;
     Ok(SharesPage {
         frame: Frame::of(web, request, "Links for auditors"),
+        audit_href: match refusal("GET /app/audit", false) {
+            None => "/app/audit",
+            Some(_) => "/app/audit?mine=true",
+        },
         made,
         shares: found.into_iter().map(|share| card(share, now)).collect::<Result<_, _>>()?,
         usual_hours: USUAL_HOURS,
