@@ -195,6 +195,8 @@ pub(crate) struct Telemetry {
     sentinel: SentinelGauges,
     vantage: VantageGauges,
     jobs: Family<InState, Gauge>,
+    store_connections: Family<InState, Gauge>,
+    store_connection_places: Gauge,
     job_lag: Float,
     memory: Gauge,
     handles: Gauge,
@@ -242,6 +244,12 @@ impl Telemetry {
             certificates.clone(),
         );
         own.register("jobs", "Jobs by state", jobs.clone());
+        let store_connections: Family<InState, Gauge> = Family::default();
+        own.register(
+            "store_connections",
+            "Connections to the database by state: used or idle",
+            store_connections.clone(),
+        );
         let sinks = SinkFamilies::register(own);
         let sentinel = SentinelGauges::register(own);
         let vantage = VantageGauges::register(own);
@@ -254,6 +262,12 @@ impl Telemetry {
         );
         let telemetry = Self {
             store_up: gauge(own, "store_up", "1 while the database answers"),
+            store_connections,
+            store_connection_places: gauge(
+                own,
+                "store_connection_places",
+                "The most connections to the database",
+            ),
             draining: gauge(own, "draining", "1 while this instance is stopping"),
             read_only: gauge(own, "read_only", "1 while nothing can be changed on purpose"),
             open_connections: gauge(own, "open_connections", "Connections of clients"),
@@ -318,6 +332,10 @@ impl Telemetry {
         self.open_connections.set(count(probes.connections.len()));
         self.connection_places.set(count(probes.connection_places));
         self.open_sockets.set(count(probes.plane.open_sockets()));
+        let connections = probes.store.connections();
+        self.store_connections.get_or_create(&InState { state: "used" }).set(i64::from(connections.used));
+        self.store_connections.get_or_create(&InState { state: "idle" }).set(i64::from(connections.idle));
+        self.store_connection_places.set(i64::from(connections.most));
         for (of, fault) in [
             ("policies", health.policy_fault()),
             ("services", health.service_fault()),

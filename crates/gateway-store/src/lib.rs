@@ -130,7 +130,7 @@ pub use sign_ins::{Admission, NewSignIn, SIGN_IN_TIME, SignInFault, SignIns};
 pub use signing_keys::{SigningKey, SigningKeys};
 pub use slack::{SlackMessage, SlackMessages};
 pub use step_ups::{FactorStanding, OpenWindow, RightCode, Spent, StepUps, Try, TryLimit, UsedFactor};
-pub use store::{Access, Adoption, RackClaim, Store, StoreOptions};
+pub use store::{Access, Adoption, RackClaim, Store, StoreConnections, StoreOptions};
 pub use tokens::{ApiToken, NewToken, PresentedBy, TokenChange, TokenFilter, Tokens};
 pub use trust_rules::{ClaimValues, NewTrustRule, TrustRule, TrustRules};
 pub use trusted_devices::{MOST_TRUSTED_DEVICES, TrustedDevice, TrustedDevices};

@@ -105,6 +105,17 @@ pub enum Adoption {
     Adopt,
 }
 
+/// The connections to the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreConnections {
+    /// Those that somebody uses.
+    pub used: u32,
+    /// Those that are open and rest.
+    pub idle: u32,
+    /// The most that may be open; whoever finds none waits.
+    pub most: u32,
+}
+
 /// Before which rack the gateway stands that opens the store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RackClaim {
@@ -315,6 +326,17 @@ impl Store {
     /// Name purposes like `audit-checkpoint-signing/v1`.
     pub fn derive_key(&self, purpose: &str) -> Secret<Vec<u8>> {
         self.stamp.derive(purpose)
+    }
+
+    /// How the pool of connections stands at this moment.
+    pub fn connections(&self) -> StoreConnections {
+        let pool = self.core.database.pool();
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        StoreConnections {
+            used: pool.size().saturating_sub(idle),
+            idle,
+            most: pool.options().get_max_connections(),
+        }
     }
 
     /// The stamps of the migrations that the database has, oldest first.

@@ -241,6 +241,8 @@ fn navigation(web: &Web, caller: &Caller, path: &str) -> Vec<Section> {
 
 /// The longest path of the navigation that `path` is or stands below.
 fn nearest(path: &str) -> Option<&'static str> {
+    // A page of services that is below none of them.
+    let path = if path == "/app/service-candidates" { "/app/services/" } else { path };
     let hrefs = NAVIGATION.iter().flat_map(|group| group.entries.iter().map(|entry| entry.href));
     hrefs
         .filter(|href| path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))

@@ -58,6 +58,7 @@ async fn requests_are_counted_by_what_became_of_them() {
         ("rack_gateway_stage_duration_seconds_count{stage=\"policy\"}", 2.0),
         ("rack_gateway_refusals_total{layer=\"authentication\",kind=\"unauthenticated\"}", 1.0),
         ("rack_gateway_store_up", 1.0),
+        ("rack_gateway_store_connections{state=\"used\"}", 0.0),
         ("rack_gateway_audit_writable", 1.0),
         ("rack_gateway_open_connections", 1.0),
         ("rack_gateway_fault{of=\"policies\"}", 0.0),
