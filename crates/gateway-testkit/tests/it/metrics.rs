@@ -58,7 +58,6 @@ async fn requests_are_counted_by_what_became_of_them() {
         ("rack_gateway_stage_duration_seconds_count{stage=\"policy\"}", 2.0),
         ("rack_gateway_refusals_total{layer=\"authentication\",kind=\"unauthenticated\"}", 1.0),
         ("rack_gateway_store_up", 1.0),
-        ("rack_gateway_store_connections{state=\"used\"}", 0.0),
         ("rack_gateway_audit_writable", 1.0),
         ("rack_gateway_open_connections", 1.0),
         ("rack_gateway_fault{of=\"policies\"}", 0.0),
@@ -71,6 +70,10 @@ async fn requests_are_counted_by_what_became_of_them() {
     for private in ["myapp", "viewer@", "ops@", "rgw_", "127.0.0.1"] {
         assert!(!text.contains(private), "{private}: {text}");
     }
+    let places = value(&text, "rack_gateway_store_connection_places");
+    let open = ["used", "idle"]
+        .map(|state| value(&text, &format!("rack_gateway_store_connections{{state=\"{state}\"}}")));
+    assert!(open.iter().sum::<f64>() >= 1.0 && open.iter().sum::<f64>() <= places, "{open:?} of {places}");
     gateway.finish().await;
 }
 
