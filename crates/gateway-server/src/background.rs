@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_app::audit::{ColumnsWatch, retention, summary};
+use gateway_app::audit::{ColumnsWatch, retention, shares, summary};
 use gateway_app::services::discovery::{self, SrvLookup};
 use gateway_app::vantage::Turn;
 use gateway_app::zone::registry;
@@ -81,6 +81,12 @@ pub(crate) fn tidy_what_is_over(app: Arc<App>) -> impl FnMut() -> Work + Send + 
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "members of the zone that are long over were not forgotten"
+                );
+            }
+            if let Err(error) = shares::tidy(&app).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "links for auditors that are long over were not forgotten; they open nothing all the same"
                 );
             }
             if let Err(error) = approvals::tidy(&app, &operator).await {

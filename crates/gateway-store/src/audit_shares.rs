@@ -94,13 +94,15 @@ impl AuditShares {
         tx.commit().await
     }
 
-    /// All of them, newest first, also those that are over.
+    /// Those that are live, and after them those that are over; each newest first.
     ///
     /// # Errors
     /// Only when the database cannot be read.
     pub async fn list(&self) -> Result<Vec<AuditShare>, StoreError> {
         let mut statement = Statement::new("SELECT ");
-        statement.sql(COLUMNS).sql(" ORDER BY id DESC LIMIT ").number(MOST_LISTED);
+        statement.sql(COLUMNS).sql(" ORDER BY CASE WHEN revoked IS NULL AND expires > ");
+        statement.number(self.core.clock.now().micros());
+        statement.sql(" THEN 0 ELSE 1 END, id DESC LIMIT ").number(MOST_LISTED);
         let rows = statement.query().fetch_all(self.core.database.pool()).await?;
         rows.iter().map(share).collect()
     }
@@ -140,6 +142,21 @@ impl AuditShares {
             .execute(tx.connection())
             .await?;
         tx.commit().await
+    }
+
+    /// Forgets those that were over before this moment; how many there were.
+    ///
+    /// # Errors
+    /// Only when the database cannot be written.
+    pub async fn forget(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.core.database.begin().await?;
+        let gone = sqlx::query("DELETE FROM audit_shares WHERE expires < $1")
+            .bind(before.micros())
+            .execute(tx.connection())
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(gone)
     }
 
     /// Ends one before its time.

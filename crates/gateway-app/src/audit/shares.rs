@@ -29,6 +29,8 @@ pub const MOST_HOURS: u32 = 30 * 24;
 pub const LONGEST_LABEL: usize = 120;
 /// Where a link is opened.
 pub const PAGE: &str = "/auth/shared";
+/// For how long a link is listed after its end.
+pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The most links that are live at one time.
 const MOST_LIVE: usize = 100;
 /// What a link's secret begins with.
@@ -133,7 +135,7 @@ pub async fn create(
     Ok((share, secret))
 }
 
-/// All links, newest first, also those that are over.
+/// Links: those that are live, and after them those that are over, for [`KEPT`] after their end.
 ///
 /// # Errors
 /// Only the store's.
@@ -183,6 +185,16 @@ pub fn state(share: &AuditShare, now: Timestamp) -> &'static str {
 /// way, not as a referrer.
 pub fn address(gateway: &Origin, secret: &Secret<String>) -> String {
     format!("{gateway}{PAGE}#{}", secret.expose())
+}
+
+/// Forgets links that have been over for long; the log has them.
+///
+/// # Errors
+/// Only the store's.
+pub async fn tidy(app: &App) -> Result<u64, ShareError> {
+    let age = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+    let before = Timestamp::from_micros(app.clock.now().micros().saturating_sub(age));
+    Ok(app.store.audit_shares().forget(before).await?)
 }
 
 /// Who reads by a link, and from where.
@@ -258,7 +270,7 @@ pub async fn entry(app: &App, reader: Reader, share: &AuditShare, index: u64) ->
     Ok(super::read(app, index).await?)
 }
 
-/// What a link shows as a file.
+/// What a link shows as a file, narrowed by what was asked. [`Export::next`] says that the file ends before the events do.
 ///
 /// # Errors
 /// When it cannot be recorded; then nothing leaves.
@@ -266,12 +278,14 @@ pub async fn export(
     app: &App,
     reader: Reader,
     share: &AuditShare,
+    asked: &EventFilter,
     format: AuditFormat,
 ) -> Result<Export, ShareError> {
     let mut event = event(app, reader, share, "gateway:audit:read_share");
     event.parameters.insert("format".to_owned(), super::format_name(format).to_owned());
     record(&app.store, event).await.map_err(AuditError::from)?;
-    Ok(super::exported(app, &filter(&bounds(share)?)?, format, None, super::MOST_EXPORTED).await?)
+    let within = narrowed(filter(&bounds(share)?)?, asked);
+    Ok(super::exported(app, &within, format, None, super::MOST_EXPORTED).await?)
 }
 
 /// Both at once: what the link fixes stays fixed, and times are the narrower ones.

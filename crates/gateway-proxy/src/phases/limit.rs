@@ -77,6 +77,7 @@ pub(crate) fn limit(
 fn is_about_signing_in(operation: &Operation) -> bool {
     let action = operation.action.as_str();
     action.starts_with("gateway:auth:")
+        || action == "gateway:audit:open_share"
         || (action.starts_with("gateway:factor:") && operation.class != Class::Read)
 }
 

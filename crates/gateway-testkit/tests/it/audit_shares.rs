@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_testkit::{Database, RawClient, Reply, TestGateway};
-use gateway_types::Role;
+use gateway_types::{Clock as _, Role, Timestamp};
 use serde_json::{Value, json};
 
 const PAGE: &str = "!/auth/shared";
@@ -102,6 +102,12 @@ async fn a_link_shows_its_part_of_the_log_and_opens_nothing_else() {
             assert!(file.text().contains("myapp") && !file.text().contains("payroll"), "{}", file.text());
         }
 
+        // A file narrows as the page does.
+        let file = get(&gateway, "!/auth/shared?format=csv&actor=nobody%40example.com", &cookie).await;
+        assert_eq!(file.text().lines().count(), 1, "only the head: {}", file.text());
+        let named = file.header("content-disposition").unwrap();
+        assert_eq!(named, "attachment; filename=\"audit.csv\"");
+
         // Neither cookie nor secret is a credential anywhere else.
         let bearer = format!("Bearer {secret}");
         for path in ["!/api/v1/me", "!/api/v1/audit", "!/api/v1/audit/shares", "!/app/audit", "/apps"] {
@@ -125,7 +131,7 @@ async fn a_link_shows_its_part_of_the_log_and_opens_nothing_else() {
         assert_eq!(of("gateway:audit:open_share").iter().filter(|one| one.actor.id.is_some()).count(), 1);
         let reads: Vec<_> =
             of("gateway:audit:read_share").into_iter().filter(|one| one.actor.id.is_some()).collect();
-        assert_eq!(reads.len(), 6, "{reads:?}");
+        assert_eq!(reads.len(), 7, "{reads:?}");
         assert!(reads.iter().all(|one| one.actor.name == "share:Auditor of the year"));
         assert!(!format!("{events:?}").contains(&secret), "the secret is in the log");
         let listed = api(&gateway, &admin, "GET", "/audit/shares", &Value::Null).await;
@@ -157,6 +163,15 @@ async fn a_link_ends_by_the_clock_and_is_made_by_admins_alone() {
     gateway.clock.advance(Duration::from_secs(3600));
     assert_eq!(get(&gateway, PAGE, &cookie).await.status, 404);
     assert_eq!(open(&gateway, &secret).await.status, 404);
+    // A month later nobody needs to know of it any more; the log does.
+    gateway.clock.advance(Duration::from_secs(31 * 24 * 3600));
+    let admin = gateway.session(Role::Admin).await;
+    let month = Duration::from_secs(30 * 24 * 3600);
+    let before = i64::try_from(month.as_micros()).unwrap();
+    let before = Timestamp::from_micros(gateway.clock.now().micros() - before);
+    assert_eq!(gateway.store().audit_shares().forget(before).await.unwrap(), 1);
+    let listed = api(&gateway, &admin, "GET", "/audit/shares", &Value::Null).await;
+    assert_eq!(listed.json()["items"], json!([]), "{}", listed.text());
     for (asked, status) in [
         (json!({ "label": "" }), 400),
         (json!({ "label": "a\u{202e}b" }), 400),
@@ -181,5 +196,24 @@ async fn a_link_ends_by_the_clock_and_is_made_by_admins_alone() {
     for bad in ["", "rga_", "rgw_x", &"x".repeat(5000)] {
         assert_eq!(open(&gateway, bad).await.status, 404, "{bad}");
     }
+    gateway.finish().await;
+}
+
+/// Opening is as slow as signing in, so that nobody tries out secrets.
+#[tokio::test]
+async fn opening_has_the_limits_of_a_sign_in() {
+    let gateway =
+        TestGateway::builder().env("RGW_SETTING_RATE_LIMITS", "on").env("SIGN_IN_BURST", "20").start().await;
+    let mut refused = None;
+    for number in 0..200 {
+        let reply = open(&gateway, &format!("rga_{number:043}")).await;
+        assert!([404, 429].contains(&reply.status), "{number}: {}", reply.text());
+        if reply.status == 429 {
+            refused = Some((number, reply.text()));
+            break;
+        }
+    }
+    let (number, text) = refused.expect("a limit");
+    assert!(number == 20 && text.contains("signs in"), "{number}: {text}");
     gateway.finish().await;
 }

@@ -47,6 +47,8 @@ struct SharedPage {
     faults: Vec<String>,
     rows: Vec<Row>,
     pager: Pager,
+    lines_href: String,
+    csv_href: String,
 }
 
 /// A field by which a reader narrows.
@@ -118,17 +120,47 @@ pub(crate) async fn show(web: &Web, request: &OwnRequest) -> Result<OwnReply, Pr
         Err(error) => return Err(error.into()),
     };
     let format = match query.one("format").as_deref() {
-        Some("csv") => Some((AuditFormat::Csv, "text/csv; charset=utf-8", "audit.csv")),
-        Some("ndjson") => Some((AuditFormat::Ndjson, "application/x-ndjson", "audit.ndjson")),
+        Some("csv") => Some((AuditFormat::Csv, "text/csv; charset=utf-8", "csv")),
+        Some("ndjson") => Some((AuditFormat::Ndjson, "application/x-ndjson", "ndjson")),
         Some(_) | None => None,
     };
-    if let Some((format, kind, name)) = format {
-        let export = shares::export(app, reader(request), &share, format).await?;
+    if let (Some((format, kind, ending)), Ok(asked)) = (format, asked(&query)) {
+        let export = shares::export(app, reader(request), &share, &asked, format).await?;
+        // Whoever finds the file later sees that there is more.
+        let name = match export.next {
+            None => format!("audit.{ending}"),
+            Some(before) => format!("audit-incomplete-before-{before}-is-more.{ending}"),
+        };
         let reply = OwnReply::new(200, kind, export.body);
         let named = format!("attachment; filename=\"{name}\"");
         return Ok(unstored(reply).with_header(CONTENT_DISPOSITION, &named));
     }
     Ok(unstored(reply::html(&page(web, request, &query, share).await?)?))
+}
+
+/// By what a reader narrows; or what is wrong with what was entered.
+fn asked(query: &Query) -> Result<EventFilter, Vec<String>> {
+    let one = |name| query.one(name).unwrap_or_default();
+    let given = |name| Some(one(name)).filter(|text| !text.is_empty());
+    let (since, until) = moments(&one("from"), &one("to"))?;
+    Ok(EventFilter {
+        actor: given("actor"),
+        action: given("action"),
+        app: given("app"),
+        text: given("q"),
+        since,
+        until,
+        ..EventFilter::default()
+    })
+}
+
+/// The same question, answered by a file.
+fn file(fields: &[Field], format: &str) -> String {
+    fields
+        .iter()
+        .filter(|field| !field.value.is_empty())
+        .fold(Query::default().with("format", format), |query, field| query.with(field.name, &field.value))
+        .link(PATH)
 }
 
 async fn page(
@@ -139,21 +171,9 @@ async fn page(
 ) -> Result<SharedPage, Problem> {
     let app = web.app();
     let one = |name| query.one(name).unwrap_or_default();
-    let given = |name| Some(one(name)).filter(|text| !text.is_empty());
     let bounds = shares::bounds(&share)?;
-    let (asked, faults) = match moments(&one("from"), &one("to")) {
-        Ok((since, until)) => {
-            let asked = EventFilter {
-                actor: given("actor"),
-                action: given("action"),
-                app: given("app"),
-                text: given("q"),
-                since,
-                until,
-                ..EventFilter::default()
-            };
-            (Some(asked), Vec::new())
-        }
+    let (asked, faults) = match asked(query) {
+        Ok(asked) => (Some(asked), Vec::new()),
         Err(faults) => (None, faults),
     };
     let before = log::cursor(query.one("cursor").as_deref())?;
@@ -172,20 +192,23 @@ async fn page(
         ("Until", "to", true),
         ("Text", "q", bounds.q.is_none()),
     ];
+    let fields: Vec<Field> = open
+        .into_iter()
+        .filter(|(_, _, is_open)| *is_open)
+        .map(|(label, name, _)| Field { label, name, value: one(name) })
+        .collect();
     Ok(SharedPage {
         frame: frame(web, request, "A part of the audit log"),
         bounds: told(&bounds),
-        fields: open
-            .into_iter()
-            .filter(|(_, _, is_open)| *is_open)
-            .map(|(label, name, _)| Field { label, name, value: one(name) })
-            .collect(),
         label: share.label,
         created_by: share.created_by,
         expires: share.expires,
         faults,
         rows: items.into_iter().map(|(index, event)| row(index, event)).collect(),
         pager: Pager::new(PATH, query, next.as_deref()),
+        lines_href: file(&fields, "ndjson"),
+        csv_href: file(&fields, "csv"),
+        fields,
     })
 }
 
